@@ -1,0 +1,571 @@
+/**
+ * The public face of the broker: all that a protocol, the HTTP API or the command line may import of it.
+ * Calls are batch-shaped and asynchronous; a `done` or a sink is never called from inside the caller's own call.
+ */
+import type { CoreErrorCode } from '../core/errors.ts'
+import type { Annotations, Format } from '../core/record.ts'
+import type { Clock } from '../lib/timers.ts'
+
+export type { CoreErrorCode } from '../core/errors.ts'
+export { CoreError } from '../core/errors.ts'
+
+// ---------------------------------------------------------------------------------------------------------------- connections
+
+/** One client's connection. Written bytes are collected and flushed once per turn. */
+export interface Connection {
+  readonly id: number
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly encrypted: boolean
+  /** The name of the client certificate's subject, when one was verified. */
+  readonly peerName: string | undefined
+  /** Queues bytes by reference; the caller does not change them afterwards. Flushed at the end of the turn. */
+  write(bytes: Uint8Array): void
+  /** A place for `bytes` bytes in the connection's slab: write at `slab[at...]`, then call {@link commit}. Nothing else may be written between. */
+  reserve(bytes: number): number
+  readonly slab: Buffer
+  commit(bytes: number): void
+  /** Bytes written and not yet taken by the kernel. */
+  readonly outboundBytes: number
+  /** True while outboundBytes is above the limit: deliver nothing more until `session.onWritable()`. */
+  readonly congested: boolean
+  /** Stops or resumes reading the socket (backpressure to a producer). Counted: each pause needs its resume. */
+  pause(): void
+  resume(): void
+  /** Flushes what is written, then closes. `reason` goes to the log. */
+  end(reason: string): void
+  /** Closes at once. */
+  destroy(reason: string): void
+  /** Shown in listings. Set by the session as it learns of them. */
+  info: ConnectionInfo
+}
+
+export interface ConnectionInfo {
+  protocol: string
+  clientName: string
+  clientVersion: string
+  user: string
+  namespace: string
+}
+
+/** Why a connection ended, as the session is told. */
+export type CloseCause = 'peer' | 'error' | 'server'
+
+/** One protocol's state machine on one connection. */
+export interface Session {
+  /** The chunk is valid for this call only if it is copied by whoever keeps parts of it beyond (it is never recycled, but a small view pins it). */
+  onBytes(chunk: Buffer): void
+  /** The connection is no longer congested. */
+  onWritable(): void
+  /** Called about once a second with the clock's time in ms: heartbeats and timeouts of the protocol. */
+  onTick(now: number): void
+  /** The broker shuts down: say goodbye in the protocol's words, finish what is in flight, then `connection.end`. */
+  drain(): void
+  /** Last call. Release everything. */
+  onClose(cause: CloseCause): void
+}
+
+export interface ListenerSpec {
+  /** The name that `--port NAME=N` uses. */
+  readonly name: string
+  readonly port: number
+}
+
+/** One protocol, as its folder's index.ts exports it under the name `protocol`. */
+export interface Protocol {
+  readonly name: string
+  readonly listeners: readonly ListenerSpec[]
+  readonly formats: readonly Format[]
+  /** When several protocols share a port: whether a connection that begins so is ours; undefined means more bytes are needed. */
+  detect?(firstBytes: Buffer): boolean | undefined
+  open(connection: Connection, broker: Broker): Session
+}
+
+// ------------------------------------------------------------------------------------------------------------------- broker
+
+export interface Logger {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface Broker {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly limits: Limits
+  /** Stable for the data directory: 22 characters of URL-safe base64. */
+  readonly clusterId: string
+  /** True when users exist, so that a login is required. */
+  readonly authenticationRequired: boolean
+  /** Resolves to who it is, or rejects with Unauthenticated. When no users are configured every login is accepted. */
+  authenticate(credential: Credential): Promise<Principal>
+  /** Who a client is that has not logged in: only where {@link authenticationRequired} is false. */
+  readonly anonymous: Principal
+  /** The stored SCRAM verifier of a user, or undefined. */
+  scramVerifier(user: string, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'): ScramVerifier | undefined
+  /** The default namespace is `default`. Throws NotFound when it does not exist, AccessDenied when the principal may do nothing in it. */
+  space(principal: Principal, namespace: string): Space
+  namespaces(): string[]
+  createNamespace(principal: Principal, name: string): Promise<void>
+  deleteNamespace(principal: Principal, name: string): Promise<void>
+  connections(): ConnectionListing[]
+  closeConnection(id: number, reason: string): boolean
+  /** Cross-connection state of a protocol (a group coordinator, say), made once for each broker. */
+  shared<T>(key: string, make: () => T): T
+  /** Users and permissions. */
+  readonly users: UserAdmin
+  stats(): BrokerStats
+}
+
+export interface Limits {
+  readonly recordBytesMax: number
+  readonly frameBytesMax: number
+  readonly connectionsMax: number
+  readonly channelsMax: number
+  readonly outboundBytesMax: number
+  readonly topicsMax: number
+  readonly inFlightMax: number
+}
+
+export type Credential =
+  | { readonly kind: 'password'; readonly user: string; readonly password: string }
+  /** The protocol ran a SCRAM exchange against {@link Broker.scramVerifier} itself and it held. */
+  | { readonly kind: 'proven'; readonly user: string }
+
+export interface Principal {
+  readonly user: string
+  may(action: Action, namespace: string, name: string): boolean
+}
+export type Action = 'publish' | 'consume' | 'manage'
+
+export interface ScramVerifier {
+  readonly salt: Buffer
+  readonly iterations: number
+  readonly storedKey: Buffer
+  readonly serverKey: Buffer
+}
+
+export interface UserAdmin {
+  list(): { name: string; admin: boolean; permissions: Permission[] }[]
+  put(name: string, options: { password?: string; admin?: boolean; permissions?: Permission[] }): Promise<void>
+  delete(name: string): Promise<boolean>
+}
+
+/** Patterns are regular expressions matched against the whole name. */
+export interface Permission {
+  readonly namespace: string
+  readonly publish: string
+  readonly consume: string
+  readonly manage: string
+}
+
+export interface ConnectionListing extends ConnectionInfo {
+  readonly id: number
+  readonly remote: string
+  readonly openedAt: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+// ------------------------------------------------------------------------------------------------------------------- topics
+
+export interface TopicConfig {
+  /** Number of logs. With priorityLevels > 1 each lane is a log of its own and this is priorityLevels. */
+  readonly partitions: number
+  /** `acknowledged`: until every subscription has acknowledged. `time`: by retentionMs and retentionBytes. */
+  readonly retention: 'acknowledged' | 'time'
+  /** -1: no limit. */
+  readonly retentionMs: number
+  /** For each partition; -1: no limit. */
+  readonly retentionBytes: number
+  /** Keep the newest record by key (with retention `time`). */
+  readonly compact: boolean
+  /** With both: old segments are deleted too. */
+  readonly compactAndDelete: boolean
+  /** `memory`: gone after a restart, never waits for the disk. */
+  readonly storage: 'disk' | 'memory'
+  readonly segmentBytes: number
+  /** 1: none. Else lanes 0..n-1, the highest first. */
+  readonly priorityLevels: number
+  readonly recordBytesMax: number
+  /** Time to live of each record, ms; -1: none. The smaller of this and the record's own wins. */
+  readonly recordTtlMs: number
+  /** Ready records at most; -1: no limit. */
+  readonly recordsMax: number
+  /** Bytes of ready records at most; -1: no limit. */
+  readonly bytesMax: number
+  readonly overflow: 'dropOldest' | 'refuse' | 'refuseDeadLetter'
+  /** Where rejected, expired, overflowed and too often delivered records go. Exchange '' is the default one (the key is a topic's name). */
+  readonly deadLetter: { readonly exchange: string; readonly routingKey: string | null } | null
+  /** Deliveries of one record at most; then it is dead-lettered or dropped. -1: no limit. */
+  readonly deliveryLimit: number
+  readonly singleActiveConsumer: boolean
+  /** Deleted after so long without consumers or redeclaration, ms; -1: never. */
+  readonly expiresMs: number
+  /** Deleted when its last consumer goes (after there was one). */
+  readonly autoDelete: boolean
+  /** `logAppend`: the broker's clock overrides the record's time. */
+  readonly timestampType: 'create' | 'logAppend'
+  readonly paused: boolean
+}
+
+export const topicDefaults: TopicConfig = {
+  partitions: 1,
+  retention: 'time',
+  retentionMs: 7 * 24 * 3600 * 1000,
+  retentionBytes: -1,
+  compact: false,
+  compactAndDelete: false,
+  storage: 'disk',
+  segmentBytes: 64 * 1024 * 1024,
+  priorityLevels: 1,
+  recordBytesMax: 16 * 1024 * 1024,
+  recordTtlMs: -1,
+  recordsMax: -1,
+  bytesMax: -1,
+  overflow: 'dropOldest',
+  deadLetter: null,
+  deliveryLimit: -1,
+  singleActiveConsumer: false,
+  expiresMs: -1,
+  autoDelete: false,
+  timestampType: 'create',
+  paused: false,
+}
+
+export interface TopicInfo {
+  readonly name: string
+  /** 16 bytes, stable for the topic's life. */
+  readonly id: Buffer
+  readonly config: TopicConfig
+  /** Which protocol declared it, and what it was told in its own words: kept for that protocol's comparison, never interpreted by others. */
+  readonly declaredBy: string
+  readonly declaration: Readonly<Record<string, unknown>>
+  readonly createdAt: number
+}
+
+/** How much is where; counts are of records. */
+export interface TopicStatus {
+  readonly partitions: readonly { readonly startOffset: number; readonly nextOffset: number; readonly bytes: number }[]
+  readonly subscriptions: readonly SubscriptionStatus[]
+}
+
+export interface SubscriptionStatus {
+  readonly name: string
+  readonly kind: 'queue' | 'cursor'
+  readonly ready: number
+  readonly inFlight: number
+  readonly consumers: number
+  readonly paused: boolean
+  readonly cursors: readonly { readonly partition: number; readonly offset: number; readonly lag: number }[]
+}
+
+export interface ExchangeInfo {
+  readonly name: string
+  readonly kind: ExchangeKind
+  readonly durable: boolean
+  readonly autoDelete: boolean
+  readonly internal: boolean
+  readonly alternate: string | null
+  readonly declaration: Readonly<Record<string, unknown>>
+}
+export type ExchangeKind = 'direct' | 'topic' | 'fanout' | 'headers'
+
+export interface Binding {
+  readonly source: string
+  readonly destination: string
+  readonly destinationKind: 'topic' | 'exchange'
+  readonly key: string
+  /** For headers exchanges: what must match, and `match`. Kept and compared also for the others. */
+  readonly arguments: Readonly<Record<string, unknown>>
+}
+
+// --------------------------------------------------------------------------------------------------------------- publishing
+
+export const PublishStatus = { Pending: 0, Stored: 1, Unrouted: 2, Failed: 3, Duplicate: 4 } as const
+export type PublishStatus = (typeof PublishStatus)[keyof typeof PublishStatus]
+
+/** One entry to publish, and afterwards its outcome. Make one with `new PublishItem(...)`; all fields always present. */
+export class PublishItem {
+  /** null: straight to the topic `address` (and to what captures it). Else the exchange by whose bindings it is routed; '' is the default exchange. */
+  exchange: string | null
+  /** Topic name or routing key. */
+  address: string
+  format: number
+  payload: Buffer
+  /** -1: chosen by key hash, else round robin. */
+  partition = -1
+  /** Records in the payload. */
+  count = 1
+  /** Newest timestamp within, ms. 0: the broker's clock. */
+  timestamp = 0
+  /** ms from now; -1 none. */
+  ttlMs = -1
+  priority = 0
+  /** For partition choice, key order and retention by key of single records. */
+  key: Buffer | null = null
+  /** More addresses routed as well, each topic once at most. */
+  extraAddresses: readonly string[] | null = null
+  /** What headers exchanges match against. */
+  routingHeaders: Readonly<Record<string, unknown>> | null = null
+  /** May be lost by a restart: not waited for. */
+  transient = false
+  /** Not visible before, ms since the epoch; 0: at once. */
+  deliverAt = 0
+  dedupId: string | null = null
+  /** Idempotent producer: -1 none. */
+  producerId = -1
+  producerEpoch = -1
+  producerSequence = -1
+  annotations: Annotations | null = null
+
+  // The outcome, valid when `done` is called.
+  status: PublishStatus = PublishStatus.Pending
+  errorCode: CoreErrorCode | null = null
+  errorMessage = ''
+  /** Topics it went to. */
+  routedTo = 0
+  /** Of the (first) topic it went to. */
+  baseOffset = -1
+  logAppendTime = -1
+  startOffset = -1
+
+  constructor(exchange: string | null, address: string, format: number, payload: Buffer) {
+    this.exchange = exchange
+    this.address = address
+    this.format = format
+    this.payload = payload
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ consuming
+
+export type StartAt = 'oldest' | 'newest' | { readonly offset: number } | { readonly time: number }
+
+export interface SubscribeSpec {
+  readonly topic: string
+  /** '' is the topic's default subscription. */
+  readonly subscription: string
+  /** Where a subscription that does not exist yet begins. Default oldest. */
+  readonly startAt?: StartAt
+  /** false: the subscription goes with its last consumer. Default true. */
+  readonly durable?: boolean
+  /** Settled as it is handed over. */
+  readonly autoSettle: boolean
+  /** Refuse when others consume, and refuse others. */
+  readonly exclusive?: boolean
+  /** Higher is served first. Default 0. */
+  readonly priority?: number
+  /** How long a delivery may stay unsettled, ms; then it is released. -1: for ever. */
+  readonly deadlineMs?: number
+  /** For listings. */
+  readonly name: string
+  readonly connection?: number
+}
+
+/**
+ * Deliveries in parallel columns, valid during {@link Sink.onDeliveries} only (but the buffers are never recycled, so parts may be kept by reference).
+ */
+export interface DeliveryBatch {
+  readonly length: number
+  /** Handle for settling: a small integer of this consumer. */
+  readonly id: readonly number[]
+  readonly partition: readonly number[]
+  readonly offset: readonly number[]
+  /** 1 on the first delivery. */
+  readonly attempt: readonly number[]
+  /** True when it was, or may have been, delivered before. */
+  readonly redelivered: readonly boolean[]
+  readonly timestamp: readonly number[]
+  readonly format: readonly number[]
+  readonly buffer: readonly Buffer[]
+  readonly start: readonly number[]
+  readonly end: readonly number[]
+  readonly annotations: readonly (Annotations | null)[]
+}
+
+export interface Sink {
+  onDeliveries(consumer: Consumer, batch: DeliveryBatch): void
+  /** The consumer was ended by the broker (topic deleted, access taken, ...). It is already closed. */
+  onConsumerClosed(consumer: Consumer, reason: CoreErrorCode): void
+  /** An exclusive-by-turn consumer became (in)active, where singleActiveConsumer is set. */
+  onActive?(consumer: Consumer, active: boolean): void
+}
+
+export type Outcome =
+  | { readonly kind: 'accept' }
+  | { readonly kind: 'release'; readonly delayMs?: number; readonly countsAsAttempt: boolean }
+  | { readonly kind: 'reject'; readonly reason?: string }
+  | { readonly kind: 'extend'; readonly deadlineMs: number }
+
+export const accept: Outcome = { kind: 'accept' }
+
+export interface Consumer {
+  readonly name: string
+  readonly topic: string
+  readonly subscription: string
+  readonly active: boolean
+  /** Adds to what may still be delivered. Starts at 0. `bytes` Infinity: not limited. */
+  credit(messages: number, bytes?: number): void
+  /** Sets what may still be delivered at once. */
+  setCredit(messages: number, bytes?: number): void
+  /** Unknown handles are ignored (they were released by a deadline); returns how many were known. */
+  settle(deliveries: readonly number[], outcome: Outcome, transaction?: Transaction): number
+  pause(paused: boolean): void
+  /** Releases everything in flight, oldest first, in place. */
+  close(): void
+}
+
+/** Everything of a transaction happens at its commit, at once, or not at all. */
+export interface Transaction {
+  publish(items: readonly PublishItem[]): void
+  /** `done` with null when it is durable. */
+  commit(done: (error: Error | null) => void): void
+  abort(): void
+}
+
+// -------------------------------------------------------------------------------------------------------------------- reading
+
+/** One stored entry as a view: `buffer[start..end)` is its payload. Buffers are never recycled. */
+export interface EntryView {
+  readonly buffer: Buffer
+  readonly start: number
+  readonly end: number
+  readonly format: number
+  readonly baseOffset: number
+  readonly count: number
+  readonly timestamp: number
+  readonly annotations: Annotations | null
+}
+
+export interface ReadResult {
+  readonly error: CoreErrorCode | null
+  readonly entries: readonly EntryView[]
+  readonly startOffset: number
+  /** First offset that is not yet readable (the high watermark). */
+  readonly nextOffset: number
+}
+
+export interface PeekedRecord {
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: number
+  readonly format: number
+  readonly bytes: Buffer
+  readonly annotations: Annotations | null
+}
+
+export interface CursorPosition {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** What the committer stored beside it. */
+  readonly metadata: string
+  readonly leaderEpoch: number
+}
+
+export interface ScheduledRecord {
+  readonly id: number
+  readonly dueAt: number
+  readonly exchange: string | null
+  readonly address: string
+  readonly format: number
+  readonly payload: Buffer
+}
+
+/** One namespace as one principal may use it. Every call checks permission and throws, or reports, AccessDenied. */
+export interface Space {
+  readonly namespace: string
+  readonly principal: Principal
+
+  // Topics
+  topic(name: string): TopicInfo | undefined
+  /** undefined when it does not exist. */
+  status(name: string): TopicStatus | undefined
+  topics(): TopicInfo[]
+  topicById(id: Buffer): TopicInfo | undefined
+  /** Rejects with AlreadyExists. */
+  createTopic(name: string, config: Partial<TopicConfig>, declaredBy: string, declaration?: Record<string, unknown>): Promise<TopicInfo>
+  /** Changes what is given; partitions may only grow. */
+  alterTopic(name: string, config: Partial<TopicConfig>, declaration?: Record<string, unknown>): Promise<TopicInfo>
+  deleteTopic(name: string): Promise<void>
+  /** Drops all ready records of a subscription ('' default); resolves to how many. */
+  purge(name: string, subscription?: string): Promise<number>
+  /** Truncates from the front; resolves to the new start. */
+  deleteRecordsBefore(name: string, partition: number, offset: number): Promise<number>
+  /** Marks use of a topic with expiresMs. */
+  touch(name: string): void
+
+  // Router
+  exchange(name: string): ExchangeInfo | undefined
+  exchanges(): ExchangeInfo[]
+  declareExchange(exchange: ExchangeInfo): Promise<void>
+  deleteExchange(name: string, ifUnused: boolean): Promise<void>
+  bind(binding: Binding): Promise<void>
+  unbind(binding: Binding): Promise<void>
+  bindings(of?: { source?: string; destination?: string; destinationKind?: 'topic' | 'exchange' }): Binding[]
+
+  // Records
+  /** `done` once, later, when every item's outcome is known; with status Stored it is durable (unless transient). */
+  publish(items: readonly PublishItem[], done: () => void): void
+  begin(): Transaction
+  /** Throws NotFound, AccessDenied, Full (too many), or Mismatch (exclusive use). */
+  subscribe(spec: SubscribeSpec, sink: Sink): Consumer
+  /** One record, as a consumer with a credit of one would get it, or null when nothing is ready now. It stays in flight until `settle`. */
+  take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
+  /** Entries from `offset` on; the first may begin before it; at least one whole entry however big, if there is any. `done` may be called at once. */
+  read(topic: string, partition: number, offset: number, maxBytes: number, done: (result: ReadResult) => void): void
+  /** Calls `wake` once, when the partition's nextOffset passes `offset`, or the topic goes. Returns how to cancel. */
+  whenReadable(topic: string, partition: number, offset: number, wake: () => void): () => void
+  /** The first offset whose record's time is at or after `time`, with that time; null when there is none. */
+  offsetForTime(topic: string, partition: number, time: number): Promise<{ offset: number; timestamp: number } | null>
+  peek(topic: string, options: { partition?: number; offset?: number; time?: number; limit: number }): Promise<PeekedRecord[]>
+
+  // Cursors of groups
+  commitCursors(group: string, positions: readonly CursorPosition[], done: (error: Error | null) => void): void
+  cursors(group: string): CursorPosition[]
+  cursorGroups(): string[]
+  deleteCursors(group: string, topic?: string, partition?: number): Promise<void>
+  /** Moves a queue subscription. */
+  seek(topic: string, subscription: string, to: StartAt): Promise<void>
+  deleteSubscription(topic: string, subscription: string): Promise<void>
+
+  // Delayed records
+  scheduled(limit: number, from?: number): ScheduledRecord[]
+  reschedule(id: number, dueAt: number): Promise<boolean>
+  cancelScheduled(id: number): Promise<boolean>
+
+  /** A producer id nobody had before, ever. */
+  nextProducerId(): Promise<number>
+}
+
+export interface Taken {
+  readonly partition: number
+  readonly offset: number
+  readonly attempt: number
+  readonly redelivered: boolean
+  readonly timestamp: number
+  readonly format: number
+  readonly bytes: Buffer
+  readonly annotations: Annotations | null
+  /** Records still ready behind it. */
+  readonly remaining: number
+  settle(outcome: Outcome, transaction?: Transaction): void
+}
+
+export interface BrokerStats {
+  readonly topics: number
+  readonly connections: number
+  readonly walBytes: number
+  readonly walCommits: number
+  readonly walFailed: string | null
+  readonly segmentBytes: number
+  readonly cachedBytes: number
+  readonly recordsIn: number
+  readonly bytesIn: number
+  readonly recordsOut: number
+  readonly scheduled: number
+}

@@ -1,0 +1,182 @@
+/**
+ * Time, injected. Everything that waits asks one {@link Clock}; a test moves a {@link VirtualClock} and what was due happens at once.
+ * Timers sit in one binary heap with a single timer of the runtime behind it: never one runtime timer per message.
+ */
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Calls `run` once, at or after `now() + delayMs`. */
+  after(delayMs: number, run: () => void): Timer
+}
+
+export interface Timer {
+  cancel(): void
+}
+
+class Waiting implements Timer {
+  readonly dueAt: number
+  readonly order: number
+  run: (() => void) | null
+  constructor(dueAt: number, order: number, run: () => void) {
+    this.dueAt = dueAt
+    this.order = order
+    this.run = run
+  }
+  cancel(): void {
+    this.run = null
+  }
+}
+
+/** What both clocks share: the heap of waiting timers, cancelled ones removed lazily. */
+class TimerHeap {
+  readonly #heap: Waiting[] = []
+  #order = 0
+
+  add(dueAt: number, run: () => void): Waiting {
+    const waiting = new Waiting(dueAt, this.#order++, run)
+    const heap = this.#heap
+    let at = heap.push(waiting) - 1
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      const above = heap[parent] as Waiting // parent < at
+      if (!earlier(waiting, above)) break
+      heap[at] = above
+      at = parent
+    }
+    heap[at] = waiting
+    return waiting
+  }
+
+  /** When the earliest is due; Infinity when nothing waits. */
+  next(): number {
+    for (;;) {
+      const top = this.#heap[0]
+      if (top === undefined) return Infinity
+      if (top.run !== null) return top.dueAt
+      this.#pop()
+    }
+  }
+
+  /** Removes and returns the earliest if it is due by `now`. */
+  takeDue(now: number): (() => void) | null {
+    if (this.next() > now) return null
+    const run = this.#pop().run
+    return run
+  }
+
+  #pop(): Waiting {
+    const heap = this.#heap
+    const top = heap[0] as Waiting // callers saw next() below Infinity, or a cancelled top
+    const last = heap.pop() as Waiting // not empty
+    if (heap.length > 0) {
+      let at = 0
+      for (;;) {
+        let child = 2 * at + 1
+        if (child >= heap.length) break
+        const right = heap[child + 1]
+        if (right !== undefined && earlier(right, heap[child] as Waiting)) child++
+        const smaller = heap[child] as Waiting // child < length
+        if (!earlier(smaller, last)) break
+        heap[at] = smaller
+        at = child
+      }
+      heap[at] = last
+    }
+    return top
+  }
+}
+
+function earlier(a: Waiting, b: Waiting): boolean {
+  return a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.order < b.order)
+}
+
+/** The machine's own time. */
+export class SystemClock implements Clock {
+  readonly #heap = new TimerHeap()
+  #armedFor = Infinity
+  #handle: NodeJS.Timeout | undefined
+
+  now(): number {
+    return Date.now()
+  }
+
+  after(delayMs: number, run: () => void): Timer {
+    const waiting = this.#heap.add(Date.now() + Math.max(0, delayMs), run)
+    this.#arm()
+    return waiting
+  }
+
+  #arm(): void {
+    const next = this.#heap.next()
+    if (next >= this.#armedFor) return
+    clearTimeout(this.#handle)
+    this.#armedFor = next
+    // setTimeout's own limit is 2^31-1 ms; a longer wait is armed again on waking.
+    this.#handle = setTimeout(() => this.#fire(), Math.min(Math.max(0, next - Date.now()), 0x7fffffff))
+    this.#handle.unref()
+  }
+
+  #fire(): void {
+    this.#armedFor = Infinity
+    for (;;) {
+      const run = this.#heap.takeDue(Date.now())
+      if (run === null) break
+      run()
+    }
+    if (this.#heap.next() < Infinity) this.#arm()
+  }
+}
+
+/** A clock that stands still until moved (tests), or that runs with the machine and can be moved ahead. */
+export class VirtualClock implements Clock {
+  readonly #heap = new TimerHeap()
+  #now: number
+
+  constructor(startAt = Date.now()) {
+    this.#now = startAt
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  after(delayMs: number, run: () => void): Timer {
+    return this.#heap.add(this.#now + Math.max(0, delayMs), run)
+  }
+
+  /** When the next timer is due; Infinity when none waits. */
+  nextDueAt(): number {
+    return this.#heap.next()
+  }
+
+  /** Moves time ahead by ms or by text such as `30m`, `1h30m`, `250ms`; due timers run in order, each at its own time. */
+  advance(by: number | string): void {
+    const target = this.#now + (typeof by === 'number' ? by : parseDuration(by))
+    for (;;) {
+      const next = this.#heap.next()
+      if (next > target) break
+      this.#now = Math.max(this.#now, next)
+      const run = this.#heap.takeDue(this.#now)
+      if (run !== null) run()
+    }
+    this.#now = target
+  }
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds of text such as `90s`, `1h30m`, `2d`. Throws on anything else. */
+export function parseDuration(text: string): number {
+  let total = 0
+  let rest = text.trim()
+  if (rest === '') throw new Error('a duration is empty; write for example 30s, 5m, 1h30m')
+  while (rest !== '') {
+    const part = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)/.exec(rest)
+    const unit = part === null ? undefined : unitMs[part[2] ?? '']
+    if (part === null || unit === undefined) throw new Error(`"${text}" is not a duration; write for example 30s, 5m, 1h30m`)
+    total += Number(part[1]) * unit
+    rest = rest.slice(part[0].length)
+  }
+  return total
+}
