@@ -1,0 +1,290 @@
+/**
+ * What the broker is told: from the command line, else from ANYMQ_ variables, else from the configuration file, else the defaults below.
+ * One table serves all of them, so that an unknown name in any place is an error.
+ */
+import { readFileSync } from 'node:fs'
+import { parse as parseYaml } from 'yaml'
+import type { Limits, Permission } from '../broker/face.ts'
+import { knownListeners, knownProtocols } from '../protocols/table.ts'
+import type { OptionSpec, ParsedArguments } from './arguments.ts'
+import { didYouMean } from './nearest.ts'
+import { UsageError } from './usage-error.ts'
+
+export interface Settings {
+  data: string
+  host: string
+  /** Protocol names; null is all of them. */
+  only: string[] | null
+  /** Ports by listener name, where given. */
+  ports: Map<string, number>
+  portOffset: number
+  durability: 'fsync' | 'os'
+  insecure: boolean
+  skipTakenPorts: boolean
+  logLevel: LogLevel
+  limits: Partial<Limits>
+  users: ConfiguredUser[]
+}
+
+export interface ConfiguredUser {
+  readonly name: string
+  readonly password: string
+  readonly admin?: boolean
+  readonly permissions?: Permission[]
+}
+
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+export const httpDefaultPort = 7890
+
+interface Setting extends OptionSpec {
+  /** As a variable. */
+  readonly variable: string
+  /** As a key of the configuration file. */
+  readonly key: string
+  apply(settings: Settings, value: unknown, from: string): void
+}
+
+export const settingsTable: readonly Setting[] = [
+  setting('data', 'DIR', 'where everything is kept (default ./anymq-data)', (settings, value, from) => {
+    settings.data = text(value, from)
+  }),
+  setting('host', 'ADDR', 'address to listen on (default 127.0.0.1)', (settings, value, from) => {
+    settings.host = text(value, from)
+  }),
+  setting(
+    'only',
+    'NAMES',
+    'protocols to open, separated by commas (default all; HTTP is always open)',
+    (settings, value, from) => {
+      settings.only = names(value, from)
+    },
+  ),
+  {
+    ...setting('port', 'NAME=N', 'port of one listener; repeatable; 0 takes a free one', (settings, value, from) => {
+      for (const [name, port] of portPairs(value, from)) settings.ports.set(name, port)
+    }),
+    repeatable: true,
+    key: 'ports',
+  },
+  setting('port-offset', 'N', 'added to every default port', (settings, value, from) => {
+    settings.portOffset = wholeNumber(value, from, -65535, 65535)
+  }),
+  setting(
+    'durability',
+    'fsync|os',
+    'confirm after the bytes are on disk, or in the page cache (default fsync)',
+    (settings, value, from) => {
+      settings.durability = oneOf(value, from, ['fsync', 'os'] as const)
+    },
+  ),
+  setting('insecure', undefined, 'allow listening beyond loopback although no users are configured', (settings, value, from) => {
+    settings.insecure = yesOrNo(value, from)
+  }),
+  setting('skip-taken-ports', undefined, 'start without the listeners whose ports are taken', (settings, value, from) => {
+    settings.skipTakenPorts = yesOrNo(value, from)
+  }),
+  setting('log-level', 'LEVEL', `${logLevels.join(', ')} (default info)`, (settings, value, from) => {
+    settings.logLevel = oneOf(value, from, logLevels)
+  }),
+]
+
+/** Options of every command that resolves settings. */
+export const settingsOptions: readonly OptionSpec[] = [
+  ...settingsTable,
+  { name: 'config', value: 'FILE', help: 'YAML file with the same settings (and limits, users)' },
+]
+
+/** Variables that are not settings of the broker: what `anymq env` prints and the client commands read. */
+export const clientVariables = ['ANYMQ_URL', 'ANYMQ_USER', 'ANYMQ_PASSWORD'] as const
+
+const limitNames = [
+  'recordBytesMax',
+  'frameBytesMax',
+  'connectionsMax',
+  'channelsMax',
+  'outboundBytesMax',
+  'topicsMax',
+  'inFlightMax',
+] as const satisfies readonly (keyof Limits)[]
+
+export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.ProcessEnv): Settings {
+  const settings: Settings = {
+    data: './anymq-data',
+    host: '127.0.0.1',
+    only: null,
+    ports: new Map(),
+    portOffset: 0,
+    durability: 'fsync',
+    insecure: false,
+    skipTakenPorts: false,
+    logLevel: 'info',
+    limits: {},
+    users: [],
+  }
+  refuseUnknownVariables(environment)
+  const configFile = parsed.options.get('config')?.at(-1) ?? environment['ANYMQ_CONFIG']
+  if (configFile !== undefined) applyFile(settings, configFile)
+  for (const each of settingsTable) {
+    const value = environment[each.variable]
+    if (value !== undefined) each.apply(settings, value, each.variable)
+    for (const written of parsed.options.get(each.name) ?? []) each.apply(settings, written, `--${each.name}`)
+  }
+  return settings
+}
+
+function refuseUnknownVariables(environment: NodeJS.ProcessEnv): void {
+  const known = new Set<string>([...settingsTable.map(each => each.variable), 'ANYMQ_CONFIG', ...clientVariables])
+  for (const name of Object.keys(environment)) {
+    if (name.startsWith('ANYMQ_') && !known.has(name)) throw new UsageError(`unknown variable ${name}${didYouMean(name, known)}`)
+  }
+}
+
+function applyFile(settings: Settings, file: string): void {
+  let content: unknown
+  try {
+    content = parseYaml(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    throw new UsageError(`configuration file ${file}: ${cause instanceof Error ? cause.message : String(cause)}`)
+  }
+  if (content === null || content === undefined) return
+  const known = new Map(settingsTable.map(each => [each.key, each]))
+  for (const [key, value] of Object.entries(mapping(content, file))) {
+    const from = `${file}: ${key}`
+    if (key === 'limits') settings.limits = limits(value, from)
+    else if (key === 'users') settings.users = users(value, from)
+    else {
+      const entry = known.get(key)
+      if (entry === undefined)
+        throw new UsageError(`${file}: unknown key ${key}${didYouMean(key, [...known.keys(), 'limits', 'users'])}`)
+      entry.apply(settings, value, from)
+    }
+  }
+}
+
+function limits(value: unknown, from: string): Partial<Limits> {
+  const found: { -readonly [Name in keyof Limits]?: number } = {}
+  for (const [key, written] of Object.entries(mapping(value, from))) {
+    const name = limitNames.find(each => each === key)
+    if (name === undefined) throw new UsageError(`${from}: unknown limit ${key}${didYouMean(key, limitNames)}`)
+    found[name] = wholeNumber(written, `${from}.${key}`, 1, Number.MAX_SAFE_INTEGER)
+  }
+  return found
+}
+
+function users(value: unknown, from: string): ConfiguredUser[] {
+  if (!Array.isArray(value)) throw new UsageError(`${from} must be a list of users, each with name and password`)
+  return value.map((each, index) => user(mapping(each, `${from}[${index}]`), `${from}[${index}]`))
+}
+
+function user(fields: Record<string, unknown>, from: string): ConfiguredUser {
+  const known = ['name', 'password', 'admin', 'permissions']
+  for (const key of Object.keys(fields)) {
+    if (!known.includes(key)) throw new UsageError(`${from}: unknown key ${key}${didYouMean(key, known)}`)
+  }
+  const { admin, permissions } = fields
+  return {
+    name: text(fields['name'], `${from}.name`),
+    password: text(fields['password'], `${from}.password`),
+    ...(admin === undefined ? {} : { admin: yesOrNo(admin, `${from}.admin`) }),
+    ...(permissions === undefined ? {} : { permissions: permissionList(permissions, `${from}.permissions`) }),
+  }
+}
+
+/** Patterns left out allow nothing. */
+export function permissionList(value: unknown, from: string): Permission[] {
+  if (!Array.isArray(value)) throw new UsageError(`${from} must be a list`)
+  return value.map((each, index) => {
+    const at = `${from}[${index}]`
+    const { namespace = 'default', publish = '', consume = '', manage = '', ...rest } = mapping(each, at)
+    const unknown = Object.keys(rest)[0]
+    if (unknown !== undefined)
+      throw new UsageError(`${at}: unknown key ${unknown}${didYouMean(unknown, ['namespace', 'publish', 'consume', 'manage'])}`)
+    const permission = {
+      namespace: text(namespace, `${at}.namespace`),
+      publish: pattern(publish, `${at}.publish`),
+      consume: pattern(consume, `${at}.consume`),
+      manage: pattern(manage, `${at}.manage`),
+    }
+    return permission
+  })
+}
+
+function setting(name: string, value: string | undefined, help: string, apply: Setting['apply']): Setting {
+  return {
+    name,
+    ...(value === undefined ? {} : { value }),
+    help,
+    apply,
+    variable: `ANYMQ_${name.toUpperCase().replaceAll('-', '_')}`,
+    key: name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+  }
+}
+
+function portPairs(value: unknown, from: string): [string, number][] {
+  const pairs: [string, unknown][] =
+    typeof value === 'string'
+      ? value.split(',').map((pair): [string, unknown] => {
+          const equals = pair.indexOf('=')
+          if (equals === -1) throw new UsageError(`${from}: "${pair}" is not NAME=N, for example kafka=9093`)
+          return [pair.slice(0, equals).trim(), pair.slice(equals + 1)]
+        })
+      : Object.entries(mapping(value, from))
+  const known = knownListeners()
+  return pairs.map(([name, port]) => {
+    if (!known.includes(name)) throw new UsageError(`${from}: unknown listener ${name}${didYouMean(name, known)}`)
+    return [name, wholeNumber(port, `${from} ${name}`, 0, 65535)]
+  })
+}
+
+function names(value: unknown, from: string): string[] {
+  const written = Array.isArray(value) ? value.map(each => text(each, from)) : text(value, from).split(',')
+  const known = knownProtocols()
+  return written.map(each => {
+    const name = each.trim()
+    if (!known.includes(name)) throw new UsageError(`${from}: unknown protocol ${name}${didYouMean(name, known)}`)
+    return name
+  })
+}
+
+function mapping(value: unknown, from: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new UsageError(`${from} must be a mapping of names to values`)
+  return value as Record<string, unknown> // checked in the line above
+}
+
+function text(value: unknown, from: string): string {
+  if (typeof value !== 'string' || value === '') throw new UsageError(`${from} must be a text that is not empty`)
+  return value
+}
+
+function pattern(value: unknown, from: string): string {
+  if (typeof value !== 'string') throw new UsageError(`${from} must be a regular expression`)
+  try {
+    new RegExp(value)
+  } catch {
+    throw new UsageError(`${from}: ${value} is not a regular expression`)
+  }
+  return value
+}
+
+function wholeNumber(value: unknown, from: string, min: number, max: number): number {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  if (typeof number !== 'number' || !Number.isInteger(number) || number < min || number > max) {
+    throw new UsageError(`${from} must be a whole number between ${min} and ${max}, not ${String(value)}`)
+  }
+  return number
+}
+
+function oneOf<Choice extends string>(value: unknown, from: string, choices: readonly Choice[]): Choice {
+  const found = choices.find(choice => choice === value)
+  if (found === undefined) throw new UsageError(`${from} must be one of ${choices.join(', ')}, not ${String(value)}`)
+  return found
+}
+
+function yesOrNo(value: unknown, from: string): boolean {
+  if (value === true || value === 'true' || value === '1' || value === 'yes') return true
+  if (value === false || value === 'false' || value === '0' || value === 'no') return false
+  throw new UsageError(`${from} must be true or false, not ${String(value)}`)
+}

@@ -1,0 +1,23 @@
+/** Who calls the API: HTTP Basic once users exist, anybody before. */
+import type { IncomingMessage } from 'node:http'
+import { type Broker, CoreError, type Principal } from '../broker/face.ts'
+
+export async function authenticateRequest(broker: Broker, request: IncomingMessage): Promise<Principal> {
+  const header = request.headers.authorization
+  if (header === undefined) {
+    if (!broker.authenticationRequired) return broker.anonymous
+    throw new CoreError('Unauthenticated', 'log in with HTTP Basic')
+  }
+  const encoded = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(header)?.[1]
+  if (encoded === undefined) throw new CoreError('Unauthenticated', 'only HTTP Basic is understood')
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = decoded.indexOf(':')
+  if (colon === -1) throw new CoreError('Unauthenticated', 'the login has no password')
+  return broker.authenticate({ kind: 'password', user: decoded.slice(0, colon), password: decoded.slice(colon + 1) })
+}
+
+export function requireAdmin(broker: Broker, principal: Principal): void {
+  if (!broker.authenticationRequired) return
+  const admin = broker.users.list().some(user => user.name === principal.user && user.admin)
+  if (!admin) throw new CoreError('AccessDenied', 'only an administrator may do this')
+}

@@ -1,0 +1,21 @@
+/** Every operation of the API. */
+import type { Route } from '../route.ts'
+import { connectionRoutes } from './connections.ts'
+import { deadLetterRoutes } from './dead-letters.ts'
+import { recordRoutes } from './records.ts'
+import { scheduledRoutes } from './scheduled.ts'
+import { subscriptionRoutes } from './subscriptions.ts'
+import { systemRoutes } from './system.ts'
+import { topicRoutes } from './topics.ts'
+import { userRoutes } from './users.ts'
+
+export const apiRoutes: readonly Route[] = [
+  ...systemRoutes,
+  ...topicRoutes,
+  ...subscriptionRoutes,
+  ...recordRoutes,
+  ...scheduledRoutes,
+  ...deadLetterRoutes,
+  ...connectionRoutes,
+  ...userRoutes,
+]

@@ -1,0 +1,105 @@
+/** Users and what they may do. The first user must be an administrator: from then on everybody has to log in. */
+import { type Broker, CoreError, type Permission } from '../../broker/face.ts'
+import { invalid } from '../errors.ts'
+import { object, onlyKeys, optionalFlag, optionalList, optionalText } from '../input.ts'
+import type { Route, Schema } from '../route.ts'
+
+const patternSchema: Schema = {
+  type: 'string',
+  description: 'A regular expression matched against the whole name; empty allows nothing.',
+}
+
+const userSchema: Schema = {
+  type: 'object',
+  properties: {
+    password: { type: 'string', writeOnly: true },
+    admin: { type: 'boolean' },
+    permissions: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['namespace'],
+        properties: { namespace: patternSchema, publish: patternSchema, consume: patternSchema, manage: patternSchema },
+      },
+    },
+  },
+}
+
+export const userRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/users',
+    tag: 'users',
+    summary: 'List users with their permissions',
+    admin: true,
+    handle: ({ broker }) => ({ users: broker.users.list() }),
+  },
+  {
+    method: 'PUT',
+    path: '/v1/users/{name}',
+    tag: 'users',
+    summary: 'Create or change a user',
+    description: 'What is left out stays as it is. The first user must be an administrator.',
+    admin: true,
+    body: userSchema,
+    handle: async ({ broker, parameter, body }) => {
+      onlyKeys(body, ['password', 'admin', 'permissions'])
+      const password = optionalText(body, 'password')
+      const admin = optionalFlag(body, 'admin')
+      const permissions = optionalList(body, 'permissions')?.map(permission)
+      const name = parameter('name')
+      checkKeepsAdmin(broker, name, admin)
+      await broker.users.put(name, {
+        ...(password === undefined ? {} : { password }),
+        ...(admin === undefined ? {} : { admin }),
+        ...(permissions === undefined ? {} : { permissions }),
+      })
+      return broker.users.list().find(user => user.name === name)
+    },
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/users/{name}',
+    tag: 'users',
+    summary: 'Delete a user',
+    description:
+      'With the last user gone nobody has to log in any more; the last administrator can only be deleted as the last user.',
+    admin: true,
+    status: 204,
+    handle: async ({ broker, parameter }) => {
+      const name = parameter('name')
+      const others = broker.users.list().filter(user => user.name !== name)
+      if (others.length > 0 && !others.some(user => user.admin))
+        throw new CoreError('Mismatch', `"${name}" is the last administrator`)
+      if (!(await broker.users.delete(name))) throw new CoreError('NotFound', `there is no user "${name}"`)
+    },
+  },
+]
+
+/** Else nobody could manage users any more. */
+function checkKeepsAdmin(broker: Broker, name: string, admin: boolean | undefined): void {
+  const users = broker.users.list()
+  const others = users.some(user => user.admin && user.name !== name)
+  const remains = admin ?? users.find(user => user.name === name)?.admin ?? false
+  if (!others && !remains) throw new CoreError('Mismatch', 'there must be an administrator: give "admin": true')
+}
+
+function permission(value: unknown): Permission {
+  const fields = object(value, 'a permission')
+  onlyKeys(fields, ['namespace', 'publish', 'consume', 'manage'], 'a permission')
+  const pattern = (name: string, absent: string): string => {
+    const written = optionalText(fields, name) ?? absent
+    try {
+      new RegExp(written)
+    } catch {
+      throw invalid(`${name}: ${written} is not a regular expression`)
+    }
+    return written
+  }
+  return {
+    namespace: pattern('namespace', 'default'),
+    publish: pattern('publish', ''),
+    consume: pattern('consume', ''),
+    manage: pattern('manage', ''),
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * The HTTP listener: health, metrics and the API under /v1, on node:http alone. A request goes body → login → route → JSON; what each operation
+ * does is in routes/.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { isIP } from 'node:net'
+import type { Broker, Principal } from '../broker/face.ts'
+import { CoreError } from '../broker/face.ts'
+import { asCoreError } from '../core/errors.ts'
+import { formats } from '../core/record.ts'
+import { authenticateRequest, requireAdmin } from './access.ts'
+import { readJsonBody } from './body.ts'
+import { envelopeFormat } from './envelope.ts'
+import { errorBody, statusOf } from './errors.ts'
+import { Metrics } from './metrics.ts'
+import { openApiDocument } from './openapi.ts'
+import type { Call, OpenListener, Route, ServerFacts } from './route.ts'
+import { Router } from './router.ts'
+import { apiRoutes } from './routes/all.ts'
+
+export interface HttpOptions {
+  readonly broker: Broker
+  readonly version: string
+  readonly host: string
+  readonly port: number
+  /** Any Host header is fine. Otherwise, while nobody has to log in, only addresses and localhost are: a web page must not reach us by DNS rebinding. */
+  readonly anyHost: boolean
+  readonly bodyBytesMax?: number
+  readonly connectionsMax?: number
+  listeners(): readonly OpenListener[]
+  ready(): boolean
+}
+
+const bodyBytesMaxDefault = 32 * 1024 * 1024
+const connectionsMaxDefault = 1000
+/** Who calls an open route: it does nothing in a caller's name. */
+const nobody: Principal = { user: '', may: () => false }
+const requestTimeoutMs = 60_000
+const headersTimeoutMs = 10_000
+
+export class HttpServer {
+  readonly #options: HttpOptions
+  readonly #server: Server
+  readonly #router: Router
+  readonly #metrics: Metrics
+  readonly #facts: ServerFacts
+  readonly #bodyBytesMax: number
+
+  constructor(options: HttpOptions) {
+    formats.register(envelopeFormat)
+    this.#options = options
+    this.#bodyBytesMax = options.bodyBytesMax ?? bodyBytesMaxDefault
+    this.#metrics = new Metrics(options.broker)
+    this.#facts = {
+      version: options.version,
+      startedAt: options.broker.clock.now(),
+      listeners: () => options.listeners(),
+      ready: () => options.ready(),
+    }
+    const routes = [...apiRoutes, this.#metricsRoute(), ...this.#documentRoutes()]
+    this.#router = new Router(routes)
+    this.#server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs }, (request, response) => {
+      void this.#serve(request, response)
+    })
+    this.#server.maxConnections = options.connectionsMax ?? connectionsMaxDefault
+  }
+
+  /** Resolves to the port, or rejects with the socket's own error (EADDRINUSE). */
+  listen(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(this.#options.port, this.#options.host, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', error => this.#options.broker.log.error({ error: error.message }, 'the HTTP listener failed'))
+        const address = this.#server.address()
+        resolve(typeof address === 'object' && address !== null ? address.port : this.#options.port)
+      })
+    })
+  }
+
+  /** Answers what is under way, closes idle connections, then whatever is left. */
+  async close(graceMs: number): Promise<void> {
+    this.#metrics.close()
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    this.#server.closeIdleConnections()
+    const force = setTimeout(() => this.#server.closeAllConnections(), graceMs)
+    await closed
+    clearTimeout(force)
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const startedAt = process.hrtime.bigint()
+    let label = 'none'
+    try {
+      const url = new URL(request.url ?? '/', 'http://localhost')
+      const match = this.#router.find(request.method ?? 'GET', url.pathname)
+      if ('allowed' in match) return this.#refusePath(request, response, url.pathname, match.allowed)
+      label = `${match.route.method} ${match.route.path}`
+      await this.#run(match.route, match.parameters, url.searchParams, request, response)
+    } catch (cause) {
+      this.#fail(request, response, asCoreError(cause))
+    } finally {
+      this.#metrics.observeRequest(label, response.statusCode, Number(process.hrtime.bigint() - startedAt) / 1e9)
+    }
+  }
+
+  async #run(
+    route: Route,
+    parameters: ReadonlyMap<string, string>,
+    query: URLSearchParams,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { broker } = this.#options
+    this.#checkHost(request)
+    const principal = route.open === true ? nobody : await authenticateRequest(broker, request)
+    if (route.admin === true) requireAdmin(broker, principal)
+    const body = await readJsonBody(request, this.#bodyBytesMax)
+    const answer = await route.handle(this.#call(principal, parameters, query, body, request, response))
+    if (response.headersSent || response.writableEnded) return
+    if (answer === undefined) response.writeHead(204).end()
+    else sendJson(response, route.status ?? 200, answer)
+  }
+
+  #call(
+    principal: Principal,
+    parameters: ReadonlyMap<string, string>,
+    query: URLSearchParams,
+    body: Record<string, unknown>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Call {
+    const { broker } = this.#options
+    return {
+      broker,
+      principal,
+      get space() {
+        return broker.space(principal, query.get('namespace') ?? 'default')
+      },
+      parameter: name => parameters.get(name) ?? '',
+      query,
+      body,
+      request,
+      response,
+      server: this.#facts,
+    }
+  }
+
+  #checkHost(request: IncomingMessage): void {
+    if (this.#options.anyHost || this.#options.broker.authenticationRequired) return
+    const host = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
+    if (host === '' || host === 'localhost' || isIP(host) !== 0) return
+    throw new CoreError(
+      'AccessDenied',
+      `requests for the host "${host}" are refused while no users are configured; use an address or localhost`,
+    )
+  }
+
+  #refusePath(request: IncomingMessage, response: ServerResponse, path: string, allowed: readonly string[]): void {
+    request.resume()
+    if (allowed.length === 0)
+      return this.#fail(request, response, new CoreError('NotFound', `there is nothing at ${path}; see /openapi.json`))
+    response.setHeader('allow', allowed.join(', '))
+    sendJson(response, 405, { error: { code: 'Unsupported', message: `${path} takes ${allowed.join(', ')}` } })
+  }
+
+  #fail(request: IncomingMessage, response: ServerResponse, error: CoreError): void {
+    if (error.code === 'Internal')
+      this.#options.broker.log.error({ url: request.url, error: error.message, stack: error.stack }, 'an HTTP request failed')
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
+    if (error.code === 'Unauthenticated') response.setHeader('www-authenticate', 'Basic realm="AnyMQ", charset="UTF-8"')
+    // The rest of a refused body is not worth reading: answer and close.
+    if (!request.complete) response.setHeader('connection', 'close')
+    sendJson(response, statusOf(error), errorBody(error))
+  }
+
+  #metricsRoute(): Route {
+    return {
+      method: 'GET',
+      path: '/metrics',
+      tag: 'server',
+      summary: 'Figures for Prometheus',
+      handle: async ({ response }) => {
+        const text = await this.#metrics.render()
+        response.writeHead(200, { 'content-type': this.#metrics.contentType }).end(text)
+      },
+    }
+  }
+
+  #documentRoutes(): Route[] {
+    const route: Route = {
+      method: 'GET',
+      path: '/openapi.json',
+      tag: 'server',
+      summary: 'This document',
+      open: true,
+      handle: () => openApiDocument([...apiRoutes, this.#metricsRoute(), route], this.#options.version),
+    }
+    return [route]
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  const bytes = Buffer.from(`${JSON.stringify(body)}\n`)
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': bytes.length,
+    'cache-control': 'no-store',
+  })
+  response.end(bytes)
+}

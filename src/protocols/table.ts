@@ -1,0 +1,33 @@
+/**
+ * The protocols this broker speaks and where each listens by default. A protocol's own modules load when it is opened, so this table is all
+ * that start-up pays for the others. To add a protocol, add its line here (docs/adding-a-protocol.md).
+ */
+import type { ListenerSpec, Protocol } from '../broker/face.ts'
+
+interface ProtocolEntry {
+  readonly name: string
+  readonly listeners: readonly ListenerSpec[]
+  load(): Promise<Protocol>
+}
+
+export const protocolTable: readonly ProtocolEntry[] = [
+  {
+    name: 'kafka',
+    listeners: [{ name: 'kafka', port: 9092 }],
+    load: async () => (await import('./kafka/index.ts')).protocol,
+  },
+  {
+    name: 'amqp',
+    listeners: [{ name: 'amqp', port: 5672 }],
+    load: async () => (await import('./amqp/index.ts')).protocol,
+  },
+]
+
+export function knownProtocols(): string[] {
+  return protocolTable.map(entry => entry.name)
+}
+
+/** The names `--port NAME=N` takes. */
+export function knownListeners(): string[] {
+  return ['http', ...protocolTable.flatMap(entry => entry.listeners.map(listener => listener.name))]
+}
