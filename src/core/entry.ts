@@ -1,0 +1,76 @@
+/**
+ * The stored form of an entry, the same bytes in memory, in the write-ahead log and in segments.
+ *
+ *   0 u32 length, header included      24 u64 timestamp, ms
+ *   4 u32 CRC-32C of bytes 8..length   32 u64 expires at, ms; 0 never
+ *   8 u64 base offset                  40 u32 key hash; 0 no key
+ *  16 u32 count of records             44 u32 length of annotations (JSON) before the payload
+ *  20 u8  version  21 u8 format        48 annotations, payload
+ *  22 u16 flags
+ */
+import { getU64, putU64 } from '../lib/bytes.ts'
+import { crc32c } from '../lib/crc32c.ts'
+import type { Annotations } from './record.ts'
+
+export const entryHeaderBytes = 48
+const entryVersion = 1
+
+/** What an entry is made of, before it has an offset. */
+export interface EntryContent {
+  readonly format: number
+  readonly count: number
+  readonly timestamp: number
+  readonly expiresAt: number
+  readonly keyHash: number
+  readonly annotations: Buffer | null
+  readonly payload: Buffer
+}
+
+export function entryBytes(content: EntryContent): number {
+  return entryHeaderBytes + (content.annotations === null ? 0 : content.annotations.length) + content.payload.length
+}
+
+/** Writes an entry without its checksum: {@link sealEntry} follows once the format has stamped its offset. Returns its end. */
+export function writeEntry(buffer: Buffer, at: number, baseOffset: number, content: EntryContent): number {
+  const annotationBytes = content.annotations === null ? 0 : content.annotations.length
+  const end = at + entryHeaderBytes + annotationBytes + content.payload.length
+  buffer.writeUInt32BE(end - at, at)
+  putU64(buffer, at + 8, baseOffset)
+  buffer.writeUInt32BE(content.count, at + 16)
+  buffer[at + 20] = entryVersion
+  buffer[at + 21] = content.format
+  buffer.writeUInt16BE(0, at + 22)
+  putU64(buffer, at + 24, content.timestamp)
+  putU64(buffer, at + 32, content.expiresAt)
+  buffer.writeUInt32BE(content.keyHash, at + 40)
+  buffer.writeUInt32BE(annotationBytes, at + 44)
+  if (content.annotations !== null) buffer.set(content.annotations, at + entryHeaderBytes)
+  buffer.set(content.payload, at + entryHeaderBytes + annotationBytes)
+  return end
+}
+
+export function sealEntry(buffer: Buffer, at: number, end: number): void {
+  buffer.writeUInt32BE(crc32c(buffer, at + 8, end), at + 4)
+}
+
+/** Whether the checksum of the whole entry at `at` holds. */
+export function entryIsWhole(buffer: Buffer, at: number, end: number): boolean {
+  return buffer.readUInt32BE(at + 4) === crc32c(buffer, at + 8, end)
+}
+
+export const entryLength = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at)
+export const entryBase = (buffer: Buffer, at: number): number => getU64(buffer, at + 8)
+export const entryCount = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at + 16)
+export const entryFormat = (buffer: Buffer, at: number): number => buffer[at + 21] as number // the header is whole
+export const entryTimestamp = (buffer: Buffer, at: number): number => getU64(buffer, at + 24)
+export const entryExpiresAt = (buffer: Buffer, at: number): number => getU64(buffer, at + 32)
+export const entryKeyHash = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at + 40)
+/** Where the payload begins. */
+export const entryPayload = (buffer: Buffer, at: number): number => at + entryHeaderBytes + buffer.readUInt32BE(at + 44)
+
+export function entryAnnotations(buffer: Buffer, at: number): Annotations | null {
+  const bytes = buffer.readUInt32BE(at + 44)
+  if (bytes === 0) return null
+  const text = buffer.toString('utf8', at + entryHeaderBytes, at + entryHeaderBytes + bytes)
+  return JSON.parse(text) as Annotations // written by ourselves, and covered by the checksum
+}

@@ -1,0 +1,298 @@
+/**
+ * A log: one ordered sequence of entries. The newest stand in memory blocks; older ones in segments, written in the background.
+ * Three offsets matter: `start` (first kept), `committed` (readers stop here: what follows could still be taken back by a crash), `next`.
+ * Next on the way of a publish: shard.ts puts the same bytes into the write-ahead log.
+ */
+import type { SegmentStore } from '../storage/interfaces.ts'
+import { Block, skipTo } from './block.ts'
+import { entryBase, entryBytes, entryCount, entryIsWhole, entryLength, entryTimestamp, type EntryContent } from './entry.ts'
+import { formats } from './record.ts'
+import { Segment } from './segment.ts'
+
+const readBytesMin = 64 * 1024
+
+/** Called with a stretch of whole entries `buffer[start..end)`; an empty one when there is nothing (yet) from that offset on. */
+export type ChunkDone = (error: Error | null, buffer: Buffer, start: number, end: number) => void
+
+const nothing = Buffer.alloc(0)
+
+export class Log {
+  readonly id: number
+  readonly #store: SegmentStore
+  start = 0
+  committed = 0
+  next = 0
+  /** Newest entries, oldest first. What they hold follows what the segments hold, without a gap but with some overlap. */
+  readonly blocks: Block[] = []
+  readonly segments: Segment[] = []
+  /** Live entries below this stand in segments. */
+  flushedTo = 0
+  flushing = false
+  memoryBytes = 0
+  timestampMax = 0
+  readonly segmentBytes: number
+  readonly inMemory: boolean
+  /** Tells the owner of the memory budget of new blocks. */
+  readonly #onBlock: (log: Log, block: Block) => void
+
+  constructor(id: number, store: SegmentStore, segmentBytes: number, inMemory: boolean, onBlock: (log: Log, block: Block) => void) {
+    this.id = id
+    this.#store = store
+    this.segmentBytes = segmentBytes
+    this.inMemory = inMemory
+    this.#onBlock = onBlock
+  }
+
+  /** Where the entry of the last {@link append} stands. */
+  lastBlock: Block | null = null
+  lastStart = 0
+
+  /** Appends in memory and returns the base offset; readable after {@link commit}. */
+  append(content: EntryContent): number {
+    const base = this.next
+    const block = this.#room(content, base)
+    this.lastStart = block.append(content, formats.has(content.format) ? formats.get(content.format) : null)
+    this.lastBlock = block
+    this.next = block.next
+    if (content.timestamp > this.timestampMax) this.timestampMax = content.timestamp
+    return base
+  }
+
+  #room(content: EntryContent, base: number): Block {
+    const last = this.blocks.at(-1)
+    if (last !== undefined && last.next === base && last.fits(entryBytes(content))) return last
+    return this.#push(Block.for(base, content, last))
+  }
+
+  #push(block: Block): Block {
+    this.blocks.push(block)
+    this.memoryBytes += block.buffer.length
+    this.#onBlock(this, block)
+    return block
+  }
+
+  /** Recovery: an entry in its stored form. One that the segments hold already is passed over. */
+  restore(entry: Buffer): void {
+    const base = entryBase(entry, 0)
+    const next = base + entryCount(entry, 0)
+    if (base >= this.flushedTo && next > this.start && base >= this.next) {
+      let block = this.blocks.at(-1)
+      if (block === undefined || !block.fits(entry.length)) {
+        block = this.#push(new Block(base, Math.max(entry.length, Math.min((block?.buffer.length ?? 512) * 4, 256 * 1024))))
+      }
+      block.restore(entry)
+    }
+    if (next > this.next) this.next = next
+    const timestamp = entryTimestamp(entry, 0)
+    if (timestamp > this.timestampMax) this.timestampMax = timestamp
+    this.committed = this.next
+  }
+
+  /** All below `offset` is durable, so readers may see it. */
+  commit(offset: number): void {
+    if (offset > this.committed) this.committed = offset
+  }
+
+  get bytes(): number {
+    let bytes = 0
+    for (const segment of this.segments) bytes += segment.bytes
+    for (const block of this.blocks) bytes += block.used - block.flushed
+    return bytes
+  }
+
+  /** Whether {@link readChunk} from `offset` answers without the store. */
+  inBlocks(offset: number): boolean {
+    const first = this.blocks[0]
+    return offset >= this.committed || (first !== undefined && offset >= first.base) || offset >= this.flushedTo
+  }
+
+  /** Up to about `maxBytes` of whole entries, the first being the one that holds `offset` or the next after it. May answer at once. */
+  readChunk(offset: number, maxBytes: number, done: ChunkDone): void {
+    if (offset >= this.committed) return done(null, nothing, 0, 0)
+    const from = Math.max(offset, this.start)
+    if (this.inBlocks(from)) return this.#readBlocks(from, maxBytes, done)
+    this.#readSegments(from, maxBytes, done)
+  }
+
+  #readBlocks(offset: number, maxBytes: number, done: ChunkDone): void {
+    const { blocks } = this
+    let low = 0
+    let high = blocks.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((blocks[middle] as Block).next <= offset) low = middle + 1 // middle < length
+      else high = middle
+    }
+    const block = blocks[low]
+    if (block === undefined) return done(null, nothing, 0, 0)
+    const start = block.locate(offset)
+    // Only what is committed: within a block, offsets grow, so the readable part is a prefix.
+    const readable = block.next <= this.committed ? block.used : block.locate(this.committed)
+    done(null, block.buffer, start, endWithin(block.buffer, start, readable, maxBytes))
+  }
+
+  #readSegments(offset: number, maxBytes: number, done: ChunkDone): void {
+    const segment = this.segments.find((candidate) => candidate.next > offset)
+    if (segment === undefined) return this.#readBlocks(offset, maxBytes, done)
+    if (segment.damage !== null) return done(new Error(segment.damage), nothing, 0, 0)
+    const place = segment.placeOf(offset)
+    this.#readAt(segment, place, Math.max(readBytesMin, maxBytes), offset, maxBytes, done)
+  }
+
+  #readAt(segment: Segment, place: number, bytes: number, offset: number, maxBytes: number, done: ChunkDone): void {
+    const wanted = Math.min(bytes, segment.bytes - place)
+    this.#store.read(this.id, segment.base, place, wanted, (error, buffer) => {
+      if (error !== null || buffer === null) {
+        // Deleted meanwhile (retention): go on behind it.
+        if (!this.segments.includes(segment)) return this.readChunk(offset, maxBytes, done)
+        return done(error ?? new Error('nothing was read'), nothing, 0, 0)
+      }
+      let at = 0
+      let whole = 0
+      let start = -1
+      while (at + 4 <= buffer.length) {
+        const length = entryLength(buffer, at)
+        if (length < 48 || length > segment.bytes) return done(this.#damaged(segment, place + at), nothing, 0, 0)
+        if (at + length > buffer.length) break
+        if (!entryIsWhole(buffer, at, at + length)) return done(this.#damaged(segment, place + at), nothing, 0, 0)
+        if (start < 0 && entryBase(buffer, at) + entryCount(buffer, at) > offset) start = at
+        at += length
+        whole = at
+      }
+      if (start < 0) {
+        // The entry lies further on, or is longer than what was read.
+        const needed = whole === 0 && buffer.length >= 4 ? entryLength(buffer, 0) : bytes
+        if (place + whole >= segment.bytes) return this.readChunk(Math.max(segment.next, offset), maxBytes, done)
+        if (wanted < bytes && whole === 0) return done(this.#damaged(segment, place), nothing, 0, 0)
+        return this.#readAt(segment, place + whole, Math.max(needed, bytes), offset, maxBytes, done)
+      }
+      done(null, buffer, start, endWithin(buffer, start, whole, maxBytes))
+    })
+  }
+
+  #damaged(segment: Segment, place: number): Error {
+    segment.damage = `log ${this.id}: segment ${segment.base} is damaged at byte ${place}; offsets from ${segment.base} to ${segment.next - 1} are affected`
+    return new Error(segment.damage)
+  }
+
+  /** Everything below `offset` is not needed any more. Returns segments that can be deleted. */
+  truncateFront(offset: number): Segment[] {
+    if (offset > this.start) this.start = Math.min(offset, this.next)
+    let dropped = 0
+    for (const block of this.blocks) {
+      const last = dropped === this.blocks.length - 1
+      if (block.next > this.start || block.next > this.committed || (last && !this.#worthDropping(block))) break
+      this.#forget(block)
+      dropped++
+    }
+    if (dropped > 0) this.blocks.splice(0, dropped)
+    const dead: Segment[] = []
+    while (this.segments.length > 0) {
+      const segment = this.segments[0] as Segment // length > 0
+      if (segment.next > this.start || this.flushing) break
+      dead.push(segment)
+      this.segments.shift()
+    }
+    return dead
+  }
+
+  /** The last block goes on being filled unless it is nearly full. */
+  #worthDropping(block: Block): boolean {
+    return block.used * 2 > block.buffer.length
+  }
+
+  #forget(block: Block): void {
+    this.memoryBytes -= block.buffer.length
+    block.gone = true
+  }
+
+  /** Drops the oldest block from memory, if all of it stands in segments. */
+  evict(block: Block): boolean {
+    if (this.inMemory || this.blocks[0] !== block || block.flushed < block.used || block.next > this.flushedTo) return false
+    this.blocks.shift()
+    this.#forget(block)
+    return true
+  }
+
+  /**
+   * Writes committed entries that are not in segments yet, `isDone` ones left out, up to `upTo`. One at a time; `done` with null when written (not synced).
+   */
+  flush(upTo: number, isDone: ((from: number, to: number) => boolean) | null, done: (error: Error | null) => void): void {
+    const limit = Math.min(upTo, this.committed)
+    const chunks: Buffer[] = []
+    const marks: { block: Block; used: number }[] = []
+    let segment = this.segments.at(-1)
+    if (segment === undefined || segment.sealed || segment.bytes >= this.segmentBytes) {
+      if (segment !== undefined) segment.sealed = true
+      segment = undefined
+    }
+    let place = segment?.bytes ?? 0
+    const begin = place
+    let target = segment
+    let next = this.flushedTo
+    for (const block of this.blocks) {
+      if (block.flushed === block.used) continue
+      const end = block.next <= limit ? block.used : block.locate(limit)
+      let runStart = -1
+      for (let at = block.flushed; at < end; ) {
+        const length = entryLength(block.buffer, at)
+        const base = entryBase(block.buffer, at)
+        const count = entryCount(block.buffer, at)
+        const dead = isDone?.(base, base + count) ?? false
+        if (dead && runStart >= 0) {
+          chunks.push(block.buffer.subarray(runStart, at))
+          runStart = -1
+        }
+        if (!dead) {
+          if (runStart < 0) runStart = at
+          if (target === undefined) target = new Segment(base)
+          target.note(base, place)
+          target.timestampMax = Math.max(target.timestampMax, entryTimestamp(block.buffer, at))
+          place += length
+        }
+        next = base + count
+        at += length
+      }
+      if (runStart >= 0) chunks.push(block.buffer.subarray(runStart, end))
+      marks.push({ block, used: end })
+      if (end < block.used || place - begin >= 4 * 1024 * 1024) break
+    }
+    const flushedTo = Math.max(this.flushedTo, next)
+    if (target === undefined || chunks.length === 0) {
+      for (const { block, used } of marks) block.flushed = used
+      this.flushedTo = flushedTo
+      return done(null)
+    }
+    const into = target
+    this.flushing = true
+    this.#store.append(this.id, into.base, begin, chunks, (error) => {
+      this.flushing = false
+      if (error !== null) {
+        if (into.bytes === 0 && !this.segments.includes(into)) return done(error)
+        into.sealed = true
+        return done(error)
+      }
+      for (const { block, used } of marks) block.flushed = used
+      if (!this.segments.includes(into)) this.segments.push(into)
+      into.bytes = place
+      into.next = flushedTo
+      into.dirty = true
+      this.flushedTo = flushedTo
+      done(null)
+    })
+  }
+}
+
+/** The end of as many whole entries from `start` as fit into `maxBytes`, at least one. */
+function endWithin(buffer: Buffer, start: number, end: number, maxBytes: number): number {
+  if (end - start <= maxBytes) return end
+  let at = start
+  do {
+    const after = at + entryLength(buffer, at)
+    if (after - start > maxBytes && at > start) break
+    at = after
+  } while (at < end)
+  return at
+}
+
+export { skipTo }

@@ -1,0 +1,113 @@
+import { constants } from 'node:fs'
+import fs from 'node:fs'
+
+/**
+ * The few file operations that local storage needs, injected so that a simulation can tear, lose, delay and refuse them.
+ * Callback-shaped where it is hot.
+ */
+export interface Disk {
+  /** Opens for reading and writing, creating it; `synced`: each write is durable when it returns. */
+  open(path: string, synced: boolean): Promise<DiskFile>
+  list(path: string): Promise<string[]>
+  makeDirectory(path: string): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  remove(path: string): Promise<void>
+  removeTree(path: string): Promise<void>
+  /** Makes names created, renamed or removed in a directory durable. */
+  syncDirectory(path: string): Promise<void>
+  freeBytes(path: string): Promise<number>
+}
+
+export interface DiskFile {
+  /** Writes all of `length` bytes of `bytes` at `position`. */
+  write(bytes: Buffer, length: number, position: number, done: (error: Error | null) => void): void
+  /** Reads up to `length` bytes into `into`; fewer at the end of the file. */
+  read(into: Buffer, length: number, position: number, done: (error: Error | null, bytesRead: number) => void): void
+  sync(): Promise<void>
+  truncate(length: number): Promise<void>
+  size(): Promise<number>
+  close(): Promise<void>
+}
+
+/** The real disk. */
+export class NodeDisk implements Disk {
+  async open(path: string, synced: boolean): Promise<DiskFile> {
+    const flags = constants.O_RDWR | constants.O_CREAT | (synced ? constants.O_DSYNC : 0)
+    return new NodeFile(await fs.promises.open(path, flags, 0o640))
+  }
+  async list(path: string): Promise<string[]> {
+    return await fs.promises.readdir(path)
+  }
+  async makeDirectory(path: string): Promise<void> {
+    await fs.promises.mkdir(path, { recursive: true })
+  }
+  async rename(from: string, to: string): Promise<void> {
+    await fs.promises.rename(from, to)
+  }
+  async remove(path: string): Promise<void> {
+    await fs.promises.rm(path, { force: true })
+  }
+  async removeTree(path: string): Promise<void> {
+    await fs.promises.rm(path, { recursive: true, force: true })
+  }
+  async syncDirectory(path: string): Promise<void> {
+    const handle = await fs.promises.open(path, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+  async freeBytes(path: string): Promise<number> {
+    const stats = await fs.promises.statfs(path)
+    return stats.bavail * stats.bsize
+  }
+}
+
+class NodeFile implements DiskFile {
+  readonly #handle: fs.promises.FileHandle
+  readonly #fd: number
+
+  constructor(handle: fs.promises.FileHandle) {
+    this.#handle = handle
+    this.#fd = handle.fd
+  }
+
+  write(bytes: Buffer, length: number, position: number, done: (error: Error | null) => void): void {
+    const step = (from: number): void => {
+      fs.write(this.#fd, bytes, from, length - from, position + from, (error, written) => {
+        if (error !== null) return done(error)
+        const at = from + written
+        if (at < length) return written === 0 ? done(new Error('the disk took no bytes')) : step(at)
+        done(null)
+      })
+    }
+    step(0)
+  }
+
+  read(into: Buffer, length: number, position: number, done: (error: Error | null, bytesRead: number) => void): void {
+    const step = (from: number): void => {
+      fs.read(this.#fd, into, from, length - from, position + from, (error, bytesRead) => {
+        if (error !== null) return done(error, 0)
+        const at = from + bytesRead
+        if (bytesRead === 0 || at === length) return done(null, at)
+        step(at)
+      })
+    }
+    if (length === 0) return done(null, 0)
+    step(0)
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.datasync()
+  }
+  async truncate(length: number): Promise<void> {
+    await this.#handle.truncate(length)
+  }
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size
+  }
+  async close(): Promise<void> {
+    await this.#handle.close()
+  }
+}

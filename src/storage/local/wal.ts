@@ -1,0 +1,257 @@
+/**
+ * The write-ahead log on a local disk: zero-filled preallocated files, recycled, opened O_DSYNC, one write per frame.
+ *
+ * A position is `file number * walFileBytes + place in the file`. Frames are aligned to 16 bytes:
+ *   0 u32 magic   4 u32 length with header   8 u64 position   16 u32 CRC-32C of bytes 20..length   20 u32 reserved
+ * A recycled file still holds frames of its earlier life: their position is another one, so they end the log instead of continuing it.
+ */
+import path from 'node:path'
+import { getU64, putU64 } from '../../lib/bytes.ts'
+import { crc32c } from '../../lib/crc32c.ts'
+import { frameBytesMax, frameHeaderBytes, type WriteAheadLog } from '../interfaces.ts'
+import type { Disk, DiskFile } from './disk.ts'
+
+export const walFileBytes = 64 * 1024 * 1024
+const magic = 0x414d5157 // "AMQW"
+const spareFilesMax = 2
+const zeroes = Buffer.alloc(1024 * 1024)
+
+interface WalFile {
+  readonly number: number
+  readonly handle: DiskFile
+}
+
+export class LocalWal implements WriteAheadLog {
+  readonly #disk: Disk
+  readonly #directory: string
+  readonly #synced: boolean
+  /** Files that hold frames, oldest first; the last is being written. */
+  #files: WalFile[] = []
+  /** Preallocated files to come, under the names they will not keep. */
+  #spares: string[] = []
+  #spareNumber = 0
+  #preparing: Promise<void> | null = null
+  #at = 0
+  #closed = false
+  position = 0
+
+  constructor(disk: Disk, directory: string, synced: boolean) {
+    this.#disk = disk
+    this.#directory = directory
+    this.#synced = synced
+  }
+
+  get bytes(): number {
+    return (this.#files.length + this.#spares.length) * walFileBytes
+  }
+
+  async recover(from: number, visit: (frame: Buffer, position: number) => void): Promise<void> {
+    await this.#disk.makeDirectory(this.#directory)
+    const names = await this.#disk.list(this.#directory)
+    for (const name of names) if (name.endsWith('.spare')) await this.#disk.remove(path.join(this.#directory, name))
+    const numbers = names.filter((name) => name.endsWith('.wal')).map((name) => Number.parseInt(name, 10))
+    numbers.sort((a, b) => a - b)
+    for (const number of numbers) this.#files.push({ number, handle: await this.#disk.open(this.#path(number), this.#synced) })
+
+    let position = from
+    let ended = false
+    for (const [index, file] of this.#files.entries()) {
+      if ((file.number + 1) * walFileBytes <= position) continue
+      const begin = Math.max(0, position - file.number * walFileBytes)
+      if (ended || (index > 0 && begin === 0 && file.number !== (this.#files[index - 1]?.number ?? -1) + 1)) {
+        if (ended) {
+          if (await this.#holdsFrames(file, 0)) throw damage(this.#path(file.number), 0)
+          continue
+        }
+      }
+      const scan = await this.#scan(file, begin, visit)
+      position = file.number * walFileBytes + scan.end
+      if (scan.torn) {
+        // A torn end is the last frame ever written. A whole frame after it means that something in the middle was damaged.
+        if (await this.#holdsFrames(file, scan.end + 16)) throw damage(this.#path(file.number), scan.end)
+        ended = true
+      } else if (!scan.full) ended = true
+    }
+    await this.#startAt(Math.max(position, from))
+  }
+
+  /** Continues at `position`: the file that holds it becomes the one being written, later ones become free. */
+  async #startAt(position: number): Promise<void> {
+    const number = Math.floor(position / walFileBytes)
+    for (const file of this.#files.filter((candidate) => candidate.number > number)) {
+      await file.handle.close()
+      await this.#disk.remove(this.#path(file.number))
+    }
+    this.#files = this.#files.filter((candidate) => candidate.number <= number)
+    if (this.#files.at(-1)?.number !== number) await this.#addFile(number)
+    this.#at = position - number * walFileBytes
+    this.position = position
+    // The next frame's place is cleared, so that what a torn write left there cannot be taken for a frame's beginning.
+    const file = this.#files.at(-1) as WalFile // just added when missing
+    await writeAll(file.handle, zeroes, Math.min(4096, walFileBytes - this.#at), this.#at)
+  }
+
+  write(frame: Buffer, length: number, done: (error: Error | null) => void): void {
+    const padded = (length + 15) & ~15
+    if (length > frameBytesMax) return done(new Error(`a frame of ${length} bytes exceeds ${frameBytesMax}`))
+    if (this.#closed) return done(new Error('the write-ahead log is closed'))
+    if (this.#at + padded > walFileBytes) {
+      this.#nextFile().then(
+        () => this.#put(frame, length, padded, done),
+        (error: Error) => done(error),
+      )
+      return
+    }
+    this.#put(frame, length, padded, done)
+  }
+
+  #put(frame: Buffer, length: number, padded: number, done: (error: Error | null) => void): void {
+    const file = this.#files.at(-1) as WalFile // there is always one after recover()
+    frame.writeUInt32BE(magic, 0)
+    frame.writeUInt32BE(length, 4)
+    putU64(frame, 8, this.position)
+    frame.writeUInt32BE(0, 20)
+    frame.writeUInt32BE(crc32c(frame, 20, length), 16)
+    const at = this.#at
+    this.#at += padded
+    this.position += padded
+    file.handle.write(frame, length, at, done)
+    // Prepare the file after this one while this one is still being filled.
+    if (at > walFileBytes / 2 && this.#spares.length === 0 && this.#preparing === null) {
+      this.#preparing = this.#prepareSpare()
+        .catch(() => undefined) // tried again, and reported, when the file is needed
+        .finally(() => {
+          this.#preparing = null
+        })
+    }
+  }
+
+  async #nextFile(): Promise<void> {
+    const number = (this.#files.at(-1)?.number ?? -1) + 1
+    await this.#preparing
+    await this.#addFile(number)
+    this.#at = 0
+    this.position = number * walFileBytes
+  }
+
+  async #addFile(number: number): Promise<void> {
+    if (this.#spares.length === 0) await this.#prepareSpare()
+    const spare = this.#spares.shift() as string // one was just prepared
+    await this.#disk.rename(spare, this.#path(number))
+    await this.#disk.syncDirectory(this.#directory)
+    this.#files.push({ number, handle: await this.#disk.open(this.#path(number), this.#synced) })
+  }
+
+  async #prepareSpare(): Promise<void> {
+    const name = path.join(this.#directory, `${this.#spareNumber++}.spare`)
+    const handle = await this.#disk.open(name, false)
+    try {
+      for (let at = 0; at < walFileBytes; at += zeroes.length) await writeAll(handle, zeroes, zeroes.length, at)
+      if (this.#synced) await handle.sync()
+    } catch (error) {
+      await handle.close()
+      await this.#disk.remove(name)
+      throw error
+    }
+    await handle.close()
+    this.#spares.push(name)
+  }
+
+  async trim(position: number): Promise<void> {
+    while (this.#files.length > 1) {
+      const oldest = this.#files[0] as WalFile // length > 1
+      if ((oldest.number + 1) * walFileBytes > position) return
+      this.#files.shift()
+      await oldest.handle.close()
+      if (this.#spares.length < spareFilesMax) {
+        const name = path.join(this.#directory, `${this.#spareNumber++}.spare`)
+        await this.#disk.rename(this.#path(oldest.number), name)
+        this.#spares.push(name)
+      } else await this.#disk.remove(this.#path(oldest.number))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#preparing
+    for (const file of this.#files) await file.handle.close()
+    this.#files = []
+  }
+
+  #path(number: number): string {
+    return path.join(this.#directory, `${String(number).padStart(12, '0')}.wal`)
+  }
+
+  /** Visits whole frames from `begin`. `full`: the log goes on in the next file. `torn`: something begun is not whole. */
+  async #scan(file: WalFile, begin: number, visit: (frame: Buffer, position: number) => void): Promise<{ end: number; full: boolean; torn: boolean }> {
+    const reader = new Reader(file.handle)
+    let at = begin
+    for (;;) {
+      const state = await readFrame(reader, file.number, at)
+      if (state === 'none') return { end: at, full: this.#files.some((next) => next.number === file.number + 1), torn: false }
+      if (state === 'torn') return { end: at, full: false, torn: true }
+      visit(state, file.number * walFileBytes + at)
+      at += (state.length + 15) & ~15
+    }
+  }
+
+  /** Whether a whole frame of this life of the file stands at or after `from`. */
+  async #holdsFrames(file: WalFile, from: number): Promise<boolean> {
+    const reader = new Reader(file.handle)
+    for (let at = (from + 15) & ~15; at + frameHeaderBytes <= walFileBytes; at += 16) {
+      const head = await reader.bytes(at, frameHeaderBytes)
+      if (head === null) return false
+      if (head.readUInt32BE(0) !== magic || getU64(head, 8) !== file.number * walFileBytes + at) continue
+      const state = await readFrame(reader, file.number, at)
+      if (state !== 'none' && state !== 'torn') return true
+    }
+    return false
+  }
+}
+
+async function readFrame(reader: Reader, fileNumber: number, at: number): Promise<Buffer | 'none' | 'torn'> {
+  if (at + frameHeaderBytes > walFileBytes) return 'none'
+  const head = await reader.bytes(at, frameHeaderBytes)
+  if (head === null) return 'none'
+  const position = getU64(head, 8)
+  if (head.readUInt32BE(0) !== magic) return head.every((byte) => byte === 0) ? 'none' : 'torn'
+  if (position !== fileNumber * walFileBytes + at) return position < fileNumber * walFileBytes + at ? 'none' : 'torn'
+  const length = head.readUInt32BE(4)
+  if (length < frameHeaderBytes || at + length > walFileBytes) return 'torn'
+  const frame = await reader.bytes(at, length)
+  if (frame === null || crc32c(frame, 20, length) !== frame.readUInt32BE(16)) return 'torn'
+  return frame
+}
+
+/** Reads ahead in 1 MiB steps, so that a scan does not ask the disk for every frame. */
+class Reader {
+  readonly #handle: DiskFile
+  #window: Buffer = Buffer.alloc(0)
+  #windowAt = 0
+
+  constructor(handle: DiskFile) {
+    this.#handle = handle
+  }
+
+  async bytes(at: number, length: number): Promise<Buffer | null> {
+    if (at < this.#windowAt || at + length > this.#windowAt + this.#window.length) {
+      const want = Math.min(Math.max(length, 1024 * 1024), walFileBytes - at)
+      const buffer = Buffer.allocUnsafeSlow(want)
+      const bytesRead = await new Promise<number>((resolve, reject) => {
+        this.#handle.read(buffer, want, at, (error, count) => (error === null ? resolve(count) : reject(error)))
+      })
+      this.#window = buffer.subarray(0, bytesRead)
+      this.#windowAt = at
+      if (length > bytesRead) return null
+    }
+    return this.#window.subarray(at - this.#windowAt, at - this.#windowAt + length)
+  }
+}
+
+function writeAll(file: DiskFile, bytes: Buffer, length: number, at: number): Promise<void> {
+  return new Promise((resolve, reject) => file.write(bytes, length, at, (error) => (error === null ? resolve() : reject(error))))
+}
+
+function damage(file: string, at: number): Error {
+  return new Error(`write-ahead log: damaged frame in ${file} at byte ${at}, with whole frames after it; this is not a torn end, so nothing was cut off`)
+}
