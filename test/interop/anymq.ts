@@ -1,0 +1,86 @@
+/** Starts AnyMQ from this working tree as a process of its own and tells where its ports are. */
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePortOffset, Running, tail } from './processes.ts'
+
+export const repository = new URL('../..', import.meta.url).pathname.replace(/\/$/, '')
+const HTTP_PORT = 7890
+const KAFKA_PORT = 9092
+const AMQP_PORT = 5672
+
+export interface AnyMQOptions {
+  /** A temporary folder, removed at the end, unless given. */
+  readonly data?: string
+  readonly durability?: 'fsync' | 'os'
+  readonly portOffset?: number
+  readonly extra?: readonly string[]
+  readonly readyMs?: number
+}
+
+export interface AnyMQ {
+  readonly kafka: string
+  readonly amqp: string
+  readonly http: string
+  readonly data: string
+  readonly portOffset: number
+  readonly process: Running
+  /** From the start of the process to its last line of starting up. */
+  readonly startMs: number
+  stop(): Promise<void>
+}
+
+export function requireNode24(): void {
+  if (Number(process.versions.node.split('.')[0]) < 24) {
+    console.error(`This is Node ${process.version}; run it with npm run, which uses Node 24.`)
+    process.exit(2)
+  }
+}
+
+export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
+  const data = options.data ?? mkdtempSync(join(tmpdir(), 'anymq-test-'))
+  const portOffset = options.portOffset ?? (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT]))
+  const started = performance.now()
+  let ready: (() => void) | undefined
+  const becameReady = new Promise<void>((resolve) => {
+    ready = resolve
+  })
+  const program = new Running(
+    process.execPath,
+    [
+      join(repository, 'src/cli/main.ts'),
+      'serve',
+      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp'],
+      ...['--durability', options.durability ?? 'fsync'],
+      ...(options.extra ?? []),
+    ],
+    {
+      onLine: (line) => {
+        if (line.startsWith('AnyMQ ready')) ready?.()
+      },
+    },
+  )
+  const deadline = new Promise<'late'>((resolve) => {
+    setTimeout(resolve, options.readyMs ?? 30_000, 'late').unref()
+  })
+  const outcome = await Promise.race([becameReady.then(() => 'ready' as const), program.exited.then(() => 'ended' as const), deadline])
+  if (outcome !== 'ready') {
+    await program.stop(1_000)
+    const said = tail(`${program.output}\n${program.errors}`)
+    throw new Error(outcome === 'late' ? `AnyMQ did not say that it is ready\n${said}` : `AnyMQ ended while starting\n${said}`)
+  }
+  return {
+    kafka: `127.0.0.1:${KAFKA_PORT + portOffset}`,
+    amqp: `amqp://guest:guest@127.0.0.1:${AMQP_PORT + portOffset}/`,
+    http: `http://127.0.0.1:${HTTP_PORT + portOffset}`,
+    data,
+    portOffset,
+    process: program,
+    startMs: performance.now() - started,
+    stop: async () => {
+      await program.stop()
+      if (options.data === undefined) await rm(data, { recursive: true, force: true })
+    },
+  }
+}

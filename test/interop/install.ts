@@ -1,0 +1,86 @@
+/**
+ * Installs what the client programs need, once, into ${XDG_CACHE_HOME:-~/.cache}/anymq-interop, and says so. A client whose tools cannot be had
+ * is reported by the reason, and its suite fails: a run that quietly tests less is worth nothing.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { run, runOk } from './processes.ts'
+
+export const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'anymq-interop')
+const here = new URL('.', import.meta.url).pathname
+const MINUTES = 60_000
+
+export const python = join(cache, 'python/bin/python')
+export const javaClasspath = `${join(cache, 'java-classes')}:${join(cache, 'java-libs')}/*`
+export const goProgram = (name: string): string => join(cache, 'go-bin', name)
+
+const PYTHON_PACKAGES = ['confluent-kafka==2.16.1', 'pika==1.4.4']
+
+export async function installDebianPackages(packages: Record<string, string>): Promise<void> {
+  const missing: string[] = []
+  for (const [program, name] of Object.entries(packages)) {
+    if ((await run('sh', ['-c', `command -v ${program}`])).code !== 0) missing.push(...name.split(' '))
+  }
+  if (missing.length === 0) return
+  if (process.getuid?.() !== 0) throw new Error(`these Debian packages are needed; install them as root: ${missing.join(' ')}`)
+  say(`apt-get install ${missing.join(' ')}`)
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  await runOk('apt-get', ['update', '-qq'], { env, timeoutMs: 5 * MINUTES })
+  await runOk('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], { env, timeoutMs: 10 * MINUTES })
+}
+
+export async function installPython(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await once(join(cache, 'python'), PYTHON_PACKAGES.join(' '), async (folder) => {
+    say(`pip install ${PYTHON_PACKAGES.join(' ')}`)
+    const made = await run('python3', ['-m', 'venv', folder], { timeoutMs: 2 * MINUTES })
+    if (made.code !== 0) {
+      // Debian splits venv from Python itself.
+      await runOk('apt-get', ['install', '-y', '-qq', 'python3-venv'], { timeoutMs: 5 * MINUTES })
+      await runOk('python3', ['-m', 'venv', folder], { timeoutMs: 2 * MINUTES })
+    }
+    await runOk(join(folder, 'bin/pip'), ['install', '-q', '--disable-pip-version-check', ...PYTHON_PACKAGES], { timeoutMs: 5 * MINUTES })
+  })
+}
+
+export async function installJava(): Promise<void> {
+  await installDebianPackages({ javac: 'default-jdk-headless', mvn: 'maven' })
+  const pom = join(here, 'pom.xml')
+  await once(join(cache, 'java-libs'), await readFile(pom, 'utf8'), async (folder) => {
+    say('mvn dependency:copy-dependencies (kafka-clients, amqp-client)')
+    await runOk('mvn', ['-q', '-B', '-ntp', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${folder}`], { timeoutMs: 10 * MINUTES })
+  })
+  const sources = (await readdir(here, { recursive: true })).filter((name) => name.endsWith('.java')).map((name) => join(here, name))
+  const contents = await Promise.all(sources.map((source) => readFile(source, 'utf8')))
+  await once(join(cache, 'java-classes'), contents.join('\n'), async (folder) => {
+    await runOk('javac', ['-d', folder, '-cp', `${join(cache, 'java-libs')}/*`, ...sources], { timeoutMs: 2 * MINUTES })
+  })
+}
+
+export async function installGo(): Promise<void> {
+  await installDebianPackages({ go: 'golang-go' })
+  await mkdir(join(cache, 'go-bin'), { recursive: true })
+  // Go keeps its own cache: a second build is a matter of a second.
+  for (const program of ['kafka/franz', 'amqp/amqp091']) {
+    if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
+    await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], { cwd: here, env: { GOFLAGS: '-mod=mod' }, timeoutMs: 10 * MINUTES })
+  }
+}
+
+/** Fills `folder` with `make` unless it was already filled from the same `source`. */
+async function once(folder: string, source: string, make: (folder: string) => Promise<void>): Promise<void> {
+  const stamp = `${folder}.stamp`
+  const digest = createHash('sha256').update(source).digest('hex')
+  if (existsSync(stamp) && (await readFile(stamp, 'utf8')) === digest) return
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  await make(folder)
+  await writeFile(stamp, digest)
+}
+
+function say(what: string): void {
+  console.log(`# installing into ${cache}: ${what}`)
+}

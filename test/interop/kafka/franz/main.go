@@ -1,0 +1,158 @@
+// franz-go: the newest protocol versions, idempotent by default.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"anymq.example/interop/cases"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var server = os.Getenv("KAFKA")
+
+func client(options ...kgo.Opt) *kgo.Client {
+	made, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(server), kgo.RecordDeliveryTimeout(20 * time.Second)}, options...)...)
+	cases.Must(err)
+	return made
+}
+
+func create(ctx context.Context, partitions int32) string {
+	own := client()
+	defer own.Close()
+	topic := cases.Unique("franz")
+	_, err := kadm.NewClient(own).CreateTopic(ctx, partitions, 1, nil, topic)
+	cases.Must(err)
+	return topic
+}
+
+func produce(ctx context.Context, topic string, count int, options ...kgo.Opt) {
+	own := client(options...)
+	defer own.Close()
+	records := make([]*kgo.Record, count)
+	for i := range records {
+		records[i] = &kgo.Record{Topic: topic, Key: []byte("k" + strconv.Itoa(i%9)), Value: []byte(strconv.Itoa(i)),
+			Headers: []kgo.RecordHeader{{Key: "i", Value: []byte(strconv.Itoa(i))}, {Key: "nil", Value: nil}}}
+	}
+	cases.Must(own.ProduceSync(ctx, records...).FirstErr())
+}
+
+func consume(ctx context.Context, own *kgo.Client, count int) []*kgo.Record {
+	var all []*kgo.Record
+	for len(all) < count {
+		fetches := own.PollFetches(ctx)
+		cases.Must(ctx.Err())
+		for _, failed := range fetches.Errors() {
+			panic(failed.Err)
+		}
+		all = append(all, fetches.Records()...)
+	}
+	cases.Equal(len(all), count, "records")
+	return all
+}
+
+func main() {
+	cases.Run([]cases.Case{
+		{Name: "admin creates, describes and deletes a topic", Body: func(ctx context.Context) error {
+			own := client()
+			defer own.Close()
+			admin := kadm.NewClient(own)
+			topic := create(ctx, 3)
+			listed, err := admin.ListTopics(ctx, topic)
+			cases.Must(err)
+			cases.Equal(len(listed[topic].Partitions), 3, "partitions")
+			_, err = admin.CreateTopic(ctx, 3, 1, nil, topic)
+			cases.Equal(errors.Is(err, kerr.TopicAlreadyExists), true, fmt.Sprintf("creating twice is refused: %v", err))
+			_, err = admin.DeleteTopic(ctx, topic)
+			cases.Must(err)
+			return nil
+		}},
+		{Name: "idempotent produce with each codec, consume in order", Body: func(ctx context.Context) error {
+			for _, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()} {
+				topic := create(ctx, 1)
+				produce(ctx, topic, 500, kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(5*time.Millisecond))
+				own := client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+				for i, record := range consume(ctx, own, 500) {
+					cases.Equal(record.Offset, int64(i), "offset")
+					cases.Equal(string(record.Value), strconv.Itoa(i), "value")
+					cases.Equal(string(record.Key), "k"+strconv.Itoa(i%9), "key")
+					cases.Equal(len(record.Headers), 2, "headers")
+					cases.Equal(string(record.Headers[0].Value), strconv.Itoa(i), "header")
+					cases.Equal(record.Headers[1].Value == nil, true, "null header")
+				}
+				own.Close()
+			}
+			return nil
+		}},
+		{Name: "commit and resume in a group", Body: func(ctx context.Context) error {
+			topic, group := create(ctx, 1), cases.Unique("franz.g")
+			produce(ctx, topic, 100)
+			options := []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}
+			first := client(options...)
+			records := consume(ctx, first, 100)
+			cases.Must(first.CommitRecords(ctx, records[:60]...))
+			first.Close()
+			second := client(options...)
+			resumed := consume(ctx, second, 40)
+			cases.Equal(resumed[0].Offset, int64(60), "first offset after resuming")
+			second.Close()
+			own := client()
+			defer own.Close()
+			offsets, err := kadm.NewClient(own).FetchOffsets(ctx, group)
+			cases.Must(err)
+			at, found := offsets.Lookup(topic, 0)
+			cases.Equal(found, true, "the group has an offset")
+			cases.Equal(at.At, int64(60), "committed offset")
+			return nil
+		}},
+		{Name: "two members share four partitions", Body: func(ctx context.Context) error {
+			topic, group := create(ctx, 4), cases.Unique("franz.g")
+			options := []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+				kgo.HeartbeatInterval(200 * time.Millisecond), kgo.SessionTimeout(6 * time.Second), kgo.Balancers(kgo.RangeBalancer())}
+			counts := make(chan int32, 1000)
+			for range 2 {
+				own := client(options...)
+				defer own.Close()
+				go func() {
+					for ctx.Err() == nil {
+						fetches := own.PollFetches(ctx)
+						fetches.EachRecord(func(record *kgo.Record) { counts <- record.Partition })
+						if fetches.IsClientClosed() {
+							return
+						}
+					}
+				}()
+			}
+			produce(ctx, topic, 200, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+			for range 200 {
+				select {
+				case <-counts:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return nil
+		}},
+		{Name: "offsets by listing and by time", Body: func(ctx context.Context) error {
+			topic := create(ctx, 1)
+			produce(ctx, topic, 30)
+			own := client()
+			defer own.Close()
+			admin := kadm.NewClient(own)
+			start, err := admin.ListStartOffsets(ctx, topic)
+			cases.Must(err)
+			end, err := admin.ListEndOffsets(ctx, topic)
+			cases.Must(err)
+			first, _ := start.Lookup(topic, 0)
+			last, _ := end.Lookup(topic, 0)
+			cases.Equal([]int64{first.Offset, last.Offset}, []int64{0, 30}, "offsets")
+			return nil
+		}},
+	})
+}

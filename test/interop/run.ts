@@ -1,0 +1,102 @@
+/**
+ * Interoperability: unmodified clients in several languages against AnyMQ, then the bridging matrix between their protocols.
+ *
+ *   npm run test:interop                          all suites against an AnyMQ started for the purpose
+ *   npm run test:interop -- kafka/java matrix     the suites whose names contain one of the words
+ *   KAFKA=host:port AMQP=amqp://… npm run …       against brokers that run already: the real Kafka and RabbitMQ prove the suites
+ *                                                 (without the matrix, which they cannot pass)
+ */
+import assert from 'node:assert/strict'
+import { after, before, suite, test } from 'node:test'
+import { type AnyMQ, requireNode24, startAnyMQ } from './anymq.ts'
+import { goProgram, installDebianPackages, installGo, installJava, installPython, javaClasspath, python } from './install.ts'
+import { Running, tail } from './processes.ts'
+
+requireNode24()
+
+interface Client {
+  readonly name: string
+  readonly install: () => Promise<void>
+  readonly command: () => readonly [string, ...string[]]
+  readonly timeoutMs?: number
+}
+
+const here = new URL('.', import.meta.url).pathname
+const external = process.env['KAFKA'] !== undefined || process.env['AMQP'] !== undefined
+const node = (file: string) => (): [string, ...string[]] => [process.execPath, `${here}${file}`]
+const nothing = async (): Promise<void> => undefined
+
+const clients: readonly Client[] = [
+  { name: 'kafka/kcat (librdkafka)', install: () => installDebianPackages({ kcat: 'kcat' }), command: node('kafka/kcat.ts') },
+  { name: 'kafka/kafkajs', install: nothing, command: node('kafka/kafkajs.ts') },
+  { name: 'kafka/confluent-kafka (Python)', install: installPython, command: () => [python, `${here}kafka/confluent_kafka_suite.py`] },
+  { name: 'kafka/franz-go', install: installGo, command: () => [goProgram('franz')] },
+  { name: 'kafka/java kafka-clients', install: installJava, command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaClients'] },
+  { name: 'amqp/amqplib (Node)', install: nothing, command: node('amqp/amqplib.ts') },
+  { name: 'amqp/pika (Python)', install: installPython, command: () => [python, `${here}amqp/pika_suite.py`] },
+  { name: 'amqp/amqp091-go', install: installGo, command: () => [goProgram('amqp091')] },
+  { name: 'amqp/java amqp-client', install: installJava, command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'AmqpClient'] },
+  ...(external ? [] : [{ name: 'matrix (every producer to every consumer)', install: nothing, command: node('matrix/run.ts') }]),
+]
+
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))
+const chosen = clients.filter((client) => wanted.length === 0 || wanted.some((word) => client.name.includes(word)))
+
+let broker: AnyMQ | undefined
+const target: Record<string, string | undefined> = {}
+
+suite('interop', { concurrency: 1 }, () => {
+  before(async () => {
+    if (external) {
+      target['KAFKA'] = process.env['KAFKA']
+      target['AMQP'] = process.env['AMQP']
+      return
+    }
+    broker = await startAnyMQ()
+    target['KAFKA'] = broker.kafka
+    target['AMQP'] = broker.amqp
+    console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
+  })
+
+  after(async () => {
+    await broker?.stop()
+  })
+
+  for (const client of chosen) {
+    const protocol = client.name.split('/')[0] === 'kafka' ? 'KAFKA' : 'AMQP'
+    const skip = external && process.env[protocol] === undefined ? `no ${protocol} in the environment` : false
+    test(client.name, { skip }, async (t) => {
+      await client.install()
+      const [command, ...args] = client.command()
+      interface Line {
+        case?: string
+        ok?: boolean
+        ms?: number
+        error?: string
+        done?: boolean
+        say?: string
+      }
+      const lines: Line[] = []
+      const program = new Running(command, args, {
+        cwd: here,
+        env: { ...target, PYTHONPATH: `${here}cases` },
+        onLine: (line, stream) => {
+          if (stream === 'out' && line.startsWith('{')) lines.push(JSON.parse(line) as Line)
+          else if (stream === 'out') console.log(line)
+        },
+      })
+      const timer = setTimeout(() => program.kill('SIGKILL'), client.timeoutMs ?? 180_000)
+      const { code, signal } = await program.exited
+      clearTimeout(timer)
+      for (const line of lines) {
+        if (line.case === undefined) continue
+        await t.test(`${line.case} (${line.ms} ms)`, () => {
+          assert.ok(line.ok, `${line.error}`)
+        })
+      }
+      const said = `${command} ended with ${code ?? signal} before all its cases were run\n${tail(program.output)}\n${tail(program.errors)}`
+      assert.ok(lines.at(-1)?.done === true && code === 0, said)
+      if (broker !== undefined) assert.ok(broker.process.running, `AnyMQ ended\n${tail(broker.process.output)}\n${tail(broker.process.errors)}`)
+    })
+  }
+})
