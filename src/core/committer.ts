@@ -1,0 +1,154 @@
+/**
+ * Group commit: operations of everything that arrived meanwhile go into one frame, one frame is on its way to the disk, and what was
+ * waiting for it is told. No timer: an idle committer writes at the end of the turn. After a failed write nothing is confirmed any more.
+ */
+import { frameBytesMax, frameHeaderBytes, type WriteAheadLog } from '../storage/interfaces.ts'
+import type { Log } from './log.ts'
+import { Frame } from './ops.ts'
+
+const frameBytesFirst = 256 * 1024
+/** Kept for reuse up to this size. */
+const frameBytesKept = 4 * 1024 * 1024
+/** A frame takes no further group above this, so that one write stays short. */
+const frameBytesGoal = 8 * 1024 * 1024
+
+interface Batch {
+  frame: Frame
+  /** Logs appended to, each once. */
+  touched: Set<Log>
+  waiters: ((error: Error | null) => void)[]
+  /** Offsets that the touched logs reach with this frame, noted when it takes nothing more. */
+  reached: number[]
+}
+
+export class Committer {
+  readonly #wal: WriteAheadLog
+  readonly #onCommitted: (logs: ReadonlySet<Log>) => void
+  readonly #beforeWrite: (frame: Frame) => void
+  #filling: Batch
+  #spare: Frame | null = null
+  /** Batches that are full and wait for the one being written. */
+  readonly #full: Batch[] = []
+  #writing = false
+  #scheduled = false
+  #groups = 0
+  /** Why nothing is confirmed any more; null while all is well. */
+  failure: Error | null = null
+  commits = 0
+  waitingBytes = 0
+
+  /** `beforeWrite` may add lazy operations to a frame about to be written; `onCommitted` hears which logs have newly readable entries. */
+  constructor(wal: WriteAheadLog, beforeWrite: (frame: Frame) => void, onCommitted: (logs: ReadonlySet<Log>) => void) {
+    this.#wal = wal
+    this.#beforeWrite = beforeWrite
+    this.#onCommitted = onCommitted
+    this.#filling = { frame: new Frame(frameBytesFirst), touched: new Set(), waiters: [], reached: [] }
+  }
+
+  /** The frame to add operations to. `bytes` is about how much will be added. */
+  frame(bytes: number): Frame {
+    const { used } = this.#filling.frame
+    if (this.#groups === 0 && (used > frameBytesGoal || used + bytes > frameBytesMax - 1024 * 1024)) this.#rotate()
+    this.#schedule()
+    return this.#filling.frame
+  }
+
+  /** What `run` adds goes into one frame: all of it will have happened, or nothing. `bytes` is about how much that is. */
+  atomically(bytes: number, run: () => void): void {
+    this.frame(bytes)
+    this.#groups++
+    try {
+      run()
+    } finally {
+      this.#groups--
+    }
+  }
+
+  touch(log: Log): void {
+    this.#filling.touched.add(log)
+  }
+
+  /** Calls `done` once everything added so far is durable. */
+  whenDurable(done: (error: Error | null) => void): void {
+    if (this.failure !== null) {
+      const failure = this.failure
+      queueMicrotask(() => done(failure))
+      return
+    }
+    this.#filling.waiters.push(done)
+    this.#schedule()
+  }
+
+  #rotate(): void {
+    if (this.#filling.frame.empty) return
+    close(this.#filling)
+    this.#full.push(this.#filling)
+    this.#filling = { frame: this.#takeFrame(), touched: new Set(), waiters: [], reached: [] }
+  }
+
+  #takeFrame(): Frame {
+    const frame = this.#spare ?? new Frame(frameBytesFirst)
+    this.#spare = null
+    return frame
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#writing) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#write()
+    })
+  }
+
+  #write(): void {
+    if (this.#writing) return
+    if (this.failure !== null) return this.#failAll()
+    let batch = this.#full.shift()
+    if (batch === undefined) {
+      this.#beforeWrite(this.#filling.frame)
+      batch = this.#filling
+      close(batch)
+      if (batch.frame.empty && batch.waiters.length === 0) return
+      this.#filling = { frame: this.#takeFrame(), touched: new Set(), waiters: [], reached: [] }
+    }
+    const current = batch
+    if (current.frame.empty) return this.#finish(current, null)
+    this.#writing = true
+    this.#wal.write(current.frame.buffer, current.frame.used, (error) => {
+      this.#writing = false
+      this.#finish(current, error)
+    })
+  }
+
+  #finish(batch: Batch, error: Error | null): void {
+    if (error !== null) {
+      this.failure = error
+      for (const waiter of batch.waiters) waiter(error)
+      return this.#failAll()
+    }
+    this.commits++
+    let index = 0
+    for (const log of batch.touched) log.commit(batch.reached[index++] as number) // one for each log
+    if (batch.frame.buffer.length <= frameBytesKept && this.#spare === null) {
+      batch.frame.used = frameHeaderBytes
+      this.#spare = batch.frame
+    }
+    for (const waiter of batch.waiters) waiter(null)
+    this.#onCommitted(batch.touched)
+    if (this.#full.length > 0 || !this.#filling.frame.empty || this.#filling.waiters.length > 0) this.#schedule()
+  }
+
+  #failAll(): void {
+    const error = this.failure ?? new Error('the write-ahead log failed')
+    for (const batch of [...this.#full.splice(0), this.#filling]) {
+      for (const waiter of batch.waiters.splice(0)) waiter(error)
+    }
+  }
+}
+
+/** More may be appended to the same logs while the frame is being written, so what it reaches is noted now. */
+function close(batch: Batch): void {
+  batch.reached = []
+  for (const log of batch.touched) batch.reached.push(log.next)
+}

@@ -1,0 +1,297 @@
+/**
+ * One subscription's place in one log: what is done, what comes next, what came back. Reading goes forward with a chunk of entries in hand;
+ * a record that came back is read again by its offset. Memory: the chunk, and what is exceptional.
+ */
+import { AckSet } from './ackset.ts'
+import {
+  entryAnnotations,
+  entryBase,
+  entryCount,
+  entryExpiresAt,
+  entryFormat,
+  entryKeyHash,
+  entryLength,
+  entryPayload,
+  entryTimestamp,
+} from './entry.ts'
+import type { Log } from './log.ts'
+import { type Annotations, formats } from './record.ts'
+
+const readBytes = 128 * 1024
+const nothing = Buffer.alloc(0)
+
+/** One record in hand. */
+export class Slot {
+  full = false
+  offset = 0
+  buffer: Buffer = nothing
+  start = 0
+  end = 0
+  format = 0
+  timestamp = 0
+  expiresAt = 0
+  keyHash = 0
+  annotations: Annotations | null = null
+
+  /** From the entry at `at`; `record` is set when the entry is a batch and this one of its records. */
+  fill(buffer: Buffer, at: number, offset: number, record: Buffer | null): void {
+    this.full = true
+    this.offset = offset
+    const format = entryFormat(buffer, at)
+    if (record === null) {
+      this.buffer = buffer
+      this.start = entryPayload(buffer, at)
+      this.end = at + entryLength(buffer, at)
+      this.format = format
+    } else {
+      this.buffer = record
+      this.start = 0
+      this.end = record.length
+      this.format = formats.get(format).recordFormat ?? format
+    }
+    this.timestamp = entryTimestamp(buffer, at)
+    this.expiresAt = entryExpiresAt(buffer, at)
+    this.keyHash = entryKeyHash(buffer, at)
+    this.annotations = entryAnnotations(buffer, at)
+  }
+
+  clear(): void {
+    this.full = false
+    this.buffer = nothing
+    this.annotations = null
+  }
+}
+
+export class Lane {
+  readonly index: number
+  readonly log: Log
+  acked: AckSet
+  /** Next offset to read for the first time. */
+  cursor: number
+  inFlight = 0
+  delayed = 0
+  /** Attempts so far of records that were delivered and are not done. */
+  readonly attempts = new Map<number, number>()
+  /** Offsets that came back and are ready again: a binary heap, the smallest first. */
+  readonly #returned: number[] = []
+  readonly #front = new Slot()
+  readonly #back = new Slot()
+  #chunk: Buffer = nothing
+  #at = 0
+  #end = 0
+  /** The opened batch that the cursor is in, and where its entry begins. */
+  #records: readonly (Buffer | null)[] | null = null
+  #recordsBase = 0
+  #recordsAt = 0
+  reading = false
+  failure: Error | null = null
+  readonly #onReady: () => void
+
+  constructor(index: number, log: Log, floor: number, onReady: () => void) {
+    this.index = index
+    this.log = log
+    this.acked = new AckSet(floor)
+    this.cursor = floor
+    this.#onReady = onReady
+  }
+
+  /** Ready, in flight or delayed. */
+  get outstanding(): number {
+    return Math.max(0, this.log.committed - this.acked.floor - this.acked.above)
+  }
+
+  get ready(): number {
+    return Math.max(0, this.outstanding - this.inFlight - this.delayed)
+  }
+
+  /** The next ready record, what came back first, or null: nothing is ready, or {@link reading}. It stays until {@link consume}. */
+  peek(): Slot | null {
+    if (this.reading || this.failure !== null) return null
+    if (this.#returned.length > 0) return this.#peekReturned()
+    return this.#front.full ? this.#front : this.#advance()
+  }
+
+  /** The slot that {@link peek} gave is taken. */
+  consume(slot: Slot): void {
+    if (slot === this.#back) popHeap(this.#returned)
+    else this.cursor = slot.offset + 1
+    slot.full = false
+  }
+
+  giveBack(offset: number): void {
+    if (this.#back.full) this.#back.clear()
+    pushHeap(this.#returned, offset)
+  }
+
+  /** Forgets everything in hand and reads on from `offset`. */
+  moveTo(offset: number): void {
+    this.cursor = offset
+    this.#returned.length = 0
+    this.#front.clear()
+    this.#back.clear()
+    this.#records = null
+    this.#chunk = nothing
+    this.#at = 0
+    this.#end = 0
+  }
+
+  /** Reads one record by its offset; `found` with null when it is gone. */
+  readRecord(offset: number, found: (slot: Slot | null) => void): void {
+    this.log.readChunk(offset, 1, (error, buffer, start, end) => {
+      if (error !== null) {
+        this.failure = error
+        return found(null)
+      }
+      const slot = new Slot()
+      found(fillAt(slot, buffer, start, end, offset) ? slot : null)
+    })
+  }
+
+  #peekReturned(): Slot | null {
+    const offset = this.#returned[0] as number // not empty
+    if (this.#back.full) return this.#back
+    let atOnce = true
+    let missing = false
+    this.reading = true
+    this.log.readChunk(offset, 1, (error, buffer, start, end) => {
+      this.reading = false
+      if (error !== null) this.failure = error
+      else if (!fillAt(this.#back, buffer, start, end, offset)) {
+        popHeap(this.#returned)
+        this.acked.add(offset)
+        missing = true
+      }
+      if (!atOnce) this.#onReady()
+    })
+    atOnce = false
+    if (this.reading) return null
+    if (missing) return this.peek()
+    return this.#back.full ? this.#back : null
+  }
+
+  #advance(): Slot | null {
+    for (;;) {
+      if (this.#records !== null) {
+        const found = this.#fromBatch(this.#records)
+        if (found) return this.#front
+        continue
+      }
+      if (this.#at < this.#end) {
+        if (this.#fromChunk()) return this.#front
+        continue
+      }
+      if (this.cursor >= this.log.committed) {
+        this.#chunk = nothing
+        return null
+      }
+      if (!this.#read()) return null
+    }
+  }
+
+  #fromBatch(records: readonly (Buffer | null)[]): boolean {
+    for (;;) {
+      const index = this.cursor - this.#recordsBase
+      const record = records[index]
+      if (record === undefined) {
+        this.#records = null
+        return false
+      }
+      if (record !== null && !this.acked.has(this.cursor)) {
+        this.#front.fill(this.#chunk, this.#recordsAt, this.cursor, record)
+        return true
+      }
+      this.acked.add(this.cursor)
+      this.cursor++
+    }
+  }
+
+  #fromChunk(): boolean {
+    const buffer = this.#chunk
+    const at = this.#at
+    const base = entryBase(buffer, at)
+    const count = entryCount(buffer, at)
+    this.#at = at + entryLength(buffer, at)
+    if (base + count <= this.cursor) return false
+    // Offsets that hold nothing (compacted away) are done.
+    for (; this.cursor < base; this.cursor++) this.acked.add(this.cursor)
+    const format = formats.get(entryFormat(buffer, at))
+    if (format.batched && format.open !== undefined) {
+      this.#records = format.open(buffer.subarray(entryPayload(buffer, at), this.#at), entryTimestamp(buffer, at))
+      this.#recordsBase = base
+      this.#recordsAt = at
+      return false
+    }
+    if (this.acked.has(base)) {
+      this.cursor = base + 1
+      return false
+    }
+    this.#front.fill(buffer, at, base, null)
+    return true
+  }
+
+  /** False when it has to wait. */
+  #read(): boolean {
+    const from = this.acked.nextMissing(this.cursor)
+    if (from > this.cursor) this.cursor = from
+    if (from >= this.log.committed) return true
+    let atOnce = true
+    this.reading = true
+    this.log.readChunk(from, this.log.inBlocks(from) ? Number.POSITIVE_INFINITY : readBytes, (error, buffer, start, end) => {
+      this.reading = false
+      if (error !== null) this.failure = error
+      else if (this.cursor <= from) {
+        this.#chunk = buffer
+        this.#at = start
+        this.#end = end
+        if (start === end) {
+          for (; this.cursor < this.log.committed; this.cursor++) this.acked.add(this.cursor)
+        }
+      }
+      if (!atOnce) this.#onReady()
+    })
+    atOnce = false
+    return !this.reading && this.failure === null
+  }
+}
+
+function fillAt(slot: Slot, buffer: Buffer, start: number, end: number, offset: number): boolean {
+  if (start >= end) return false
+  const base = entryBase(buffer, start)
+  if (offset < base || offset >= base + entryCount(buffer, start)) return false
+  const format = formats.get(entryFormat(buffer, start))
+  if (format.batched && format.open !== undefined) {
+    const payload = buffer.subarray(entryPayload(buffer, start), start + entryLength(buffer, start))
+    const record = format.open(payload, entryTimestamp(buffer, start))[offset - base]
+    if (record === null || record === undefined) return false
+    slot.fill(buffer, start, offset, record)
+  } else slot.fill(buffer, start, offset, null)
+  return true
+}
+
+function pushHeap(heap: number[], value: number): void {
+  let at = heap.push(value) - 1
+  while (at > 0) {
+    const parent = (at - 1) >> 1
+    const above = heap[parent] as number // parent < at
+    if (above <= value) break
+    heap[at] = above
+    at = parent
+  }
+  heap[at] = value
+}
+
+function popHeap(heap: number[]): void {
+  const last = heap.pop()
+  if (last === undefined || heap.length === 0) return
+  let at = 0
+  for (;;) {
+    let child = 2 * at + 1
+    if (child >= heap.length) break
+    if (child + 1 < heap.length && (heap[child + 1] as number) < (heap[child] as number)) child++ // both < length
+    const smaller = heap[child] as number // child < length
+    if (smaller >= last) break
+    heap[at] = smaller
+    at = child
+  }
+  heap[at] = last
+}

@@ -1,0 +1,181 @@
+/**
+ * What a write-ahead frame holds: operations, each `u8 kind, u32 body length, body`. All of a frame happened, or none.
+ *
+ *   append     u32 log, u8 flags, [flag 1: u64 producer, i16 epoch, i32 sequence], [flag 2: u16 length, dedup id], entry
+ *   settle     u32 subscription, u32 lane, then runs of u64 offset, u32 count
+ *   raise      u32 subscription, u32 lane, u64 offset: all below it is done
+ *   attempts   u32 subscription, u32 lane, u64 offset, u32 attempts
+ *   metadata   u8 present, u16 table length, u16 key length, table, key, value
+ */
+import { getU64, putU64 } from '../lib/bytes.ts'
+import { frameHeaderBytes } from '../storage/interfaces.ts'
+
+const Kind = { Append: 1, Settle: 2, Raise: 3, Attempts: 4, Metadata: 5 } as const
+
+/** Who produced an entry, for recognising a repetition. */
+export interface ProducerMark {
+  readonly producerId: number
+  readonly epoch: number
+  readonly sequence: number
+}
+
+/** Collects the operations of the next frame. */
+export class Frame {
+  buffer: Buffer
+  used = frameHeaderBytes
+
+  constructor(bytes: number) {
+    this.buffer = Buffer.allocUnsafeSlow(bytes)
+  }
+
+  get empty(): boolean {
+    return this.used === frameHeaderBytes
+  }
+
+  #room(bytes: number): number {
+    const at = this.used
+    if (at + bytes > this.buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, at + bytes))
+      this.buffer.copy(grown, 0, 0, at)
+      this.buffer = grown
+    }
+    this.used = at + bytes
+    return at
+  }
+
+  #begin(kind: number, bodyBytes: number): number {
+    const at = this.#room(5 + bodyBytes)
+    this.buffer[at] = kind
+    this.buffer.writeUInt32BE(bodyBytes, at + 1)
+    return at + 5
+  }
+
+  append(log: number, producer: ProducerMark | null, dedupId: string | null, entry: Buffer, start: number, end: number): void {
+    const dedup = dedupId === null ? null : Buffer.from(dedupId)
+    const bytes = 5 + (producer === null ? 0 : 14) + (dedup === null ? 0 : 2 + dedup.length) + (end - start)
+    let at = this.#begin(Kind.Append, bytes)
+    const { buffer } = this
+    buffer.writeUInt32BE(log, at)
+    buffer[at + 4] = (producer === null ? 0 : 1) | (dedup === null ? 0 : 2)
+    at += 5
+    if (producer !== null) {
+      putU64(buffer, at, producer.producerId)
+      buffer.writeInt16BE(producer.epoch, at + 8)
+      buffer.writeInt32BE(producer.sequence, at + 10)
+      at += 14
+    }
+    if (dedup !== null) {
+      buffer.writeUInt16BE(dedup.length, at)
+      buffer.set(dedup, at + 2)
+      at += 2 + dedup.length
+    }
+    entry.copy(buffer, at, start, end)
+  }
+
+  /** `runs` are pairs of first offset and count. */
+  settle(subscription: number, lane: number, runs: readonly number[]): void {
+    const at = this.#begin(Kind.Settle, 8 + (runs.length / 2) * 12)
+    this.buffer.writeUInt32BE(subscription, at)
+    this.buffer.writeUInt32BE(lane, at + 4)
+    for (let index = 0, place = at + 8; index < runs.length; index += 2, place += 12) {
+      putU64(this.buffer, place, runs[index] as number) // pairs
+      this.buffer.writeUInt32BE(runs[index + 1] as number, place + 8)
+    }
+  }
+
+  raise(subscription: number, lane: number, offset: number): void {
+    const at = this.#begin(Kind.Raise, 16)
+    this.buffer.writeUInt32BE(subscription, at)
+    this.buffer.writeUInt32BE(lane, at + 4)
+    putU64(this.buffer, at + 8, offset)
+  }
+
+  attempts(subscription: number, lane: number, offset: number, attempts: number): void {
+    const at = this.#begin(Kind.Attempts, 20)
+    this.buffer.writeUInt32BE(subscription, at)
+    this.buffer.writeUInt32BE(lane, at + 4)
+    putU64(this.buffer, at + 8, offset)
+    this.buffer.writeUInt32BE(attempts, at + 16)
+  }
+
+  metadata(table: string, key: string, value: string | Uint8Array | null): void {
+    const tableBytes = Buffer.from(table)
+    const keyBytes = Buffer.from(key)
+    const valueBytes = value === null ? null : typeof value === 'string' ? Buffer.from(value) : value
+    let at = this.#begin(Kind.Metadata, 5 + tableBytes.length + keyBytes.length + (valueBytes?.length ?? 0))
+    const { buffer } = this
+    buffer[at] = valueBytes === null ? 0 : typeof value === 'string' ? 1 : 2
+    buffer.writeUInt16BE(tableBytes.length, at + 1)
+    buffer.writeUInt16BE(keyBytes.length, at + 3)
+    at += 5
+    buffer.set(tableBytes, at)
+    buffer.set(keyBytes, at + tableBytes.length)
+    if (valueBytes !== null) buffer.set(valueBytes, at + tableBytes.length + keyBytes.length)
+  }
+}
+
+/** What recovery does with each operation of a frame. */
+export interface OpVisitor {
+  append(log: number, producer: ProducerMark | null, dedupId: string | null, entry: Buffer): void
+  settle(subscription: number, lane: number, offset: number, count: number): void
+  raise(subscription: number, lane: number, offset: number): void
+  attempts(subscription: number, lane: number, offset: number, attempts: number): void
+  metadata(table: string, key: string, value: string | Uint8Array | null): void
+}
+
+/** Reads a frame that its checksum vouches for. */
+export function visitFrame(frame: Buffer, visitor: OpVisitor): void {
+  let at = frameHeaderBytes
+  while (at < frame.length) {
+    const kind = frame[at]
+    const body = at + 5
+    const end = body + frame.readUInt32BE(at + 1)
+    switch (kind) {
+      case Kind.Append:
+        visitAppend(frame, body, end, visitor)
+        break
+      case Kind.Settle:
+        for (let place = body + 8; place < end; place += 12) {
+          visitor.settle(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, place), frame.readUInt32BE(place + 8))
+        }
+        break
+      case Kind.Raise:
+        visitor.raise(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8))
+        break
+      case Kind.Attempts:
+        visitor.attempts(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8), frame.readUInt32BE(body + 16))
+        break
+      case Kind.Metadata:
+        visitMetadata(frame, body, end, visitor)
+        break
+      default:
+        throw new Error(`write-ahead frame holds an operation of unknown kind ${kind}; it was written by a newer version`)
+    }
+    at = end
+  }
+}
+
+function visitAppend(frame: Buffer, body: number, end: number, visitor: OpVisitor): void {
+  const flags = frame[body + 4] as number // bodies of this kind are longer
+  let at = body + 5
+  let producer: ProducerMark | null = null
+  let dedupId: string | null = null
+  if ((flags & 1) !== 0) {
+    producer = { producerId: getU64(frame, at), epoch: frame.readInt16BE(at + 8), sequence: frame.readInt32BE(at + 10) }
+    at += 14
+  }
+  if ((flags & 2) !== 0) {
+    const length = frame.readUInt16BE(at)
+    dedupId = frame.toString('utf8', at + 2, at + 2 + length)
+    at += 2 + length
+  }
+  visitor.append(frame.readUInt32BE(body), producer, dedupId, frame.subarray(at, end))
+}
+
+function visitMetadata(frame: Buffer, body: number, end: number, visitor: OpVisitor): void {
+  const present = frame[body]
+  const tableEnd = body + 5 + frame.readUInt16BE(body + 1)
+  const keyEnd = tableEnd + frame.readUInt16BE(body + 3)
+  const value = present === 0 ? null : present === 1 ? frame.toString('utf8', keyEnd, end) : Buffer.from(frame.subarray(keyEnd, end))
+  visitor.metadata(frame.toString('utf8', body + 5, tableEnd), frame.toString('utf8', tableEnd, keyEnd), value)
+}

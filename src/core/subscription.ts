@@ -1,0 +1,631 @@
+/**
+ * The one delivery engine: ready → in flight → accepted | released | dead-lettered | expired, for competing consumers with credit.
+ * Work is done in one pump at the end of the turn, so a sink is never called from inside a session's own call.
+ */
+import type { Consumer, DeliveryBatch, Outcome, Sink, SubscribeSpec, Taken, Transaction } from '../broker/face.ts'
+import type { Clock, Timer } from '../lib/timers.ts'
+import { CoreError, type CoreErrorCode } from './errors.ts'
+import { Lane, type Slot } from './lane.ts'
+import type { Log } from './log.ts'
+import type { Annotations, Death } from './record.ts'
+
+const recordsPerPumpMax = 512
+
+/** What a subscription needs of its topic. */
+export interface SubscriptionHost {
+  readonly clock: Clock
+  /** The record is done with: written lazily, then what nobody needs is freed. */
+  markDirty(subscription: Subscription): void
+  /** Moves the record to the dead-letter target, if there is one, in one frame with its settling. */
+  deadLetter(subscription: Subscription, lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void
+  readonly deliveryLimit: number
+  readonly singleActiveConsumer: boolean
+  readonly hasDeadLetter: boolean
+  readonly priorityLanes: boolean
+  readonly recordsMax: number
+  readonly bytesMax: number
+  readonly dropsOldest: boolean
+  recordAttempts(subscription: Subscription, lane: Lane, offset: number, attempts: number): void
+  consumersChanged(subscription: Subscription): void
+  damaged(subscription: Subscription, error: Error): void
+  delivered(records: number): void
+  /** Settlements that happen at the transaction's commit. */
+  enlist(transaction: Transaction, action: () => void): void
+}
+
+class InFlight {
+  readonly lane: Lane
+  readonly offset: number
+  readonly attempt: number
+  readonly bytes: number
+  readonly keyHash: number
+  deadline: number
+  constructor(lane: Lane, offset: number, attempt: number, bytes: number, keyHash: number, deadline: number) {
+    this.lane = lane
+    this.offset = offset
+    this.attempt = attempt
+    this.bytes = bytes
+    this.keyHash = keyHash
+    this.deadline = deadline
+  }
+}
+
+class Batch implements DeliveryBatch {
+  length = 0
+  readonly id: number[] = []
+  readonly partition: number[] = []
+  readonly offset: number[] = []
+  readonly attempt: number[] = []
+  readonly redelivered: boolean[] = []
+  readonly timestamp: number[] = []
+  readonly format: number[] = []
+  readonly buffer: Buffer[] = []
+  readonly start: number[] = []
+  readonly end: number[] = []
+  readonly annotations: (Annotations | null)[] = []
+
+  push(id: number, lane: number, attempt: number, redelivered: boolean, slot: Slot): void {
+    const at = this.length++
+    this.id[at] = id
+    this.partition[at] = lane
+    this.offset[at] = slot.offset
+    this.attempt[at] = attempt
+    this.redelivered[at] = redelivered
+    this.timestamp[at] = slot.timestamp
+    this.format[at] = slot.format
+    this.buffer[at] = slot.buffer
+    this.start[at] = slot.start
+    this.end[at] = slot.end
+    this.annotations[at] = slot.annotations
+  }
+
+  clear(): void {
+    this.length = 0
+    this.buffer.length = 0 // views would pin their blocks
+    this.annotations.length = 0
+  }
+}
+
+export class Subscription {
+  readonly id: number
+  readonly name: string
+  readonly topic: string
+  readonly durable: boolean
+  readonly lanes: Lane[] = []
+  readonly host: SubscriptionHost
+  readonly consumers: MemberConsumer[] = []
+  paused = false
+  closed = false
+  /** Bytes of records not done; an estimate after a restart. */
+  liveBytes = 0
+  /** Ever had a consumer. */
+  wasUsed = false
+  #turn = 0
+  #laneTurn = 0
+  #scheduled = false
+  #headTimer: Timer | null = null
+  #headTimerAt = Infinity
+  #deadlineTimer: Timer | null = null
+  readonly #takers: { autoSettle: boolean; done: (taken: Taken | null) => void }[] = []
+  /** Offsets settled since the last frame, as runs for each lane. */
+  readonly settledRuns: number[][] = []
+  dirty = false
+  /** Changed since the last checkpoint. */
+  changed = true
+
+  constructor(id: number, name: string, topic: string, durable: boolean, host: SubscriptionHost) {
+    this.id = id
+    this.name = name
+    this.topic = topic
+    this.durable = durable
+    this.host = host
+  }
+
+  addLane(log: Log, floor: number): Lane {
+    const lane = new Lane(this.lanes.length, log, floor, () => this.wake())
+    this.lanes.push(lane)
+    this.settledRuns.push([])
+    return lane
+  }
+
+  get ready(): number {
+    let ready = 0
+    for (const lane of this.lanes) ready += lane.ready
+    return ready
+  }
+  get inFlight(): number {
+    let inFlight = 0
+    for (const lane of this.lanes) inFlight += lane.inFlight
+    return inFlight
+  }
+
+  /** There may be something to do; it is done at the end of this turn. */
+  wake(): void {
+    if (this.#scheduled || this.closed) return
+    this.#scheduled = true
+    queueMicrotask(this.#run)
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false
+    if (!this.closed) this.#pump()
+  }
+
+  #pump(): void {
+    this.#enforceLength()
+    this.#serveTakers()
+    let budget = recordsPerPumpMax
+    const served = new Set<MemberConsumer>()
+    while (budget > 0 && !this.paused) {
+      const consumer = this.#nextConsumer()
+      if (consumer === null) break
+      const slot = this.#next()
+      if (slot === null) break
+      this.#assign(consumer, slot)
+      served.add(consumer)
+      budget--
+    }
+    if (budget < recordsPerPumpMax) this.host.delivered(recordsPerPumpMax - budget)
+    for (const consumer of served) consumer.flush()
+    if (budget === 0) {
+      this.#scheduled = true
+      setImmediate(this.#run)
+    } else this.#watchHead()
+  }
+
+  #lane: Lane | null = null
+
+  /** The next record that is ready and not expired; its lane is in #lane. */
+  #next(): Slot | null {
+    const { lanes } = this
+    for (;;) {
+      let expired = false
+      for (let step = 0; step < lanes.length; step++) {
+        const index = this.host.priorityLanes ? lanes.length - 1 - step : (this.#laneTurn + step) % lanes.length
+        const lane = lanes[index] as Lane // index < length
+        const slot = lane.peek()
+        if (slot === null) {
+          if (lane.failure !== null) this.host.damaged(this, lane.failure)
+          if (lane.reading && this.host.priorityLanes) return null
+          continue
+        }
+        this.#lane = lane
+        if (slot.expiresAt !== 0 && slot.expiresAt <= this.host.clock.now()) {
+          this.#remove(lane, slot, 'expired')
+          expired = true
+          break
+        }
+        if (!this.host.priorityLanes) this.#laneTurn = (index + 1) % lanes.length
+        return slot
+      }
+      if (!expired) return null
+    }
+  }
+
+  /** Takes a ready record away without a consumer. */
+  #remove(lane: Lane, slot: Slot, reason: Death['reason']): void {
+    const attempts = lane.attempts.get(slot.offset) ?? 0
+    this.host.deadLetter(this, lane, slot, reason, attempts, undefined)
+    lane.consume(slot)
+    this.#done(lane, slot.offset, slot.end - slot.start)
+  }
+
+  #nextConsumer(): MemberConsumer | null {
+    const { consumers } = this
+    if (this.host.singleActiveConsumer) {
+      const active = consumers[0]
+      return active?.wants === true ? active : null
+    }
+    // Sorted by priority; turns are taken among those of the highest priority that want something.
+    for (let from = 0; from < consumers.length; ) {
+      const { priority } = consumers[from] as MemberConsumer // from < length
+      let to = from
+      while (to < consumers.length && consumers[to]?.priority === priority) to++
+      for (let step = 0; step < to - from; step++) {
+        const consumer = consumers[from + ((this.#turn + step) % (to - from))] as MemberConsumer // within [from, to)
+        if (!consumer.wants) continue
+        this.#turn = (this.#turn + step + 1) % (to - from)
+        return consumer
+      }
+      from = to
+    }
+    return null
+  }
+
+  #assign(consumer: MemberConsumer, slot: Slot): void {
+    const lane = this.#lane as Lane // set by #next with the slot
+    const before = lane.attempts.get(slot.offset)
+    const attempt = (before ?? 0) + 1
+    const bytes = slot.end - slot.start
+    lane.consume(slot)
+    if (consumer.autoSettle) {
+      consumer.take(0, lane, attempt, before !== undefined, slot, bytes)
+      this.#done(lane, slot.offset, bytes)
+      return
+    }
+    lane.inFlight++
+    const deadline = consumer.deadlineMs < 0 ? Infinity : this.host.clock.now() + consumer.deadlineMs
+    const flight = new InFlight(lane, slot.offset, attempt, bytes, slot.keyHash, deadline)
+    consumer.take(consumer.hold(flight), lane, attempt, before !== undefined, slot, bytes)
+    if (deadline !== Infinity) this.#watchDeadlines(consumer.deadlineMs)
+  }
+
+  #done(lane: Lane, offset: number, bytes: number): void {
+    if (!lane.acked.add(offset)) return
+    if (lane.attempts.size > 0) lane.attempts.delete(offset)
+    this.liveBytes = Math.max(0, this.liveBytes - bytes)
+    const runs = this.settledRuns[lane.index] as number[] // one for each lane
+    const last = runs.length - 2
+    if (last >= 0 && (runs[last] as number) + (runs[last + 1] as number) === offset) runs[last + 1] = (runs[last + 1] as number) + 1
+    else runs.push(offset, 1)
+    this.changed = true
+    if (!this.dirty) {
+      this.dirty = true
+      this.host.markDirty(this)
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- settling
+
+  settle(flight: InFlight, outcome: Outcome): void {
+    const { lane, offset } = flight
+    switch (outcome.kind) {
+      case 'accept':
+        lane.inFlight--
+        return this.#done(lane, offset, flight.bytes)
+      case 'release':
+        return this.#release(flight, outcome.countsAsAttempt, outcome.delayMs ?? 0)
+      case 'reject':
+        return this.#bury(flight, 'rejected', outcome.reason)
+      case 'extend':
+        flight.deadline = this.host.clock.now() + outcome.deadlineMs
+        return this.#watchDeadlines(outcome.deadlineMs)
+    }
+  }
+
+  #release(flight: InFlight, counts: boolean, delayMs: number): void {
+    const { lane, offset } = flight
+    const attempts = counts ? flight.attempt : flight.attempt - 1
+    const { deliveryLimit } = this.host
+    if (deliveryLimit >= 0 && attempts > deliveryLimit) return this.#bury(flight, 'attempts', undefined)
+    lane.attempts.set(offset, attempts)
+    if (deliveryLimit >= 0) this.host.recordAttempts(this, lane, offset, attempts)
+    lane.inFlight--
+    if (delayMs <= 0) {
+      lane.giveBack(offset)
+    } else {
+      lane.delayed++
+      this.host.clock.after(delayMs, () => {
+        lane.delayed--
+        if (!this.closed && !lane.acked.has(offset)) lane.giveBack(offset)
+        this.wake()
+      })
+    }
+    this.wake()
+  }
+
+  #bury(flight: InFlight, reason: Death['reason'], error: string | undefined): void {
+    const { lane, offset } = flight
+    if (!this.host.hasDeadLetter) {
+      lane.inFlight--
+      return this.#done(lane, offset, flight.bytes)
+    }
+    lane.readRecord(offset, (slot) => {
+      if (this.closed) return
+      if (slot !== null) this.host.deadLetter(this, lane, slot, reason, flight.attempt, error)
+      lane.inFlight--
+      this.#done(lane, offset, flight.bytes)
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------------- expiry and deadlines
+
+  /** A record with an expiry at the head is removed in time also when nobody consumes. */
+  #watchHead(): void {
+    for (const lane of this.lanes) {
+      const slot = lane.peek()
+      if (slot === null || slot.expiresAt === 0 || slot.expiresAt >= this.#headTimerAt) continue
+      this.#headTimer?.cancel()
+      this.#headTimerAt = slot.expiresAt
+      this.#headTimer = this.host.clock.after(Math.max(0, slot.expiresAt - this.host.clock.now()), () => {
+        this.#headTimerAt = Infinity
+        this.#headTimer = null
+        if (this.closed) return
+        for (const other of this.lanes) this.#dropExpired(other)
+        this.wake()
+      })
+    }
+  }
+
+  #dropExpired(lane: Lane): void {
+    for (;;) {
+      const slot = lane.peek()
+      if (slot === null || slot.expiresAt === 0 || slot.expiresAt > this.host.clock.now()) return
+      this.#remove(lane, slot, 'expired')
+    }
+  }
+
+  #watchDeadlines(inMs: number): void {
+    if (this.#deadlineTimer !== null) return
+    this.#deadlineTimer = this.host.clock.after(inMs, () => {
+      this.#deadlineTimer = null
+      if (this.closed) return
+      const now = this.host.clock.now()
+      let next = Infinity
+      for (const consumer of this.consumers) next = Math.min(next, consumer.releaseOverdue(now))
+      if (next !== Infinity) this.#watchDeadlines(Math.max(1, next - now))
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ length limit
+
+  #enforceLength(): void {
+    const { recordsMax, bytesMax, dropsOldest } = this.host
+    if (!dropsOldest || (recordsMax < 0 && bytesMax < 0)) return
+    while ((recordsMax >= 0 && this.ready > recordsMax) || (bytesMax >= 0 && this.liveBytes > bytesMax && this.ready > 0)) {
+      // The least urgent lane gives first.
+      const lane = this.lanes.find((candidate) => candidate.ready > 0)
+      const slot = lane?.peek()
+      if (lane === undefined || slot === null || slot === undefined) return
+      this.#remove(lane, slot, 'maxLength')
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- consumers
+
+  subscribe(spec: SubscribeSpec, sink: Sink): MemberConsumer {
+    if (this.consumers.some((other) => other.exclusive)) throw new CoreError('Mismatch', `topic "${this.topic}" has an exclusive consumer`)
+    if (spec.exclusive === true && this.consumers.length > 0) throw new CoreError('Mismatch', `topic "${this.topic}" has consumers already, so none can be exclusive`)
+    const consumer = new MemberConsumer(this, spec, sink)
+    const wasActive = this.consumers[0]
+    let at = this.consumers.length
+    // With a single active consumer, the one that is active stays so.
+    while (at > (this.host.singleActiveConsumer ? 1 : 0) && (this.consumers[at - 1]?.priority ?? 0) < consumer.priority) at--
+    this.consumers.splice(at, 0, consumer)
+    this.wasUsed = true
+    this.#tellActive(wasActive)
+    this.host.consumersChanged(this)
+    return consumer
+  }
+
+  remove(consumer: MemberConsumer): void {
+    const at = this.consumers.indexOf(consumer)
+    if (at < 0) return
+    const wasActive = this.consumers[0]
+    this.consumers.splice(at, 1)
+    this.#tellActive(wasActive)
+    this.host.consumersChanged(this)
+    this.wake()
+  }
+
+  #tellActive(before: MemberConsumer | undefined): void {
+    if (!this.host.singleActiveConsumer) return
+    const now = this.consumers[0]
+    if (now === before) return
+    if (before !== undefined && this.consumers.includes(before)) queueMicrotask(() => before.sink.onActive?.(before, false))
+    if (now !== undefined) queueMicrotask(() => now.sink.onActive?.(now, true))
+    this.wake()
+  }
+
+  isActive(consumer: MemberConsumer): boolean {
+    return !this.host.singleActiveConsumer || this.consumers[0] === consumer
+  }
+
+  /** One record for one asker. */
+  take(autoSettle: boolean, done: (taken: Taken | null) => void): void {
+    this.#takers.push({ autoSettle, done })
+    this.wake()
+  }
+
+  #serveTakers(): void {
+    while (this.#takers.length > 0) {
+      const slot = this.paused ? null : this.#next()
+      if (slot === null && !this.paused && this.lanes.some((lane) => lane.reading)) return
+      const taker = this.#takers.shift()
+      if (taker === undefined) return
+      if (slot === null) {
+        taker.done(null)
+        continue
+      }
+      const lane = this.#lane as Lane // set by #next with the slot
+      const before = lane.attempts.get(slot.offset)
+      const bytes = slot.end - slot.start
+      lane.consume(slot)
+      const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, Infinity)
+      lane.inFlight++
+      if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
+      this.host.delivered(1)
+      let open = !taker.autoSettle
+      taker.done({
+        partition: lane.index,
+        offset: slot.offset,
+        attempt: flight.attempt,
+        redelivered: before !== undefined,
+        timestamp: slot.timestamp,
+        format: slot.format,
+        bytes: slot.buffer.subarray(slot.start, slot.end),
+        annotations: slot.annotations,
+        remaining: this.ready,
+        settle: (outcome, transaction) => {
+          if (!open || this.closed) return
+          open = outcome.kind === 'extend'
+          if (transaction === undefined) this.settle(flight, outcome)
+          else this.host.enlist(transaction, () => this.settle(flight, outcome))
+        },
+      })
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- administration
+
+  /** Everything ready is done; what is in flight stays. */
+  purge(): number {
+    const held = new Map<Lane, Set<number>>()
+    for (const consumer of this.consumers) consumer.heldOffsets(held)
+    let purged = 0
+    for (const lane of this.lanes) {
+      const keep = held.get(lane) ?? new Set<number>()
+      purged += lane.ready
+      const end = lane.log.committed
+      for (let offset = lane.acked.nextMissing(lane.acked.floor); offset < end; offset = lane.acked.nextMissing(offset + 1)) {
+        if (keep.size === 0 && lane.delayed === 0 && lane.inFlight === 0) {
+          const runs = this.settledRuns[lane.index] as number[] // one for each lane
+          runs.push(offset, end - offset)
+          lane.acked.raiseTo(end)
+          break
+        }
+        if (!keep.has(offset)) this.#done(lane, offset, 0)
+      }
+      lane.moveTo(end)
+      if (lane.inFlight === 0) lane.attempts.clear()
+    }
+    if (this.inFlight === 0) this.liveBytes = 0
+    this.changed = true
+    if (!this.dirty) {
+      this.dirty = true
+      this.host.markDirty(this)
+    }
+    return purged
+  }
+
+  /** Ends it: all consumers are told. */
+  close(reason: CoreErrorCode): void {
+    if (this.closed) return
+    this.closed = true
+    this.#headTimer?.cancel()
+    this.#deadlineTimer?.cancel()
+    for (const taker of this.#takers.splice(0)) taker.done(null)
+    for (const consumer of this.consumers.splice(0)) consumer.closedBy(reason)
+  }
+}
+
+/** A member of a subscription. */
+export class MemberConsumer implements Consumer {
+  readonly name: string
+  readonly sink: Sink
+  readonly priority: number
+  readonly exclusive: boolean
+  readonly autoSettle: boolean
+  readonly deadlineMs: number
+  readonly connection: number
+  readonly #of: Subscription
+  readonly #flights = new Map<number, InFlight>()
+  readonly #batch = new Batch()
+  #nextId = 1
+  #credit = 0
+  #creditBytes = Number.POSITIVE_INFINITY
+  #paused = false
+  #closed = false
+
+  constructor(of: Subscription, spec: SubscribeSpec, sink: Sink) {
+    this.#of = of
+    this.sink = sink
+    this.name = spec.name
+    this.priority = spec.priority ?? 0
+    this.exclusive = spec.exclusive ?? false
+    this.autoSettle = spec.autoSettle
+    this.deadlineMs = spec.deadlineMs ?? -1
+    this.connection = spec.connection ?? 0
+  }
+
+  get topic(): string {
+    return this.#of.topic
+  }
+  get subscription(): string {
+    return this.#of.name
+  }
+  get active(): boolean {
+    return this.#of.isActive(this)
+  }
+  get wants(): boolean {
+    return this.#credit > 0 && this.#creditBytes > 0 && !this.#paused
+  }
+  get unsettled(): number {
+    return this.#flights.size
+  }
+
+  credit(messages: number, bytes = 0): void {
+    this.#credit += messages
+    this.#creditBytes += bytes
+    this.#of.wake()
+  }
+
+  setCredit(messages: number, bytes = Number.POSITIVE_INFINITY): void {
+    this.#credit = messages
+    this.#creditBytes = bytes
+    if (messages > 0) this.#of.wake()
+  }
+
+  pause(paused: boolean): void {
+    this.#paused = paused
+    if (!paused) this.#of.wake()
+  }
+
+  hold(flight: InFlight): number {
+    const id = this.#nextId++
+    this.#flights.set(id, flight)
+    return id
+  }
+
+  take(id: number, lane: Lane, attempt: number, redelivered: boolean, slot: Slot, bytes: number): void {
+    this.#credit--
+    this.#creditBytes -= bytes
+    this.#batch.push(id, lane.index, attempt, redelivered, slot)
+  }
+
+  flush(): void {
+    if (this.#batch.length === 0) return
+    if (!this.#closed) this.sink.onDeliveries(this, this.#batch)
+    this.#batch.clear()
+  }
+
+  settle(deliveries: readonly number[], outcome: Outcome, transaction?: Transaction): number {
+    let known = 0
+    for (const id of deliveries) {
+      const flight = this.#flights.get(id)
+      if (flight === undefined) continue
+      known++
+      if (outcome.kind !== 'extend') this.#flights.delete(id)
+      if (this.#of.closed) continue
+      if (transaction === undefined) this.#of.settle(flight, outcome)
+      else this.#of.host.enlist(transaction, () => this.#of.settle(flight, outcome))
+    }
+    return known
+  }
+
+  releaseOverdue(now: number): number {
+    let next = Infinity
+    for (const [id, flight] of this.#flights) {
+      if (flight.deadline > now) {
+        next = Math.min(next, flight.deadline)
+        continue
+      }
+      this.#flights.delete(id)
+      this.#of.settle(flight, { kind: 'release', countsAsAttempt: true })
+    }
+    return next
+  }
+
+  heldOffsets(held: Map<Lane, Set<number>>): void {
+    for (const flight of this.#flights.values()) {
+      const offsets = held.get(flight.lane) ?? new Set<number>()
+      offsets.add(flight.offset)
+      held.set(flight.lane, offsets)
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const flights = [...this.#flights.values()]
+    this.#flights.clear()
+    for (const flight of flights) if (!this.#of.closed) this.#of.settle(flight, { kind: 'release', countsAsAttempt: true })
+    this.#of.remove(this)
+  }
+
+  closedBy(reason: CoreErrorCode): void {
+    this.#closed = true
+    this.#flights.clear()
+    queueMicrotask(() => this.sink.onConsumerClosed(this, reason))
+  }
+}
