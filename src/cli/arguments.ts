@@ -36,7 +36,7 @@ export function parseArguments(args: readonly string[], specs: readonly OptionSp
     }
     const equals = argument.indexOf('=')
     const name = equals === -1 ? argument.slice(2) : argument.slice(2, equals)
-    const spec = specs.find(each => each.name === name)
+    const spec = specs.find((each) => each.name === name)
     if (spec === undefined) throw unknownOption(`--${name}`, specs)
     let value = equals === -1 ? undefined : argument.slice(equals + 1)
     if (spec.value === undefined) value ??= 'true'
@@ -53,14 +53,14 @@ export function parseArguments(args: readonly string[], specs: readonly OptionSp
 }
 
 function unknownOption(written: string, specs: readonly OptionSpec[]): UsageError {
-  const known = specs.map(spec => `--${spec.name}`)
+  const known = specs.map((spec) => `--${spec.name}`)
   return new UsageError(`unknown option ${written}${didYouMean(written, known)}`)
 }
 
 /** One line for each option. */
 export function optionLines(specs: readonly OptionSpec[]): string {
-  const left = specs.map(spec => `--${spec.name}${spec.value === undefined ? '' : ` ${spec.value}`}`)
-  const width = Math.max(...left.map(text => text.length))
+  const left = specs.map((spec) => `--${spec.name}${spec.value === undefined ? '' : ` ${spec.value}`}`)
+  const width = Math.max(...left.map((text) => text.length))
   return specs.map((spec, index) => `  ${(left[index] ?? '').padEnd(width)}  ${spec.help}`).join('\n')
 }
 

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import type { Limits, Permission } from '../broker/face.ts'
-import { knownListeners, knownProtocols } from '../protocols/table.ts'
+import { knownListeners, knownProtocols, protocolTable } from '../protocols/table.ts'
 import type { OptionSpec, ParsedArguments } from './arguments.ts'
 import { didYouMean } from './nearest.ts'
 import { UsageError } from './usage-error.ts'
@@ -135,7 +135,7 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
 }
 
 function refuseUnknownVariables(environment: NodeJS.ProcessEnv): void {
-  const known = new Set<string>([...settingsTable.map(each => each.variable), 'ANYMQ_CONFIG', ...clientVariables])
+  const known = new Set<string>([...settingsTable.map((each) => each.variable), 'ANYMQ_CONFIG', ...clientVariables])
   for (const name of Object.keys(environment)) {
     if (name.startsWith('ANYMQ_') && !known.has(name)) throw new UsageError(`unknown variable ${name}${didYouMean(name, known)}`)
   }
@@ -149,7 +149,7 @@ function applyFile(settings: Settings, file: string): void {
     throw new UsageError(`configuration file ${file}: ${cause instanceof Error ? cause.message : String(cause)}`)
   }
   if (content === null || content === undefined) return
-  const known = new Map(settingsTable.map(each => [each.key, each]))
+  const known = new Map(settingsTable.map((each) => [each.key, each]))
   for (const [key, value] of Object.entries(mapping(content, file))) {
     const from = `${file}: ${key}`
     if (key === 'limits') settings.limits = limits(value, from)
@@ -166,7 +166,7 @@ function applyFile(settings: Settings, file: string): void {
 function limits(value: unknown, from: string): Partial<Limits> {
   const found: { -readonly [Name in keyof Limits]?: number } = {}
   for (const [key, written] of Object.entries(mapping(value, from))) {
-    const name = limitNames.find(each => each === key)
+    const name = limitNames.find((each) => each === key)
     if (name === undefined) throw new UsageError(`${from}: unknown limit ${key}${didYouMean(key, limitNames)}`)
     found[name] = wholeNumber(written, `${from}.${key}`, 1, Number.MAX_SAFE_INTEGER)
   }
@@ -239,9 +239,9 @@ function portPairs(value: unknown, from: string): [string, number][] {
 }
 
 function names(value: unknown, from: string): string[] {
-  const written = Array.isArray(value) ? value.map(each => text(each, from)) : text(value, from).split(',')
+  const written = Array.isArray(value) ? value.map((each) => text(each, from)) : text(value, from).split(',')
   const known = knownProtocols()
-  return written.map(each => {
+  return written.map((each) => {
     const name = each.trim()
     if (!known.includes(name)) throw new UsageError(`${from}: unknown protocol ${name}${didYouMean(name, known)}`)
     return name
@@ -278,7 +278,7 @@ function wholeNumber(value: unknown, from: string, min: number, max: number): nu
 }
 
 function oneOf<Choice extends string>(value: unknown, from: string, choices: readonly Choice[]): Choice {
-  const found = choices.find(choice => choice === value)
+  const found = choices.find((choice) => choice === value)
   if (found === undefined) throw new UsageError(`${from} must be one of ${choices.join(', ')}, not ${String(value)}`)
   return found
 }
@@ -287,4 +287,16 @@ function yesOrNo(value: unknown, from: string): boolean {
   if (value === true || value === 'true' || value === '1' || value === 'yes') return true
   if (value === false || value === 'false' || value === '0' || value === 'no') return false
   throw new UsageError(`${from} must be true or false, not ${String(value)}`)
+}
+
+/** The port of a listener: as given, else its default with the offset. */
+export function portOf(settings: Settings, listener: string): number {
+  const given = settings.ports.get(listener)
+  if (given !== undefined) return given
+  const standard =
+    listener === 'http'
+      ? httpDefaultPort
+      : protocolTable.flatMap((entry) => entry.listeners).find((each) => each.name === listener)?.port
+  if (standard === undefined) throw new UsageError(`unknown listener ${listener}`)
+  return standard + settings.portOffset
 }

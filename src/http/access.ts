@@ -18,6 +18,6 @@ export async function authenticateRequest(broker: Broker, request: IncomingMessa
 
 export function requireAdmin(broker: Broker, principal: Principal): void {
   if (!broker.authenticationRequired) return
-  const admin = broker.users.list().some(user => user.name === principal.user && user.admin)
+  const admin = broker.users.list().some((user) => user.name === principal.user && user.admin)
   if (!admin) throw new CoreError('AccessDenied', 'only an administrator may do this')
 }

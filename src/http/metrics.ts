@@ -105,18 +105,18 @@ export class Metrics {
         },
       })
     }
-    counter('anymq_records_in_total', 'Records stored', stats => stats.recordsIn)
-    counter('anymq_bytes_in_total', 'Bytes of records stored', stats => stats.bytesIn)
-    counter('anymq_records_out_total', 'Records handed to consumers and readers', stats => stats.recordsOut)
-    counter('anymq_wal_commits_total', 'Commits of the write-ahead log', stats => stats.walCommits)
-    gauge('anymq_wal_bytes', 'Size of the write-ahead log', stats => stats.walBytes)
-    gauge('anymq_wal_failed', '1 when the write-ahead log has failed and nothing is confirmed any more', stats =>
+    counter('anymq_records_in_total', 'Records stored', (stats) => stats.recordsIn)
+    counter('anymq_bytes_in_total', 'Bytes of records stored', (stats) => stats.bytesIn)
+    counter('anymq_records_out_total', 'Records handed to consumers and readers', (stats) => stats.recordsOut)
+    counter('anymq_wal_commits_total', 'Commits of the write-ahead log', (stats) => stats.walCommits)
+    gauge('anymq_wal_bytes', 'Size of the write-ahead log', (stats) => stats.walBytes)
+    gauge('anymq_wal_failed', '1 when the write-ahead log has failed and nothing is confirmed any more', (stats) =>
       stats.walFailed === null ? 0 : 1,
     )
-    gauge('anymq_segment_bytes', 'Size of all segments', stats => stats.segmentBytes)
-    gauge('anymq_cached_bytes', 'Records kept in memory', stats => stats.cachedBytes)
-    gauge('anymq_topics', 'Topics', stats => stats.topics)
-    gauge('anymq_scheduled_records', 'Records that wait for their time', stats => stats.scheduled)
+    gauge('anymq_segment_bytes', 'Size of all segments', (stats) => stats.segmentBytes)
+    gauge('anymq_cached_bytes', 'Records kept in memory', (stats) => stats.cachedBytes)
+    gauge('anymq_topics', 'Topics', (stats) => stats.topics)
+    gauge('anymq_scheduled_records', 'Records that wait for their time', (stats) => stats.scheduled)
   }
 
   #collectTopics(): void {
@@ -137,11 +137,11 @@ export class Metrics {
     const labels = { namespace, topic }
     this.#depth.set(
       labels,
-      sum(status.partitions, each => each.nextOffset - each.startOffset),
+      sum(status.partitions, (each) => each.nextOffset - each.startOffset),
     )
     this.#topicBytes.set(
       labels,
-      sum(status.partitions, each => each.bytes),
+      sum(status.partitions, (each) => each.bytes),
     )
     for (const subscription of status.subscriptions) {
       const labelled = { ...labels, subscription: subscription.name }
@@ -150,7 +150,7 @@ export class Metrics {
       this.#consumers.set(labelled, subscription.consumers)
       this.#lag.set(
         labelled,
-        sum(subscription.cursors, each => each.lag),
+        sum(subscription.cursors, (each) => each.lag),
       )
     }
   }

@@ -23,13 +23,13 @@ export function openApiDocument(routes: readonly Route[], version: string): obje
 
 function operation(route: Route): object {
   const parameters = [
-    ...[...route.path.matchAll(/\{(\w+)\}/g)].map(match => ({
+    ...[...route.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
       name: match[1],
       in: 'path',
       required: true,
       schema: { type: 'string' },
     })),
-    ...(route.query ?? []).map(parameter => ({ ...parameter, in: 'query', required: false })),
+    ...(route.query ?? []).map((parameter) => ({ ...parameter, in: 'query', required: false })),
     ...(route.open === true || route.path === '/metrics' || route.path.startsWith('/v1/') === false ? [] : [namespaceParameter]),
   ]
   const status = String(route.status ?? 200)
@@ -49,8 +49,8 @@ function operation(route: Route): object {
 }
 
 function operationId(route: Route): string {
-  const words = route.path.split(/[^A-Za-z0-9]+/).filter(word => word !== '' && word !== 'v1')
-  return route.method.toLowerCase() + words.map(word => word[0]?.toUpperCase() + word.slice(1)).join('')
+  const words = route.path.split(/[^A-Za-z0-9]+/).filter((word) => word !== '' && word !== 'v1')
+  return route.method.toLowerCase() + words.map((word) => word[0]?.toUpperCase() + word.slice(1)).join('')
 }
 
 function json(schema: Schema): object {

@@ -65,7 +65,7 @@ function walk(node: Node, segments: readonly string[], at: number): Node | null 
 }
 
 function splitPath(path: string): string[] {
-  return path.split('/').filter(segment => segment !== '')
+  return path.split('/').filter((segment) => segment !== '')
 }
 
 /** null when a segment is not well-formed percent-encoding. */

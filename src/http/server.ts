@@ -71,7 +71,7 @@ export class HttpServer {
       this.#server.once('error', reject)
       this.#server.listen(this.#options.port, this.#options.host, () => {
         this.#server.off('error', reject)
-        this.#server.on('error', error => this.#options.broker.log.error({ error: error.message }, 'the HTTP listener failed'))
+        this.#server.on('error', (error) => this.#options.broker.log.error({ error: error.message }, 'the HTTP listener failed'))
         const address = this.#server.address()
         resolve(typeof address === 'object' && address !== null ? address.port : this.#options.port)
       })
@@ -81,7 +81,7 @@ export class HttpServer {
   /** Answers what is under way, closes idle connections, then whatever is left. */
   async close(graceMs: number): Promise<void> {
     this.#metrics.close()
-    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     const force = setTimeout(() => this.#server.closeAllConnections(), graceMs)
     await closed
@@ -137,7 +137,7 @@ export class HttpServer {
       get space() {
         return broker.space(principal, query.get('namespace') ?? 'default')
       },
-      parameter: name => parameters.get(name) ?? '',
+      parameter: (name) => parameters.get(name) ?? '',
       query,
       body,
       request,

@@ -24,10 +24,10 @@ export const protocolTable: readonly ProtocolEntry[] = [
 ]
 
 export function knownProtocols(): string[] {
-  return protocolTable.map(entry => entry.name)
+  return protocolTable.map((entry) => entry.name)
 }
 
 /** The names `--port NAME=N` takes. */
 export function knownListeners(): string[] {
-  return ['http', ...protocolTable.flatMap(entry => entry.listeners.map(listener => listener.name))]
+  return ['http', ...protocolTable.flatMap((entry) => entry.listeners.map((listener) => listener.name))]
 }

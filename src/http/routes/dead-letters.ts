@@ -33,7 +33,7 @@ export const deadLetterRoutes: readonly Route[] = [
     handle: async ({ space, parameter, query }) => {
       const { name } = knownTopic(space, parameter('topic'))
       const records = await space.peek(name, { limit: queryNumber(query, 'limit', 1, listMax) ?? 100 })
-      return { deadLetters: records.filter(isDead).map(record => ({ source: sourceOf(record), ...peekedToJson(record) })) }
+      return { deadLetters: records.filter(isDead).map((record) => ({ source: sourceOf(record), ...peekedToJson(record) })) }
     },
   },
   {
@@ -100,7 +100,7 @@ class Redriver {
   }
 
   async run(): Promise<object> {
-    const finished = new Promise<void>(resolve => (this.#finish = resolve))
+    const finished = new Promise<void>((resolve) => (this.#finish = resolve))
     const consumer = this.#space.subscribe(
       { topic: this.#topic, subscription: '', autoSettle: false, name: 'redrive' },
       {
@@ -129,7 +129,7 @@ class Redriver {
       const transaction = this.#space.begin()
       transaction.publish([item])
       consumer.settle([batch.id[index] ?? -1], accept, transaction)
-      transaction.commit(error => {
+      transaction.commit((error) => {
         this.#pending--
         if (error === null) this.#redriven++
         else this.#failure ??= error
@@ -210,5 +210,5 @@ function targetsOf(space: Space, topic: TopicInfo): string[] {
   if (deadLetter === null) return []
   if (deadLetter.exchange === '') return [deadLetter.routingKey ?? topic.name]
   const bindings = space.bindings({ source: deadLetter.exchange, destinationKind: 'topic' })
-  return [...new Set(bindings.map(binding => binding.destination))]
+  return [...new Set(bindings.map((binding) => binding.destination))]
 }

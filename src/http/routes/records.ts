@@ -107,7 +107,7 @@ export function itemFromJson(topic: string, json: unknown): PublishItem {
 
 /** Resolves when every item's outcome is known. */
 export function publishItems(space: Space, items: readonly PublishItem[]): Promise<void> {
-  return new Promise(resolve => space.publish(items, resolve))
+  return new Promise((resolve) => space.publish(items, resolve))
 }
 
 async function publishRecords({ space, parameter, body }: Call): Promise<object> {
@@ -115,18 +115,18 @@ async function publishRecords({ space, parameter, body }: Call): Promise<object>
   const { create: _create, records: _records, ...single } = body
   const list = optionalList(body, 'records')
   if (list !== undefined && Object.keys(single).length > 0) throw invalid('give either records or one record, not both')
-  if (list === undefined && !Object.keys(single).some(key => recordKeys.includes(key)))
+  if (list === undefined && !Object.keys(single).some((key) => recordKeys.includes(key)))
     throw invalid('give records, or one record with a value')
   const jsons = list ?? [single]
   if (jsons.length > publishMax) throw new CoreError('TooLarge', `${jsons.length} records in one request; at most ${publishMax}`)
-  const items = jsons.map(json => itemFromJson(topic, json))
+  const items = jsons.map((json) => itemFromJson(topic, json))
   if (space.topic(topic) === undefined) {
     if (optionalFlag(body, 'create') !== true)
       throw new CoreError('NotFound', `there is no topic "${topic}"; create it, or publish with "create": true`)
     await createIfAbsent(space, topic)
   }
   await publishItems(space, items)
-  const failed = items.find(item => item.status === PublishStatus.Failed)
+  const failed = items.find((item) => item.status === PublishStatus.Failed)
   if (failed !== undefined && items.length === 1) throw new CoreError(failed.errorCode ?? 'Internal', failed.errorMessage)
   return { results: items.map(outcomeToJson) }
 }
@@ -163,7 +163,7 @@ async function followTopic(call: Call): Promise<undefined> {
   const only = queryNumber(query, 'partition', 0, places.length - 1)
   const partitions = only === undefined ? places.map((_, index) => index) : [only]
   const starts = await Promise.all(
-    partitions.map(partition => offsetOf(space, name, partition, places[partition] ?? { startOffset: 0, nextOffset: 0 }, from)),
+    partitions.map((partition) => offsetOf(space, name, partition, places[partition] ?? { startOffset: 0, nextOffset: 0 }, from)),
   )
   response.writeHead(200, { 'content-type': 'application/x-ndjson; charset=utf-8', 'cache-control': 'no-store' })
   response.flushHeaders()
@@ -210,7 +210,7 @@ async function followPartition(
 }
 
 function nextReadable(space: Space, topic: string, partition: number, offset: number, response: ServerResponse): Promise<void> {
-  return new Promise(resolve => {
+  return new Promise((resolve) => {
     const finish = (): void => {
       cancel()
       response.off('close', finish)
@@ -222,7 +222,7 @@ function nextReadable(space: Space, topic: string, partition: number, offset: nu
 }
 
 function drained(response: ServerResponse): Promise<void> {
-  return new Promise(resolve => {
+  return new Promise((resolve) => {
     const finish = (): void => {
       response.off('drain', finish)
       response.off('close', finish)

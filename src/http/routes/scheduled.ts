@@ -33,7 +33,7 @@ export const scheduledRoutes: readonly Route[] = [
       type: 'object',
       properties: { dueAt: { type: 'integer', description: 'ms since the epoch' }, delayMs: { type: 'integer' } },
     },
-    handle: async call => {
+    handle: async (call) => {
       onlyKeys(call.body, ['dueAt', 'delayMs'])
       const dueAt = optionalNumber(call.body, 'dueAt', 0)
       const delayMs = optionalNumber(call.body, 'delayMs', 0)
@@ -46,7 +46,7 @@ export const scheduledRoutes: readonly Route[] = [
     path: '/v1/scheduled/{id}/fire',
     tag: 'scheduled',
     summary: 'Publish a scheduled record now',
-    handle: call => move(call, call.broker.clock.now()),
+    handle: (call) => move(call, call.broker.clock.now()),
   },
   {
     method: 'DELETE',

@@ -22,7 +22,7 @@ export const subscriptionRoutes: readonly Route[] = [
     handle: ({ space }) => ({
       subscriptions: space
         .topics()
-        .flatMap(topic => (space.status(topic.name)?.subscriptions ?? []).map(each => subscriptionToJson(topic.name, each))),
+        .flatMap((topic) => (space.status(topic.name)?.subscriptions ?? []).map((each) => subscriptionToJson(topic.name, each))),
     }),
   },
   {
@@ -32,7 +32,7 @@ export const subscriptionRoutes: readonly Route[] = [
     summary: "List a topic's subscriptions",
     handle: ({ space, parameter }) => {
       const { name } = knownTopic(space, parameter('topic'))
-      return { subscriptions: (space.status(name)?.subscriptions ?? []).map(each => subscriptionToJson(name, each)) }
+      return { subscriptions: (space.status(name)?.subscriptions ?? []).map((each) => subscriptionToJson(name, each)) }
     },
   },
   {
@@ -90,7 +90,7 @@ function subscriptionToJson(topic: string, status: SubscriptionStatus): object {
 
 function knownSubscription(space: Space, topic: string, written: string): SubscriptionStatus {
   const name = written === '~' ? '' : written
-  const found = space.status(topic)?.subscriptions.find(each => each.name === name)
+  const found = space.status(topic)?.subscriptions.find((each) => each.name === name)
   if (found === undefined) throw new CoreError('NotFound', `topic "${topic}" has no subscription "${written}"`)
   return found
 }
@@ -110,7 +110,7 @@ async function moveCursors(space: Space, topic: string, group: string, to: Start
   const partitions = space.status(topic)?.partitions ?? []
   const wanted = only === undefined ? partitions.map((_, index) => index) : [only]
   const positions = await Promise.all(
-    wanted.map(async partition => {
+    wanted.map(async (partition) => {
       const place = partitions[partition]
       if (place === undefined) throw new CoreError('OutOfRange', `topic "${topic}" has no partition ${partition}`)
       const offset = await offsetOf(space, topic, partition, place, to)
@@ -118,7 +118,7 @@ async function moveCursors(space: Space, topic: string, group: string, to: Start
     }),
   )
   await new Promise<void>((resolve, reject) => {
-    space.commitCursors(group, positions, error => (error === null ? resolve() : reject(error)))
+    space.commitCursors(group, positions, (error) => (error === null ? resolve() : reject(error)))
   })
 }
 

@@ -36,7 +36,7 @@ export const topicRoutes: readonly Route[] = [
     tag: 'topics',
     summary: 'List topics with their depth',
     response: { type: 'object', properties: { topics: { type: 'array', items: topicSchema } } },
-    handle: ({ space }) => ({ topics: space.topics().map(info => topicToJson(space, info)) }),
+    handle: ({ space }) => ({ topics: space.topics().map((info) => topicToJson(space, info)) }),
   },
   {
     method: 'POST',

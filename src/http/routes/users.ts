@@ -54,7 +54,7 @@ export const userRoutes: readonly Route[] = [
         ...(admin === undefined ? {} : { admin }),
         ...(permissions === undefined ? {} : { permissions }),
       })
-      return broker.users.list().find(user => user.name === name)
+      return broker.users.list().find((user) => user.name === name)
     },
   },
   {
@@ -68,8 +68,8 @@ export const userRoutes: readonly Route[] = [
     status: 204,
     handle: async ({ broker, parameter }) => {
       const name = parameter('name')
-      const others = broker.users.list().filter(user => user.name !== name)
-      if (others.length > 0 && !others.some(user => user.admin))
+      const others = broker.users.list().filter((user) => user.name !== name)
+      if (others.length > 0 && !others.some((user) => user.admin))
         throw new CoreError('Mismatch', `"${name}" is the last administrator`)
       if (!(await broker.users.delete(name))) throw new CoreError('NotFound', `there is no user "${name}"`)
     },
@@ -79,8 +79,8 @@ export const userRoutes: readonly Route[] = [
 /** Else nobody could manage users any more. */
 function checkKeepsAdmin(broker: Broker, name: string, admin: boolean | undefined): void {
   const users = broker.users.list()
-  const others = users.some(user => user.admin && user.name !== name)
-  const remains = admin ?? users.find(user => user.name === name)?.admin ?? false
+  const others = users.some((user) => user.admin && user.name !== name)
+  const remains = admin ?? users.find((user) => user.name === name)?.admin ?? false
   if (!others && !remains) throw new CoreError('Mismatch', 'there must be an administrator: give "admin": true')
 }
 
