@@ -1,0 +1,96 @@
+/**
+ * Recognises a repetition: by a producer's running sequence (the last five entries of each producer, as idempotent producers need), or by an id
+ * within a window of time.
+ */
+
+export interface Remembered {
+  readonly sequence: number
+  readonly lastSequence: number
+  readonly baseOffset: number
+  readonly timestamp: number
+}
+
+interface ProducerState {
+  epoch: number
+  entries: Remembered[]
+}
+
+const entriesPerProducer = 5
+const producersMax = 10_000
+const sequenceLimit = 0x80000000
+const idsMax = 100_000
+export const dedupWindowMs = 5 * 60 * 1000
+
+export type SequenceCheck = 'ok' | 'outOfOrder' | 'fenced' | Remembered
+
+/** Producers of one log. The one that wrote least recently is forgotten first. */
+export class ProducerWindow {
+  readonly #producers = new Map<number, ProducerState>()
+  changed = false
+
+  check(producerId: number, epoch: number, sequence: number, count: number): SequenceCheck {
+    const state = this.#producers.get(producerId)
+    if (state === undefined) return sequence === 0 ? 'ok' : 'ok' // a producer that was forgotten, or whose records are gone, may go on
+    if (epoch < state.epoch) return 'fenced'
+    if (epoch > state.epoch) return sequence === 0 ? 'ok' : 'outOfOrder'
+    const lastSequence = (sequence + count - 1) % sequenceLimit
+    for (const entry of state.entries) {
+      if (entry.sequence === sequence && entry.lastSequence === lastSequence) return entry
+    }
+    const last = state.entries.at(-1)
+    if (last === undefined || sequence === (last.lastSequence + 1) % sequenceLimit) return 'ok'
+    return 'outOfOrder'
+  }
+
+  note(producerId: number, epoch: number, sequence: number, count: number, baseOffset: number, timestamp: number): void {
+    let state = this.#producers.get(producerId)
+    if (state === undefined || state.epoch !== epoch) state = { epoch, entries: [] }
+    else if ((state.entries.at(-1)?.baseOffset ?? -1) >= baseOffset) return // a replay of what the checkpoint holds
+    this.#producers.delete(producerId)
+    this.#producers.set(producerId, state)
+    state.entries.push({ sequence, lastSequence: (sequence + count - 1) % sequenceLimit, baseOffset, timestamp })
+    if (state.entries.length > entriesPerProducer) state.entries.shift()
+    this.changed = true
+    if (this.#producers.size > producersMax) {
+      const [oldest] = this.#producers.keys()
+      if (oldest !== undefined) this.#producers.delete(oldest)
+    }
+  }
+
+  toJSON(): [number, ProducerState][] {
+    return [...this.#producers]
+  }
+
+  load(stored: [number, ProducerState][]): void {
+    for (const [id, state] of stored) this.#producers.set(id, state)
+  }
+}
+
+/** Ids published to one topic within the window. */
+export class IdWindow {
+  readonly #ids = new Map<string, { offset: number; until: number }>()
+  changed = false
+
+  find(id: string, now: number): number | undefined {
+    const seen = this.#ids.get(id)
+    return seen !== undefined && seen.until > now ? seen.offset : undefined
+  }
+
+  note(id: string, offset: number, now: number): void {
+    this.#ids.delete(id)
+    this.#ids.set(id, { offset, until: now + dedupWindowMs })
+    this.changed = true
+    for (const [oldest, seen] of this.#ids) {
+      if (seen.until > now && this.#ids.size <= idsMax) break
+      this.#ids.delete(oldest)
+    }
+  }
+
+  toJSON(): [string, { offset: number; until: number }][] {
+    return [...this.#ids]
+  }
+
+  load(stored: [string, { offset: number; until: number }][]): void {
+    for (const [id, seen] of stored) this.#ids.set(id, seen)
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Recovery: the last checkpoint, then every frame after it, in order. Metadata first makes topics and subscriptions; what a frame says of
+ * one that was deleted later is passed over.
+ */
+import { AckSet } from './ackset.ts'
+import { entryBase, entryCount } from './entry.ts'
+import { type OpVisitor, visitFrame } from './ops.ts'
+import { Segment } from './segment.ts'
+import type { Shard } from './shard.ts'
+
+/** Tables in the order in which they are loaded. */
+const tables = ['counter', 'namespace', 'user', 'topic', 'subscription', 'exchange', 'binding', 'cursor'] as const
+
+interface StoredLog {
+  start: number
+  flushedTo: number
+  timestampMax: number
+  segments: Parameters<typeof Segment.from>[0][]
+}
+
+interface StoredLane {
+  acked: { floor: number; chunks: [number, string][] }
+  attempts: [number, number][]
+}
+
+/** `apply` makes what the metadata tables say, live; it is called for the checkpoint's rows and then for each change after it. */
+export async function recover(shard: Shard, apply: (table: string, key: string, value: string | Uint8Array | null) => void): Promise<void> {
+  const { metadata, wal, segments } = shard.storage
+  const position = await metadata.position()
+  for (const table of tables) await metadata.load(table, (key, value) => apply(table, key, value))
+  await metadata.load('log', (key, value) => loadLog(shard, Number(key), JSON.parse(String(value)) as StoredLog)) // our own rows
+  await metadata.load('state', (key, value) => {
+    const owner = shard.subscriptions.get(Number(key))
+    if (owner === undefined) return
+    const stored = JSON.parse(String(value)) as { lanes: StoredLane[]; liveBytes: number } // our own rows
+    owner.subscription.liveBytes = stored.liveBytes
+    for (const [index, lane] of owner.subscription.lanes.entries()) {
+      const state = stored.lanes[index]
+      if (state === undefined) continue
+      lane.acked = AckSet.from(state.acked)
+      for (const [offset, attempts] of state.attempts) lane.attempts.set(offset, attempts)
+    }
+  })
+  await metadata.load('producers', (key, value) => {
+    const owner = shard.logs.get(Number(key))
+    owner?.topic.producers[owner.partition]?.load(JSON.parse(String(value)))
+  })
+  await metadata.load('ids', (key, value) => shard.topics.get(Number(key))?.ids.load(JSON.parse(String(value))))
+  await metadata.load('start', (key, value) => raiseStart(shard, Number(key), Number(value)))
+
+  const visitor = makeVisitor(shard, apply)
+  await wal.recover(position, (frame) => visitFrame(frame, visitor))
+
+  const known = new Set(shard.logs.keys())
+  for (const id of await segments.logs()) {
+    const owner = shard.logs.get(id)
+    const keep = new Set(known.has(id) && owner !== undefined ? owner.log.segments.map((segment) => segment.base) : [])
+    await segments.deleteOthers(id, keep)
+  }
+  for (const { subscription } of shard.subscriptions.values()) {
+    for (const lane of subscription.lanes) {
+      lane.acked.raiseTo(Math.min(lane.log.start, lane.log.next))
+      lane.moveTo(lane.acked.floor)
+    }
+  }
+}
+
+function loadLog(shard: Shard, id: number, stored: StoredLog): void {
+  const owner = shard.logs.get(id)
+  if (owner === undefined || owner.log.inMemory) return
+  const { log } = owner
+  log.start = stored.start
+  log.flushedTo = stored.flushedTo
+  log.next = stored.flushedTo
+  log.committed = stored.flushedTo
+  log.timestampMax = stored.timestampMax
+  for (const segment of stored.segments) log.segments.push(Segment.from(segment))
+}
+
+function raiseStart(shard: Shard, id: number, start: number): void {
+  const owner = shard.logs.get(id)
+  if (owner !== undefined) owner.log.start = Math.max(owner.log.start, start)
+}
+
+function makeVisitor(shard: Shard, apply: (table: string, key: string, value: string | Uint8Array | null) => void): OpVisitor {
+  return {
+    append(id, producer, dedupId, entry) {
+      const owner = shard.logs.get(id)
+      if (owner === undefined) return
+      const base = entryBase(entry, 0)
+      owner.log.restore(Buffer.from(entry))
+      const count = entryCount(entry, 0)
+      if (producer !== null) {
+        owner.topic.producers[owner.partition]?.note(producer.producerId, producer.epoch, producer.sequence, count, base, shard.clock.now())
+      }
+      if (dedupId !== null) owner.topic.ids.note(dedupId, base, shard.clock.now())
+    },
+    settle(subscription, laneIndex, offset, count) {
+      const lane = shard.subscriptions.get(subscription)?.subscription.lanes[laneIndex]
+      if (lane === undefined) return
+      if (offset <= lane.acked.floor) lane.acked.raiseTo(offset + count)
+      else for (let at = offset; at < offset + count; at++) lane.acked.add(at)
+    },
+    raise(subscription, laneIndex, offset) {
+      shard.subscriptions.get(subscription)?.subscription.lanes[laneIndex]?.acked.raiseTo(offset)
+    },
+    attempts(subscription, laneIndex, offset, attempts) {
+      shard.subscriptions.get(subscription)?.subscription.lanes[laneIndex]?.attempts.set(offset, attempts)
+    },
+    metadata(table, key, value) {
+      shard.noteMetadata(table, key, value)
+      if (table === 'start' && value !== null) raiseStart(shard, Number(key), Number(value))
+      else if (table === 'floor' && value !== null) resetLane(shard, key, Number(value))
+      else apply(table, key, value)
+    },
+  }
+}
+
+/** A subscription was moved: `key` is `subscription/lane`. */
+function resetLane(shard: Shard, key: string, floor: number): void {
+  const [id, index] = key.split('/').map(Number)
+  const lane = shard.subscriptions.get(id ?? -1)?.subscription.lanes[index ?? -1]
+  if (lane !== undefined) lane.acked = new AckSet(floor)
+}

@@ -1,0 +1,311 @@
+/**
+ * A shard: one write-ahead log and everything written through it. The flow of a publish ends here: append to the log in memory, put the
+ * same bytes into the frame, tell the waiters when it is durable (committer.ts). Recovery and checkpoints: recovery.ts, checkpoint.ts.
+ */
+import type { Logger, Transaction } from '../broker/face.ts'
+import type { Clock } from '../lib/timers.ts'
+import type { Storage } from '../storage/interfaces.ts'
+import type { Block } from './block.ts'
+import { checkpoint } from './checkpoint.ts'
+import { Committer } from './committer.ts'
+import { type EntryContent, entryBytes, entryLength } from './entry.ts'
+import { Log } from './log.ts'
+import type { Frame, ProducerMark } from './ops.ts'
+import type { Segment } from './segment.ts'
+import type { Subscription } from './subscription.ts'
+import type { Topic } from './topic.ts'
+
+/** Settlements are written with the next frame, or after this time. */
+const settleDelayMs = 20
+const checkpointBytes = 96 * 1024 * 1024
+/** Below this much free space publishes are refused. */
+export const diskReserveBytes = 160 * 1024 * 1024
+
+export interface ShardOptions {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly log: Logger
+  /** Newest entries kept in memory for readers. */
+  readonly cacheBytes: number
+}
+
+export class Shard {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly log: Logger
+  readonly committer: Committer
+  readonly logs = new Map<number, { readonly log: Log; readonly topic: Topic; readonly partition: number }>()
+  readonly topics = new Map<number, Topic>()
+  readonly subscriptions = new Map<number, { readonly topic: Topic; readonly subscription: Subscription }>()
+  /** Metadata changed since the last checkpoint, by table and key; null is a deletion. */
+  readonly changed = new Map<string, Map<string, string | Uint8Array | null>>()
+  readonly deadSegments: { readonly log: Log; readonly segment: Segment }[] = []
+  readonly deadLogs: number[] = []
+  readonly #cacheBytes: number
+  readonly #settled = new Set<Subscription>()
+  #settleTimer = false
+  /** Blocks in memory, the oldest first. */
+  #blocks: { readonly log: Log; readonly block: Block }[] = []
+  #blocksAt = 0
+  #blockBytes = 0
+  #balancing = false
+  #checkpointAt = 0
+  #checkpointing: Promise<void> | null = null
+  #transactions = new WeakMap<Transaction, (() => void)[]>()
+  closed = false
+  lowOnSpace = false
+  recordsIn = 0
+  bytesIn = 0
+  recordsOut = 0
+  /** Told of every topic with newly readable entries. */
+  onReadable: (topic: Topic, partition: number) => void = () => undefined
+
+  constructor(options: ShardOptions) {
+    this.storage = options.storage
+    this.clock = options.clock
+    this.log = options.log
+    this.#cacheBytes = options.cacheBytes
+    this.committer = new Committer(
+      options.storage.wal,
+      (frame) => this.#writeSettled(frame),
+      (logs) => this.#committed(logs),
+    )
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- appending
+
+  makeLog(id: number, topic: Topic, partition: number): Log {
+    const memory = topic.config.storage === 'memory'
+    const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, (owner, block) => this.#blockAdded(owner, block))
+    this.logs.set(id, { log, topic, partition })
+    return log
+  }
+
+  /** Appends to a log; durable when the committer says so. Returns the base offset. */
+  append(topic: Topic, partition: number, content: EntryContent, producer: ProducerMark | null, dedupId: string | null): number {
+    const log = topic.logs[partition] as Log // callers check the partition
+    const base = log.append(content)
+    const bytes = entryBytes(content)
+    this.recordsIn += content.count
+    this.bytesIn += bytes
+    for (const subscription of topic.subscriptions.values()) subscription.liveBytes += content.payload.length
+    if (log.inMemory) {
+      // Nothing to wait for: readable at the end of this turn.
+      queueMicrotask(() => {
+        log.commit(log.next)
+        topic.onCommitted()
+        this.onReadable(topic, partition)
+      })
+    } else {
+      const block = log.lastBlock as Block // just appended to
+      const start = log.lastStart
+      this.committer.frame(bytes).append(log.id, producer, dedupId, block.buffer, start, start + entryLength(block.buffer, start))
+      this.committer.touch(log)
+    }
+    if (producer !== null) topic.producers[partition]?.note(producer.producerId, producer.epoch, producer.sequence, content.count, base, content.timestamp)
+    if (dedupId !== null) topic.ids.note(dedupId, base, this.clock.now())
+    return base
+  }
+
+  #committed(logs: ReadonlySet<Log>): void {
+    for (const log of logs) {
+      const owner = this.logs.get(log.id)
+      if (owner === undefined) continue
+      owner.topic.onCommitted()
+      this.onReadable(owner.topic, owner.partition)
+    }
+    if (this.storage.wal.position - this.#checkpointAt > checkpointBytes) void this.checkpoint().catch(() => undefined) // logged there
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- settling
+
+  markSettled(topic: Topic, subscription: Subscription): void {
+    this.#settled.add(subscription)
+    if (topic.config.storage === 'memory' && this.#settled.size === 1 && this.committer.failure === null) this.#settleSoon()
+    else this.#settleSoon()
+  }
+
+  #settleSoon(): void {
+    if (this.#settleTimer) return
+    this.#settleTimer = true
+    this.clock.after(settleDelayMs, () => {
+      this.#settleTimer = false
+      if (this.#settled.size > 0 && !this.closed) this.committer.whenDurable(() => undefined)
+    })
+  }
+
+  /** Settled runs of all subscriptions go along with this frame; what they free is freed. */
+  #writeSettled(frame: Frame): void {
+    for (const subscription of this.#settled) this.writeSettledOf(subscription, frame)
+    this.#settled.clear()
+  }
+
+  writeSettledOf(subscription: Subscription, frame: Frame): void {
+    subscription.dirty = false
+    const owner = this.subscriptions.get(subscription.id)
+    const durable = owner !== undefined && owner.topic.config.storage === 'disk' && subscription.durable
+    for (const [lane, runs] of subscription.settledRuns.entries()) {
+      if (runs.length > 0 && durable) frame.settle(subscription.id, lane, runs)
+      runs.length = 0
+    }
+    owner?.topic.collect(this.clock.now())
+  }
+
+  /** Everything below `offset` of a log goes, whoever has read it. */
+  truncate(topic: Topic, log: Log, offset: number): void {
+    this.release(log, log.truncateFront(offset))
+    for (const subscription of topic.subscriptions.values()) {
+      const lane = subscription.lanes[topic.logs.indexOf(log)]
+      if (lane === undefined) continue
+      lane.acked.raiseTo(offset)
+      if (lane.cursor < offset) lane.moveTo(offset)
+      subscription.changed = true
+    }
+    this.putMetadata('start', String(log.id), String(log.start))
+  }
+
+  /** Segments that nobody needs; deleted after the next checkpoint, which no longer names them. */
+  release(log: Log, segments: readonly Segment[]): void {
+    for (const segment of segments) this.deadSegments.push({ log, segment })
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- metadata
+
+  putMetadata(table: string, key: string, value: string | Uint8Array | null): void {
+    this.committer.frame(64 + key.length + (value?.length ?? 0)).metadata(table, key, value)
+    this.noteMetadata(table, key, value)
+  }
+
+  noteMetadata(table: string, key: string, value: string | Uint8Array | null): void {
+    let rows = this.changed.get(table)
+    if (rows === undefined) {
+      rows = new Map()
+      this.changed.set(table, rows)
+    }
+    rows.set(key, value)
+  }
+
+  durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.committer.whenDurable((error) => (error === null ? resolve() : reject(error)))
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- transactions
+
+  begin(transaction: Transaction): void {
+    this.#transactions.set(transaction, [])
+  }
+
+  /** Something to be done at a transaction's commit. */
+  enlist(transaction: Transaction, action: () => void): void {
+    this.#transactions.get(transaction)?.push(action)
+  }
+
+  /** Runs all that was enlisted; everything it writes, settlements included, is one frame. */
+  commitTransaction(transaction: Transaction, bytes: number): void {
+    const actions = this.#transactions.get(transaction) ?? []
+    this.#transactions.delete(transaction)
+    this.committer.atomically(bytes, () => {
+      for (const action of actions) action()
+      this.#writeSettled(this.committer.frame(0))
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- the memory
+
+  get cachedBytes(): number {
+    return this.#blockBytes
+  }
+
+  #blockAdded(log: Log, block: Block): void {
+    this.#blocks.push({ log, block })
+    this.#blockBytes += block.buffer.length
+    if (this.#blockBytes > this.#cacheBytes && !this.#balancing) {
+      this.#balancing = true
+      setImmediate(() => this.#balance())
+    }
+  }
+
+  /** Lets the oldest blocks go, writing them to segments first. Several rounds if need be: writing is asynchronous. */
+  #balance(): void {
+    let kept = 0
+    while (this.#blockBytes > this.#cacheBytes * 0.8 && this.#blocksAt < this.#blocks.length && kept < 1000) {
+      const oldest = this.#blocks[this.#blocksAt] as { log: Log; block: Block } // at < length
+      const { log, block } = oldest
+      if (block.gone || log.evict(block)) {
+        this.#blocksAt++
+        this.#blockBytes -= block.buffer.length
+        continue
+      }
+      const owner = this.logs.get(log.id)
+      if (owner === undefined || log.inMemory || block === log.blocks.at(-1)) {
+        // Still in use: asked again when all others were.
+        this.#blocksAt++
+        if (owner === undefined) this.#blockBytes -= block.buffer.length
+        else this.#blocks.push(oldest)
+        kept++
+        continue
+      }
+      if (log.flushing) return void setTimeout(() => this.#balance(), 5)
+      log.flush(log.committed, (from, to) => owner.topic.isDone(owner.partition, from, to), (error) => {
+        if (error !== null) {
+          this.log.error({ topic: owner.topic.name, error: error.message }, 'a segment could not be written; the entries stay in memory and in the write-ahead log')
+          setTimeout(() => this.#balance(), 1000)
+          return
+        }
+        if (block.flushed < block.used && !block.gone && log.blocks[0] === block) setTimeout(() => this.#balance(), 5)
+        else setImmediate(() => this.#balance())
+      })
+      this.#compactList()
+      return
+    }
+    this.#compactList()
+    this.#balancing = false
+  }
+
+  #compactList(): void {
+    if (this.#blocksAt < 4096 || this.#blocksAt * 2 < this.#blocks.length) return
+    this.#blocks = this.#blocks.slice(this.#blocksAt)
+    this.#blocksAt = 0
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- maintenance
+
+  checkpoint(): Promise<void> {
+    this.#checkpointing ??= checkpoint(this)
+      .then(() => {
+        this.#checkpointAt = this.storage.wal.position
+      })
+      .catch((error: Error) => {
+        this.log.error({ error: error.message }, 'the checkpoint failed; the write-ahead log is kept')
+        throw error
+      })
+      .finally(() => {
+        this.#checkpointing = null
+      })
+    return this.#checkpointing
+  }
+
+  /** About once a second. */
+  async maintain(): Promise<void> {
+    const now = this.clock.now()
+    for (const topic of this.topics.values()) topic.collect(now)
+    const free = await this.storage.freeBytes()
+    if (free < diskReserveBytes !== this.lowOnSpace) {
+      this.lowOnSpace = !this.lowOnSpace
+      const message = this.lowOnSpace ? 'little disk space is left; publishes are refused until there is more' : 'there is disk space again'
+      this.log.warn({ freeBytes: free }, message)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    if (this.committer.failure === null) {
+      await this.durable().catch(() => undefined)
+      await this.checkpoint().catch(() => undefined) // logged; what it would have saved is in the write-ahead log
+    }
+    this.closed = true
+    await this.storage.close()
+  }
+}

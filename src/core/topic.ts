@@ -1,0 +1,235 @@
+/** A topic: its logs, who reads them, what may be published, and what can be freed. Knows nothing of routing: see broker/. */
+import type { Transaction, TopicConfig, TopicInfo } from '../broker/face.ts'
+import type { Clock } from '../lib/timers.ts'
+import { IdWindow, ProducerWindow } from './dedup.ts'
+import type { Lane, Slot } from './lane.ts'
+import type { Log } from './log.ts'
+import type { Death } from './record.ts'
+import type { Shard } from './shard.ts'
+import { Subscription, type SubscriptionHost } from './subscription.ts'
+
+/** As stored in the table `topic`. */
+export interface TopicDefinition {
+  readonly id: number
+  readonly uuid: string
+  readonly namespace: string
+  readonly name: string
+  readonly config: TopicConfig
+  readonly declaredBy: string
+  readonly declaration: Readonly<Record<string, unknown>>
+  readonly createdAt: number
+  readonly logs: readonly number[]
+}
+
+/** What lies above a topic: where its dead letters go, and who hears that it is not used any more. */
+export interface TopicOwner {
+  deadLetter(topic: Topic, subscription: Subscription, lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void
+  consumersChanged(topic: Topic): void
+}
+
+export class Topic implements SubscriptionHost {
+  readonly id: number
+  readonly namespace: string
+  readonly name: string
+  readonly shard: Shard
+  readonly clock: Clock
+  info: TopicInfo
+  definition: TopicDefinition
+  readonly logs: Log[] = []
+  readonly producers: ProducerWindow[] = []
+  readonly ids = new IdWindow()
+  readonly subscriptions = new Map<string, Subscription>()
+  readonly #owner: TopicOwner
+  deleted = false
+  lastUsedAt: number
+  #turn = 0
+  /** Where readers by cursor are, for retention until acknowledged: the least committed offset of each partition. */
+  cursorFloor: ((partition: number) => number) | null = null
+
+  constructor(definition: TopicDefinition, shard: Shard, owner: TopicOwner) {
+    this.id = definition.id
+    this.namespace = definition.namespace
+    this.name = definition.name
+    this.definition = definition
+    this.info = toInfo(definition)
+    this.shard = shard
+    this.clock = shard.clock
+    this.#owner = owner
+    this.lastUsedAt = shard.clock.now()
+  }
+
+  get config(): TopicConfig {
+    return this.definition.config
+  }
+
+  redefine(definition: TopicDefinition): void {
+    this.definition = definition
+    this.info = toInfo(definition)
+  }
+
+  addLog(log: Log): void {
+    this.logs.push(log)
+    this.producers.push(new ProducerWindow())
+    for (const subscription of this.subscriptions.values()) subscription.addLane(log, 0)
+  }
+
+  /** For records that say no partition: lane of the priority, hash of the key, or in turn. */
+  choosePartition(priority: number, keyHash: number): number {
+    const { logs } = this
+    if (logs.length === 1) return 0
+    if (this.config.priorityLevels > 1) return Math.min(Math.max(0, priority), logs.length - 1)
+    if (keyHash !== 0) return keyHash % logs.length
+    this.#turn = (this.#turn + 1) % logs.length
+    return this.#turn
+  }
+
+  get defaultSubscription(): Subscription | undefined {
+    return this.subscriptions.get('')
+  }
+
+  /** Whether the limits on length refuse more. */
+  get full(): boolean {
+    const { config } = this
+    if (config.overflow === 'dropOldest') return false
+    const subscription = this.defaultSubscription
+    if (subscription === undefined) return false
+    return (config.recordsMax >= 0 && subscription.ready >= config.recordsMax) || (config.bytesMax >= 0 && subscription.liveBytes >= config.bytesMax)
+  }
+
+  /** Newly readable entries. */
+  onCommitted(): void {
+    for (const subscription of this.subscriptions.values()) subscription.wake()
+  }
+
+  /** Frees what everyone has acknowledged, or what is too old or too much. */
+  collect(now: number): void {
+    const { config } = this
+    for (const [index, log] of this.logs.entries()) {
+      if (config.retention === 'acknowledged') {
+        const floor = this.#acknowledgedTo(index, log)
+        this.shard.release(log, log.truncateFront(floor))
+        if (log.segments.length > 1) this.#freeMiddle(log, index)
+      } else this.#expireByTime(log, now)
+    }
+  }
+
+  #acknowledgedTo(index: number, log: Log): number {
+    let floor = log.committed
+    if (this.subscriptions.size === 0) return log.start
+    for (const subscription of this.subscriptions.values()) floor = Math.min(floor, subscription.lanes[index]?.acked.floor ?? 0)
+    if (this.cursorFloor !== null) floor = Math.min(floor, this.cursorFloor(index))
+    return floor
+  }
+
+  /** Segments in the middle in which nothing is left, behind a record that is stuck. */
+  #freeMiddle(log: Log, index: number): void {
+    for (let at = log.segments.length - 2; at >= 0; at--) {
+      const segment = log.segments[at]
+      if (segment === undefined || !segment.sealed || log.flushing) continue
+      if (this.isDone(index, segment.base, segment.next)) this.shard.release(log, log.segments.splice(at, 1))
+    }
+  }
+
+  #expireByTime(log: Log, now: number): void {
+    const { retentionMs, retentionBytes, compact, compactAndDelete } = this.config
+    if (compact && !compactAndDelete) return
+    let upTo = log.start
+    const oldest = retentionMs < 0 ? -Infinity : now - retentionMs
+    let excess = retentionBytes < 0 ? 0 : log.bytes - retentionBytes
+    for (const segment of log.segments) {
+      if (segment.timestampMax >= oldest && excess <= 0) break
+      if (segment.timestampMax >= oldest && excess < segment.bytes) break
+      upTo = segment.next
+      excess -= segment.bytes
+    }
+    for (const block of log.blocks) {
+      if (block.next <= upTo) continue
+      if (block.base > upTo && upTo > log.start) break
+      if (block.timestampMax >= oldest || block.next > log.committed) break
+      upTo = block.next
+    }
+    if (upTo > log.start) this.shard.truncate(this, log, upTo)
+  }
+
+  /** Whether nobody needs offsets [from, to) of a partition any more. */
+  isDone(index: number, from: number, to: number): boolean {
+    if (to <= (this.logs[index]?.start ?? 0)) return true
+    if (this.config.retention !== 'acknowledged' || this.subscriptions.size === 0) return false
+    if (this.cursorFloor !== null && to > this.cursorFloor(index)) return false
+    for (const subscription of this.subscriptions.values()) {
+      if (subscription.lanes[index]?.acked.covers(from, to) !== true) return false
+    }
+    return true
+  }
+
+  // ------------------------------------------------------------------------------------------------------ SubscriptionHost
+
+  get deliveryLimit(): number {
+    return this.config.deliveryLimit
+  }
+  get singleActiveConsumer(): boolean {
+    return this.config.singleActiveConsumer
+  }
+  get hasDeadLetter(): boolean {
+    return this.config.deadLetter !== null
+  }
+  get priorityLanes(): boolean {
+    return this.config.priorityLevels > 1
+  }
+  get recordsMax(): number {
+    return this.config.recordsMax
+  }
+  get bytesMax(): number {
+    return this.config.bytesMax
+  }
+  get dropsOldest(): boolean {
+    return this.config.overflow === 'dropOldest'
+  }
+
+  markDirty(subscription: Subscription): void {
+    this.shard.markSettled(this, subscription)
+  }
+
+  deadLetter(subscription: Subscription, lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void {
+    if (this.config.deadLetter !== null) this.#owner.deadLetter(this, subscription, lane, slot, reason, attempts, error)
+  }
+
+  recordAttempts(subscription: Subscription, lane: Lane, offset: number, attempts: number): void {
+    if (this.config.storage === 'disk') this.shard.committer.frame(32).attempts(subscription.id, lane.index, offset, attempts)
+  }
+
+  consumersChanged(_subscription: Subscription): void {
+    this.lastUsedAt = this.clock.now()
+    this.#owner.consumersChanged(this)
+  }
+
+  damaged(subscription: Subscription, error: Error): void {
+    if (subscription.paused) return
+    subscription.paused = true
+    this.shard.log.error({ topic: this.name, subscription: subscription.name, error: error.message }, 'stored records are damaged; delivery from this topic is stopped')
+  }
+
+  delivered(records: number): void {
+    this.shard.recordsOut += records
+  }
+
+  enlist(transaction: Transaction, action: () => void): void {
+    this.shard.enlist(transaction, action)
+  }
+
+  close(): void {
+    this.deleted = true
+    for (const subscription of this.subscriptions.values()) subscription.close('NotFound')
+  }
+}
+
+function toInfo(definition: TopicDefinition): TopicInfo {
+  return {
+    name: definition.name,
+    id: Buffer.from(definition.uuid, 'hex'),
+    config: definition.config,
+    declaredBy: definition.declaredBy,
+    declaration: definition.declaration,
+    createdAt: definition.createdAt,
+  }
+}
