@@ -43,7 +43,7 @@ export class ByteReader {
   shortString(): string {
     const length = this.u8()
     const at = this.#take(length)
-    return this.buffer.utf8Slice(at, at + length)
+    return this.buffer.toString('utf8', at, at + length)
   }
 
   longBytes(): Buffer { return this.bytes(this.u32()) }
@@ -96,14 +96,14 @@ export class ByteWriter {
     const length = Buffer.byteLength(text)
     this.u8(length)
     const at = this.#room(length)
-    this.buffer.utf8Write(text, at, length)
+    this.buffer.write(text, at, length, 'utf8')
   }
 
   longString(value: string): void {
     const length = Buffer.byteLength(value)
     this.u32(length)
     const at = this.#room(length)
-    this.buffer.utf8Write(value, at, length)
+    this.buffer.write(value, at, length, 'utf8')
   }
 
   longBytes(value: Uint8Array): void {

@@ -1,0 +1,156 @@
+// exchange.declare, delete, bind, unbind.
+import type { Binding, ExchangeInfo, ExchangeKind, Space } from '../../../broker/face.ts'
+import { asCoreError } from '../../../core/errors.ts'
+import { assertSameArguments, type Declaration, declaredArguments, inequivalent } from '../arguments.ts'
+import type { Channel } from '../channel.ts'
+import { AmqpError, named, notFound, preconditionFailed } from '../errors.ts'
+import { plain } from '../mapping.ts'
+import type { MethodFields } from '../methods.ts'
+import { type Table, textOf, typeName } from '../table.ts'
+import type { Handlers } from './all.ts'
+
+const kinds: readonly string[] = ['direct', 'fanout', 'topic', 'headers'] satisfies ExchangeKind[]
+
+const standard: readonly (readonly [string, ExchangeKind, boolean])[] = [
+  ['amq.direct', 'direct', false], ['amq.fanout', 'fanout', false], ['amq.topic', 'topic', false], ['amq.headers', 'headers', false], ['amq.match', 'headers', false],
+  ['amq.rabbitmq.trace', 'topic', true],
+]
+
+/** The exchanges every vhost has. null when they are all there, as from the second connection on. */
+export function declareStandardExchanges(space: Space): Promise<void> | null {
+  const missing = standard.filter(([name]) => space.exchange(name) === undefined)
+  if (missing.length === 0) return null
+  const declare = async (): Promise<void> => {
+    for (const [name, kind, internal] of missing) {
+      try {
+        await space.declareExchange({
+          name, kind, durable: true, autoDelete: false, internal, alternate: null, declaration: { arguments: {} },
+        })
+      } catch (cause) {
+        // Whoever may not declare them can still use what exists; another connection may have been quicker.
+        const { code } = asCoreError(cause)
+        if (code !== 'AlreadyExists' && code !== 'AccessDenied') throw cause
+      }
+    }
+  }
+  return declare()
+}
+
+export const withoutLineBreaks = (name: string): string => name.replace(/[\r\n]/g, '')
+
+type Names = 'exchange.declare' | 'exchange.delete' | 'exchange.bind' | 'exchange.unbind'
+
+export const exchangeHandlers: Handlers<Names> = {
+  async 'exchange.declare'(channel, fields) {
+    await declare(channel, fields, withoutLineBreaks(fields.exchange))
+    if (!fields.nowait) channel.session.send(channel.number, 'exchange.declare-ok', {})
+  },
+
+  async 'exchange.delete'(channel, fields) {
+    const { session } = channel
+    const name = withoutLineBreaks(fields.exchange)
+    refuseDefault(name)
+    if (name.startsWith('amq.')) throw new AmqpError('ACCESS_REFUSED', `deletion of system ${named('exchange', name, session.vhost)} not allowed`)
+    // Deleting what is not there succeeds, as in RabbitMQ since 3.2.
+    if (session.space.exchange(name) !== undefined) {
+      if (fields.ifUnused && 0 < session.space.bindings({ source: name }).length) throw preconditionFailed(`${named('exchange', name, session.vhost)} in use`)
+      await session.space.deleteExchange(name, fields.ifUnused)
+    }
+    if (!fields.nowait) session.send(channel.number, 'exchange.delete-ok', {})
+  },
+
+  async 'exchange.bind'(channel, fields) {
+    const binding = exchangeBinding(channel, fields)
+    if (channel.session.space.exchange(binding.destination) === undefined) throw notFound('exchange', binding.destination, channel.session.vhost)
+    await channel.session.space.bind(binding)
+    if (!fields.nowait) channel.session.send(channel.number, 'exchange.bind-ok', {})
+  },
+
+  async 'exchange.unbind'(channel, fields) {
+    await unbindIfThere(channel.session.space, exchangeBinding(channel, fields, true))
+    if (!fields.nowait) channel.session.send(channel.number, 'exchange.unbind-ok', {})
+  },
+}
+
+async function declare(channel: Channel, fields: MethodFields<'exchange.declare'>, name: string): Promise<void> {
+  const { space, vhost } = channel.session
+  if (fields.passive) {
+    refuseDefault(name)
+    if (space.exchange(name) === undefined) throw notFound('exchange', name, vhost)
+    return
+  }
+  if (!kinds.includes(fields.type)) throw preconditionFailed(`unknown exchange type '${fields.type}'`)
+  refuseDefault(name)
+  const present = space.exchange(name)
+  if (present !== undefined) return assertEquivalent(present, fields, vhost)
+  if (name.startsWith('amq.')) throw new AmqpError('ACCESS_REFUSED', `exchange name '${name}' contains reserved prefix 'amq.*'`)
+  const alternate = fields.arguments.get('alternate-exchange')
+  if (alternate !== undefined && textOf(alternate) === undefined) {
+    throw preconditionFailed(`invalid type '${typeName(alternate)}' for arg 'alternate-exchange' in ${named('exchange', name, vhost)}`)
+  }
+  try {
+    await space.declareExchange({
+      name,
+      kind: fields.type as ExchangeKind, // checked against `kinds` above
+      durable: fields.durable,
+      autoDelete: fields.autoDelete,
+      internal: fields.internal,
+      alternate: textOf(alternate) ?? null,
+      declaration: { arguments: declaredArguments(fields.arguments) },
+    })
+  } catch (cause) {
+    const raced = space.exchange(name)
+    if (asCoreError(cause).code !== 'AlreadyExists' || raced === undefined) throw cause
+    assertEquivalent(raced, fields, vhost)
+  }
+}
+
+function assertEquivalent(exchange: ExchangeInfo, fields: MethodFields<'exchange.declare'>, vhost: string): void {
+  const what = named('exchange', exchange.name, vhost)
+  if (exchange.kind !== fields.type) throw inequivalent('type', what, `'${fields.type}'`, `'${exchange.kind}'`)
+  if (exchange.durable !== fields.durable) throw inequivalent('durable', what, `'${fields.durable}'`, `'${exchange.durable}'`)
+  if (exchange.autoDelete !== fields.autoDelete) throw inequivalent('auto_delete', what, `'${fields.autoDelete}'`, `'${exchange.autoDelete}'`)
+  if (exchange.internal !== fields.internal) throw inequivalent('internal', what, `'${fields.internal}'`, `'${exchange.internal}'`)
+  const declared = (exchange.declaration.arguments ?? {}) as Declaration['arguments'] // written by declaredArguments, or absent
+  assertSameArguments(what, declared, declaredArguments(fields.arguments), ['alternate-exchange'])
+}
+
+function refuseDefault(name: string): void {
+  if (name === '') throw new AmqpError('ACCESS_REFUSED', 'operation not permitted on the default exchange')
+}
+
+function exchangeBinding(channel: Channel, fields: MethodFields<'exchange.bind'>, removing = false): Binding {
+  const destination = withoutLineBreaks(fields.destination)
+  refuseDefault(destination)
+  return bindingOf(channel, withoutLineBreaks(fields.source), destination, 'exchange', fields.routingKey, fields.arguments, removing)
+}
+
+export function bindingOf(
+  channel: Channel, source: string, destination: string, destinationKind: Binding['destinationKind'], key: string, table: Table, removing = false,
+): Binding {
+  const { space, vhost } = channel.session
+  refuseDefault(source)
+  const exchange = space.exchange(source)
+  if (exchange === undefined && !removing) throw notFound('exchange', source, vhost)
+  return { source, destination, destinationKind, key, arguments: exchange?.kind === 'headers' ? matchArguments(table) : plain(table) }
+}
+
+const matches: readonly string[] = ['all', 'any', 'all-with-x', 'any-with-x']
+
+/** x-match becomes the core's `match`; unless it says so, headers that begin with x- do not take part. */
+function matchArguments(table: Table): Record<string, unknown> {
+  const given = table.get('x-match')
+  const match = given === undefined ? 'all' : (textOf(given) ?? '')
+  if (!matches.includes(match)) throw preconditionFailed(`Invalid x-match field value "${match}"; expected all, any, all-with-x, or any-with-x`)
+  const withX = match.endsWith('-with-x')
+  const wanted = new Map([...table].filter(([name]) => name !== 'x-match' && (withX || !name.startsWith('x-'))))
+  return { ...plain(wanted), match: withX ? match.slice(0, 3) : match }
+}
+
+export async function unbindIfThere(space: Space, binding: Binding): Promise<void> {
+  try {
+    await space.unbind(binding)
+  } catch (cause) {
+    if (asCoreError(cause).code !== 'NotFound') throw cause
+  }
+}

@@ -1,0 +1,63 @@
+// What the server says of itself, and what a client's SASL response means.
+import { Buffer } from 'node:buffer'
+import type { Broker } from '../../broker/face.ts'
+import { ByteReader } from './bytes.ts'
+import { flag, readTable, type Table, text, textOf } from './table.ts'
+
+/** The version that clients and tools read features from. */
+export const spokenVersion = '4.1.0'
+
+const capabilities = [
+  'publisher_confirms', 'exchange_exchange_bindings', 'basic.nack', 'consumer_cancel_notify', 'connection.blocked', 'consumer_priorities',
+  'authentication_failure_close', 'per_consumer_qos', 'direct_reply_to',
+]
+
+export function serverProperties(broker: Broker): Table {
+  return new Map([
+    ['capabilities', { type: 'F', value: new Map(capabilities.map((name) => [name, flag(true)])) }],
+    ['cluster_name', text(`anymq@${broker.clusterId}`)],
+    ['copyright', text('The AnyMQ authors')],
+    ['information', text('AnyMQ, speaking as RabbitMQ does. Licensed under Apache-2.0.')],
+    ['platform', text(`Node.js ${process.versions.node}`)],
+    // Clients and tools look for this name before they use RabbitMQ's extensions.
+    ['product', text('RabbitMQ')],
+    ['version', text(spokenVersion)],
+  ])
+}
+
+export interface PasswordCredential {
+  readonly kind: 'password'
+  readonly user: string
+  readonly password: string
+}
+
+/** undefined for a mechanism that is not offered or a response that is malformed. */
+export function credentialOf(mechanism: string, response: Buffer): PasswordCredential | undefined {
+  if (mechanism === 'PLAIN') return plainCredential(response)
+  if (mechanism === 'AMQPLAIN') return amqplainCredential(response)
+  return undefined
+}
+
+/** RFC 4616: authorization identity NUL user NUL password. */
+function plainCredential(response: Buffer): PasswordCredential | undefined {
+  const first = response.indexOf(0)
+  const second = first < 0 ? -1 : response.indexOf(0, first + 1)
+  if (second < 0) return undefined
+  return { kind: 'password', user: response.toString('utf8', first + 1, second), password: response.toString('utf8', second + 1) }
+}
+
+/** A field table without its length in front. */
+function amqplainCredential(response: Buffer): PasswordCredential | undefined {
+  const table = Buffer.alloc(response.length + 4)
+  table.writeUInt32BE(response.length)
+  response.copy(table, 4)
+  try {
+    const fields = readTable(new ByteReader(table, 0, table.length))
+    const user = textOf(fields.get('LOGIN'))
+    const password = textOf(fields.get('PASSWORD'))
+    return user === undefined || password === undefined ? undefined : { kind: 'password', user, password }
+  } catch {
+    // Malformed is refused like a wrong password: the client learns nothing from the difference.
+    return undefined
+  }
+}
