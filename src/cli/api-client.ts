@@ -1,6 +1,7 @@
 /** The commands that talk to a running broker do it by its HTTP API. */
+
+import { httpDefaultPort } from '../protocols/table.ts'
 import { type OptionSpec, optionValue, type ParsedArguments } from './arguments.ts'
-import { httpDefaultPort } from './settings.ts'
 
 export const clientOptions: readonly OptionSpec[] = [
   { name: 'url', value: 'URL', help: `the broker's HTTP address (default $ANYMQ_URL, else http://127.0.0.1:${httpDefaultPort})` },

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import type { Limits, Permission } from '../broker/face.ts'
-import { knownListeners, knownProtocols, protocolTable } from '../protocols/table.ts'
+import { httpDefaultPort, knownListeners, knownProtocols, protocolTable } from '../protocols/table.ts'
 import type { OptionSpec, ParsedArguments } from './arguments.ts'
 import { didYouMean } from './nearest.ts'
 import { UsageError } from './usage-error.ts'
@@ -35,8 +35,6 @@ export interface ConfiguredUser {
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
-
-export const httpDefaultPort = 7890
 
 interface Setting extends OptionSpec {
   /** As a variable. */

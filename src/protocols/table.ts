@@ -10,6 +10,9 @@ interface ProtocolEntry {
   load(): Promise<Protocol>
 }
 
+/** Health, metrics and the API. */
+export const httpDefaultPort = 7890
+
 export const protocolTable: readonly ProtocolEntry[] = [
   {
     name: 'kafka',

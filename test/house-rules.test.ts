@@ -1,0 +1,114 @@
+/** The rules of the house that a machine can hold: who may import whom, which words stay out of the core, and nothing left lying about. */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+
+const root = path.join(import.meta.dirname, '..')
+const source = path.join(root, 'src')
+
+interface SourceFile {
+  /** Relative to src/, with slashes. */
+  readonly name: string
+  readonly text: string
+  /** Relative to src/. */
+  readonly imports: readonly string[]
+}
+
+const files: readonly SourceFile[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map(readSource)
+const production = files.filter((file) => !isTest(file.name))
+
+/** What files below `from` must not import; `except` are their permitted neighbours. */
+const forbidden: readonly { from: string; never: RegExp; why: string }[] = [
+  { from: 'lib/', never: /^(?!lib\/)/, why: 'lib knows nothing of messaging' },
+  { from: 'storage/', never: /^(?!(storage|lib)\/)/, why: 'storage knows bytes only' },
+  {
+    from: 'core/',
+    never: /^(?!(core|lib|storage\/interfaces\.ts$))/,
+    why: 'core sees storage by its interfaces, and nothing left of itself',
+  },
+  { from: 'broker/', never: /^(protocols|server|http|cli|index\.ts)/, why: 'the broker never imports what stands on it' },
+  {
+    from: 'protocols/',
+    never: /^(storage|server|http|cli|index\.ts)/,
+    why: "a protocol imports the broker's face, records and lib",
+  },
+  { from: 'http/', never: /^(protocols|storage|server|cli|index\.ts)/, why: 'the API is a client of the broker' },
+]
+
+test('imports point one way', () => {
+  const wrong = production.flatMap((file) =>
+    file.imports.flatMap((target) =>
+      forbidden
+        .filter((rule) => file.name.startsWith(rule.from) && rule.never.test(target))
+        .map((rule) => `${file.name} imports ${target}: ${rule.why}`),
+    ),
+  )
+  assert.deepEqual(wrong, [])
+})
+
+test('a protocol imports no other protocol, and of broker and core only what is public', () => {
+  const wrong: string[] = []
+  for (const file of production) {
+    const own = /^protocols\/[^/]+\//.exec(file.name)?.[0]
+    if (own === undefined) continue
+    for (const target of file.imports) {
+      const allowed = target.startsWith(own) || target.startsWith('lib/') || publicToProtocols.includes(target)
+      if (!allowed) wrong.push(`${file.name} imports ${target}`)
+    }
+  }
+  assert.deepEqual(wrong, [])
+})
+
+const publicToProtocols = ['broker/face.ts', 'core/record.ts', 'core/errors.ts']
+
+test('the words of protocols stay out of core, broker and storage', () => {
+  const words = /\b(amqp|kafka|mqtt|nats|redis|stomp|sqs|pulsar|rocketmq|nsq|rabbitmq)/i
+  const found = production
+    .filter((file) => /^(core|broker|storage)\//.test(file.name))
+    .flatMap((file) =>
+      file.text.split('\n').flatMap((line, index) => (words.test(line) ? [`${file.name}:${index + 1} ${line.trim()}`] : [])),
+    )
+  assert.deepEqual(found, [])
+})
+
+test('every file is imported by another, or is an entry point', () => {
+  const entryPoints = new Set(['index.ts', 'cli/main.ts'])
+  const imported = new Set(files.flatMap((file) => file.imports))
+  const alone = production.filter((file) => !entryPoints.has(file.name) && !imported.has(file.name)).map((file) => file.name)
+  assert.deepEqual(alone, [])
+})
+
+test('no test is singled out', () => {
+  const own = path.basename(import.meta.filename)
+  const tests = readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.includes('node_modules') && path.basename(name) !== own)
+    .map((name) => ({ name: `test/${name}`, text: readFileSync(path.join(root, 'test', name), 'utf8') }))
+  const single = [...files, ...tests].filter((file) => /\b(test|it|describe|suite)\.only\(|\bonly: true\b/.test(file.text))
+  assert.deepEqual(
+    single.map((file) => file.name),
+    [],
+  )
+})
+
+test('imports name their file with its .ts suffix', () => {
+  const wrong = files.flatMap((file) =>
+    file.imports.filter((target) => !target.endsWith('.ts')).map((target) => `${file.name}: ${target}`),
+  )
+  assert.deepEqual(wrong, [])
+})
+
+function readSource(name: string): SourceFile {
+  const slashed = name.split(path.sep).join('/')
+  const text = readFileSync(path.join(source, name), 'utf8')
+  const imports = [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.{1,2}\/[^']+)'/g)].map((match) =>
+    path.posix.normalize(path.posix.join(path.posix.dirname(slashed), match[1] ?? '')),
+  )
+  return { name: slashed, text, imports }
+}
+
+function isTest(name: string): boolean {
+  return name.endsWith('.test.ts') || name.endsWith('.testing.ts') || name.includes('/golden/')
+}
