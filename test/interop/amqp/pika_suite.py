@@ -71,7 +71,7 @@ def mandatory(channel):
 def properties_and_headers(channel):
     queue = declare(channel)
     at = datetime.datetime(2024, 5, 6, 7, 8, 9)
-    headers = {"int": 7, "long": 1 << 40, "negative": -5, "text": "grüße", "yes": True, "none": None, "when": at, "list": [1, "two", False, [3]], "dict": {"a": {"b": 1}}, "float": 1.25, "bytes": bytearray(b"\x00\xff")}
+    headers = {"int": 7, "long": 1 << 40, "negative": -5, "text": "grüße", "yes": True, "none": None, "when": at, "list": [1, "two", False, [3]], "dict": {"a": {"b": 1}}, "bytes": b"\x00\xff"}
     properties = pika.BasicProperties(content_type="a/b", content_encoding="gzip", headers=headers, delivery_mode=2, priority=4, correlation_id="c", reply_to="r", expiration="100000",
                                       message_id="m", timestamp=1700000000, type="t", app_id="app")
     channel.basic_publish("", queue, b"body", properties)
@@ -79,7 +79,6 @@ def properties_and_headers(channel):
     equal(body, b"body", "body")
     for name in ["content_type", "content_encoding", "delivery_mode", "priority", "correlation_id", "reply_to", "expiration", "message_id", "timestamp", "type", "app_id"]:
         equal(getattr(back, name), getattr(properties, name), name)
-    back.headers["bytes"] = bytearray(back.headers["bytes"])
     equal(back.headers, headers, "headers")
 
 

@@ -14,7 +14,9 @@ def admin():
 
 
 def create(name, partitions=1):
-    for future in admin().create_topics([NewTopic(name, partitions, 1)]).values():
+    # The client must outlive its futures.
+    own = admin()
+    for future in own.create_topics([NewTopic(name, partitions, 1)]).values():
         future.result(15)
     return name
 
@@ -51,12 +53,13 @@ def take(client, count, seconds=20):
 
 def admin_topics():
     name = create(unique("confluent.admin"), 3)
-    found = admin().list_topics(timeout=10).topics
+    own = admin()
+    found = own.list_topics(timeout=10).topics
     equal(len(found[name].partitions), 3, "partitions")
-    for future in admin().delete_topics([name]).values():
+    for future in own.delete_topics([name]).values():
         future.result(15)
     # A later Metadata request may not show it; asking for it by name could create it again.
-    equal(name in admin().list_topics(timeout=10).topics, False, "listed after deletion")
+    equal(name in own.list_topics(timeout=10).topics, False, "listed after deletion")
 
 
 def codecs():

@@ -1,0 +1,106 @@
+/** The matrix's AMQP 0-9-1 side, by amqplib. */
+import amqplib, { type ConfirmChannel, type GetMessage } from 'amqplib'
+import { setting, until } from '../cases/cases.ts'
+import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
+
+export async function amqpDriver(): Promise<Driver> {
+  const connection = await amqplib.connect(setting('AMQP'))
+  connection.on('error', () => undefined)
+  let channel = await open()
+
+  async function open(): Promise<ConfirmChannel> {
+    const opened = await connection.createConfirmChannel()
+    // A channel that the broker closes ends its case; the next case gets a new one.
+    opened.on('error', () => undefined)
+    opened.on('close', () => {
+      void open().then((next) => {
+        channel = next
+      }, () => undefined)
+    })
+    return opened
+  }
+
+  async function get(topic: string): Promise<GetMessage> {
+    let found: GetMessage | false = false
+    await until(`a message for AMQP in ${topic}`, async () => {
+      found = await channel.get(topic)
+      return found !== false
+    })
+    return found as unknown as GetMessage
+  }
+
+  return {
+    name: 'amqp',
+    typedHeaders: true,
+    declare: async (topic) => {
+      await channel.assertQueue(topic, { durable: true })
+    },
+    produce: async (topic) => {
+      channel.sendToQueue(topic, BODY, {
+        messageId: ATTRIBUTES['message-id'],
+        correlationId: ATTRIBUTES['correlation-id'],
+        replyTo: ATTRIBUTES['reply-to'],
+        contentType: ATTRIBUTES['content-type'],
+        contentEncoding: ATTRIBUTES['content-encoding'],
+        type: ATTRIBUTES.type,
+        expiration: ATTRIBUTES.expiration,
+        priority: Number(ATTRIBUTES.priority),
+        appId: ATTRIBUTES['app-id'],
+        timestamp: TIMESTAMP / 1000,
+        persistent: true,
+        headers: { 'anymq.key': KEY, ...Object.fromEntries(HEADERS.map((header) => [header.name, header.written])) },
+      })
+      await channel.waitForConfirms()
+    },
+    consume: async (topic) => {
+      const message = await get(topic)
+      channel.ack(message)
+      return seen(message)
+    },
+    consumeTwice: async (topic) => {
+      channel.nack(await get(topic), false, true)
+      const message = await get(topic)
+      channel.ack(message)
+      return seen(message)
+    },
+    forward: async (from, to) => {
+      const message = await get(from)
+      const { headers, ...properties } = message.properties
+      channel.sendToQueue(to, message.content, { ...properties, headers: withTags(headers ?? {}) })
+      await channel.waitForConfirms()
+      channel.ack(message)
+    },
+    close: () => connection.close(),
+  }
+}
+
+/** amqplib reads numbers without their width; a forwarding program that cares would tag them, and the matrix's message knows them. */
+function withTags(headers: Record<string, unknown>): Record<string, unknown> {
+  const known = new Map(HEADERS.map((header) => [header.name, header.written]))
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === 'number' ? (known.get(name) ?? value) : value]))
+}
+
+function seen(message: GetMessage): Seen {
+  const { properties } = message
+  const headers = new Map<string, unknown>(Object.entries(properties.headers ?? {}))
+  const key = headers.get('anymq.key')
+  headers.delete('anymq.key')
+  return {
+    body: message.content,
+    key: Buffer.isBuffer(key) ? key : undefined,
+    timestamp: properties.timestamp === undefined ? undefined : Number(properties.timestamp) * 1000,
+    attributes: {
+      'message-id': properties.messageId as string | undefined,
+      'correlation-id': properties.correlationId as string | undefined,
+      'reply-to': properties.replyTo as string | undefined,
+      'content-type': properties.contentType as string | undefined,
+      'content-encoding': properties.contentEncoding as string | undefined,
+      type: properties.type as string | undefined,
+      expiration: properties.expiration as string | undefined,
+      priority: properties.priority === undefined ? undefined : String(properties.priority),
+      'app-id': properties.appId as string | undefined,
+    },
+    headers,
+    redelivered: message.fields.redelivered,
+  }
+}

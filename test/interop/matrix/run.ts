@@ -1,0 +1,127 @@
+/**
+ * The bridging matrix: one message from each protocol's real client to each other's, part by part, and a copy through a third hand that must
+ * restore everything. Prints the table; every cell that is not right is a failed case with what was expected and what came.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { runCases, unique, within } from '../cases/cases.ts'
+import { amqpDriver } from './amqp.ts'
+import { kafkaDriver } from './kafka.ts'
+import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
+
+const drivers: readonly Driver[] = [await within(15_000, 'Kafka', kafkaDriver()), await within(15_000, 'AMQP', amqpDriver())]
+
+/** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */
+type Check = (seen: Seen, producer: Driver, consumer: Driver) => string | undefined
+const parts: Record<string, Check> = {
+  body: (seen) => differs(seen.body, BODY),
+  key: (seen) => differs(seen.key, KEY),
+  timestamp: (seen) => differs(seen.timestamp, TIMESTAMP),
+  ...Object.fromEntries(Object.entries(ATTRIBUTES).map(([name, value]) => [name, (seen: Seen) => differs(seen.attributes[name], value)])),
+  ...Object.fromEntries(HEADERS.map((header) => [header.name, (seen: Seen, producer: Driver, consumer: Driver) => headerDiffers(header, seen, producer, consumer)])),
+  'header types named': (seen, producer, consumer) => {
+    if (!producer.typedHeaders || consumer.typedHeaders) return undefined
+    return seen.headers.has('anymq.types') ? undefined : 'no header anymq.types'
+  },
+  'delivery count': (seen) => (seen.redelivered === true ? 'marked as redelivered at its first delivery' : undefined),
+  'nothing added': (seen) => {
+    const known = new Set(['anymq.types', ...HEADERS.map((header) => header.name)])
+    const strangers = [...seen.headers.keys()].filter((name) => !known.has(name))
+    return strangers.length === 0 ? undefined : `unexpected headers ${strangers.join(', ')}`
+  },
+}
+
+const columns: { title: string; wrong: Record<string, string | undefined> }[] = []
+const cases: Record<string, () => Promise<void>> = {}
+
+for (const producer of drivers) {
+  for (const consumer of drivers) {
+    for (const owner of new Set([producer, consumer])) {
+      const title = `${producer.name} → ${consumer.name} (declared by ${owner.name})`
+      cases[title] = () =>
+        column(title, async () => {
+          const topic = unique('matrix')
+          await owner.declare(topic)
+          await producer.produce(topic)
+          return judge(await consumer.consume(topic), producer, consumer)
+        })
+    }
+  }
+}
+
+// A program that copies what it reads, headers and all, with a client of another protocol: what comes out is what went in.
+for (const producer of drivers) {
+  for (const middle of drivers) {
+    if (middle === producer) continue
+    const title = `${producer.name} → ${middle.name} copies → ${producer.name}`
+    cases[title] = () =>
+      column(title, async () => {
+        const [from, to] = [unique('matrix.from'), unique('matrix.to')]
+        await producer.declare(from)
+        await producer.declare(to)
+        await producer.produce(from)
+        await middle.forward(from, to)
+        return judge(await producer.consume(to), producer, producer)
+      })
+  }
+}
+
+for (const producer of drivers) {
+  for (const consumer of drivers) {
+    if (consumer.consumeTwice === undefined) continue
+    cases[`${producer.name} → ${consumer.name}: given back, it comes again marked`] = async () => {
+      const topic = unique('matrix.twice')
+      await consumer.declare(topic)
+      await producer.produce(topic)
+      const seen = await consumer.consumeTwice?.(topic)
+      if (seen?.redelivered !== true) throw new Error('the second delivery is not marked as redelivered')
+    }
+  }
+}
+
+cases['the table'] = async () => {
+  const names = Object.keys(parts)
+  const width = Math.max(...names.map((name) => name.length))
+  console.log(columns.map((each, index) => `#  ${index + 1}: ${each.title}`).join('\n'))
+  console.log(`#  ${' '.repeat(width)}  ${columns.map((_, index) => String(index + 1).padStart(3)).join(' ')}`)
+  for (const name of names) {
+    console.log(`#  ${name.padEnd(width)}  ${columns.map((each) => ('*' in each.wrong ? '  -' : each.wrong[name] === undefined ? ' ok' : '  ✗')).join(' ')}`)
+  }
+}
+
+await runCases(cases)
+
+async function column(title: string, exchange: () => Promise<Record<string, string | undefined>>): Promise<void> {
+  try {
+    const wrong = await exchange()
+    columns.push({ title, wrong })
+    const said = Object.entries(wrong).filter(([, what]) => what !== undefined)
+    if (said.length !== 0) throw new Error(said.map(([part, what]) => `${part}: ${what}`).join('\n'))
+  } catch (error) {
+    if (columns.at(-1)?.title !== title) columns.push({ title, wrong: { '*': String(error) } })
+    throw error
+  }
+}
+
+function judge(seen: Seen, producer: Driver, consumer: Driver): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(parts).map(([name, check]) => [name, check(seen, producer, consumer)]))
+}
+
+function headerDiffers(header: (typeof HEADERS)[number], seen: Seen, producer: Driver, consumer: Driver): string | undefined {
+  const got = seen.headers.get(header.name)
+  if (producer.typedHeaders && consumer.typedHeaders) return differs(got, header.read)
+  // Between a protocol with types and one without, values are text, or bytes as they are.
+  if (header.raw !== undefined) return differs(Buffer.isBuffer(got) ? got : Buffer.from(String(got)), header.raw)
+  if (header.text === undefined) {
+    // No one text form is promised for these; that they arrive is.
+    return producer.typedHeaders && !seen.headers.has(header.name) ? 'missing' : undefined
+  }
+  return differs(Buffer.isBuffer(got) ? got.toString() : got, header.text)
+}
+
+function differs(got: unknown, expected: unknown): string | undefined {
+  return isDeepStrictEqual(got, expected) ? undefined : `expected ${show(expected)}, got ${show(got)}`
+}
+
+function show(value: unknown): string {
+  return Buffer.isBuffer(value) ? `bytes ${value.toString('hex')}` : JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? `${each}n` : each))
+}
