@@ -70,7 +70,7 @@ def mandatory(channel):
 @opened
 def properties_and_headers(channel):
     queue = declare(channel)
-    at = datetime.datetime(2024, 5, 6, 7, 8, 9)
+    at = datetime.datetime(2024, 5, 6, 7, 8, 9, tzinfo=datetime.timezone.utc)
     headers = {"int": 7, "long": 1 << 40, "negative": -5, "text": "grüße", "yes": True, "none": None, "when": at, "list": [1, "two", False, [3]], "dict": {"a": {"b": 1}}, "bytes": b"\x00\xff"}
     properties = pika.BasicProperties(content_type="a/b", content_encoding="gzip", headers=headers, delivery_mode=2, priority=4, correlation_id="c", reply_to="r", expiration="100000",
                                       message_id="m", timestamp=1700000000, type="t", app_id="app")

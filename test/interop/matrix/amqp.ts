@@ -6,21 +6,23 @@ import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } fro
 export async function amqpDriver(): Promise<Driver> {
   const connection = await amqplib.connect(setting('AMQP'))
   connection.on('error', () => undefined)
-  let channel = await open()
+  let current: ConfirmChannel | undefined
 
-  async function open(): Promise<ConfirmChannel> {
+  /** A channel that the broker closes ends its case; the next case gets a new one. */
+  async function usable(): Promise<ConfirmChannel> {
+    if (current !== undefined) return current
     const opened = await connection.createConfirmChannel()
-    // A channel that the broker closes ends its case; the next case gets a new one.
-    opened.on('error', () => undefined)
-    opened.on('close', () => {
-      void open().then((next) => {
-        channel = next
-      }, () => undefined)
-    })
+    const forget = (): void => {
+      current = undefined
+    }
+    opened.on('error', forget)
+    opened.on('close', forget)
+    current = opened
     return opened
   }
 
   async function get(topic: string): Promise<GetMessage> {
+    const channel = await usable()
     let found: GetMessage | false = false
     await until(`a message for AMQP in ${topic}`, async () => {
       found = await channel.get(topic)
@@ -33,9 +35,11 @@ export async function amqpDriver(): Promise<Driver> {
     name: 'amqp',
     typedHeaders: true,
     declare: async (topic) => {
+      const channel = await usable()
       await channel.assertQueue(topic, { durable: true })
     },
     produce: async (topic) => {
+      const channel = await usable()
       channel.sendToQueue(topic, BODY, {
         messageId: ATTRIBUTES['message-id'],
         correlationId: ATTRIBUTES['correlation-id'],
@@ -54,17 +58,19 @@ export async function amqpDriver(): Promise<Driver> {
     },
     consume: async (topic) => {
       const message = await get(topic)
-      channel.ack(message)
+      current?.ack(message)
       return seen(message)
     },
     consumeTwice: async (topic) => {
-      channel.nack(await get(topic), false, true)
+      const first = await get(topic)
+      current?.nack(first, false, true)
       const message = await get(topic)
-      channel.ack(message)
+      current?.ack(message)
       return seen(message)
     },
     forward: async (from, to) => {
       const message = await get(from)
+      const channel = await usable()
       const { headers, ...properties } = message.properties
       channel.sendToQueue(to, message.content, { ...properties, headers: withTags(headers ?? {}) })
       await channel.waitForConfirms()

@@ -78,9 +78,11 @@ for (const producer of drivers) {
   }
 }
 
+const titles = Object.keys(cases)
 cases['the table'] = async () => {
   const names = Object.keys(parts)
   const width = Math.max(...names.map((name) => name.length))
+  columns.sort((a, b) => titles.indexOf(a.title) - titles.indexOf(b.title))
   console.log(columns.map((each, index) => `#  ${index + 1}: ${each.title}`).join('\n'))
   console.log(`#  ${' '.repeat(width)}  ${columns.map((_, index) => String(index + 1).padStart(3)).join(' ')}`)
   for (const name of names) {

@@ -1,0 +1,83 @@
+/**
+ * Crash test: Kafka and AMQP publishers record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
+ * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
+ * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.
+ *
+ *   npm run test:crash -- --rounds 20 [--seed N] [--durability fsync|os] [--no-disk]
+ */
+import assert from 'node:assert/strict'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { parseArgs } from 'node:util'
+import { freePortOffset } from '../interop/processes.ts'
+import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
+import { amqpPublisher, amqpReadAll } from './amqp.ts'
+import { fullDisk } from './full-disk.ts'
+import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
+import { checkLedger, type Ledger, newLedger } from './ledger.ts'
+import { seeded } from './random.ts'
+import { tearTail } from './tear.ts'
+
+requireNode24()
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    durability: { type: 'string', default: 'fsync' },
+    'no-disk': { type: 'boolean', default: false },
+  },
+})
+const rounds = Number(values.rounds)
+const durability = values.durability === 'os' ? 'os' : 'fsync'
+const random = seeded(Number(values.seed))
+console.log(`# seed ${values.seed}; the same again: npm run test:crash -- --rounds ${rounds} --seed ${values.seed} --durability ${durability}`)
+
+test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
+  const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
+  const portOffset = await freePortOffset([7890, 9092, 5672])
+  const kafka: Ledger = newLedger('kafka')
+  const idempotent: Ledger = newLedger('kafka-idempotent')
+  const amqp: Ledger = newLedger('amqp')
+  try {
+    for (let round = 1; round <= rounds; round++) {
+      await t.test(`round ${round}`, async () => {
+        const broker = await startAnyMQ({ data, portOffset, durability })
+        const loadMs = 300 + random(1_700)
+        const publishers = await Promise.all([
+          kafkaPublisher(broker.kafka, 'crash-kafka', kafka, false),
+          kafkaPublisher(broker.kafka, 'crash-idempotent', idempotent, true),
+          amqpPublisher(broker.amqp, 'crash-amqp', amqp),
+        ])
+        await new Promise((resolve) => setTimeout(resolve, loadMs))
+        broker.process.kill('SIGKILL')
+        await broker.process.exited
+        await Promise.all(publishers.map((publisher) => publisher.stop()))
+        const torn = round % 3 === 0 ? await tearTail(data, random) : 'log untouched'
+
+        const again = await startAnyMQ({ data, portOffset, durability })
+        try {
+          const counts: string[] = []
+          for (const [ledger, read] of [
+            [kafka, await kafkaReadAll(again.kafka, 'crash-kafka')],
+            [idempotent, await kafkaReadAll(again.kafka, 'crash-idempotent')],
+            [amqp, await amqpReadAll(again.amqp, 'crash-amqp')],
+          ] as const) {
+            checkLedger(ledger, read)
+            counts.push(`${ledger.name} ${ledger.confirmed.size} confirmed, ${read.length} found`)
+          }
+          console.log(`# round ${round}: killed after ${loadMs} ms, ${torn}; ready again in ${Math.round(again.startMs)} ms; ${counts.join('; ')}`)
+        } finally {
+          await again.stop()
+        }
+      })
+    }
+    assert.ok(0 < kafka.confirmed.size && 0 < idempotent.confirmed.size && 0 < amqp.confirmed.size, 'every publisher had something confirmed')
+  } finally {
+    await rm(data, { recursive: true, force: true })
+  }
+})
+
+test('a full disk refuses publishes, loses nothing confirmed and recovers', { skip: values['no-disk'], timeout: 180_000 }, fullDisk)
