@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { test } from 'node:test'
+import { parseArguments } from './arguments.ts'
+import { portOf, resolveSettings, type Settings, settingsOptions } from './settings.ts'
+
+function resolve(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Settings {
+  return resolveSettings(parseArguments(args, settingsOptions), environment)
+}
+
+test('the command line wins over variables, these over the file, the file over the defaults', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'anymq-settings-'))
+  const config = path.join(folder, 'anymq.yaml')
+  writeFileSync(
+    config,
+    'host: 127.0.0.3\ndata: /file\nportOffset: 1\nports: { kafka: 19092 }\nlimits: { topicsMax: 5 }\nusers: [{ name: a, password: b }]\n',
+  )
+  try {
+    const settings = resolve(['--config', config, '--host', '127.0.0.1'], { ANYMQ_HOST: '127.0.0.2', ANYMQ_PORT_OFFSET: '2' })
+    assert.equal(settings.host, '127.0.0.1')
+    assert.equal(settings.portOffset, 2)
+    assert.equal(settings.data, '/file')
+    assert.equal(settings.durability, 'fsync')
+    assert.deepEqual(settings.limits, { topicsMax: 5 })
+    assert.deepEqual(settings.users, [{ name: 'a', password: 'b' }])
+    assert.equal(portOf(settings, 'kafka'), 19092)
+    assert.equal(portOf(settings, 'amqp'), 5674)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('an unknown name is an error that names the nearest known one', () => {
+  assert.throws(() => resolve(['--durabilty', 'os']), /unknown option --durabilty; did you mean --durability\?/)
+  assert.throws(() => resolve([], { ANYMQ_DURABILTY: 'os' }), /unknown variable ANYMQ_DURABILTY; did you mean ANYMQ_DURABILITY\?/)
+  assert.throws(() => resolve(['--only', 'kafak']), /unknown protocol kafak; did you mean kafka\?/)
+  assert.throws(() => resolve(['--port', 'amq=1']), /unknown listener amq; did you mean amqp\?/)
+})
+
+test('a value of the wrong kind says what it may be', () => {
+  assert.throws(() => resolve(['--durability', 'maybe']), /--durability must be one of fsync, os, not maybe/)
+  assert.throws(() => resolve(['--port', 'kafka=99999']), /--port kafka must be a whole number between 0 and 65535/)
+  assert.throws(() => resolve(['--port-offset', 'x']), /--port-offset must be a whole number/)
+  assert.throws(() => resolve(['--data']), /--data needs a value/)
+})
+
+test('--port repeats, takes several, and is not moved by the offset', () => {
+  const settings = resolve(['--port', 'kafka=1,http=2', '--port', 'amqp=3', '--port-offset', '10'])
+  assert.deepEqual(
+    ['kafka', 'http', 'amqp'].map((name) => portOf(settings, name)),
+    [1, 2, 3],
+  )
+})

@@ -1,0 +1,151 @@
+/** The socket loop with protocols of a few lines: order of bytes, congestion, detection, and that a failing session harms nobody else. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { after, test } from 'node:test'
+import type { Broker, Connection, Protocol, Session } from '../broker/face.ts'
+import { Connections, Listeners } from './listeners.ts'
+
+const errors: string[] = []
+const quiet = { debug() {}, info() {}, warn() {}, error: (_: object, message: string) => void errors.push(message) }
+// The socket loop uses nothing else of the broker.
+const broker = {
+  clock: { now: () => 0 },
+  log: quiet,
+  limits: { connectionsMax: 3, outboundBytesMax: 100_000 },
+} as unknown as Broker
+const connections = new Connections()
+const listeners = new Listeners(broker, connections)
+const sockets: Socket[] = []
+
+after(async () => {
+  for (const socket of sockets) socket.destroy()
+  await listeners.close(100)
+})
+
+function protocol(name: string, open: (connection: Connection) => Partial<Session>, detect?: Protocol['detect']): Protocol {
+  const nothing: Session = { onBytes() {}, onWritable() {}, onTick() {}, drain() {}, onClose() {} }
+  return {
+    name,
+    listeners: [],
+    formats: [],
+    ...(detect === undefined ? {} : { detect }),
+    open: (connection) => ({ ...nothing, drain: () => connection.end('drained'), ...open(connection) }),
+  }
+}
+
+async function client(...protocols: Protocol[]): Promise<Socket> {
+  const socket = connect(await listeners.open(protocols, '127.0.0.1', 0), '127.0.0.1')
+  sockets.push(socket)
+  await once(socket, 'connect')
+  return socket
+}
+
+async function received(socket: Socket, bytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length >= bytes) break
+  }
+  return Buffer.concat(chunks)
+}
+
+test('small, large and slab writes leave in the order they were made', async () => {
+  const large = Buffer.alloc(70_000, 'L')
+  const socket = await client(
+    protocol('order', (connection) => ({
+      onBytes() {
+        connection.write(Buffer.from('a'))
+        connection.write(large)
+        const at = connection.reserve(40_000)
+        connection.slab.fill('s', at, at + 40_000)
+        connection.commit(40_000)
+        connection.write(Buffer.from('z'))
+        connection.end('done')
+      },
+    })),
+  )
+  socket.write('go')
+  const expected = Buffer.concat([Buffer.from('a'), large, Buffer.alloc(40_000, 's'), Buffer.from('z')])
+  assert(expected.equals(await received(socket, expected.length)))
+})
+
+test('a congested connection hears when it may go on', async () => {
+  let congested = false
+  const socket = await client(
+    protocol('congested', (connection) => ({
+      onBytes() {
+        connection.write(Buffer.alloc(8_000_000))
+        congested = connection.congested
+      },
+      onWritable() {
+        assert.equal(connection.congested, false)
+        connection.write(Buffer.from('!'))
+      },
+    })),
+  )
+  socket.write('go')
+  const bytes = await received(socket, 8_000_001)
+  assert.equal(congested, true)
+  assert.equal(bytes.at(-1), '!'.charCodeAt(0))
+})
+
+test('protocols on one port are told apart by their first bytes, however they arrive', async () => {
+  const seen: string[] = []
+  const one = (name: string, first: string): Protocol =>
+    protocol(
+      name,
+      (connection) => ({
+        onBytes(chunk) {
+          seen.push(`${name}:${chunk.toString()}`)
+          connection.end('seen')
+        },
+      }),
+      (bytes) =>
+        first.startsWith(bytes.toString())
+          ? bytes.length >= first.length
+            ? true
+            : undefined
+          : bytes.toString().startsWith(first),
+    )
+  const socket = await client(one('a', 'AAA'), one('b', 'AAB'))
+  socket.write('AA')
+  await new Promise((resolve) => setImmediate(resolve))
+  socket.write('Bcd')
+  socket.resume()
+  await once(socket, 'close')
+  assert.deepEqual(seen, ['b:AABcd'])
+})
+
+test('what a session throws closes its own connection only', async () => {
+  const failing = await client(
+    protocol('failing', () => ({
+      onBytes() {
+        throw new Error('a bug')
+      },
+    })),
+  )
+  const other = await client(protocol('other', (connection) => ({ onBytes: (chunk) => connection.write(chunk) })))
+  failing.write('x')
+  failing.resume()
+  await once(failing, 'close')
+  other.write('still here')
+  assert.equal((await received(other, 10)).toString(), 'still here')
+  assert.deepEqual(errors, ['a session failed; its connection is closed'])
+})
+
+test('connections beyond the limit are refused, and listed ones can be closed', async () => {
+  for (const { id } of connections.list()) connections.close(id, 'test')
+  while (connections.size > 0) await new Promise((resolve) => setImmediate(resolve))
+  const echo = protocol('echo', () => ({}))
+  const kept = await Promise.all([client(echo), client(echo), client(echo)])
+  while (connections.size < 3) await new Promise((resolve) => setImmediate(resolve))
+  const refused = await client(echo)
+  await once(refused.resume(), 'close')
+  assert.equal(connections.list().length, 3)
+  assert.equal(connections.close(connections.list()[0]?.id ?? -1, 'test'), true)
+  await Promise.race(kept.map((socket) => once(socket.resume(), 'close')))
+  assert.equal(connections.close(999_999, 'test'), false)
+})
