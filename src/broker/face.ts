@@ -534,7 +534,7 @@ export interface Space {
   deleteSubscription(topic: string, subscription: string): Promise<void>
 
   // Delayed records
-  scheduled(limit: number, from?: number): ScheduledRecord[]
+  scheduled(limit: number, from?: number): Promise<ScheduledRecord[]>
   reschedule(id: number, dueAt: number): Promise<boolean>
   cancelScheduled(id: number): Promise<boolean>
 

@@ -124,7 +124,9 @@ export interface Format {
   retain?(payload: Buffer, keep: (index: number) => boolean): Buffer | null
   /** The keys of a payload's records, in order. */
   keys?(payload: Buffer): readonly (Buffer | null)[]
-  /** Single envelopes only. `at` is the entry's timestamp. */
+  /** Where the envelope says it was published to. */
+  origin?(envelope: Buffer): { exchange: string; routingKeys: string[] }
+  /** Single envelopes only. */
   toAttributes(envelope: Buffer): Attributes
   fromAttributes(attributes: Attributes): Buffer
 }

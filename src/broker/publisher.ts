@@ -1,0 +1,167 @@
+/**
+ * A publish: route, check, append to each topic, one confirmation for the whole batch when the shard says durable.
+ * From a protocol's session to here; from here to core/shard.ts.
+ */
+import { CoreError, type CoreErrorCode } from '../core/errors.ts'
+import type { EntryContent } from '../core/entry.ts'
+import type { Delayed, Scheduler } from '../core/scheduler.ts'
+import type { Shard } from '../core/shard.ts'
+import type { Topic } from '../core/topic.ts'
+import { hash32 } from '../lib/bytes.ts'
+import { type Principal, type PublishItem, PublishStatus } from './face.ts'
+import type { Namespace } from './namespace.ts'
+
+export class Publisher {
+  readonly #shard: Shard
+  readonly #scheduler: Scheduler
+  readonly #nextId: () => number
+
+  constructor(shard: Shard, scheduler: Scheduler, nextId: () => number) {
+    this.#shard = shard
+    this.#scheduler = scheduler
+    this.#nextId = nextId
+  }
+
+  publish(namespace: Namespace, principal: Principal, items: readonly PublishItem[], done: () => void): void {
+    let waits = false
+    for (const item of items) {
+      this.append(namespace, principal, item)
+      if (!item.transient || item.deliverAt > 0) waits = true
+    }
+    if (!waits) return queueMicrotask(done)
+    this.#shard.committer.whenDurable((error) => {
+      if (error !== null) for (const item of items) if (item.status === PublishStatus.Stored) fail(item, 'Unavailable', `nothing can be stored: ${error.message}`)
+      done()
+    })
+  }
+
+  /** Routes and appends one item; its outcome stands in it, durable when the shard's committer says so. */
+  append(namespace: Namespace, principal: Principal, item: PublishItem): void {
+    try {
+      if (this.#shard.committer.failure !== null) throw new CoreError('Unavailable', `nothing can be stored: ${this.#shard.committer.failure.message}`)
+      if (this.#shard.lowOnSpace) throw new CoreError('Full', 'the disk is nearly full')
+      if (!principal.may('publish', namespace.name, item.exchange === null || item.exchange === '' ? item.address : item.exchange)) {
+        throw new CoreError('AccessDenied', `${principal.user} may not publish to "${item.exchange === null || item.exchange === '' ? item.address : item.exchange}"`)
+      }
+      if (item.deliverAt > this.#shard.clock.now()) return this.#schedule(namespace, item)
+      this.#route(namespace, item)
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error
+      fail(item, error.code, error.message)
+    }
+  }
+
+  #schedule(namespace: Namespace, item: PublishItem): void {
+    const delayed: Delayed = {
+      id: this.#nextId(),
+      dueAt: item.deliverAt,
+      namespace: namespace.name,
+      exchange: item.exchange,
+      address: item.address,
+      format: item.format,
+      timestamp: item.timestamp || this.#shard.clock.now(),
+      ttlMs: item.ttlMs,
+      priority: item.priority,
+      key: item.key === null ? null : item.key.toString('base64'),
+      payload: Buffer.from(item.payload),
+    }
+    this.#scheduler.add(delayed)
+    item.status = PublishStatus.Stored
+    item.routedTo = 1
+  }
+
+  #route(namespace: Namespace, item: PublishItem): void {
+    if (item.exchange === null || item.exchange === '') {
+      const topic = namespace.topics.get(item.address)
+      if (topic !== undefined) this.#appendTo(topic, item)
+      else if (item.exchange === null) throw new CoreError('NotFound', `no topic "${item.address}"`)
+      if (item.extraAddresses === null) {
+        if (topic === undefined) item.status = PublishStatus.Unrouted
+        return
+      }
+      this.#routeFurther(namespace, item, topic === undefined ? [] : [item.address])
+      return
+    }
+    const names = namespace.router.route(item.exchange, item.address, item.routingHeaders)
+    for (const name of names) {
+      const topic = namespace.topics.get(name)
+      if (topic !== undefined) this.#appendTo(topic, item)
+    }
+    if (item.extraAddresses !== null) this.#routeFurther(namespace, item, names)
+    else if (item.routedTo === 0 && item.status === PublishStatus.Pending) item.status = PublishStatus.Unrouted
+  }
+
+  #routeFurther(namespace: Namespace, item: PublishItem, already: readonly string[]): void {
+    const seen = new Set(already)
+    for (const address of item.extraAddresses ?? []) {
+      for (const name of namespace.router.route(item.exchange ?? '', address, item.routingHeaders)) {
+        if (seen.has(name)) continue
+        seen.add(name)
+        const topic = namespace.topics.get(name)
+        if (topic !== undefined) this.#appendTo(topic, item)
+      }
+    }
+    if (item.routedTo === 0 && item.status === PublishStatus.Pending) item.status = PublishStatus.Unrouted
+  }
+
+  #appendTo(topic: Topic, item: PublishItem): void {
+    const { config } = topic
+    if (item.payload.length > config.recordBytesMax) {
+      throw new CoreError('TooLarge', `topic "${topic.name}": ${item.payload.length} bytes exceed recordBytesMax (${config.recordBytesMax})`)
+    }
+    if (topic.full) throw new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
+    const keyHash = item.key === null ? 0 : hash32(item.key)
+    const partition = item.partition >= 0 ? item.partition : topic.choosePartition(item.priority, keyHash)
+    const log = topic.logs[partition]
+    if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
+    if (item.dedupId !== null) {
+      const offset = topic.ids.find(item.dedupId, this.#shard.clock.now())
+      if (offset !== undefined) return duplicate(item, offset, log.start)
+    }
+    let producer = null
+    if (item.producerId >= 0 && item.producerSequence >= 0) {
+      const known = topic.producers[partition]?.check(item.producerId, item.producerEpoch, item.producerSequence, item.count) ?? 'ok'
+      if (known === 'fenced') throw new CoreError('Fenced', `producer ${item.producerId} has a newer epoch than ${item.producerEpoch}`)
+      if (known === 'outOfOrder') throw new CoreError('Mismatch', `producer ${item.producerId}: sequence ${item.producerSequence} is not the next`)
+      if (known !== 'ok') return duplicate(item, known.baseOffset, log.start)
+      producer = { producerId: item.producerId, epoch: item.producerEpoch, sequence: item.producerSequence }
+    }
+    const now = this.#shard.clock.now()
+    const content: EntryContent = {
+      format: item.format,
+      count: item.count,
+      timestamp: item.timestamp === 0 || config.timestampType === 'logAppend' ? now : item.timestamp,
+      expiresAt: expiry(item.ttlMs, config.recordTtlMs, now),
+      keyHash,
+      annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
+      payload: item.payload,
+    }
+    const base = this.#shard.append(topic, partition, content, producer, item.dedupId)
+    item.status = PublishStatus.Stored
+    item.routedTo++
+    if (item.routedTo === 1) {
+      item.baseOffset = base
+      item.startOffset = log.start
+      if (config.timestampType === 'logAppend') item.logAppendTime = now
+    }
+  }
+}
+
+function expiry(ownMs: number, topicMs: number, now: number): number {
+  if (ownMs < 0 && topicMs < 0) return 0
+  const ttl = ownMs < 0 ? topicMs : topicMs < 0 ? ownMs : Math.min(ownMs, topicMs)
+  return Math.max(1, now + ttl)
+}
+
+function duplicate(item: PublishItem, offset: number, start: number): void {
+  item.status = PublishStatus.Duplicate
+  item.baseOffset = offset
+  item.startOffset = start
+  item.routedTo++
+}
+
+function fail(item: PublishItem, code: CoreErrorCode, message: string): void {
+  item.status = PublishStatus.Failed
+  item.errorCode = code
+  item.errorMessage = message
+}
