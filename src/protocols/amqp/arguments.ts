@@ -7,20 +7,23 @@ import { type FieldValue, flagOf, integerOf, printed, type Table, textOf, typeNa
 type Declare = MethodFields<'queue.declare'>
 type Check = (field: FieldValue) => string | null
 
+/** Ten years, in ms: RabbitMQ's largest timer. */
+export const timerMax = 315_360_000_000
+
 const positive: Check = (field) => {
   const value = integerOf(field)
-  if (value === undefined) return `{unacceptable_type,${typeName(field)}}`
+  if (value === undefined) return `"expected integer, got ${typeName(field)}"`
   return value < 0 ? `{value_negative,${value}}` : null
 }
-const expires: Check = (field) => positive(field) ?? (integerOf(field) === 0 ? '{value_zero,0}' : (4_294_967_295 < (integerOf(field) ?? 0) ? `{value_too_big,${printed(field)}}` : null))
-const duration: Check = (field) => positive(field) ?? (4_294_967_295 < (integerOf(field) ?? 0) ? `{value_too_big,${printed(field)}}` : null)
+const duration: Check = (field) => positive(field) ?? (timerMax < (integerOf(field) ?? 0) ? `{value_too_big,${printed(field)}}` : null)
+const expires: Check = (field) => duration(field) ?? (integerOf(field) === 0 ? '{value_zero,0}' : null)
 const string: Check = (field) => textOf(field) === undefined ? `{unacceptable_type,${typeName(field)}}` : null
 const boolean: Check = (field) => flagOf(field) === undefined ? `{unacceptable_type,${typeName(field)}}` : null
-const integer: Check = (field) => integerOf(field) === undefined ? `{unacceptable_type,${typeName(field)}}` : null
+const integer: Check = (field) => integerOf(field) === undefined ? `"expected integer, got ${typeName(field)}"` : null
 const oneOf = (label: string, values: readonly string[]): Check => (field) => {
   const value = textOf(field)
   if (value === undefined) return `{unacceptable_type,${typeName(field)}}`
-  return values.includes(value) ? null : `{${label},<<"${value}">>}`
+  return values.includes(value) ? null : label
 }
 const priorityMax: Check = (field) => positive(field) ?? (255 < (integerOf(field) ?? 0) ? `{max_value_exceeded,${printed(field)}}` : null)
 
@@ -54,6 +57,11 @@ const invalid = (name: string, queue: string, vhost: string, why: string): AmqpE
   preconditionFailed(`invalid arg '${name}' for ${named('queue', queue, vhost)}: ${why}`)
 
 export function checkArguments(declare: Declare, queue: string, vhost: string): void {
+  const target = declare.arguments.get('x-dead-letter-exchange')
+  if (target !== undefined && textOf(target) === undefined) {
+    // RabbitMQ looks at this one before the others, and says it in other words.
+    throw preconditionFailed(`invalid type '${typeName(target)}' for arg 'x-dead-letter-exchange' in ${named('queue', queue, vhost)}`)
+  }
   for (const [name, field] of declare.arguments) {
     const why = checks[name]?.(field)
     if (why !== null && why !== undefined) throw invalid(name, queue, vhost, why)
@@ -141,7 +149,8 @@ export function assertSameArguments(
     if (had === undefined && has === undefined) continue
     // Declaring the default type aloud is the same as leaving it out.
     if (name === 'x-queue-type' && (had?.[1] ?? 'classic') === (has?.[1] ?? 'classic')) continue
-    if (had === undefined || has === undefined || !sameClass(had[0], has[0]) || had[1] !== has[1]) throw inequivalent(name, what, shown(has), shown(had))
+    if (had === undefined || has === undefined) throw inequivalent(name, what, shown(has), shown(had))
+    if (!sameClass(had[0], has[0]) || had[1] !== has[1]) throw inequivalent(name, what, `'${has[1]}'`, `'${had[1]}'`)
   }
 }
 

@@ -5,6 +5,7 @@ import { PublishItem, PublishStatus } from '../../broker/face.ts'
 import type { Channel } from './channel.ts'
 import { decodeProperties, PropertyScan, readU32, readU64, writeU32 } from './codec.ts'
 import { AmqpError, named, notFound, preconditionFailed } from './errors.ts'
+import { timerMax } from './arguments.ts'
 import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, plain, spareHeader } from './mapping.ts'
 import { deliverReply, replyPrefix, replyQueue } from './reply.ts'
 import { textOf } from './table.ts'
@@ -161,9 +162,13 @@ export class Publisher {
   #expiration(at: number): number {
     const envelope = this.#envelope
     const string = envelope.toString('latin1', at + 1, at + 1 + (envelope[at] as number))
-    const value = Number(string)
-    if (!/^\d+$/.test(string)) throw preconditionFailed(`invalid expiration '${string}': {not_an_integer,"${string}"}`.replace(/\{not_an_integer,"-\d+"\}/, `{value_negative,${value}}`))
-    if (4_294_967_295 < value) throw preconditionFailed(`invalid expiration '${string}': {value_too_big,${string}}`)
+    const value = Number.parseInt(string, 10)
+    const refuse = (why: string): never => { throw preconditionFailed(`invalid expiration '${string}': ${why}`) }
+    const digits = /^[+-]?\d+/.exec(string)?.[0]
+    if (digits === undefined) return refuse('no_integer')
+    if (digits.length < string.length) return refuse(`{leftover_string,"${string.slice(digits.length)}"}`)
+    if (value < 0) return refuse(`{value_negative,${value}}`)
+    if (timerMax < value) return refuse(`{value_too_big,${value}}`)
     return value
   }
 

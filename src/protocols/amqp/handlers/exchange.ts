@@ -79,7 +79,7 @@ async function declare(channel: Channel, fields: MethodFields<'exchange.declare'
     if (space.exchange(name) === undefined) throw notFound('exchange', name, vhost)
     return
   }
-  if (!kinds.includes(fields.type)) throw preconditionFailed(`unknown exchange type '${fields.type}'`)
+  if (!kinds.includes(fields.type)) throw new AmqpError('COMMAND_INVALID', `unknown exchange type '${fields.type}'`)
   refuseDefault(name)
   const present = space.exchange(name)
   if (present !== undefined) return assertEquivalent(present, fields, vhost)
@@ -141,7 +141,7 @@ const matches: readonly string[] = ['all', 'any', 'all-with-x', 'any-with-x']
 function matchArguments(table: Table): Record<string, unknown> {
   const given = table.get('x-match')
   const match = given === undefined ? 'all' : (textOf(given) ?? '')
-  if (!matches.includes(match)) throw preconditionFailed(`Invalid x-match field value "${match}"; expected all, any, all-with-x, or any-with-x`)
+  if (!matches.includes(match)) throw preconditionFailed(`Invalid x-match field value <<"${match}">>; expected all, any, all-with-x, or any-with-x`)
   const withX = match.endsWith('-with-x')
   const wanted = new Map([...table].filter(([name]) => name !== 'x-match' && (withX || !name.startsWith('x-'))))
   return { ...plain(wanted), match: withX ? match.slice(0, 3) : match }
