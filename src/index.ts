@@ -179,7 +179,7 @@ class Embedded implements EmbeddedBroker {
 
   async reset(): Promise<void> {
     const space = this.#space()
-    for (const { id } of space.scheduled(messagesMax)) await space.cancelScheduled(id)
+    for (const { id } of await space.scheduled(messagesMax)) await space.cancelScheduled(id)
     for (const topic of space.topics()) await space.deleteTopic(topic.name)
     for (const group of space.cursorGroups()) await space.deleteCursors(group)
   }

@@ -68,7 +68,9 @@ export class SocketConnection implements Connection {
   write(bytes: Uint8Array): void {
     if (this.#ending || bytes.length === 0) return
     if (bytes.length <= copyBytesMax) {
-      this.slab.set(bytes, this.reserve(bytes.length))
+      // In two steps: reserving may exchange the slab.
+      const at = this.reserve(bytes.length)
+      this.slab.set(bytes, at)
       this.commit(bytes.length)
       return
     }

@@ -18,10 +18,10 @@ export const scheduledRoutes: readonly Route[] = [
       { name: 'limit', schema: { type: 'integer', default: 100, maximum: listMax }, description: 'Records at most.' },
       { name: 'from', schema: { type: 'integer' }, description: 'Due at or after, ms since the epoch.' },
     ],
-    handle: ({ space, query }) => {
+    handle: async ({ space, query }) => {
       const limit = queryNumber(query, 'limit', 1, listMax) ?? 100
       const from = queryNumber(query, 'from', 0, Number.MAX_SAFE_INTEGER)
-      return { scheduled: space.scheduled(limit, from).map(scheduledToJson) }
+      return { scheduled: (await space.scheduled(limit, from)).map(scheduledToJson) }
     },
   },
   {
