@@ -1,0 +1,110 @@
+/** What is measured, by the peers' own load generators, and how their output is read. */
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runOk } from '../test/interop/processes.ts'
+import { type Contender, type Durability, type Protocol, peers } from './contender.ts'
+
+export interface Figures {
+  readonly perSecond?: number
+  readonly p50Ms?: number
+  readonly p99Ms?: number
+}
+
+export interface Workload {
+  readonly name: string
+  run(contender: Contender): Promise<Figures>
+}
+
+const LIMIT_MS = 300_000
+
+export function workloads(protocol: Protocol, durability: Durability, scale: number): readonly Workload[] {
+  return protocol === 'kafka' ? kafka(durability, scale) : amqp(scale)
+}
+
+function kafka(durability: Durability, scale: number): readonly Workload[] {
+  const synced = durability === 'fsync'
+  const many = Math.round((synced ? 500_000 : 1_500_000) * scale)
+  const kibibytes = Math.round((synced ? 60_000 : 300_000) * scale)
+  const tool = (name: string, args: readonly string[]): Promise<string> =>
+    runOk('bash', [join(peers, 'kafka.sh'), 'tool', `org.apache.kafka.tools.${name}`, ...args], { timeoutMs: LIMIT_MS })
+  const produce = async (contender: Contender, topic: string, count: number, bytes: number): Promise<Figures> => {
+    const output = await tool('ProducerPerformance', [
+      ...['--topic', topic, '--num-records', String(count), '--record-size', String(bytes), '--throughput', '-1'],
+      ...['--bootstrap-server', contender.address, '--command-property', 'acks=all'],
+    ])
+    const last = /sent, ([\d.]+) records\/sec .* (\d+) ms 50th, .* (\d+) ms 99th/.exec(output.trim().split('\n').at(-1) ?? '')
+    return { perSecond: figure(last?.[1], output), p50Ms: figure(last?.[2], output), p99Ms: figure(last?.[3], output) }
+  }
+  const consume = async (contender: Contender, topic: string, count: number): Promise<Figures> => {
+    const output = await tool('ConsumerPerformance', ['--bootstrap-server', contender.address, '--topic', topic, '--num-records', String(count), '--timeout', '30000', '--hide-header'])
+    // The last field is records per second of fetching, without the time of joining the group.
+    return { perSecond: figure(output.trim().split('\n').at(-1)?.split(',').at(-1), output) }
+  }
+  return [
+    { name: `produce 100 B, acks=all, ${many} records (Java)`, run: (contender) => produce(contender, 'bench-100', many, 100) },
+    { name: 'consume 100 B (Java)', run: (contender) => consume(contender, 'bench-100', many) },
+    { name: `produce 1 KiB, acks=all, ${kibibytes} records (Java)`, run: (contender) => produce(contender, 'bench-1k', kibibytes, 1024) },
+    { name: 'consume 1 KiB (Java)', run: (contender) => consume(contender, 'bench-1k', kibibytes) },
+    {
+      name: `produce 100 B, ${many} records (kcat)`,
+      run: async (contender) => {
+        const lines = join(tmpdir(), `anymq-bench-${many}.txt`)
+        if (!existsSync(lines)) await writeFile(lines, `${'x'.repeat(99)}\n`.repeat(many))
+        return timed(many, ['sh', '-c', 'exec kcat -P -b "$0" -t bench-kcat -l "$1" -X acks=all', contender.address, lines])
+      },
+    },
+    {
+      name: 'consume 100 B (kcat)',
+      run: (contender) => timed(many, ['sh', '-c', 'exec kcat -C -b "$0" -t bench-kcat -o beginning -c "$1" -q > /dev/null', contender.address, String(many)]),
+    },
+    {
+      name: 'end to end 100 B, one at a time (Java)',
+      run: async (contender) => {
+        const output = await tool('EndToEndLatency', [
+          ...['--bootstrap-server', contender.address, '--topic', 'bench-latency', '--num-records', String(Math.round(5_000 * scale))],
+          ...['--producer-acks', 'all', '--record-size', '100'],
+        ])
+        const found = /Avg latency: ([\d.]+) ms[\s\S]*50th = (\d+), 99th = (\d+)/.exec(output)
+        return { perSecond: 1000 / figure(found?.[1], output), p50Ms: figure(found?.[2], output), p99Ms: figure(found?.[3], output) }
+      },
+    },
+  ]
+}
+
+function amqp(scale: number): readonly Workload[] {
+  const seconds = Math.max(3, Math.round(12 * scale))
+  const perf = async (contender: Contender, queue: string, args: readonly string[]): Promise<Figures> => {
+    const output = await runOk(
+      'bash',
+      [join(peers, 'rabbitmq.sh'), 'perf', '--queue', queue, '--flag', 'persistent', '--auto-delete', 'false', '--time', String(seconds), ...args],
+      { timeoutMs: LIMIT_MS, env: { URL: contender.address } },
+    )
+    const consuming = !args.includes('0')
+    const rate = new RegExp(`${consuming ? 'receiving' : 'sending'} rate avg: (\\d+) msg/s`).exec(output)
+    const latency = new RegExp(`${consuming ? 'consumer' : 'confirm'} latency min/median/75th/95th/99th (\\d+)/(\\d+)/\\d+/\\d+/(\\d+) µs`).exec(output)
+    return { perSecond: figure(rate?.[1], output), p50Ms: figure(latency?.[2], output) / 1000, p99Ms: figure(latency?.[3], output) / 1000 }
+  }
+  const each = (name: string, args: readonly string[], queue: string): Workload => ({ name, run: (contender) => perf(contender, queue, args) })
+  return [
+    each('128 B, confirms and acks, 100 in flight', ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1'], 'bench-a'),
+    each('1 KiB, confirms and acks, 100 in flight', ['--size', '1024', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1'], 'bench-b'),
+    each('128 B, 4 producers, 4 consumers, 100 in flight each', ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '4', '-y', '4'], 'bench-c'),
+    each('128 B, one in flight', ['--size', '128', '--confirm', '1', '--qos', '1', '-x', '1', '-y', '1'], 'bench-d'),
+    each('128 B at 1,000/s, end to end', ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1', '--rate', '1000'], 'bench-e'),
+    each('128 B, put only, confirms, 100 in flight', ['--size', '128', '--confirm', '100', '-x', '1', '-y', '0'], 'bench-f'),
+  ]
+}
+
+async function timed(count: number, [command, ...args]: readonly [string, ...string[]]): Promise<Figures> {
+  const started = performance.now()
+  await runOk(command, args, { timeoutMs: LIMIT_MS })
+  return { perSecond: count / ((performance.now() - started) / 1000) }
+}
+
+function figure(text: string | undefined, output: string): number {
+  const value = Number(text)
+  if (text === undefined || Number.isNaN(value)) throw new Error(`the tool's output was not understood:\n${output.slice(-2_000)}`)
+  return value
+}
