@@ -137,14 +137,12 @@ export function bindingOf(
 
 const matches: readonly string[] = ['all', 'any', 'all-with-x', 'any-with-x']
 
-/** x-match becomes the core's `match`; unless it says so, headers that begin with x- do not take part. */
+/** RabbitMQ looks at x-match when the binding is made, not when it is used. */
 function matchArguments(table: Table): Record<string, unknown> {
   const given = table.get('x-match')
   const match = given === undefined ? 'all' : (textOf(given) ?? '')
   if (!matches.includes(match)) throw preconditionFailed(`Invalid x-match field value <<"${match}">>; expected all, any, all-with-x, or any-with-x`)
-  const withX = match.endsWith('-with-x')
-  const wanted = new Map([...table].filter(([name]) => name !== 'x-match' && (withX || !name.startsWith('x-'))))
-  return { ...plain(wanted), match: withX ? match.slice(0, 3) : match }
+  return plain(table)
 }
 
 export async function unbindIfThere(space: Space, binding: Binding): Promise<void> {
