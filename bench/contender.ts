@@ -49,7 +49,9 @@ export async function startPeer(protocol: Protocol, durability: Durability): Pro
   const port = base + (await freePortOffset([base, base + 1]))
   const folder = mkdtempSync(join(tmpdir(), 'anymq-peer-'))
   const started = performance.now()
-  const program = new Running('bash', [script, 'start'], { env: { PORT: String(port), DATA_DIR: join(folder, 'data'), DURABILITY: durability } })
+  const program = new Running('bash', [script, 'start'], {
+    env: { PORT: String(port), DATA_DIR: join(folder, 'data'), DURABILITY: durability },
+  })
   await untilAccepts(port, program)
   const startMs = performance.now() - started
   const meter = new Meter(program.pid)

@@ -22,7 +22,9 @@ const { values, positionals } = parseArgs({
 })
 const [protocol] = positionals
 if ((protocol !== 'kafka' && protocol !== 'amqp') || (values.durability !== 'fsync' && values.durability !== 'os')) {
-  console.error('usage: npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD]')
+  console.error(
+    'usage: npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD]',
+  )
   process.exit(2)
 }
 
@@ -45,8 +47,10 @@ await main(protocol, values.durability)
 async function main(protocol: Protocol, durability: Durability): Promise<void> {
   const peerName = protocol === 'kafka' ? 'Kafka' : 'RabbitMQ'
   const sides: Side[] = []
-  if (values.only !== 'ours') sides.push({ name: peerName, start: () => startPeer(protocol, durability), figures: new Map(), costs: [] })
-  if (values.only !== 'peer') sides.push({ name: 'AnyMQ', start: () => startOurs(protocol, durability), figures: new Map(), costs: [] })
+  if (values.only !== 'ours')
+    sides.push({ name: peerName, start: () => startPeer(protocol, durability), figures: new Map(), costs: [] })
+  if (values.only !== 'peer')
+    sides.push({ name: 'AnyMQ', start: () => startOurs(protocol, durability), figures: new Map(), costs: [] })
   const list = workloads(protocol, durability, Number(values.scale)).filter((workload) => workload.name.includes(values.match))
   for (let run = 1; run <= Number(values.runs); run++) {
     for (const side of sides) {
@@ -60,21 +64,35 @@ async function main(protocol: Protocol, durability: Durability): Promise<void> {
           console.log(`# run ${run} ${side.name} ${workload.name}: ${JSON.stringify(figures)}, CPU ${cpu.toFixed(1)} s`)
         }
         const { meter, startMs } = contender
-        side.costs.push({ startMs, idleMiB: meter.idleBytes / MIB, peakMiB: meter.peakBytes / MIB, cpuSeconds: meter.cpuSeconds() })
+        side.costs.push({
+          startMs,
+          idleMiB: meter.idleBytes / MIB,
+          peakMiB: meter.peakBytes / MIB,
+          cpuSeconds: meter.cpuSeconds(),
+        })
       } finally {
         await contender.stop()
       }
     }
   }
-  report(protocol, durability, sides, list.map((workload) => workload.name))
+  report(
+    protocol,
+    durability,
+    sides,
+    list.map((workload) => workload.name),
+  )
 }
 
 function report(protocol: Protocol, durability: Durability, sides: readonly Side[], names: readonly string[]): void {
   const peer = sides.find((side) => side.name !== 'AnyMQ')
   const ours = sides.find((side) => side.name === 'AnyMQ')
   const cpu = cpus()
-  console.log(`\n\`npm run bench -- ${protocol} --durability ${durability} --runs ${values.runs}${values.scale === '1' ? '' : ` --scale ${values.scale}`}\``)
-  console.log(`${new Date().toISOString().slice(0, 10)}, ${cpu.length} cores shared with the load generator, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}; medians of ${values.runs} runs\n`)
+  console.log(
+    `\n\`npm run bench -- ${protocol} --durability ${durability} --runs ${values.runs}${values.scale === '1' ? '' : ` --scale ${values.scale}`}\``,
+  )
+  console.log(
+    `${new Date().toISOString().slice(0, 10)}, ${cpu.length} cores shared with the load generator, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}; medians of ${values.runs} runs\n`,
+  )
   const label = peer?.name ?? 'peer'
   console.log(`| ${protocol}, ${durability} | ${label} /s | AnyMQ /s | ratio | ${label} p50 / p99 ms | AnyMQ p50 / p99 ms |`)
   console.log('|---|---:|---:|---:|---:|---:|')
@@ -90,7 +108,9 @@ function report(protocol: Protocol, durability: Durability, sides: readonly Side
     ['memory peak, MiB', 'peakMiB', 0],
     ['CPU of all of the above, s', 'cpuSeconds', 1],
   ] as const) {
-    const [theirs, own] = [peer, ours].map((side) => (side === undefined ? undefined : middle(side.costs.map((cost) => cost[key]))))
+    const [theirs, own] = [peer, ours].map((side) =>
+      side === undefined ? undefined : middle(side.costs.map((cost) => cost[key])),
+    )
     const ratio = theirs === undefined || own === undefined ? '' : (own / theirs).toFixed(2)
     console.log(`| ${what} | ${theirs?.toFixed(digits) ?? ''} | ${own?.toFixed(digits) ?? ''} | ${ratio} | | |`)
   }

@@ -38,14 +38,27 @@ function kafka(durability: Durability, scale: number): readonly Workload[] {
     return { perSecond: figure(last?.[1], output), p50Ms: figure(last?.[2], output), p99Ms: figure(last?.[3], output) }
   }
   const consume = async (contender: Contender, topic: string, count: number): Promise<Figures> => {
-    const output = await tool('ConsumerPerformance', ['--bootstrap-server', contender.address, '--topic', topic, '--num-records', String(count), '--timeout', '30000', '--hide-header'])
+    const output = await tool('ConsumerPerformance', [
+      '--bootstrap-server',
+      contender.address,
+      '--topic',
+      topic,
+      '--num-records',
+      String(count),
+      '--timeout',
+      '30000',
+      '--hide-header',
+    ])
     // The last field is records per second of fetching, without the time of joining the group.
     return { perSecond: figure(output.trim().split('\n').at(-1)?.split(',').at(-1), output) }
   }
   return [
     { name: `produce 100 B, acks=all, ${many} records (Java)`, run: (contender) => produce(contender, 'bench-100', many, 100) },
     { name: 'consume 100 B (Java)', run: (contender) => consume(contender, 'bench-100', many) },
-    { name: `produce 1 KiB, acks=all, ${kibibytes} records (Java)`, run: (contender) => produce(contender, 'bench-1k', kibibytes, 1024) },
+    {
+      name: `produce 1 KiB, acks=all, ${kibibytes} records (Java)`,
+      run: (contender) => produce(contender, 'bench-1k', kibibytes, 1024),
+    },
     { name: 'consume 1 KiB (Java)', run: (contender) => consume(contender, 'bench-1k', kibibytes) },
     {
       name: `produce 100 B, ${many} records (kcat)`,
@@ -57,17 +70,35 @@ function kafka(durability: Durability, scale: number): readonly Workload[] {
     },
     {
       name: 'consume 100 B (kcat)',
-      run: (contender) => timed(many, ['sh', '-c', 'exec kcat -C -b "$0" -t bench-kcat -o beginning -c "$1" -q > /dev/null', contender.address, String(many)]),
+      run: (contender) =>
+        timed(many, [
+          'sh',
+          '-c',
+          'exec kcat -C -b "$0" -t bench-kcat -o beginning -c "$1" -q > /dev/null',
+          contender.address,
+          String(many),
+        ]),
     },
     {
       name: 'end to end 100 B, one at a time (Java)',
       run: async (contender) => {
         const output = await tool('EndToEndLatency', [
-          ...['--bootstrap-server', contender.address, '--topic', 'bench-latency', '--num-records', String(Math.round(5_000 * scale))],
+          ...[
+            '--bootstrap-server',
+            contender.address,
+            '--topic',
+            'bench-latency',
+            '--num-records',
+            String(Math.round(5_000 * scale)),
+          ],
           ...['--producer-acks', 'all', '--record-size', '100'],
         ])
         const found = /Avg latency: ([\d.]+) ms[\s\S]*50th = (\d+), 99th = (\d+)/.exec(output)
-        return { perSecond: 1000 / figure(found?.[1], output), p50Ms: figure(found?.[2], output), p99Ms: figure(found?.[3], output) }
+        return {
+          perSecond: 1000 / figure(found?.[1], output),
+          p50Ms: figure(found?.[2], output),
+          p99Ms: figure(found?.[3], output),
+        }
       },
     },
   ]
@@ -78,21 +109,58 @@ function amqp(scale: number): readonly Workload[] {
   const perf = async (contender: Contender, queue: string, args: readonly string[]): Promise<Figures> => {
     const output = await runOk(
       'bash',
-      [join(peers, 'rabbitmq.sh'), 'perf', '--queue', queue, '--flag', 'persistent', '--auto-delete', 'false', '--time', String(seconds), ...args],
+      [
+        join(peers, 'rabbitmq.sh'),
+        'perf',
+        '--queue',
+        queue,
+        '--flag',
+        'persistent',
+        '--auto-delete',
+        'false',
+        '--time',
+        String(seconds),
+        ...args,
+      ],
       { timeoutMs: LIMIT_MS, env: { URL: contender.address } },
     )
     const consuming = !args.includes('0')
     const rate = new RegExp(`${consuming ? 'receiving' : 'sending'} rate avg: (\\d+) msg/s`).exec(output)
-    const latency = new RegExp(`${consuming ? 'consumer' : 'confirm'} latency min/median/75th/95th/99th (\\d+)/(\\d+)/\\d+/\\d+/(\\d+) µs`).exec(output)
-    return { perSecond: figure(rate?.[1], output), p50Ms: figure(latency?.[2], output) / 1000, p99Ms: figure(latency?.[3], output) / 1000 }
+    const latency = new RegExp(
+      `${consuming ? 'consumer' : 'confirm'} latency min/median/75th/95th/99th (\\d+)/(\\d+)/\\d+/\\d+/(\\d+) µs`,
+    ).exec(output)
+    return {
+      perSecond: figure(rate?.[1], output),
+      p50Ms: figure(latency?.[2], output) / 1000,
+      p99Ms: figure(latency?.[3], output) / 1000,
+    }
   }
-  const each = (name: string, args: readonly string[], queue: string): Workload => ({ name, run: (contender) => perf(contender, queue, args) })
+  const each = (name: string, args: readonly string[], queue: string): Workload => ({
+    name,
+    run: (contender) => perf(contender, queue, args),
+  })
   return [
-    each('128 B, confirms and acks, 100 in flight', ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1'], 'bench-a'),
-    each('1 KiB, confirms and acks, 100 in flight', ['--size', '1024', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1'], 'bench-b'),
-    each('128 B, 4 producers, 4 consumers, 100 in flight each', ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '4', '-y', '4'], 'bench-c'),
+    each(
+      '128 B, confirms and acks, 100 in flight',
+      ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1'],
+      'bench-a',
+    ),
+    each(
+      '1 KiB, confirms and acks, 100 in flight',
+      ['--size', '1024', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1'],
+      'bench-b',
+    ),
+    each(
+      '128 B, 4 producers, 4 consumers, 100 in flight each',
+      ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '4', '-y', '4'],
+      'bench-c',
+    ),
     each('128 B, one in flight', ['--size', '128', '--confirm', '1', '--qos', '1', '-x', '1', '-y', '1'], 'bench-d'),
-    each('128 B at 1,000/s, end to end', ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1', '--rate', '1000'], 'bench-e'),
+    each(
+      '128 B at 1,000/s, end to end',
+      ['--size', '128', '--confirm', '100', '--qos', '100', '-x', '1', '-y', '1', '--rate', '1000'],
+      'bench-e',
+    ),
     each('128 B, put only, confirms, 100 in flight', ['--size', '128', '--confirm', '100', '-x', '1', '-y', '0'], 'bench-f'),
   ]
 }

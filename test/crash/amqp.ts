@@ -24,10 +24,15 @@ export async function amqpPublisher(url: string, queue: string, ledger: Ledger):
         const id = send(ledger, count++ % KEYS)
         inFlight++
         try {
-          channel.sendToQueue(queue, Buffer.from(`${id} ${'x'.repeat((count * 37) % 900)}`), { persistent: true }, (error: unknown) => {
-            inFlight--
-            if (error === null || error === undefined) ledger.confirmed.add(id)
-          })
+          channel.sendToQueue(
+            queue,
+            Buffer.from(`${id} ${'x'.repeat((count * 37) % 900)}`),
+            { persistent: true },
+            (error: unknown) => {
+              inFlight--
+              if (error === null || error === undefined) ledger.confirmed.add(id)
+            },
+          )
         } catch {
           running = false
         }

@@ -5,8 +5,8 @@ import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { until } from '../interop/cases/cases.ts'
 import { startAnyMQ } from '../interop/anymq.ts'
+import { until } from '../interop/cases/cases.ts'
 import { run } from '../interop/processes.ts'
 import { amqpPublisher, amqpReadAll } from './amqp.ts'
 import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
@@ -31,7 +31,10 @@ export async function fullDisk(t: TestContext): Promise<void> {
     const broker = await startAnyMQ({ data })
     try {
       // Something else takes all the space but a few MiB; the publishers take the rest.
-      const publishers = [await kafkaPublisher(broker.kafka, 'disk-kafka', kafka, false), await amqpPublisher(broker.amqp, 'disk-amqp', amqp)]
+      const publishers = [
+        await kafkaPublisher(broker.kafka, 'disk-kafka', kafka, false),
+        await amqpPublisher(broker.amqp, 'disk-amqp', amqp),
+      ]
       await until('something confirmed', () => 100 < kafka.confirmed.size && 100 < amqp.confirmed.size)
       const filled = await run('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=1M', `count=${DISK_MIB}`], { timeoutMs: 60_000 })
       assert.match(filled.stderr, /No space left/)
@@ -53,8 +56,15 @@ export async function fullDisk(t: TestContext): Promise<void> {
       await rm(ballast)
 
       const counts = [kafka.confirmed.size, amqp.confirmed.size] as const
-      const resumed = [await kafkaPublisher(broker.kafka, 'disk-kafka', kafka, false), await amqpPublisher(broker.amqp, 'disk-amqp', amqp)]
-      await until('publishing goes on after space is freed', () => counts[0] < kafka.confirmed.size && counts[1] < amqp.confirmed.size, 30_000)
+      const resumed = [
+        await kafkaPublisher(broker.kafka, 'disk-kafka', kafka, false),
+        await amqpPublisher(broker.amqp, 'disk-amqp', amqp),
+      ]
+      await until(
+        'publishing goes on after space is freed',
+        () => counts[0] < kafka.confirmed.size && counts[1] < amqp.confirmed.size,
+        30_000,
+      )
       await Promise.all(resumed.map((publisher) => publisher.stop()))
       checkLedger(kafka, await kafkaReadAll(broker.kafka, 'disk-kafka'))
       checkLedger(amqp, await amqpReadAll(broker.amqp, 'disk-amqp'))

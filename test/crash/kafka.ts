@@ -5,7 +5,14 @@ import { KEYS, type Ledger, type Publisher, send } from './ledger.ts'
 
 const BATCH = 20
 const client = (server: string, retries: number): Kafka =>
-  new Kafka({ clientId: 'crash', brokers: [server], logLevel: logLevel.NOTHING, connectionTimeout: 2_000, requestTimeout: 5_000, retry: { retries, initialRetryTime: 30 } })
+  new Kafka({
+    clientId: 'crash',
+    brokers: [server],
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 2_000,
+    requestTimeout: 5_000,
+    retry: { retries, initialRetryTime: 30 },
+  })
 
 export async function kafkaPublisher(server: string, topic: string, ledger: Ledger, idempotent: boolean): Promise<Publisher> {
   const admin = client(server, 5).admin()
@@ -20,7 +27,11 @@ export async function kafkaPublisher(server: string, topic: string, ledger: Ledg
     for (let round = 0; running; round++) {
       const ids = Array.from({ length: BATCH }, (_, i) => send(ledger, i % KEYS))
       try {
-        await producer.send({ topic, acks: -1, messages: ids.map((id) => ({ key: `key-${id.split(':')[0]}`, value: `${id} ${'x'.repeat((round * 37) % 900)}` })) })
+        await producer.send({
+          topic,
+          acks: -1,
+          messages: ids.map((id) => ({ key: `key-${id.split(':')[0]}`, value: `${id} ${'x'.repeat((round * 37) % 900)}` })),
+        })
         for (const id of ids) ledger.confirmed.add(id)
       } catch {
         // Not confirmed: whether it is stored is open. The connection is gone, or the broker refuses.

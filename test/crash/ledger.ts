@@ -34,7 +34,11 @@ export function checkLedger(ledger: Ledger, found: readonly string[]): void {
   const times = new Map<string, number>()
   for (const id of found) times.set(id, (times.get(id) ?? 0) + 1)
   const missing = [...ledger.confirmed].filter((id) => !times.has(id))
-  assert.deepEqual(missing.slice(0, 20), [], `${ledger.name}: ${missing.length} confirmed records are missing of ${ledger.confirmed.size}; found ${found.length}`)
+  assert.deepEqual(
+    missing.slice(0, 20),
+    [],
+    `${ledger.name}: ${missing.length} confirmed records are missing of ${ledger.confirmed.size}; found ${found.length}`,
+  )
   const strangers = [...times.keys()].filter((id) => !ledger.sent.has(id))
   assert.deepEqual(strangers.slice(0, 20), [], `${ledger.name}: records that nobody sent`)
   // What was confirmed was confirmed at its first sending, so a second copy is the broker's own doing.

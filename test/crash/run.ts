@@ -12,8 +12,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseArgs } from 'node:util'
-import { freePortOffset } from '../interop/processes.ts'
 import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
+import { freePortOffset } from '../interop/processes.ts'
 import { amqpPublisher, amqpReadAll } from './amqp.ts'
 import { fullDisk } from './full-disk.ts'
 import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
@@ -33,7 +33,9 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds)
 const durability = values.durability === 'os' ? 'os' : 'fsync'
 const random = seeded(Number(values.seed))
-console.log(`# seed ${values.seed}; the same again: npm run test:crash -- --rounds ${rounds} --seed ${values.seed} --durability ${durability}`)
+console.log(
+  `# seed ${values.seed}; the same again: npm run test:crash -- --rounds ${rounds} --seed ${values.seed} --durability ${durability}`,
+)
 
 test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
@@ -68,16 +70,25 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             checkLedger(ledger, read)
             counts.push(`${ledger.name} ${ledger.confirmed.size} confirmed, ${read.length} found`)
           }
-          console.log(`# round ${round}: killed after ${loadMs} ms, ${torn}; ready again in ${Math.round(again.startMs)} ms; ${counts.join('; ')}`)
+          console.log(
+            `# round ${round}: killed after ${loadMs} ms, ${torn}; ready again in ${Math.round(again.startMs)} ms; ${counts.join('; ')}`,
+          )
         } finally {
           await again.stop()
         }
       })
     }
-    assert.ok(0 < kafka.confirmed.size && 0 < idempotent.confirmed.size && 0 < amqp.confirmed.size, 'every publisher had something confirmed')
+    assert.ok(
+      0 < kafka.confirmed.size && 0 < idempotent.confirmed.size && 0 < amqp.confirmed.size,
+      'every publisher had something confirmed',
+    )
   } finally {
     await rm(data, { recursive: true, force: true })
   }
 })
 
-test('a full disk refuses publishes, loses nothing confirmed and recovers', { skip: values['no-disk'], timeout: 180_000 }, fullDisk)
+test(
+  'a full disk refuses publishes, loses nothing confirmed and recovers',
+  { skip: values['no-disk'], timeout: 180_000 },
+  fullDisk,
+)

@@ -17,7 +17,9 @@ export async function tearTail(data: string, random: Random): Promise<string> {
       return { path, name, info: await stat(path) }
     }),
   )
-  const newest = files.filter((file) => file.info.isFile() && 0 < file.info.size).sort((a, b) => b.info.mtimeMs - a.info.mtimeMs)[0]
+  const newest = files
+    .filter((file) => file.info.isFile() && 0 < file.info.size)
+    .sort((a, b) => b.info.mtimeMs - a.info.mtimeMs)[0]
   if (newest === undefined) return 'no log file to tear'
   const file = await open(newest.path, 'r+')
   try {

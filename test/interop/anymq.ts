@@ -64,7 +64,11 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   const deadline = new Promise<'late'>((resolve) => {
     setTimeout(resolve, options.readyMs ?? 30_000, 'late').unref()
   })
-  const outcome = await Promise.race([becameReady.then(() => 'ready' as const), program.exited.then(() => 'ended' as const), deadline])
+  const outcome = await Promise.race([
+    becameReady.then(() => 'ready' as const),
+    program.exited.then(() => 'ended' as const),
+    deadline,
+  ])
   if (outcome !== 'ready') {
     await program.stop(1_000)
     const said = tail(`${program.output}\n${program.errors}`)

@@ -42,7 +42,9 @@ export async function installPython(): Promise<void> {
       await runOk('apt-get', ['install', '-y', '-qq', 'python3-venv'], { timeoutMs: 5 * MINUTES })
       await runOk('python3', ['-m', 'venv', folder], { timeoutMs: 2 * MINUTES })
     }
-    await runOk(join(folder, 'bin/pip'), ['install', '-q', '--disable-pip-version-check', ...PYTHON_PACKAGES], { timeoutMs: 5 * MINUTES })
+    await runOk(join(folder, 'bin/pip'), ['install', '-q', '--disable-pip-version-check', ...PYTHON_PACKAGES], {
+      timeoutMs: 5 * MINUTES,
+    })
   })
 }
 
@@ -51,9 +53,15 @@ export async function installJava(): Promise<void> {
   const pom = join(here, 'pom.xml')
   await once(join(cache, 'java-libs'), await readFile(pom, 'utf8'), async (folder) => {
     say('mvn dependency:copy-dependencies (kafka-clients, amqp-client)')
-    await runOk('mvn', ['-q', '-B', '-ntp', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${folder}`], { timeoutMs: 10 * MINUTES })
+    await runOk(
+      'mvn',
+      ['-q', '-B', '-ntp', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${folder}`],
+      { timeoutMs: 10 * MINUTES },
+    )
   })
-  const sources = (await readdir(here, { recursive: true })).filter((name) => name.endsWith('.java')).map((name) => join(here, name))
+  const sources = (await readdir(here, { recursive: true }))
+    .filter((name) => name.endsWith('.java'))
+    .map((name) => join(here, name))
   const contents = await Promise.all(sources.map((source) => readFile(source, 'utf8')))
   await once(join(cache, 'java-classes'), contents.join('\n'), async (folder) => {
     await runOk('javac', ['-d', folder, '-cp', `${join(cache, 'java-libs')}/*`, ...sources], { timeoutMs: 2 * MINUTES })
@@ -66,7 +74,11 @@ export async function installGo(): Promise<void> {
   // Go keeps its own cache: a second build is a matter of a second.
   for (const program of ['kafka/franz', 'amqp/amqp091']) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
-    await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], { cwd: here, env: { GOFLAGS: '-mod=mod' }, timeoutMs: 10 * MINUTES })
+    await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], {
+      cwd: here,
+      env: { GOFLAGS: '-mod=mod' },
+      timeoutMs: 10 * MINUTES,
+    })
   }
 }
 

@@ -29,13 +29,25 @@ const nothing = async (): Promise<void> => undefined
 const clients: readonly Client[] = [
   { name: 'kafka/kcat (librdkafka)', install: () => installDebianPackages({ kcat: 'kcat' }), command: node('kafka/kcat.ts') },
   { name: 'kafka/kafkajs', install: nothing, command: node('kafka/kafkajs.ts') },
-  { name: 'kafka/confluent-kafka (Python)', install: installPython, command: () => [python, `${here}kafka/confluent_kafka_suite.py`] },
+  {
+    name: 'kafka/confluent-kafka (Python)',
+    install: installPython,
+    command: () => [python, `${here}kafka/confluent_kafka_suite.py`],
+  },
   { name: 'kafka/franz-go', install: installGo, command: () => [goProgram('franz')] },
-  { name: 'kafka/java kafka-clients', install: installJava, command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaClients'] },
+  {
+    name: 'kafka/java kafka-clients',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaClients'],
+  },
   { name: 'amqp/amqplib (Node)', install: nothing, command: node('amqp/amqplib.ts') },
   { name: 'amqp/pika (Python)', install: installPython, command: () => [python, `${here}amqp/pika_suite.py`] },
   { name: 'amqp/amqp091-go', install: installGo, command: () => [goProgram('amqp091')] },
-  { name: 'amqp/java amqp-client', install: installJava, command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'AmqpClient'] },
+  {
+    name: 'amqp/java amqp-client',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'AmqpClient'],
+  },
   ...(external ? [] : [{ name: 'matrix (every producer to every consumer)', install: nothing, command: node('matrix/run.ts') }]),
 ]
 
@@ -96,7 +108,8 @@ suite('interop', { concurrency: 1 }, () => {
       }
       const said = `${command} ended with ${code ?? signal} before all its cases were run\n${tail(program.output)}\n${tail(program.errors)}`
       assert.ok(lines.at(-1)?.done === true && code === 0, said)
-      if (broker !== undefined) assert.ok(broker.process.running, `AnyMQ ended\n${tail(broker.process.output)}\n${tail(broker.process.errors)}`)
+      if (broker !== undefined)
+        assert.ok(broker.process.running, `AnyMQ ended\n${tail(broker.process.output)}\n${tail(broker.process.errors)}`)
     })
   }
 })

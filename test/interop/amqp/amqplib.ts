@@ -4,7 +4,11 @@ import amqplib, { type Channel, type ChannelModel, type ConfirmChannel, type Con
 import { runCases, setting, unique, until, within } from '../cases/cases.ts'
 
 const url = setting('AMQP')
-const connection: ChannelModel = await within(10_000, 'connecting', amqplib.connect(url, { clientProperties: { connection_name: 'interop-amqplib' } }))
+const connection: ChannelModel = await within(
+  10_000,
+  'connecting',
+  amqplib.connect(url, { clientProperties: { connection_name: 'interop-amqplib' } }),
+)
 connection.on('error', () => undefined)
 
 await runCases({
@@ -46,8 +50,14 @@ await runCases({
     other.ack(tenth, true)
     await other.close()
     const rest = await take(channel, queue, 10)
-    assert.deepEqual(rest.map((message) => message.content.toString()), Array.from({ length: 10 }, (_, i) => String(i + 10)))
-    assert.ok(rest.every((message) => message.fields.redelivered), 'what was unacknowledged comes back as redelivered')
+    assert.deepEqual(
+      rest.map((message) => message.content.toString()),
+      Array.from({ length: 10 }, (_, i) => String(i + 10)),
+    )
+    assert.ok(
+      rest.every((message) => message.fields.redelivered),
+      'what was unacknowledged comes back as redelivered',
+    )
     await channel.close()
   },
 
@@ -87,16 +97,24 @@ await runCases({
     await channel.waitForConfirms()
     channel.reject(await get(channel, queue), false)
     const message = await get(channel, dead)
-    const headers = message.properties.headers as Record<string, unknown>
-    const deaths = headers['x-death'] as Record<string, unknown>[]
-    assert.equal(deaths.length, 1)
-    const death = deaths[0] ?? {}
+    const headers = message.properties.headers as unknown as Record<string, unknown>
+    assert.equal(deaths(message).length, 1)
+    const death = deaths(message)[0] ?? {}
     assert.deepEqual(
-      { reason: death['reason'], queue: death['queue'], count: death['count'], exchange: death['exchange'], keys: death['routing-keys'] },
+      {
+        reason: death['reason'],
+        queue: death['queue'],
+        count: death['count'],
+        exchange: death['exchange'],
+        keys: death['routing-keys'],
+      },
       { reason: 'rejected', queue, count: 1, exchange: '', keys: [queue] },
     )
     assert.equal((death['time'] as { '!'?: string })['!'], 'timestamp')
-    assert.deepEqual([headers['x-first-death-queue'], headers['x-first-death-reason'], headers['x-first-death-exchange']], [queue, 'rejected', ''])
+    assert.deepEqual(
+      [headers['x-first-death-queue'], headers['x-first-death-reason'], headers['x-first-death-exchange']],
+      [queue, 'rejected', ''],
+    )
     assert.equal(headers['mine'], 'kept')
     assert.deepEqual([message.fields.exchange, message.fields.routingKey], [exchange, 'the-key'])
     // Sent round again with its headers, as retrying programs do, the count goes on.
@@ -104,8 +122,7 @@ await runCases({
     await channel.waitForConfirms()
     channel.reject(await get(channel, queue), false)
     const again = await get(channel, dead)
-    const counted = (again.properties.headers?.['x-death'] as { count: number }[])[0]
-    assert.equal(counted?.count, 2)
+    assert.equal(deaths(again)[0]?.['count'], 2)
     await channel.close()
   },
 
@@ -119,7 +136,7 @@ await runCases({
     const first = await get(channel, dead)
     assert.equal(first.content.toString(), 'own')
     assert.equal(first.properties.expiration, undefined, 'a dead letter does not expire again')
-    const death = (first.properties.headers?.['x-death'] as Record<string, unknown>[])[0]
+    const death = deaths(first)[0]
     assert.deepEqual([death?.['reason'], death?.['original-expiration']], ['expired', '60'])
     const queues = await declare(channel, { ...target, 'x-message-ttl': 60 })
     channel.sendToQueue(queues, Buffer.from('queue'))
@@ -131,12 +148,16 @@ await runCases({
   'x-max-length drops the head, or refuses with a nack': async () => {
     const channel = await confirmed()
     const dead = await declare(channel)
-    const dropping = await declare(channel, { 'x-max-length': 2, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': dead })
+    const dropping = await declare(channel, {
+      'x-max-length': 2,
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': dead,
+    })
     for (const body of ['1', '2', '3']) channel.sendToQueue(dropping, Buffer.from(body))
     await channel.waitForConfirms()
     const dropped = await get(channel, dead)
     assert.equal(dropped.content.toString(), '1')
-    assert.equal((dropped.properties.headers?.['x-death'] as { reason: string }[])[0]?.reason, 'maxlen')
+    assert.equal(deaths(dropped)[0]?.['reason'], 'maxlen')
     const refusing = await declare(channel, { 'x-max-length': 1, 'x-overflow': 'reject-publish' })
     const outcomes: boolean[] = []
     for (let i = 0; i < 2; i++) {
@@ -153,9 +174,19 @@ await runCases({
 
   'exchanges of four types, exchange to exchange, alternate exchange': async () => {
     const channel = await confirmed()
-    const names = { direct: unique('x.direct'), fanout: unique('x.fanout'), topic: unique('x.topic'), headers: unique('x.headers') }
+    const names = {
+      direct: unique('x.direct'),
+      fanout: unique('x.fanout'),
+      topic: unique('x.topic'),
+      headers: unique('x.headers'),
+    }
     for (const [type, name] of Object.entries(names)) await channel.assertExchange(name, type)
-    const queue = { direct: await declare(channel), fanout: await declare(channel), topic: await declare(channel), headers: await declare(channel) }
+    const queue = {
+      direct: await declare(channel),
+      fanout: await declare(channel),
+      topic: await declare(channel),
+      headers: await declare(channel),
+    }
     await channel.bindQueue(queue.direct, names.direct, 'red')
     await channel.bindQueue(queue.fanout, names.fanout, '')
     await channel.bindQueue(queue.topic, names.topic, '*.stock.#')
@@ -323,7 +354,10 @@ await runCases({
     const reader = await open()
     await reader.assertQueue(queue, { durable: true, arguments: { 'x-expires': 120_000 } })
     const message = await get(reader, queue)
-    assert.deepEqual([message.content.toString(), message.properties.contentType, message.properties.headers?.['a']], ['kept', 'text/plain', 1])
+    assert.deepEqual(
+      [message.content.toString(), message.properties.contentType, message.properties.headers?.['a']],
+      ['kept', 'text/plain', 1],
+    )
     await reader.close()
   },
 })
@@ -358,6 +392,11 @@ async function get(channel: Channel, queue: string): Promise<GetMessage> {
     return found !== false
   })
   return found as unknown as GetMessage
+}
+
+function deaths(message: GetMessage): readonly Record<string, unknown>[] {
+  const found: unknown = message.properties.headers?.['x-death']
+  return Array.isArray(found) ? found : []
 }
 
 async function take(channel: Channel, queue: string, count: number): Promise<ConsumeMessage[]> {

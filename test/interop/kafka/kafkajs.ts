@@ -3,7 +3,12 @@ import assert from 'node:assert/strict'
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
 import { runCases, setting, unique, until } from '../cases/cases.ts'
 
-const kafka = new Kafka({ clientId: 'interop', brokers: [setting('KAFKA')], logLevel: logLevel.NOTHING, retry: { retries: 8, initialRetryTime: 50 } })
+const kafka = new Kafka({
+  clientId: 'interop',
+  brokers: [setting('KAFKA')],
+  logLevel: logLevel.NOTHING,
+  retry: { retries: 8, initialRetryTime: 50 },
+})
 
 interface Seen {
   readonly partition: number
@@ -32,7 +37,11 @@ await runCases({
     const producer = kafka.producer()
     await producer.connect()
     for (const compression of [CompressionTypes.None, CompressionTypes.GZIP]) {
-      const messages = Array.from({ length: 100 }, (_, i) => ({ key: `k${i % 5}`, value: `v${compression}-${i}`, headers: { i: String(i), raw: Buffer.from([0, 255]) } }))
+      const messages = Array.from({ length: 100 }, (_, i) => ({
+        key: `k${i % 5}`,
+        value: `v${compression}-${i}`,
+        headers: { i: String(i), raw: Buffer.from([0, 255]) },
+      }))
       await producer.send({ topic, acks: -1, compression, messages })
     }
     await producer.disconnect()
@@ -59,7 +68,10 @@ await runCases({
     }
     await producer.disconnect()
     const seen = await consume(topic, unique('g'), 100)
-    assert.deepEqual(seen.map((record) => record.value), Array.from({ length: 50 }, (_, i) => [`a${i}`, `b${i}`]).flat())
+    assert.deepEqual(
+      seen.map((record) => record.value),
+      Array.from({ length: 50 }, (_, i) => [`a${i}`, `b${i}`]).flat(),
+    )
   },
 
   'commit and resume': async () => {
@@ -98,7 +110,9 @@ await runCases({
     const group = unique('kafkajs.group')
     const assigned = [0, 0]
     const got = new Set<string>()
-    const consumers = [0, 1].map(() => kafka.consumer({ groupId: group, heartbeatInterval: 200, sessionTimeout: 6_000, rebalanceTimeout: 6_000 }))
+    const consumers = [0, 1].map(() =>
+      kafka.consumer({ groupId: group, heartbeatInterval: 200, sessionTimeout: 6_000, rebalanceTimeout: 6_000 }),
+    )
     for (const [index, consumer] of consumers.entries()) {
       consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
         assigned[index] = payload.memberAssignment[topic]?.length ?? 0
@@ -137,7 +151,13 @@ async function consume(topic: string, groupId: string, count: number): Promise<S
   await consumer.subscribe({ topic, fromBeginning: true })
   await consumer.run({
     eachMessage: async ({ partition, message }) => {
-      seen.push({ partition, offset: message.offset, key: message.key?.toString(), value: message.value?.toString(), headers: message.headers ?? {} })
+      seen.push({
+        partition,
+        offset: message.offset,
+        key: message.key?.toString(),
+        value: message.value?.toString(),
+        headers: message.headers ?? {},
+      })
     },
   })
   await until(`${count} records`, () => count <= seen.length, 20_000)

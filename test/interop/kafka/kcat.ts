@@ -4,7 +4,8 @@ import { runCases, setting, unique } from '../cases/cases.ts'
 import { runOk } from '../processes.ts'
 
 const server = setting('KAFKA')
-const kcat = (args: readonly string[], input = ''): Promise<string> => runOk('kcat', ['-b', server, '-m', '10', ...args], { input, timeoutMs: 25_000 })
+const kcat = (args: readonly string[], input = ''): Promise<string> =>
+  runOk('kcat', ['-b', server, '-m', '10', ...args], { input, timeoutMs: 25_000 })
 
 interface Printed {
   topic: string
@@ -19,7 +20,10 @@ await runCases({
   'lists brokers and topics as JSON': async () => {
     const topic = unique('kcat.list')
     await kcat(['-P', '-t', topic], 'one\n')
-    const listing = JSON.parse(await kcat(['-L', '-J'])) as { brokers: { id: number }[]; topics: { topic: string; partitions: unknown[] }[] }
+    const listing = JSON.parse(await kcat(['-L', '-J'])) as {
+      brokers: { id: number }[]
+      topics: { topic: string; partitions: unknown[] }[]
+    }
     assert.ok(0 < listing.brokers.length)
     assert.equal(listing.topics.find((each) => each.topic === topic)?.partitions.length, 1)
   },
@@ -52,7 +56,10 @@ await runCases({
     const topic = unique('kcat.null')
     await kcat(['-P', '-t', topic, '-K:', '-Z'], 'dead:\nalive:x\n')
     const read = parse(await kcat(['-C', '-t', topic, '-o', 'beginning', '-e', '-q', '-J']))
-    assert.deepEqual(read.map((record) => record.payload), [null, 'x'])
+    assert.deepEqual(
+      read.map((record) => record.payload),
+      [null, 'x'],
+    )
   },
 
   'reads from an offset, the last few, and queries offsets': async () => {

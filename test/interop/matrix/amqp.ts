@@ -83,7 +83,9 @@ export async function amqpDriver(): Promise<Driver> {
 /** amqplib reads numbers without their width; a forwarding program that cares would tag them, and the matrix's message knows them. */
 function withTags(headers: Record<string, unknown>): Record<string, unknown> {
   const known = new Map(HEADERS.map((header) => [header.name, header.written]))
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === 'number' ? (known.get(name) ?? value) : value]))
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, typeof value === 'number' ? (known.get(name) ?? value) : value]),
+  )
 }
 
 function seen(message: GetMessage): Seen {

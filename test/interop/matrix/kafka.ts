@@ -6,7 +6,12 @@ import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } fro
 const PREFIX = 'anymq.'
 
 export async function kafkaDriver(): Promise<Driver> {
-  const kafka = new Kafka({ clientId: 'matrix', brokers: [setting('KAFKA')], logLevel: logLevel.NOTHING, retry: { retries: 5, initialRetryTime: 50 } })
+  const kafka = new Kafka({
+    clientId: 'matrix',
+    brokers: [setting('KAFKA')],
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 5, initialRetryTime: 50 },
+  })
   const producer = kafka.producer()
   const admin = kafka.admin()
   await producer.connect()
@@ -49,7 +54,11 @@ export async function kafkaDriver(): Promise<Driver> {
     forward: async (from, to) => {
       const message = await first(from)
       const copy = { key: message.key, value: message.value, timestamp: message.timestamp }
-      await producer.send({ topic: to, acks: -1, messages: [message.headers === undefined ? copy : { ...copy, headers: message.headers }] })
+      await producer.send({
+        topic: to,
+        acks: -1,
+        messages: [message.headers === undefined ? copy : { ...copy, headers: message.headers }],
+      })
     },
     close: async () => {
       await producer.disconnect()
@@ -62,8 +71,16 @@ function seen(message: KafkaMessage): Seen {
   const headers = new Map<string, unknown>()
   const attributes: Record<string, string | undefined> = {}
   for (const [name, value] of Object.entries(message.headers ?? {})) {
-    if (name.startsWith(PREFIX) && name.slice(PREFIX.length) in ATTRIBUTES) attributes[name.slice(PREFIX.length)] = value?.toString()
+    if (name.startsWith(PREFIX) && name.slice(PREFIX.length) in ATTRIBUTES)
+      attributes[name.slice(PREFIX.length)] = value?.toString()
     else headers.set(name, value)
   }
-  return { body: message.value ?? Buffer.alloc(0), key: message.key ?? undefined, timestamp: Number(message.timestamp), attributes, headers, redelivered: undefined }
+  return {
+    body: message.value ?? Buffer.alloc(0),
+    key: message.key ?? undefined,
+    timestamp: Number(message.timestamp),
+    attributes,
+    headers,
+    redelivered: undefined,
+  }
 }

@@ -3,7 +3,24 @@
 /** A header with the type that its producer gave it; `text` is how a protocol without types shows it. */
 export interface TypedHeader {
   readonly name: string
-  readonly type: 'bool' | 'i8' | 'u8' | 'i16' | 'u16' | 'i32' | 'u32' | 'i64' | 'f32' | 'f64' | 'decimal' | 'timestamp' | 'string' | 'bytes' | 'null' | 'array' | 'table'
+  readonly type:
+    | 'bool'
+    | 'i8'
+    | 'u8'
+    | 'i16'
+    | 'u16'
+    | 'i32'
+    | 'u32'
+    | 'i64'
+    | 'f32'
+    | 'f64'
+    | 'decimal'
+    | 'timestamp'
+    | 'string'
+    | 'bytes'
+    | 'null'
+    | 'array'
+    | 'table'
   /** As the AMQP client library takes it. */
   readonly written: unknown
   /** As the AMQP client library gives it back. */
@@ -23,10 +40,21 @@ export const HEADERS: readonly TypedHeader[] = [
   { name: 'h-i64', type: 'i64', written: typed('long', 2 ** 40), read: 2 ** 40, text: '1099511627776' },
   { name: 'h-f32', type: 'f32', written: typed('float', 1.5), read: 1.5, text: '1.5' },
   { name: 'h-f64', type: 'f64', written: typed('double', 2.25), read: 2.25, text: '2.25' },
-  { name: 'h-decimal', type: 'decimal', written: typed('decimal', { digits: 314, places: 2 }), read: typed('decimal', { digits: 314, places: 2 }) },
+  {
+    name: 'h-decimal',
+    type: 'decimal',
+    written: typed('decimal', { digits: 314, places: 2 }),
+    read: typed('decimal', { digits: 314, places: 2 }),
+  },
   { name: 'h-timestamp', type: 'timestamp', written: typed('timestamp', 1_700_000_000), read: typed('timestamp', 1_700_000_000) },
   { name: 'h-string', type: 'string', written: 'grüße', read: 'grüße', text: 'grüße' },
-  { name: 'h-bytes', type: 'bytes', written: Buffer.from([0, 255, 7]), read: Buffer.from([0, 255, 7]), raw: Buffer.from([0, 255, 7]) },
+  {
+    name: 'h-bytes',
+    type: 'bytes',
+    written: Buffer.from([0, 255, 7]),
+    read: Buffer.from([0, 255, 7]),
+    raw: Buffer.from([0, 255, 7]),
+  },
   { name: 'h-null', type: 'null', written: null, read: null },
   { name: 'h-array', type: 'array', written: [1, 'two', [true]], read: [1, 'two', [true]] },
   { name: 'h-table', type: 'table', written: { a: { b: 'deep' } }, read: { a: { b: 'deep' } } },

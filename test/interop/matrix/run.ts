@@ -16,8 +16,15 @@ const parts: Record<string, Check> = {
   body: (seen) => differs(seen.body, BODY),
   key: (seen) => differs(seen.key, KEY),
   timestamp: (seen) => differs(seen.timestamp, TIMESTAMP),
-  ...Object.fromEntries(Object.entries(ATTRIBUTES).map(([name, value]) => [name, (seen: Seen) => differs(seen.attributes[name], value)])),
-  ...Object.fromEntries(HEADERS.map((header) => [header.name, (seen: Seen, producer: Driver, consumer: Driver) => headerDiffers(header, seen, producer, consumer)])),
+  ...Object.fromEntries(
+    Object.entries(ATTRIBUTES).map(([name, value]) => [name, (seen: Seen) => differs(seen.attributes[name], value)]),
+  ),
+  ...Object.fromEntries(
+    HEADERS.map((header) => [
+      header.name,
+      (seen: Seen, producer: Driver, consumer: Driver) => headerDiffers(header, seen, producer, consumer),
+    ]),
+  ),
   'header types named': (seen, producer, consumer) => {
     if (!producer.typedHeaders || consumer.typedHeaders) return undefined
     return seen.headers.has('anymq.types') ? undefined : 'no header anymq.types'
@@ -86,7 +93,9 @@ cases['the table'] = async () => {
   console.log(columns.map((each, index) => `#  ${index + 1}: ${each.title}`).join('\n'))
   console.log(`#  ${' '.repeat(width)}  ${columns.map((_, index) => String(index + 1).padStart(3)).join(' ')}`)
   for (const name of names) {
-    console.log(`#  ${name.padEnd(width)}  ${columns.map((each) => ('*' in each.wrong ? '  -' : each.wrong[name] === undefined ? ' ok' : '  ✗')).join(' ')}`)
+    console.log(
+      `#  ${name.padEnd(width)}  ${columns.map((each) => ('*' in each.wrong ? '  -' : each.wrong[name] === undefined ? ' ok' : '  ✗')).join(' ')}`,
+    )
   }
 }
 
@@ -125,5 +134,7 @@ function differs(got: unknown, expected: unknown): string | undefined {
 }
 
 function show(value: unknown): string {
-  return Buffer.isBuffer(value) ? `bytes ${value.toString('hex')}` : JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? `${each}n` : each))
+  return Buffer.isBuffer(value)
+    ? `bytes ${value.toString('hex')}`
+    : JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? `${each}n` : each))
 }
