@@ -62,11 +62,7 @@ test('rejected records are listed with their source and sent back: one, then all
   assert.equal(back.content.toString(), 'b')
   const rest = await call('POST', '/v1/topics/dead/dead-letters/redrive', { all: true })
   assert.equal(rest['redriven'], 2)
-  const after = [
-    await channel.get('jobs', { noAck: true }),
-    await channel.get('jobs', { noAck: true }),
-    await channel.get('dead'),
-  ]
+  const left = [await channel.get('jobs', { noAck: true }), await channel.get('jobs', { noAck: true }), await channel.get('dead')]
   assert.deepEqual(
     left.map((got) => (got === false ? false : got.content.toString())),
     ['a', 'c', false],
