@@ -2,7 +2,7 @@
  * A whole running broker: storage, the broker on it, the listeners of its protocols, and HTTP. `anymq serve` and the embedding library both
  * start it here. Nothing listens before recovery is over, and it is ready only when every listener is open.
  */
-import { createBroker } from '../broker/broker.ts'
+import { createBroker, type OwnedBroker } from '../broker/broker.ts'
 import type { Broker, Limits, Logger, Protocol } from '../broker/face.ts'
 import { formats } from '../core/record.ts'
 import type { OpenListener } from '../http/route.ts'
@@ -31,7 +31,7 @@ export interface StartOptions {
 }
 
 export interface RunningBroker {
-  readonly broker: Broker
+  readonly broker: OwnedBroker
   readonly listeners: readonly OpenListener[]
   /** Drains and closes everything; the second call waits for the first. */
   stop(): Promise<void>
@@ -63,7 +63,7 @@ export async function startRunningBroker(options: StartOptions): Promise<Running
 }
 
 class Starting implements RunningBroker {
-  readonly broker: Broker
+  readonly broker: OwnedBroker
   readonly listeners: OpenListener[] = []
   readonly #options: StartOptions
   readonly #sockets: Listeners
@@ -71,7 +71,7 @@ class Starting implements RunningBroker {
   #ready = false
   #stopping: Promise<void> | null = null
 
-  constructor(options: StartOptions, broker: Broker, connections: Connections) {
+  constructor(options: StartOptions, broker: OwnedBroker, connections: Connections) {
     this.#options = options
     this.broker = broker
     this.#sockets = new Listeners(broker, connections)

@@ -1,0 +1,216 @@
+/** The broker: namespaces, users and connections over one shard. Made once for each data directory; protocols see it through face.ts. */
+import { randomBytes } from 'node:crypto'
+import { CoreError } from '../core/errors.ts'
+import { recover } from '../core/recovery.ts'
+import { Shard } from '../core/shard.ts'
+import type { Clock } from '../lib/timers.ts'
+import type { Storage } from '../storage/interfaces.ts'
+import { checkPermission, everyone, type StoredUser, Users, verifiersFor } from './access.ts'
+import { Engine } from './engine.ts'
+import type { Broker, BrokerStats, ConnectionListing, Credential, Limits, Logger, Permission, Principal, ScramVerifier, Space, UserAdmin } from './face.ts'
+import { Namespace } from './namespace.ts'
+import { BrokerSpace } from './space.ts'
+
+export const defaultLimits: Limits = {
+  recordBytesMax: 16 * 1024 * 1024,
+  frameBytesMax: 100 * 1024 * 1024,
+  connectionsMax: 10_000,
+  channelsMax: 2047,
+  outboundBytesMax: 4 * 1024 * 1024,
+  topicsMax: 100_000,
+  inFlightMax: 100_000,
+}
+
+const cacheBytesDefault = 64 * 1024 * 1024
+const maintenanceMs = 1000
+
+/** What lists and closes connections; the socket loop keeps it. */
+export interface ConnectionRegistry {
+  readonly size: number
+  list(): ConnectionListing[]
+  close(id: number, reason: string): boolean
+}
+
+export interface BrokerOptions {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly log: Logger
+  readonly limits?: Partial<Limits>
+  readonly connections: ConnectionRegistry
+  /** Newest entries kept in memory. */
+  readonly cacheBytes?: number
+}
+
+/** A broker that can be stopped by who made it. */
+export interface OwnedBroker extends Broker {
+  /** Ends all consumers, writes a checkpoint, releases the storage. */
+  close(): Promise<void>
+}
+
+/** Recovers what the storage holds and resolves to a broker that is ready for sessions. */
+export async function createBroker(options: BrokerOptions): Promise<OwnedBroker> {
+  const { storage, clock, log } = options
+  const shard = new Shard({ storage, clock, log, cacheBytes: options.cacheBytes ?? cacheBytesDefault })
+  const engine = new Engine(shard, { ...defaultLimits, ...options.limits })
+  const users = new Users()
+  let clusterId = ''
+  await recover(shard, (table, key, value) => {
+    if (table === 'user') users.apply(key, value === null ? null : (JSON.parse(String(value)) as StoredUser))
+    else if (table === 'counter' && key === 'cluster') clusterId = String(value)
+    else engine.apply(table, key, value)
+  })
+  if (clusterId === '') {
+    clusterId = randomBytes(16).toString('base64url')
+    shard.putMetadata('counter', 'cluster', clusterId)
+  }
+  await engine.scheduler.start()
+  return new RunningBroker(options, engine, users, clusterId)
+}
+
+class RunningBroker implements OwnedBroker {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly limits: Limits
+  readonly clusterId: string
+  readonly anonymous = everyone
+  readonly users: UserAdmin
+  readonly #engine: Engine
+  readonly #users: Users
+  readonly #connections: ConnectionRegistry
+  readonly #shared = new Map<string, unknown>()
+  #closing: Promise<void> | null = null
+
+  constructor(options: BrokerOptions, engine: Engine, users: Users, clusterId: string) {
+    this.clock = options.clock
+    this.log = options.log
+    this.limits = engine.limits
+    this.clusterId = clusterId
+    this.#engine = engine
+    this.#users = users
+    this.#connections = options.connections
+    this.users = this.#userAdmin()
+    this.#maintain()
+  }
+
+  #maintain(): void {
+    this.clock.after(maintenanceMs, () => {
+      if (this.#closing !== null) return
+      this.#engine.expireTopics()
+      this.#engine.shard
+        .maintain()
+        .catch((error: Error) => this.log.error({ error: error.message }, 'maintenance failed'))
+        .finally(() => this.#maintain())
+    })
+  }
+
+  get authenticationRequired(): boolean {
+    return this.#users.any
+  }
+
+  async authenticate(credential: Credential): Promise<Principal> {
+    if (!this.#users.any) return credential.user === '' ? everyone : { user: credential.user, may: () => true }
+    const known = credential.kind === 'proven' ? this.#users.get(credential.user) !== undefined : await this.#users.verify(credential.user, credential.password)
+    if (!known) throw new CoreError('Unauthenticated', `login of "${credential.user}" failed`)
+    return this.#users.principal(credential.user)
+  }
+
+  scramVerifier(user: string, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'): ScramVerifier | undefined {
+    return this.#users.scram(user, mechanism)
+  }
+
+  space(principal: Principal, name: string): Space {
+    const namespace = this.#engine.namespace(name)
+    const user = this.#users.get(principal.user)
+    if (user !== undefined && !user.admin && !user.permissions.some((permission) => permission.namespace === name)) {
+      throw new CoreError('AccessDenied', `${principal.user} has no access to namespace "${name}"`)
+    }
+    return new BrokerSpace(this.#engine, namespace, principal)
+  }
+
+  namespaces(): string[] {
+    return [...this.#engine.namespaces.keys()]
+  }
+
+  async createNamespace(principal: Principal, name: string): Promise<void> {
+    this.#mustBeAdmin(principal)
+    if (this.#engine.namespaces.has(name)) throw new CoreError('AlreadyExists', `namespace "${name}" exists`)
+    this.#engine.namespaces.set(name, new Namespace(name))
+    this.#engine.shard.putMetadata('namespace', name, '{}')
+    await this.#engine.shard.durable()
+  }
+
+  async deleteNamespace(principal: Principal, name: string): Promise<void> {
+    this.#mustBeAdmin(principal)
+    if (name === 'default') throw new CoreError('Invalid', 'the namespace "default" cannot be deleted')
+    const namespace = this.#engine.namespace(name)
+    for (const topic of [...namespace.topics.values()]) this.#engine.deleteTopic(namespace, topic)
+    for (const exchange of namespace.router.exchanges()) this.#engine.deleteExchange(namespace, exchange.name)
+    this.#engine.namespaces.delete(name)
+    this.#engine.shard.putMetadata('namespace', name, null)
+    await this.#engine.shard.durable()
+  }
+
+  #mustBeAdmin(principal: Principal): void {
+    if (this.#users.any && this.#users.get(principal.user)?.admin !== true) throw new CoreError('AccessDenied', `${principal.user} is not an administrator`)
+  }
+
+  connections(): ConnectionListing[] {
+    return this.#connections.list()
+  }
+
+  closeConnection(id: number, reason: string): boolean {
+    return this.#connections.close(id, reason)
+  }
+
+  shared<T>(key: string, make: () => T): T {
+    if (!this.#shared.has(key)) this.#shared.set(key, make())
+    return this.#shared.get(key) as T // one kind of thing under each key, by its owner's choice
+  }
+
+  #userAdmin(): UserAdmin {
+    return {
+      list: () => this.#users.all().map(({ name, admin, permissions }) => ({ name, admin, permissions: [...permissions] })),
+      put: async (name, { password, admin, permissions }) => {
+        for (const permission of permissions ?? []) checkPermission(permission as Permission)
+        const present = this.#users.get(name)
+        const verifiers = password === undefined ? { scrypt: present?.scrypt ?? null, scram: present?.scram ?? {} } : await verifiersFor(password)
+        const user: StoredUser = { name, admin: admin ?? present?.admin ?? false, permissions: permissions ?? present?.permissions ?? [], ...verifiers }
+        this.#users.apply(name, user)
+        this.#engine.shard.putMetadata('user', name, JSON.stringify(user))
+        await this.#engine.shard.durable()
+      },
+      delete: async (name) => {
+        if (this.#users.get(name) === undefined) return false
+        this.#users.apply(name, null)
+        this.#engine.shard.putMetadata('user', name, null)
+        await this.#engine.shard.durable()
+        return true
+      },
+    }
+  }
+
+  stats(): BrokerStats {
+    const { shard, scheduler } = this.#engine
+    let segmentBytes = 0
+    for (const { log } of shard.logs.values()) for (const segment of log.segments) segmentBytes += segment.bytes
+    return {
+      topics: shard.topics.size,
+      connections: this.#connections.size,
+      walBytes: shard.storage.wal.bytes,
+      walCommits: shard.committer.commits,
+      walFailed: shard.committer.failure?.message ?? null,
+      segmentBytes,
+      cachedBytes: shard.cachedBytes,
+      recordsIn: shard.recordsIn,
+      bytesIn: shard.bytesIn,
+      recordsOut: shard.recordsOut,
+      scheduled: scheduler.count,
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#engine.shard.close()
+    return this.#closing
+  }
+}
+

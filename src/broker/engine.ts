@@ -1,0 +1,381 @@
+/** What the broker is made of, and the changes that several of its faces make: topics, subscriptions, dead letters, and what is stored of them. */
+import { randomBytes } from 'node:crypto'
+import { CoreError } from '../core/errors.ts'
+import type { Lane, Slot } from '../core/lane.ts'
+import type { Death } from '../core/record.ts'
+import { type Delayed, Scheduler } from '../core/scheduler.ts'
+import type { Shard } from '../core/shard.ts'
+import { Subscription } from '../core/subscription.ts'
+import { Topic, type TopicDefinition, type TopicOwner } from '../core/topic.ts'
+import { everyone } from './access.ts'
+import { Counters } from './counters.ts'
+import { annotate, goesInCircles, originOf } from './deadletter.ts'
+import { type Binding, type Limits, PublishItem, type StartAt, type TopicConfig, topicDefaults } from './face.ts'
+import { Namespace } from './namespace.ts'
+import { Publisher } from './publisher.ts'
+import { Waiters } from './waiters.ts'
+
+/** As stored in the table `subscription`. */
+interface SubscriptionDefinition {
+  readonly topic: number
+  readonly name: string
+  readonly floors: readonly number[]
+}
+
+export class Engine implements TopicOwner {
+  readonly shard: Shard
+  readonly limits: Limits
+  readonly namespaces = new Map<string, Namespace>()
+  readonly topicsByUuid = new Map<string, Topic>()
+  readonly waiters = new Waiters()
+  readonly counters: Counters
+  readonly scheduler: Scheduler
+  readonly publisher: Publisher
+
+  constructor(shard: Shard, limits: Limits) {
+    this.shard = shard
+    this.limits = limits
+    this.counters = new Counters(shard)
+    this.scheduler = new Scheduler(shard, (delayed) => this.#fire(delayed))
+    this.publisher = new Publisher(shard, this.scheduler, () => this.counters.next('schedule'))
+    this.namespaces.set('default', new Namespace('default'))
+    shard.onReadable = (topic, partition) => this.waiters.readable(topic, partition)
+  }
+
+  namespace(name: string): Namespace {
+    const namespace = this.namespaces.get(name)
+    if (namespace === undefined) throw new CoreError('NotFound', `no namespace "${name}"`, name)
+    return namespace
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ topics
+
+  createTopic(namespace: Namespace, name: string, config: Partial<TopicConfig>, declaredBy: string, declaration: Record<string, unknown>): Topic {
+    if (namespace.topics.has(name)) throw new CoreError('AlreadyExists', `topic "${name}" exists`, name)
+    if (name === '') throw new CoreError('Invalid', 'a topic needs a name')
+    if (this.shard.topics.size >= this.limits.topicsMax) throw new CoreError('Full', `there are ${this.shard.topics.size} topics already (topicsMax)`)
+    const full = checkConfig({ ...topicDefaults, ...config })
+    const logs = Array.from({ length: Math.max(full.partitions, full.priorityLevels) }, () => this.counters.next('log'))
+    const definition: TopicDefinition = {
+      id: this.counters.next('topic'),
+      uuid: randomBytes(16).toString('hex'),
+      namespace: namespace.name,
+      name,
+      config: full,
+      declaredBy,
+      declaration,
+      createdAt: this.shard.clock.now(),
+      logs,
+    }
+    const topic = this.#makeTopic(namespace, definition)
+    this.#storeTopic(topic)
+    if (full.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
+    return topic
+  }
+
+  #makeTopic(namespace: Namespace, definition: TopicDefinition): Topic {
+    const topic = new Topic(definition, this.shard, this)
+    for (const [partition, log] of definition.logs.entries()) topic.addLog(this.shard.makeLog(log, topic, partition))
+    if (definition.config.retention === 'acknowledged') topic.cursorFloor = (partition) => namespace.cursorFloor(topic.name, partition)
+    namespace.topics.set(definition.name, topic)
+    namespace.router.changed()
+    this.shard.topics.set(definition.id, topic)
+    this.topicsByUuid.set(definition.uuid, topic)
+    return topic
+  }
+
+  #storeTopic(topic: Topic): void {
+    if (topic.config.storage === 'disk') this.shard.putMetadata('topic', String(topic.id), JSON.stringify(topic.definition))
+  }
+
+  alterTopic(topic: Topic, config: Partial<TopicConfig>, declaration: Record<string, unknown> | undefined): void {
+    const next = checkConfig({ ...topic.config, ...config })
+    if (next.partitions < topic.config.partitions) throw new CoreError('Invalid', `topic "${topic.name}" has ${topic.config.partitions} partitions; they can only grow`, 'partitions')
+    if (next.storage !== topic.config.storage) throw new CoreError('Invalid', `topic "${topic.name}": storage cannot be changed`, 'storage')
+    if (next.priorityLevels !== topic.config.priorityLevels) throw new CoreError('Invalid', `topic "${topic.name}": priorityLevels cannot be changed`, 'priorityLevels')
+    const added = Array.from({ length: Math.max(0, next.partitions - topic.definition.logs.length) }, () => this.counters.next('log'))
+    this.#redefine(topic, {
+      ...topic.definition,
+      config: next,
+      logs: [...topic.definition.logs, ...added],
+      ...(declaration === undefined ? {} : { declaration }),
+    })
+    this.#storeTopic(topic)
+    if (next.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
+    topic.onCommitted()
+  }
+
+  #redefine(topic: Topic, definition: TopicDefinition): void {
+    topic.redefine(definition)
+    const namespace = this.namespaces.get(topic.namespace)
+    topic.cursorFloor = definition.config.retention === 'acknowledged' && namespace !== undefined ? (partition) => namespace.cursorFloor(topic.name, partition) : null
+    for (let partition = topic.logs.length; partition < definition.logs.length; partition++) {
+      topic.addLog(this.shard.makeLog(definition.logs[partition] as number, topic, partition)) // partition < length
+    }
+  }
+
+  deleteTopic(namespace: Namespace, topic: Topic): void {
+    this.#dropTopic(namespace, topic)
+    this.shard.putMetadata('topic', String(topic.id), null)
+    for (const subscription of topic.subscriptions.values()) this.shard.putMetadata('subscription', String(subscription.id), null)
+    this.bindingsGone(namespace, namespace.router.topicDeleted(topic.name))
+    for (const group of [...namespace.cursors.keys()]) {
+      for (let partition = 0; partition < topic.logs.length; partition++) {
+        if (namespace.cursors.get(group)?.has(`${topic.name}/${partition}`) !== true) continue
+        namespace.setCursor(group, topic.name, partition, null)
+        this.shard.putMetadata('cursor', [namespace.name, group, topic.name, partition].join('\u0000'), null)
+      }
+    }
+  }
+
+  #dropTopic(namespace: Namespace, topic: Topic): void {
+    namespace.topics.delete(topic.name)
+    namespace.router.changed()
+    this.shard.topics.delete(topic.id)
+    this.topicsByUuid.delete(topic.definition.uuid)
+    topic.close()
+    for (const subscription of topic.subscriptions.values()) this.shard.subscriptions.delete(subscription.id)
+    for (const log of topic.logs) {
+      this.shard.logs.delete(log.id)
+      for (const block of log.blocks) block.gone = true
+      if (!log.inMemory) this.shard.deadLogs.push(log.id)
+    }
+    this.waiters.topicGone(topic)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- subscriptions
+
+  ensureSubscription(topic: Topic, name: string, startAt: StartAt, durable: boolean): Subscription {
+    const present = topic.subscriptions.get(name)
+    if (present !== undefined) return present
+    const floors = topic.logs.map((log) => startOffset(log, startAt))
+    const subscription = this.#makeSubscription(topic, this.counters.next('subscription'), name, floors, durable)
+    if (durable && topic.config.storage === 'disk') {
+      const definition: SubscriptionDefinition = { topic: topic.id, name, floors }
+      this.shard.putMetadata('subscription', String(subscription.id), JSON.stringify(definition))
+    }
+    return subscription
+  }
+
+  #makeSubscription(topic: Topic, id: number, name: string, floors: readonly number[], durable: boolean): Subscription {
+    const subscription = new Subscription(id, name, topic.name, durable, topic)
+    for (const [index, log] of topic.logs.entries()) {
+      subscription.addLane(log, floors[index] ?? 0)
+      if (log.committed > (floors[index] ?? 0)) subscription.liveBytes += log.bytes
+    }
+    topic.subscriptions.set(name, subscription)
+    this.shard.subscriptions.set(id, { topic, subscription })
+    return subscription
+  }
+
+  deleteSubscription(topic: Topic, subscription: Subscription): void {
+    topic.subscriptions.delete(subscription.name)
+    this.shard.subscriptions.delete(subscription.id)
+    this.shard.putMetadata('subscription', String(subscription.id), null)
+    this.shard.noteMetadata('state', String(subscription.id), null)
+    subscription.close('NotFound')
+  }
+
+  async resolveStart(topic: Topic, partition: number, to: StartAt): Promise<number> {
+    const log = topic.logs[partition]
+    if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
+    if (typeof to === 'object' && 'time' in to) {
+      for (const block of log.segments) if (block.timestampMax >= to.time) return Math.max(log.start, block.base)
+      return log.blocks.find((block) => block.timestampMax >= to.time)?.base ?? log.committed
+    }
+    return startOffset(log, to)
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- bindings
+
+  storeBinding(namespace: Namespace, binding: Binding): void {
+    const topic = binding.destinationKind === 'topic' ? namespace.topics.get(binding.destination) : undefined
+    const source = namespace.router.exchange(binding.source)
+    if (topic?.config.storage === 'memory' || source?.durable === false) return
+    this.shard.putMetadata('binding', bindingKey(namespace, binding), bindingText(binding))
+  }
+
+  bindingsGone(namespace: Namespace, bindings: readonly Binding[]): void {
+    for (const binding of bindings) this.shard.putMetadata('binding', bindingKey(namespace, binding), null)
+    for (const source of new Set(bindings.map((binding) => binding.source))) {
+      const info = namespace.router.exchange(source)
+      if (info?.autoDelete === true && namespace.router.bindingsFrom(source).length === 0) this.deleteExchange(namespace, source)
+    }
+  }
+
+  deleteExchange(namespace: Namespace, name: string): void {
+    const gone = namespace.router.delete(name)
+    this.shard.putMetadata('exchange', `${namespace.name}\u0000${name}`, null)
+    this.bindingsGone(namespace, gone)
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- dead letters
+
+  deadLetter(topic: Topic, _subscription: Subscription, _lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void {
+    const target = topic.config.deadLetter
+    const namespace = this.namespaces.get(topic.namespace)
+    if (target === null || namespace === undefined) return
+    const origin = originOf(slot, topic)
+    const annotations = annotate(topic, slot, origin, reason, attempts, error)
+    annotations.exchange = target.exchange
+    const keys = target.routingKey === null ? origin.routingKeys : [target.routingKey]
+    if (target.routingKey !== null) annotations.routingKey = target.routingKey
+    const names = new Set<string>()
+    for (const key of keys) {
+      try {
+        for (const name of namespace.router.route(target.exchange, key, null)) names.add(name)
+      } catch (cause) {
+        if (!(cause instanceof CoreError)) throw cause
+        this.shard.log.warn({ topic: topic.name, exchange: target.exchange }, 'the dead-letter exchange does not exist; the record is dropped')
+      }
+    }
+    for (const name of names) {
+      if (goesInCircles(annotations, name)) {
+        this.shard.log.warn({ topic: topic.name, target: name }, 'a record would be dead-lettered in a circle; it is dropped')
+        continue
+      }
+      const item = new PublishItem(null, name, slot.format, slot.buffer.subarray(slot.start, slot.end))
+      item.annotations = annotations
+      item.timestamp = slot.timestamp
+      this.publisher.append(namespace, everyone, item)
+    }
+  }
+
+  #fire(delayed: Delayed): void {
+    const namespace = this.namespaces.get(delayed.namespace)
+    if (namespace === undefined) return
+    const item = new PublishItem(delayed.exchange, delayed.address, delayed.format, delayed.payload)
+    item.timestamp = delayed.timestamp
+    item.ttlMs = delayed.ttlMs
+    item.priority = delayed.priority
+    item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
+    this.publisher.append(namespace, everyone, item)
+    if (item.errorCode !== null) this.shard.log.warn({ address: delayed.address, id: delayed.id, error: item.errorMessage }, 'a delayed record could not be delivered')
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ upkeep
+
+  consumersChanged(topic: Topic): void {
+    if (!topic.config.autoDelete || topic.deleted) return
+    queueMicrotask(() => {
+      const subscription = topic.defaultSubscription
+      const namespace = this.namespaces.get(topic.namespace)
+      if (topic.deleted || namespace === undefined || subscription === undefined) return
+      if (subscription.wasUsed && subscription.consumers.length === 0) this.deleteTopic(namespace, topic)
+    })
+  }
+
+  /** Topics that nobody has used for their expiry. */
+  expireTopics(): void {
+    const now = this.shard.clock.now()
+    for (const topic of [...this.shard.topics.values()]) {
+      const { expiresMs } = topic.config
+      if (expiresMs < 0) continue
+      if ((topic.defaultSubscription?.consumers.length ?? 0) > 0) topic.lastUsedAt = now
+      const namespace = this.namespaces.get(topic.namespace)
+      if (now - topic.lastUsedAt >= expiresMs && namespace !== undefined) this.deleteTopic(namespace, topic)
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- recovery
+
+  /** Makes a stored row live; null is its deletion. */
+  apply(table: string, key: string, value: string | Uint8Array | null): void {
+    const text = value === null ? null : String(value)
+    switch (table) {
+      case 'counter':
+        if (text !== null) this.counters.restore(key, Number(text))
+        return
+      case 'namespace':
+        if (text === null) this.namespaces.delete(key)
+        else if (!this.namespaces.has(key)) this.namespaces.set(key, new Namespace(key))
+        return
+      case 'topic':
+        return this.#applyTopic(Number(key), text)
+      case 'subscription':
+        return this.#applySubscription(Number(key), text)
+      case 'exchange': {
+        const [namespace = '', name = ''] = key.split('\u0000')
+        const router = this.namespaces.get(namespace)?.router
+        if (text === null) router?.delete(name)
+        else router?.declare(JSON.parse(text))
+        return
+      }
+      case 'binding':
+        return this.#applyBinding(key, text)
+      case 'cursor': {
+        const [namespace = '', group = '', topic = '', partition = ''] = key.split('\u0000')
+        this.namespaces.get(namespace)?.setCursor(group, topic, Number(partition), text === null ? null : JSON.parse(text))
+        return
+      }
+    }
+  }
+
+  #applyTopic(id: number, text: string | null): void {
+    const present = this.shard.topics.get(id)
+    if (text === null) {
+      const namespace = present === undefined ? undefined : this.namespaces.get(present.namespace)
+      if (present !== undefined && namespace !== undefined) this.#dropTopic(namespace, present)
+      return
+    }
+    const definition = JSON.parse(text) as TopicDefinition // our own rows
+    if (present !== undefined) return this.#redefine(present, definition)
+    const namespace = this.namespaces.get(definition.namespace)
+    if (namespace === undefined) return
+    this.#makeTopic(namespace, { ...definition, config: { ...topicDefaults, ...definition.config } })
+  }
+
+  #applySubscription(id: number, text: string | null): void {
+    const present = this.shard.subscriptions.get(id)
+    if (text === null) {
+      if (present === undefined) return
+      present.topic.subscriptions.delete(present.subscription.name)
+      this.shard.subscriptions.delete(id)
+      return
+    }
+    if (present !== undefined) return
+    const definition = JSON.parse(text) as SubscriptionDefinition // our own rows
+    const topic = this.shard.topics.get(definition.topic)
+    if (topic !== undefined) this.#makeSubscription(topic, id, definition.name, definition.floors, true)
+  }
+
+  #applyBinding(key: string, text: string | null): void {
+    const at = key.indexOf('\u0000')
+    const router = this.namespaces.get(key.slice(0, at))?.router
+    const binding = parseBinding(text ?? key.slice(at + 1))
+    if (router === undefined) return
+    if (text === null) router.unbind(binding)
+    else if (router.exchange(binding.source) !== undefined && (binding.destinationKind === 'topic' || router.exchange(binding.destination) !== undefined)) router.bind(binding)
+  }
+}
+
+const bindingKey = (namespace: Namespace, binding: Binding): string => `${namespace.name}\u0000${bindingText(binding)}`
+
+/** JSON, with big integers as {"$i64": "…"}. */
+function bindingText(binding: Binding): string {
+  return JSON.stringify(binding, (_key, value: unknown) => (typeof value === 'bigint' ? { $i64: value.toString() } : value))
+}
+
+function parseBinding(text: string): Binding {
+  return JSON.parse(text, (_key, value: unknown) => {
+    if (typeof value === 'object' && value !== null && '$i64' in value) return BigInt(String(value.$i64))
+    return value
+  }) as Binding // our own rows
+}
+
+function startOffset(log: { start: number; committed: number; next: number }, startAt: StartAt): number {
+  if (startAt === 'oldest') return log.start
+  if (startAt === 'newest') return log.next
+  if ('offset' in startAt) return Math.min(Math.max(startAt.offset, log.start), log.next)
+  return log.start
+}
+
+function checkConfig(config: TopicConfig): TopicConfig {
+  const positive = (name: 'partitions' | 'priorityLevels', max: number): void => {
+    if (!Number.isInteger(config[name]) || config[name] < 1 || config[name] > max) throw new CoreError('Invalid', `${name} must be from 1 to ${max}`, name)
+  }
+  positive('partitions', 10_000)
+  positive('priorityLevels', 256)
+  if (config.segmentBytes < 1024 * 1024) return { ...config, segmentBytes: 1024 * 1024 }
+  return config
+}

@@ -1,0 +1,473 @@
+/** One namespace as one principal sees it. Permission is asked first in each call; then the namespace's topics and the shard do the work. */
+import { AckSet } from '../core/ackset.ts'
+import { entryAnnotations, entryBase, entryCount, entryFormat, entryLength, entryPayload, entryTimestamp } from '../core/entry.ts'
+import { CoreError } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
+import { formats } from '../core/record.ts'
+import type { Topic } from '../core/topic.ts'
+import type { Engine } from './engine.ts'
+import type {
+  Action,
+  Binding,
+  Consumer,
+  CursorPosition,
+  EntryView,
+  ExchangeInfo,
+  PeekedRecord,
+  Principal,
+  PublishItem,
+  ReadResult,
+  ScheduledRecord,
+  Sink,
+  Space,
+  StartAt,
+  SubscribeSpec,
+  SubscriptionStatus,
+  Taken,
+  TopicConfig,
+  TopicInfo,
+  TopicStatus,
+  Transaction,
+} from './face.ts'
+import type { Namespace } from './namespace.ts'
+import { BrokerTransaction } from './transaction.ts'
+
+const peekBytes = 256 * 1024
+
+export class BrokerSpace implements Space {
+  readonly principal: Principal
+  readonly #namespace: Namespace
+  readonly #engine: Engine
+
+  constructor(engine: Engine, namespace: Namespace, principal: Principal) {
+    this.#engine = engine
+    this.#namespace = namespace
+    this.principal = principal
+  }
+
+  get namespace(): string {
+    return this.#namespace.name
+  }
+
+  #allow(action: Action, name: string): void {
+    if (this.principal.may(action, this.#namespace.name, name)) return
+    throw new CoreError('AccessDenied', `${this.principal.user} may not ${action} "${name}"`, name)
+  }
+
+  #topic(name: string): Topic {
+    const topic = this.#namespace.topics.get(name)
+    if (topic === undefined) throw new CoreError('NotFound', `no topic "${name}"`, name)
+    return topic
+  }
+
+  #log(name: string, partition: number): Log {
+    const log = this.#topic(name).logs[partition]
+    if (log === undefined) throw new CoreError('OutOfRange', `topic "${name}" has no partition ${partition}`, name)
+    return log
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ topics
+
+  topic(name: string): TopicInfo | undefined {
+    return this.#namespace.topics.get(name)?.info
+  }
+
+  topics(): TopicInfo[] {
+    return [...this.#namespace.topics.values()].map((topic) => topic.info)
+  }
+
+  topicById(id: Buffer): TopicInfo | undefined {
+    const topic = this.#engine.topicsByUuid.get(id.toString('hex'))
+    return topic?.namespace === this.#namespace.name ? topic.info : undefined
+  }
+
+  status(name: string): TopicStatus | undefined {
+    const topic = this.#namespace.topics.get(name)
+    if (topic === undefined) return undefined
+    const queues = [...topic.subscriptions.values()].map(
+      (subscription): SubscriptionStatus => ({
+        name: subscription.name,
+        kind: 'queue',
+        ready: subscription.ready,
+        inFlight: subscription.inFlight,
+        consumers: subscription.consumers.length,
+        paused: subscription.paused,
+        cursors: subscription.lanes.map((lane) => ({ partition: lane.index, offset: lane.acked.floor, lag: lane.outstanding })),
+      }),
+    )
+    return {
+      partitions: topic.logs.map((log) => ({ startOffset: log.start, nextOffset: log.committed, bytes: log.bytes })),
+      subscriptions: [...queues, ...this.#cursorStatuses(topic)],
+    }
+  }
+
+  #cursorStatuses(topic: Topic): SubscriptionStatus[] {
+    const statuses: SubscriptionStatus[] = []
+    for (const [group, positions] of this.#namespace.cursors) {
+      const cursors = topic.logs.flatMap((log, partition) => {
+        const cursor = positions.get(`${topic.name}/${partition}`)
+        return cursor === undefined ? [] : [{ partition, offset: cursor.offset, lag: Math.max(0, log.committed - Math.max(cursor.offset, log.start)) }]
+      })
+      if (cursors.length === 0) continue
+      const ready = cursors.reduce((sum, cursor) => sum + cursor.lag, 0)
+      statuses.push({ name: group, kind: 'cursor', ready, inFlight: 0, consumers: 0, paused: false, cursors })
+    }
+    return statuses
+  }
+
+  async createTopic(name: string, config: Partial<TopicConfig>, declaredBy: string, declaration: Record<string, unknown> = {}): Promise<TopicInfo> {
+    this.#allow('manage', name)
+    const topic = this.#engine.createTopic(this.#namespace, name, config, declaredBy, declaration)
+    if (topic.config.storage === 'disk') await this.#engine.shard.durable()
+    return topic.info
+  }
+
+  async alterTopic(name: string, config: Partial<TopicConfig>, declaration?: Record<string, unknown>): Promise<TopicInfo> {
+    this.#allow('manage', name)
+    const topic = this.#topic(name)
+    this.#engine.alterTopic(topic, config, declaration)
+    await this.#engine.shard.durable()
+    return topic.info
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    this.#allow('manage', name)
+    this.#engine.deleteTopic(this.#namespace, this.#topic(name))
+    await this.#engine.shard.durable()
+  }
+
+  async purge(name: string, subscription = ''): Promise<number> {
+    this.#allow('consume', name)
+    const found = this.#subscription(name, subscription)
+    const purged = found.purge()
+    await this.#engine.shard.durable()
+    return purged
+  }
+
+  async deleteRecordsBefore(name: string, partition: number, offset: number): Promise<number> {
+    this.#allow('manage', name)
+    const log = this.#log(name, partition)
+    if (offset > log.committed || offset < -1) throw new CoreError('OutOfRange', `topic "${name}": offset ${offset} is beyond the end (${log.committed})`)
+    this.#engine.shard.truncate(this.#topic(name), log, offset === -1 ? log.committed : offset)
+    await this.#engine.shard.durable()
+    return log.start
+  }
+
+  touch(name: string): void {
+    const topic = this.#namespace.topics.get(name)
+    if (topic !== undefined) topic.lastUsedAt = this.#engine.shard.clock.now()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ router
+
+  exchange(name: string): ExchangeInfo | undefined {
+    return this.#namespace.router.exchange(name)
+  }
+
+  exchanges(): ExchangeInfo[] {
+    return this.#namespace.router.exchanges()
+  }
+
+  async declareExchange(exchange: ExchangeInfo): Promise<void> {
+    this.#allow('manage', exchange.name)
+    if (this.#namespace.router.exchange(exchange.name) !== undefined) throw new CoreError('AlreadyExists', `exchange "${exchange.name}" exists`)
+    this.#namespace.router.declare(exchange)
+    if (exchange.durable) this.#engine.shard.putMetadata('exchange', `${this.namespace}\u0000${exchange.name}`, JSON.stringify(exchange))
+    await this.#engine.shard.durable()
+  }
+
+  async deleteExchange(name: string, ifUnused: boolean): Promise<void> {
+    this.#allow('manage', name)
+    if (this.#namespace.router.exchange(name) === undefined) throw new CoreError('NotFound', `no exchange "${name}"`)
+    if (ifUnused && this.#namespace.router.bindingsFrom(name).length > 0) throw new CoreError('Mismatch', `exchange "${name}" is in use`)
+    this.#engine.deleteExchange(this.#namespace, name)
+    await this.#engine.shard.durable()
+  }
+
+  async bind(binding: Binding): Promise<void> {
+    this.#allow('manage', binding.destination)
+    this.#allow('consume', binding.source)
+    if (binding.destinationKind === 'topic') this.#topic(binding.destination)
+    if (!this.#namespace.router.bind(binding)) return
+    this.#engine.storeBinding(this.#namespace, binding)
+    await this.#engine.shard.durable()
+  }
+
+  async unbind(binding: Binding): Promise<void> {
+    this.#allow('manage', binding.destination)
+    if (!this.#namespace.router.unbind(binding)) return
+    this.#engine.bindingsGone(this.#namespace, [binding])
+    await this.#engine.shard.durable()
+  }
+
+  bindings(of: { source?: string; destination?: string; destinationKind?: 'topic' | 'exchange' } = {}): Binding[] {
+    const all = of.source === undefined ? this.#namespace.router.bindings() : [...this.#namespace.router.bindingsFrom(of.source)]
+    return all.filter(
+      (binding) =>
+        (of.destination === undefined || binding.destination === of.destination) &&
+        (of.destinationKind === undefined || binding.destinationKind === of.destinationKind),
+    )
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- records
+
+  publish(items: readonly PublishItem[], done: () => void): void {
+    this.#engine.publisher.publish(this.#namespace, this.principal, items, done)
+  }
+
+  begin(): Transaction {
+    return new BrokerTransaction(this.#engine, this.#namespace, this.principal)
+  }
+
+  #subscription(topicName: string, name: string) {
+    const topic = this.#topic(topicName)
+    const found = topic.subscriptions.get(name)
+    if (found !== undefined) return found
+    if (name === '') return this.#engine.ensureSubscription(topic, '', 'oldest', true)
+    throw new CoreError('NotFound', `topic "${topicName}" has no subscription "${name}"`)
+  }
+
+  subscribe(spec: SubscribeSpec, sink: Sink): Consumer {
+    this.#allow('consume', spec.topic)
+    const topic = this.#topic(spec.topic)
+    const subscription =
+      topic.subscriptions.get(spec.subscription) ??
+      this.#engine.ensureSubscription(topic, spec.subscription, spec.startAt ?? 'oldest', spec.durable ?? true)
+    return subscription.subscribe(spec, sink)
+  }
+
+  take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void {
+    this.#allow('consume', topic)
+    this.touch(topic)
+    this.#subscription(topic, '').take(autoSettle, done)
+  }
+
+  read(name: string, partition: number, offset: number, maxBytes: number, done: (result: ReadResult) => void): void {
+    const failed = (error: ReadResult['error']): void => done({ error, entries: [], startOffset: -1, nextOffset: -1 })
+    if (!this.principal.may('consume', this.#namespace.name, name)) return failed('AccessDenied')
+    const log = this.#namespace.topics.get(name)?.logs[partition]
+    if (log === undefined) return failed('NotFound')
+    if (offset < log.start || offset > log.committed) {
+      return done({ error: 'OutOfRange', entries: [], startOffset: log.start, nextOffset: log.committed })
+    }
+    const entries: EntryView[] = []
+    const step = (from: number, left: number): void => {
+      log.readChunk(from, left, (error, buffer, start, end) => {
+        if (error !== null) return failed('Internal')
+        let at = start
+        let next = from
+        while (at < end) {
+          entries.push(viewOf(buffer, at))
+          next = entryBase(buffer, at) + entryCount(buffer, at)
+          at += entryLength(buffer, at)
+        }
+        const remaining = left - (end - start)
+        // Blocks are small: go on while more stands in memory and fits.
+        if (end > start && remaining > 0 && next < log.committed && log.inBlocks(next)) return step(next, remaining)
+        done({ error: null, entries, startOffset: log.start, nextOffset: log.committed })
+      })
+    }
+    step(offset, maxBytes)
+  }
+
+  whenReadable(name: string, partition: number, offset: number, wake: () => void): () => void {
+    const topic = this.#namespace.topics.get(name)
+    const log = topic?.logs[partition]
+    if (topic === undefined || log === undefined || log.committed > offset) {
+      queueMicrotask(wake)
+      return () => undefined
+    }
+    return this.#engine.waiters.add(topic, partition, offset, wake)
+  }
+
+  async offsetForTime(name: string, partition: number, time: number): Promise<{ offset: number; timestamp: number } | null> {
+    this.#allow('consume', name)
+    const log = this.#log(name, partition)
+    if (log.timestampMax < time) return null
+    for (let offset = startForTime(log, time); offset < log.committed; ) {
+      const chunk = await readChunk(log, offset)
+      let at = chunk.start
+      for (; at < chunk.end; at += entryLength(chunk.buffer, at)) {
+        const timestamp = entryTimestamp(chunk.buffer, at)
+        const base = entryBase(chunk.buffer, at)
+        if (timestamp >= time) return recordForTime(chunk.buffer, at, time) ?? { offset: base, timestamp }
+        offset = base + entryCount(chunk.buffer, at)
+      }
+      if (chunk.start === chunk.end) return null
+    }
+    return null
+  }
+
+  async peek(name: string, options: { partition?: number; offset?: number; time?: number; limit: number }): Promise<PeekedRecord[]> {
+    this.#allow('consume', name)
+    const topic = this.#topic(name)
+    const found: PeekedRecord[] = []
+    const partitions = options.partition === undefined ? topic.logs.map((_, index) => index) : [options.partition]
+    for (const partition of partitions) {
+      const log = this.#log(name, partition)
+      let offset = Math.max(log.start, options.offset ?? log.start)
+      if (options.time !== undefined) offset = (await this.offsetForTime(name, partition, options.time))?.offset ?? log.committed
+      while (offset < log.committed && found.length < options.limit) {
+        const chunk = await readChunk(log, offset)
+        if (chunk.start === chunk.end) break
+        for (let at = chunk.start; at < chunk.end; at += entryLength(chunk.buffer, at)) {
+          offset = collect(chunk.buffer, at, offset, partition, options.limit, found)
+        }
+      }
+    }
+    return found
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- cursors
+
+  commitCursors(group: string, positions: readonly CursorPosition[], done: (error: Error | null) => void): void {
+    for (const position of positions) {
+      if (this.principal.may('consume', this.#namespace.name, position.topic)) continue
+      const error = new CoreError('AccessDenied', `${this.principal.user} may not consume "${position.topic}"`)
+      return queueMicrotask(() => done(error))
+    }
+    for (const { topic, partition, offset, metadata, leaderEpoch } of positions) {
+      this.#namespace.setCursor(group, topic, partition, { offset, metadata, leaderEpoch })
+      const key = [this.namespace, group, topic, partition].join('\u0000')
+      this.#engine.shard.putMetadata('cursor', key, JSON.stringify({ offset, metadata, leaderEpoch }))
+    }
+    this.#engine.shard.committer.whenDurable(done)
+  }
+
+  cursors(group: string): CursorPosition[] {
+    return [...(this.#namespace.cursors.get(group) ?? [])].map(([key, cursor]) => {
+      const at = key.lastIndexOf('/')
+      return { topic: key.slice(0, at), partition: Number(key.slice(at + 1)), ...cursor }
+    })
+  }
+
+  cursorGroups(): string[] {
+    return [...this.#namespace.cursors.keys()]
+  }
+
+  async deleteCursors(group: string, topic?: string, partition?: number): Promise<void> {
+    for (const position of this.cursors(group)) {
+      if (topic !== undefined && position.topic !== topic) continue
+      if (partition !== undefined && position.partition !== partition) continue
+      this.#namespace.setCursor(group, position.topic, position.partition, null)
+      this.#engine.shard.putMetadata('cursor', [this.namespace, group, position.topic, position.partition].join('\u0000'), null)
+    }
+    await this.#engine.shard.durable()
+  }
+
+  async seek(name: string, subscriptionName: string, to: StartAt): Promise<void> {
+    this.#allow('consume', name)
+    const topic = this.#topic(name)
+    const subscription = this.#subscription(name, subscriptionName)
+    for (const lane of subscription.lanes) {
+      const offset = await this.#engine.resolveStart(topic, lane.index, to)
+      lane.acked = new AckSet(offset)
+      lane.attempts.clear()
+      lane.moveTo(offset)
+      subscription.changed = true
+      this.#engine.shard.putMetadata('floor', `${subscription.id}/${lane.index}`, String(offset))
+    }
+    subscription.wake()
+    await this.#engine.shard.durable()
+  }
+
+  async deleteSubscription(name: string, subscriptionName: string): Promise<void> {
+    this.#allow('manage', name)
+    const topic = this.#topic(name)
+    if (this.#namespace.cursors.has(subscriptionName) && !topic.subscriptions.has(subscriptionName)) {
+      return await this.deleteCursors(subscriptionName, name)
+    }
+    this.#engine.deleteSubscription(topic, this.#subscription(name, subscriptionName))
+    await this.#engine.shard.durable()
+  }
+
+  // --------------------------------------------------------------------------------------------------------- delayed records
+
+  async scheduled(limit: number, from = 0): Promise<ScheduledRecord[]> {
+    const found = await this.#engine.scheduler.list(limit, from)
+    return found.filter((delayed) => delayed.namespace === this.namespace && this.principal.may('consume', this.namespace, delayed.address))
+  }
+
+  async reschedule(id: number, dueAt: number): Promise<boolean> {
+    if (!(await this.#mayManage(id))) return false
+    return await this.#engine.scheduler.move(id, dueAt)
+  }
+
+  async cancelScheduled(id: number): Promise<boolean> {
+    if (!(await this.#mayManage(id))) return false
+    return (await this.#engine.scheduler.cancel(id)) !== undefined
+  }
+
+  async #mayManage(id: number): Promise<boolean> {
+    const delayed = await this.#engine.scheduler.find(id)
+    if (delayed === undefined || delayed.namespace !== this.namespace) return false
+    this.#allow('manage', delayed.address)
+    return true
+  }
+
+  async nextProducerId(): Promise<number> {
+    return await this.#engine.counters.durableNext('producer')
+  }
+}
+
+function viewOf(buffer: Buffer, at: number): EntryView {
+  return {
+    buffer,
+    start: entryPayload(buffer, at),
+    end: at + entryLength(buffer, at),
+    format: entryFormat(buffer, at),
+    baseOffset: entryBase(buffer, at),
+    count: entryCount(buffer, at),
+    timestamp: entryTimestamp(buffer, at),
+    annotations: entryAnnotations(buffer, at),
+  }
+}
+
+/** Where to begin looking for a time: the last known place that is certainly before it. */
+function startForTime(log: Log, time: number): number {
+  for (const segment of log.segments) {
+    if (segment.timestampMax < time) continue
+    const place = segment.placeOfTime(time)
+    const index = segment.places.indexOf(place)
+    return Math.max(log.start, segment.offsets[index] ?? segment.base)
+  }
+  const block = log.blocks.find((candidate) => candidate.timestampMax >= time)
+  return Math.max(log.start, block?.base ?? log.start)
+}
+
+/** Within a batch, the first record whose own time is late enough. */
+function recordForTime(buffer: Buffer, at: number, time: number): { offset: number; timestamp: number } | null {
+  const format = formats.get(entryFormat(buffer, at))
+  if (format.open === undefined || format.recordFormat === undefined || entryCount(buffer, at) === 1) return null
+  const records = format.open(buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at)), entryTimestamp(buffer, at))
+  for (const [index, record] of records.entries()) {
+    if (record === null) continue
+    const timestamp = formats.get(format.recordFormat).toAttributes(record).timestamp ?? 0
+    if (timestamp >= time) return { offset: entryBase(buffer, at) + index, timestamp }
+  }
+  return null
+}
+
+export function readChunk(log: Log, offset: number): Promise<{ buffer: Buffer; start: number; end: number }> {
+  return new Promise((resolve, reject) => {
+    log.readChunk(offset, peekBytes, (error, buffer, start, end) => {
+      if (error === null) resolve({ buffer, start, end })
+      else reject(new CoreError('Internal', error.message))
+    })
+  })
+}
+
+/** Adds an entry's records from `offset` on; returns the offset after it. */
+function collect(buffer: Buffer, at: number, offset: number, partition: number, limit: number, found: PeekedRecord[]): number {
+  const base = entryBase(buffer, at)
+  const payload = buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at))
+  const format = formats.get(entryFormat(buffer, at))
+  const timestamp = entryTimestamp(buffer, at)
+  const records = format.open === undefined ? [payload] : format.open(payload, timestamp)
+  for (const [index, bytes] of records.entries()) {
+    if (bytes === null || base + index < offset || found.length >= limit) continue
+    const annotations = entryAnnotations(buffer, at)
+    found.push({ partition, offset: base + index, timestamp, format: format.recordFormat ?? format.id, bytes, annotations })
+  }
+  return base + entryCount(buffer, at)
+}
