@@ -194,11 +194,14 @@ async function followPartition(
   let offset = start
   try {
     while (!response.destroyed) {
+      const end = space.status(topic)?.partitions[partition]?.nextOffset ?? offset
       const records = await space.peek(topic, { partition, offset, limit: followBatch })
       for (const record of records) {
         offset = Math.max(offset, record.offset + 1)
         response.write(`${JSON.stringify(peekedToJson(record))}\n`)
       }
+      // Offsets without records (deletions, markers) are passed over too.
+      if (records.length < followBatch) offset = Math.max(offset, end)
       if (records.length === 0) await nextReadable(space, topic, partition, offset, response)
       else if (response.writableLength > followBytesMax) await drained(response)
     }
