@@ -1,0 +1,182 @@
+// RecordBatch, magic 2: validated on the way in, walked when another protocol wants its records, built when a record of another protocol
+// is fetched. On the Kafka path a batch is never opened.
+//
+//   baseOffset i64 | length i32 | leaderEpoch i32 | magic i8 | crc u32 (of all that follows) | attributes i16 | lastOffsetDelta i32 |
+//   baseTimestamp i64 | maxTimestamp i64 | producerId i64 | producerEpoch i16 | baseSequence i32 | count i32 | records
+//   record = length | attributes i8 | timestampDelta | offsetDelta | key | value | headers   (zig-zag varints)
+import { crc32c } from '../../lib/crc32c.ts'
+import { Codec, decompress } from './compression.ts'
+import { KafkaError } from './errors.ts'
+import { MalformedFrame, Reader, readInt64, Writer, writeInt64 } from './wire.ts'
+
+const at = {
+  length: 8,
+  leaderEpoch: 12,
+  magic: 16,
+  crc: 17,
+  attributes: 21,
+  lastOffsetDelta: 23,
+  baseTimestamp: 27,
+  maxTimestamp: 35,
+  producerId: 43,
+  producerEpoch: 51,
+  baseSequence: 53,
+  count: 57,
+  records: 61,
+} as const
+
+export const batchHeaderBytes = at.records
+const logAppendTimeBit = 0x08
+const transactionalBit = 0x10
+const controlBit = 0x20
+
+/** What a producer's batch must be before it is stored; 0 or Kafka's error code. `produceVersion` decides whether zstd is allowed. */
+export function validateBatch(buffer: Buffer, start: number, end: number, produceVersion: number): number {
+  const bytes = end - start
+  if (bytes < 17) return KafkaError.CorruptMessage
+  if (buffer[start + at.magic] !== 2) return KafkaError.InvalidRecord
+  if (bytes < batchHeaderBytes) return KafkaError.CorruptMessage
+  const length = buffer.readInt32BE(start + at.length) + at.leaderEpoch
+  // Kafka takes one batch per partition and request; a second one in the same field is refused like there.
+  if (length < bytes && length >= batchHeaderBytes) return KafkaError.InvalidRecord
+  if (length !== bytes) return KafkaError.CorruptMessage
+  if (crc32c(buffer, start + at.attributes, end) !== buffer.readUInt32BE(start + at.crc)) return KafkaError.CorruptMessage
+  const attributes = buffer.readInt16BE(start + at.attributes)
+  const codec = attributes & 7
+  if (codec > Codec.Zstd || (codec === Codec.Zstd && produceVersion < 7)) return KafkaError.UnsupportedCompressionType
+  if (attributes & controlBit) return KafkaError.InvalidRecord
+  if (attributes & transactionalBit) return KafkaError.InvalidTxnState
+  const count = buffer.readInt32BE(start + at.count)
+  if (count <= 0 || buffer.readInt32BE(start + at.lastOffsetDelta) !== count - 1) return KafkaError.InvalidRecord
+  if (attributes & logAppendTimeBit) return KafkaError.InvalidTimestamp
+  return KafkaError.None
+}
+
+export const batchCount = (buffer: Buffer, start: number): number => buffer.readInt32BE(start + at.lastOffsetDelta) + 1
+export const batchMaxTimestamp = (buffer: Buffer, start: number): number => readInt64(buffer, start + at.maxTimestamp)
+export const batchProducerId = (buffer: Buffer, start: number): number => readInt64(buffer, start + at.producerId)
+export const batchProducerEpoch = (buffer: Buffer, start: number): number => buffer.readInt16BE(start + at.producerEpoch)
+export const batchBaseSequence = (buffer: Buffer, start: number): number => buffer.readInt32BE(start + at.baseSequence)
+
+/** The two fields a broker writes; both lie outside the checksum. */
+export function stampBatch(buffer: Buffer, start: number, baseOffset: number): void {
+  writeInt64(buffer, baseOffset, start)
+  buffer.writeInt32BE(0, start + at.leaderEpoch)
+}
+
+export function isStamped(buffer: Buffer, start: number, baseOffset: number): boolean {
+  return readInt64(buffer, start) === baseOffset && buffer.readInt32BE(start + at.leaderEpoch) === 0
+}
+
+/** message.timestamp.type=LogAppendTime: one time for all its records, and the checksum anew. */
+export function setLogAppendTime(buffer: Buffer, start: number, end: number, now: number): void {
+  buffer.writeInt16BE(buffer.readInt16BE(start + at.attributes) | logAppendTimeBit, start + at.attributes)
+  writeInt64(buffer, now, start + at.maxTimestamp)
+  buffer.writeUInt32BE(crc32c(buffer, start + at.attributes, end), start + at.crc)
+}
+
+export interface BatchRecord {
+  readonly offsetDelta: number
+  readonly timestamp: number
+  /** Where the record's key length begins and its headers end, in the opened records. */
+  readonly buffer: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/** Opens a batch into its records; throws MalformedFrame when it is not what it says. Control batches have none. */
+export function openBatch(batch: Buffer): BatchRecord[] {
+  const attributes = batch.readInt16BE(at.attributes)
+  if (attributes & controlBit) return []
+  const count = batch.readInt32BE(at.count)
+  const baseTimestamp = readInt64(batch, at.baseTimestamp)
+  const maxTimestamp = readInt64(batch, at.maxTimestamp)
+  const payload = decompress(attributes & 7, batch.subarray(at.records))
+  const reader = new Reader(payload)
+  const records: BatchRecord[] = []
+  if (count > payload.length) throw new MalformedFrame(`${count} records in ${payload.length} bytes`)
+  for (let index = 0; index < count; index++) {
+    const length = reader.varint()
+    const end = reader.position + length
+    reader.int8()
+    const timestamp = attributes & logAppendTimeBit ? (reader.varlong(), maxTimestamp) : baseTimestamp + reader.varlong()
+    const offsetDelta = reader.varint()
+    if (end > payload.length || end < reader.position) throw new MalformedFrame('a record runs beyond its batch')
+    records.push({ offsetDelta, timestamp, buffer: payload, start: reader.position, end })
+    reader.position = end
+  }
+  return records
+}
+
+/** One record as the batch builder takes it: `body` is its key, value and headers as they stand in a batch. */
+export interface LooseRecord {
+  readonly offset: number
+  readonly timestamp: number
+  readonly body: Buffer
+}
+
+/** An uncompressed batch of these records; `nextOffset` says where the one after begins, so that gaps at the end are spanned. */
+export function buildBatch(records: readonly LooseRecord[], baseOffset: number, nextOffset: number): Buffer {
+  let baseTimestamp = 0
+  let maxTimestamp = -1
+  records.forEach((record, index) => {
+    if (index === 0) baseTimestamp = record.timestamp
+    if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp
+  })
+  const writer = new Writer(batchHeaderBytes + records.reduce((sum, record) => sum + record.body.length + 24, 0))
+  const header = Buffer.alloc(batchHeaderBytes)
+  writeInt64(header, baseOffset, 0)
+  header[at.magic] = 2
+  header.writeInt32BE(nextOffset - baseOffset - 1, at.lastOffsetDelta)
+  writeInt64(header, baseTimestamp, at.baseTimestamp)
+  writeInt64(header, maxTimestamp, at.maxTimestamp)
+  writeInt64(header, -1, at.producerId)
+  header.writeInt16BE(-1, at.producerEpoch)
+  header.writeInt32BE(-1, at.baseSequence)
+  header.writeInt32BE(records.length, at.count)
+  writer.bytes(header)
+  for (const record of records) {
+    const timestampDelta = record.timestamp - baseTimestamp
+    const offsetDelta = record.offset - baseOffset
+    writer.varint(1 + varlongBytes(timestampDelta) + varlongBytes(offsetDelta) + record.body.length)
+    writer.int8(0)
+    writer.varlong(timestampDelta)
+    writer.varint(offsetDelta)
+    writer.bytes(record.body)
+  }
+  const batch = Buffer.concat(writer.finish())
+  batch.writeInt32BE(batch.length - at.leaderEpoch, at.length)
+  batch.writeUInt32BE(crc32c(batch, at.attributes, batch.length), at.crc)
+  return batch
+}
+
+/** The same batch with only the records `keep` names, offsets unchanged; null when none is left. Written uncompressed. */
+export function retainRecords(batch: Buffer, keep: (index: number) => boolean): Buffer | null {
+  const baseOffset = readInt64(batch, 0)
+  const kept = openBatch(batch).filter(record => keep(record.offsetDelta))
+  if (kept.length === 0) return null
+  const rebuilt = buildBatch(
+    kept.map(record => ({
+      offset: baseOffset + record.offsetDelta,
+      timestamp: record.timestamp,
+      body: record.buffer.subarray(record.start, record.end),
+    })),
+    baseOffset,
+    baseOffset + batchCount(batch, 0),
+  )
+  // Who wrote it stays known, for duplicates and for fences.
+  batch.copy(rebuilt, at.producerId, at.producerId, at.count)
+  if (batch.readInt16BE(at.attributes) & logAppendTimeBit) rebuilt.writeInt16BE(logAppendTimeBit, at.attributes)
+  rebuilt.writeUInt32BE(crc32c(rebuilt, at.attributes, rebuilt.length), at.crc)
+  return rebuilt
+}
+
+function varlongBytes(value: number): number {
+  let rest = value >= 0 ? value * 2 : -value * 2 - 1
+  let bytes = 1
+  while (rest >= 0x80) {
+    rest = Math.floor(rest / 0x80)
+    bytes++
+  }
+  return bytes
+}

@@ -1,0 +1,120 @@
+// OffsetCommit, OffsetFetch, OffsetDelete: a group's cursors, kept by the broker.
+import type { CursorPosition } from '../../../broker/face.ts'
+import { codeOf, KafkaError } from '../errors.ts'
+import type { Message } from '../schema.ts'
+import type { KafkaSession, Request } from '../session.ts'
+
+const metadataBytesMax = 4096
+
+export function offsetCommit(request: Request): void {
+  const { session } = request
+  const body = request.body()
+  const group: string = body['groupId']
+  const refused = session.coordinator.mayCommit(group, body['memberId'], body['groupInstanceId'], body['generationIdOrMemberEpoch'])
+  const positions: CursorPosition[] = []
+  const codes = (body['topics'] as Message[]).map(topic => {
+    const found = topicOf(session, topic, request.version >= 10)
+    const partitions = (topic['partitions'] as Message[]).map(partition => {
+      const errorCode = refused || checkCommit(found?.partitions, partition, request.version)
+      if (errorCode === KafkaError.None && found !== undefined) {
+        positions.push({
+          topic: found.name,
+          partition: partition['partitionIndex'],
+          offset: partition['committedOffset'],
+          metadata: partition['committedMetadata'] ?? '',
+          leaderEpoch: partition['committedLeaderEpoch'],
+        })
+      }
+      return { partitionIndex: partition['partitionIndex'] as number, errorCode }
+    })
+    return { name: topic['name'], topicId: topic['topicId'], partitions }
+  })
+  if (positions.length === 0) return request.respond({ topics: codes })
+  session.space.commitCursors(group, positions, error => {
+    if (error !== null) {
+      const failed = codeOf(error)
+      for (const topic of codes) for (const partition of topic.partitions) partition.errorCode ||= failed
+    }
+    request.respond({ topics: codes })
+  })
+}
+
+function topicOf(session: KafkaSession, topic: Message, byId: boolean): { name: string; partitions: number } | undefined {
+  const info = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex')) : session.space.topic(topic['name'])
+  return info && { name: info.name, partitions: info.config.partitions }
+}
+
+function checkCommit(partitions: number | undefined, partition: Message, version: number): number {
+  if (partitions === undefined) return version >= 10 ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition
+  if (partition['partitionIndex'] < 0 || partition['partitionIndex'] >= partitions) return KafkaError.UnknownTopicOrPartition
+  if (Buffer.byteLength(partition['committedMetadata'] ?? '') > metadataBytesMax) return KafkaError.OffsetMetadataTooLarge
+  return KafkaError.None
+}
+
+export function offsetFetch(request: Request): void {
+  const { session, version } = request
+  const body = request.body()
+  if (version < 8) return request.respond(fetchGroup(session, body['groupId'], body['topics'], 'partitionIndexes', false))
+  request.respond({ groups: (body['groups'] as Message[]).map(group => fetchOne(session, group, version)) })
+}
+
+function fetchOne(session: KafkaSession, group: Message, version: number): object {
+  const refused = session.coordinator.mayFetch(group['groupId'], group['memberId'], group['memberEpoch'])
+  if (refused !== KafkaError.None) return { groupId: group['groupId'], errorCode: refused }
+  return { groupId: group['groupId'], ...fetchGroup(session, group['groupId'], group['topics'], 'partitionIndexes', version >= 10) }
+}
+
+function fetchGroup(session: KafkaSession, group: string, asked: Message[] | null, indexes: string, byId: boolean): Message {
+  let cursors: CursorPosition[]
+  try {
+    cursors = session.space.cursors(group)
+  } catch (cause) {
+    return { errorCode: codeOf(cause), topics: [] }
+  }
+  const byPlace = new Map(cursors.map(cursor => [`${cursor.partition}/${cursor.topic}`, cursor]))
+  if (asked === null) return { topics: allOf(session, cursors) }
+  const topics = asked.map(topic => {
+    const name = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex'))?.name : (topic['name'] as string)
+    const partitions = (topic[indexes] as number[]).map(partitionIndex => {
+      if (name === undefined) return { partitionIndex, errorCode: KafkaError.UnknownTopicId, committedOffset: -1 }
+      return committed(partitionIndex, byPlace.get(`${partitionIndex}/${name}`))
+    })
+    return { name: name ?? '', topicId: topic['topicId'], partitions }
+  })
+  return { topics }
+}
+
+function allOf(session: KafkaSession, cursors: readonly CursorPosition[]): object[] {
+  const names = new Set(cursors.map(cursor => cursor.topic))
+  return [...names].map(name => ({
+    name,
+    topicId: session.space.topic(name)?.id.toString('hex'),
+    partitions: cursors.filter(cursor => cursor.topic === name).map(cursor => committed(cursor.partition, cursor)),
+  }))
+}
+
+function committed(partitionIndex: number, cursor: CursorPosition | undefined): object {
+  if (cursor === undefined) return { partitionIndex, committedOffset: -1, metadata: '' }
+  return { partitionIndex, committedOffset: cursor.offset, committedLeaderEpoch: cursor.leaderEpoch, metadata: cursor.metadata }
+}
+
+export async function offsetDelete(request: Request): Promise<void> {
+  const { session } = request
+  const body = request.body()
+  const group: string = body['groupId']
+  if (!session.coordinator.has(group) && !session.space.cursorGroups().includes(group)) {
+    return request.respond({ errorCode: KafkaError.GroupIdNotFound })
+  }
+  const topics: object[] = []
+  for (const topic of body['topics'] as Message[]) {
+    const subscribed = session.coordinator.isSubscribed(group, topic['name'])
+    const partitions: object[] = []
+    for (const { partitionIndex } of topic['partitions']) {
+      let errorCode: number = subscribed ? KafkaError.GroupSubscribedToTopic : KafkaError.None
+      if (!subscribed) await session.space.deleteCursors(group, topic['name'], partitionIndex).catch((cause: unknown) => (errorCode = codeOf(cause)))
+      partitions.push({ partitionIndex, errorCode })
+    }
+    topics.push({ name: topic['name'], partitions })
+  }
+  request.respond({ topics })
+}

@@ -1,0 +1,104 @@
+// ListOffsets and OffsetForLeaderEpoch: where a log begins, ends, and stands at a time.
+import { openBatch } from '../batch.ts'
+import { codeOf, KafkaError } from '../errors.ts'
+import { batchFormatId } from '../mapping.ts'
+import type { Message } from '../schema.ts'
+import type { KafkaSession, Request } from '../session.ts'
+import type { EntryView, Space } from '../../../broker/face.ts'
+
+const At = { Latest: -1, Earliest: -2, MaxTimestamp: -3, EarliestLocal: -4, LatestTiered: -5, EarliestPendingUpload: -6 } as const
+
+interface Found {
+  readonly offset: number
+  readonly timestamp: number
+}
+const nowhere: Found = { offset: -1, timestamp: -1 }
+
+export async function listOffsets(request: Request): Promise<void> {
+  const topics = await Promise.all(
+    (request.body()['topics'] as Message[]).map(async topic => ({
+      name: topic['name'],
+      partitions: await Promise.all(
+        (topic['partitions'] as Message[]).map(partition => listOne(request.session, topic['name'], partition)),
+      ),
+    })),
+  )
+  request.respond({ topics })
+}
+
+async function listOne(session: KafkaSession, topic: string, partition: Message): Promise<object> {
+  const { partitionIndex } = partition
+  const failed = (errorCode: number): object => ({ partitionIndex, errorCode })
+  try {
+    const log = session.space.status(topic)?.partitions[partitionIndex]
+    if (log === undefined) return failed(KafkaError.UnknownTopicOrPartition)
+    if (partition['currentLeaderEpoch'] > 0) return failed(KafkaError.UnknownLeaderEpoch)
+    const found = await find(session.space, topic, partitionIndex, log.startOffset, log.nextOffset, partition['timestamp'])
+    return { partitionIndex, ...found, leaderEpoch: found.offset < 0 ? -1 : 0 }
+  } catch (cause) {
+    return failed(codeOf(cause))
+  }
+}
+
+async function find(space: Space, topic: string, partition: number, start: number, next: number, time: number): Promise<Found> {
+  switch (time) {
+    case At.Latest:
+      return { offset: next, timestamp: -1 }
+    case At.Earliest:
+    case At.EarliestLocal:
+      return { offset: start, timestamp: -1 }
+    case At.LatestTiered:
+    case At.EarliestPendingUpload:
+      return nowhere // There is no second tier.
+    case At.MaxTimestamp:
+      return start === next ? nowhere : newest(await firstEntry(space, topic, partition, next - 1))
+    default: {
+      const near = await space.offsetForTime(topic, partition, time)
+      if (near === null) return nowhere
+      const within = firstAtOrAfter(await firstEntry(space, topic, partition, near.offset), time)
+      return within ?? near
+    }
+  }
+}
+
+function firstEntry(space: Space, topic: string, partition: number, offset: number): Promise<EntryView | undefined> {
+  return new Promise(resolve => space.read(topic, partition, offset, 1, result => resolve(result.entries[0])))
+}
+
+/** The core finds the entry; the record within a batch is found here. */
+function firstAtOrAfter(entry: EntryView | undefined, time: number): Found | undefined {
+  const record = timesOf(entry).find(candidate => candidate.timestamp >= time)
+  return record && { offset: record.offset, timestamp: record.timestamp }
+}
+
+function newest(entry: EntryView | undefined): Found {
+  return timesOf(entry).reduce((best, record) => (record.timestamp > best.timestamp ? record : best), nowhere)
+}
+
+function timesOf(entry: EntryView | undefined): Found[] {
+  if (entry === undefined) return []
+  if (entry.format !== batchFormatId) return [{ offset: entry.baseOffset, timestamp: entry.timestamp }]
+  try {
+    return openBatch(entry.buffer.subarray(entry.start, entry.end)).map(record => ({
+      offset: entry.baseOffset + record.offsetDelta,
+      timestamp: record.timestamp,
+    }))
+  } catch {
+    return [{ offset: entry.baseOffset, timestamp: entry.timestamp }] // Unreadable inside: the batch's own place is the answer.
+  }
+}
+
+export function offsetForLeaderEpoch(request: Request): void {
+  const { space } = request.session
+  const topics = (request.body()['topics'] as Message[]).map(({ topic, partitions }) => ({
+    topic,
+    partitions: (partitions as Message[]).map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
+      const log = space.status(topic)?.partitions[partition]
+      if (log === undefined) return { partition, errorCode: KafkaError.UnknownTopicOrPartition }
+      if (currentLeaderEpoch > 0) return { partition, errorCode: KafkaError.UnknownLeaderEpoch }
+      // There has only ever been epoch 0; of one that never was, nothing is known.
+      return leaderEpoch === 0 ? { partition, leaderEpoch: 0, endOffset: log.nextOffset } : { partition, leaderEpoch: -1, endOffset: -1 }
+    }),
+  }))
+  request.respond({ topics })
+}

@@ -1,0 +1,63 @@
+// ApiVersions, SaslHandshake, SaslAuthenticate: what a client says first.
+import { encodeResponse } from '../codec.ts'
+import { KafkaError } from '../errors.ts'
+import { beginSasl, saslMechanisms } from '../sasl.ts'
+import { nodeId, type Request, softwareNamePattern } from '../session.ts'
+import type { Message } from '../schema.ts'
+import { handlers } from './table.ts'
+
+export function apiVersions(request: Request): void {
+  const { api, version, correlationId, session } = request
+  if (version < 0 || version > api.to) {
+    // KIP-511: in the form every client can read, with the row that tells which version to come back with.
+    const own = { apiKey: api.key, minVersion: api.from, maxVersion: api.to }
+    return request.finish(encodeResponse(api, 0, correlationId, { errorCode: KafkaError.UnsupportedVersion, apiKeys: [own] }))
+  }
+  const body = request.body()
+  if (version >= 3) {
+    const { clientSoftwareName, clientSoftwareVersion } = body
+    if (!softwareNamePattern.test(clientSoftwareName) || !softwareNamePattern.test(clientSoftwareVersion)) {
+      return request.respond({ errorCode: KafkaError.InvalidRequest })
+    }
+    session.connection.info.clientName = clientSoftwareName
+    session.connection.info.clientVersion = clientSoftwareVersion
+  }
+  if (version >= 5 && isOtherBroker(body, session.broker.clusterId)) return request.respond({ errorCode: KafkaError.RebootstrapRequired })
+  const apiKeys = [...handlers].map(([apiKey, handler]) => ({ apiKey, minVersion: handler.from, maxVersion: handler.to }))
+  request.respond({ apiKeys, finalizedFeaturesEpoch: 0 })
+}
+
+// KIP-1242: the client says whom it means to talk to; -1 and null say nothing.
+function isOtherBroker(body: Message, clusterId: string): boolean {
+  if (body['clusterId'] !== null && body['clusterId'] !== clusterId) return true
+  return body['nodeId'] >= 0 && body['nodeId'] !== nodeId
+}
+
+export function saslHandshake(request: Request): void {
+  const { session } = request
+  const exchange = beginSasl(request.body()['mechanism'], session.broker)
+  session.sasl = exchange
+  if (exchange === undefined) return request.respond({ errorCode: KafkaError.UnsupportedSaslMechanism, mechanisms: saslMechanisms })
+  session.rawTokens = request.version === 0
+  request.respond({ mechanisms: saslMechanisms })
+}
+
+export function saslAuthenticate(request: Request): void {
+  const { session } = request
+  const { authBytes } = request.body()
+  if (session.sasl === undefined) {
+    return request.respond({ errorCode: KafkaError.IllegalSaslState, errorMessage: 'SaslHandshake comes first' })
+  }
+  session.sasl.step(authBytes, (answer, failure, principal) => {
+    if (failure !== null) {
+      request.respond({ errorCode: KafkaError.SaslAuthenticationFailed, errorMessage: failure })
+      return session.end('authentication failed')
+    }
+    if (principal !== undefined) {
+      session.logIn(principal)
+      session.sasl = undefined
+    }
+    request.respond({ authBytes: answer })
+  })
+}
+

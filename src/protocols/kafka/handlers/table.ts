@@ -1,0 +1,57 @@
+// Which requests are served, in which versions, by what. ApiVersions advertises exactly this.
+import { ApiKey } from '../codec.ts'
+import type { Request } from '../session.ts'
+import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './configs.ts'
+import { describeAcls, describeCluster, describeLogDirs, findCoordinator, metadata } from './cluster.ts'
+import { fetch } from './fetch.ts'
+import { deleteGroups, describeGroups, heartbeat, joinGroup, leaveGroup, listGroups, syncGroup } from './groups.ts'
+import { listOffsets, offsetForLeaderEpoch } from './offsets.ts'
+import { offsetCommit, offsetDelete, offsetFetch } from './cursors.ts'
+import { initProducerId, produce } from './produce.ts'
+import { createPartitions, createTopics, deleteRecords, deleteTopics } from './topics.ts'
+import { apiVersions, saslAuthenticate, saslHandshake } from './start.ts'
+
+export interface Handler {
+  readonly from: number
+  readonly to: number
+  readonly run: (request: Request) => void | Promise<void>
+  readonly beforeLogin: boolean
+}
+
+function row(key: number, from: number, to: number, run: Handler['run'], beforeLogin = false): [number, Handler] {
+  return [key, { from, to, run, beforeLogin }]
+}
+
+export const handlers: ReadonlyMap<number, Handler> = new Map([
+  // KAFKA-18659: older librdkafka drops features unless 0 is advertised; versions below 3 are refused in the handler.
+  row(ApiKey.Produce, 0, 13, produce),
+  row(ApiKey.Fetch, 4, 18, fetch),
+  row(ApiKey.ListOffsets, 1, 11, listOffsets),
+  row(ApiKey.Metadata, 0, 13, metadata),
+  row(ApiKey.OffsetCommit, 2, 10, offsetCommit),
+  row(ApiKey.OffsetFetch, 1, 10, offsetFetch),
+  row(ApiKey.FindCoordinator, 0, 6, findCoordinator),
+  row(ApiKey.JoinGroup, 0, 9, joinGroup),
+  row(ApiKey.Heartbeat, 0, 4, heartbeat),
+  row(ApiKey.LeaveGroup, 0, 5, leaveGroup),
+  row(ApiKey.SyncGroup, 0, 5, syncGroup),
+  row(ApiKey.DescribeGroups, 0, 6, describeGroups),
+  row(ApiKey.ListGroups, 0, 5, listGroups),
+  row(ApiKey.SaslHandshake, 0, 1, saslHandshake, true),
+  row(ApiKey.ApiVersions, 0, 5, apiVersions, true),
+  row(ApiKey.CreateTopics, 2, 7, createTopics),
+  row(ApiKey.DeleteTopics, 1, 6, deleteTopics),
+  row(ApiKey.DeleteRecords, 0, 2, deleteRecords),
+  row(ApiKey.InitProducerId, 0, 5, initProducerId),
+  row(ApiKey.OffsetForLeaderEpoch, 2, 4, offsetForLeaderEpoch),
+  row(ApiKey.DescribeAcls, 1, 3, describeAcls),
+  row(ApiKey.DescribeConfigs, 1, 4, describeConfigs),
+  row(ApiKey.AlterConfigs, 0, 2, alterConfigs),
+  row(ApiKey.DescribeLogDirs, 1, 5, describeLogDirs),
+  row(ApiKey.SaslAuthenticate, 0, 2, saslAuthenticate, true),
+  row(ApiKey.CreatePartitions, 0, 3, createPartitions),
+  row(ApiKey.DeleteGroups, 0, 3, deleteGroups),
+  row(ApiKey.IncrementalAlterConfigs, 0, 1, incrementalAlterConfigs),
+  row(ApiKey.OffsetDelete, 0, 0, offsetDelete),
+  row(ApiKey.DescribeCluster, 0, 2, describeCluster),
+])

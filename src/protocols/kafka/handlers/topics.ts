@@ -1,0 +1,156 @@
+// CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
+import { ConfigRefused, configFrom, configRows, describeConfig } from '../config.ts'
+import { topicDefaults, type TopicConfig } from '../../../broker/face.ts'
+import { codeOf, KafkaError, textOf } from '../errors.ts'
+import { isTopicName } from '../names.ts'
+import type { Message } from '../schema.ts'
+import { type KafkaSession, nodeId, type Request } from '../session.ts'
+
+/** A topic's partitions are logs of their own; this bounds what one request may ask for. */
+const partitionsMax = 10_000
+
+class Refused extends Error {
+  readonly errorCode: number
+  constructor(errorCode: number, message: string) {
+    super(message)
+    this.errorCode = errorCode
+  }
+}
+
+function failure(cause: unknown): { errorCode: number; errorMessage: string } {
+  const errorCode = cause instanceof Refused ? cause.errorCode : cause instanceof ConfigRefused ? KafkaError.InvalidConfig : codeOf(cause)
+  return { errorCode, errorMessage: textOf(cause) }
+}
+
+export async function createTopics(request: Request): Promise<void> {
+  const body = request.body()
+  const asked: Message[] = body['topics']
+  const topics: object[] = []
+  for (const topic of asked) {
+    try {
+      if (asked.filter(other => other['name'] === topic['name']).length > 1) throw new Refused(KafkaError.InvalidRequest, 'named twice in one request')
+      topics.push(await createOne(request.session, topic, body['validateOnly']))
+    } catch (cause) {
+      topics.push({ name: topic['name'], numPartitions: -1, replicationFactor: -1, configs: [], ...failure(cause) })
+    }
+  }
+  request.respond({ topics })
+}
+
+async function createOne(session: KafkaSession, topic: Message, validateOnly: boolean): Promise<object> {
+  const name: string = topic['name']
+  if (!isTopicName(name)) throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name: 1 to 249 of a-z A-Z 0-9 . _ -`)
+  if (session.space.topic(name) !== undefined) throw new Refused(KafkaError.TopicAlreadyExists, `Topic '${name}' already exists.`)
+  const partitions = partitionsOf(topic)
+  const values = Object.fromEntries((topic['configs'] as Message[]).map(config => [config['name'], config['value']]))
+  const config = { ...configFrom(values), partitions }
+  const created = validateOnly ? undefined : await session.space.createTopic(name, config, 'kafka')
+  const effective: TopicConfig = created?.config ?? { ...topicDefaults, ...config }
+  const configs = configRows.map(row => {
+    const { value, isDefault } = describeConfig(effective, row)
+    return { name: row.name, value, readOnly: false, configSource: isDefault ? 5 : 1 }
+  })
+  const id = created === undefined ? {} : { topicId: created.id.toString('hex') }
+  return { name, ...id, errorMessage: null, numPartitions: partitions, replicationFactor: 1, configs }
+}
+
+function partitionsOf(topic: Message): number {
+  const assignments: Message[] = topic['assignments']
+  if (assignments.length > 0) {
+    if (topic['numPartitions'] !== -1 || topic['replicationFactor'] !== -1) {
+      throw new Refused(KafkaError.InvalidRequest, 'with assignments the partition count and replication factor must be -1')
+    }
+    checkAssignments(assignments.map(assignment => assignment['brokerIds']))
+    const indexes = new Set(assignments.map(assignment => assignment['partitionIndex']))
+    if (assignments.some((_, index) => !indexes.has(index))) throw new Refused(KafkaError.InvalidReplicaAssignment, 'partitions must be numbered from 0')
+    return assignments.length
+  }
+  const asked: number = topic['numPartitions']
+  const partitions = asked === -1 ? topicDefaults.partitions : asked
+  if (partitions < 1 || partitions > partitionsMax) throw new Refused(KafkaError.InvalidPartitions, `Number of partitions must be 1 to ${partitionsMax}`)
+  const factor: number = topic['replicationFactor']
+  if (factor === 0 || factor < -1) throw new Refused(KafkaError.InvalidReplicationFactor, 'Replication factor must be larger than 0.')
+  if (factor > 1) throw new Refused(KafkaError.InvalidReplicationFactor, `Unable to replicate the partition ${factor} time(s): there is 1 broker.`)
+  return partitions
+}
+
+function checkAssignments(replicas: number[][]): void {
+  for (const ids of replicas) {
+    if (ids.length !== 1 || ids[0] !== nodeId) throw new Refused(KafkaError.InvalidReplicaAssignment, `there is one broker, ${nodeId}`)
+  }
+}
+
+export async function deleteTopics(request: Request): Promise<void> {
+  const { session, version } = request
+  const body = request.body()
+  const asked: Message[] = version >= 6 ? body['topics'] : body['topicNames'].map((name: string) => ({ name }))
+  const responses: object[] = []
+  for (const topic of asked) {
+    const byId = topic['name'] === null
+    const found = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex')) : session.space.topic(topic['name'])
+    const head = { name: found?.name ?? topic['name'], topicId: found?.id.toString('hex') ?? topic['topicId'] }
+    if (found === undefined) {
+      responses.push({ ...head, errorCode: byId ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition, errorMessage: null })
+      continue
+    }
+    try {
+      await session.space.deleteTopic(found.name)
+      responses.push({ ...head, errorMessage: null })
+    } catch (cause) {
+      responses.push({ ...head, ...failure(cause) })
+    }
+  }
+  request.respond({ responses })
+}
+
+export async function createPartitions(request: Request): Promise<void> {
+  const body = request.body()
+  const results: object[] = []
+  for (const topic of body['topics'] as Message[]) {
+    try {
+      await growOne(request.session, topic, body['validateOnly'])
+      results.push({ name: topic['name'], errorMessage: null })
+    } catch (cause) {
+      results.push({ name: topic['name'], ...failure(cause) })
+    }
+  }
+  request.respond({ results })
+}
+
+async function growOne(session: KafkaSession, topic: Message, validateOnly: boolean): Promise<void> {
+  const { name, count, assignments } = topic
+  const found = session.space.topic(name)
+  if (found === undefined) throw new Refused(KafkaError.UnknownTopicOrPartition, `no such topic: ${name}`)
+  const present = found.config.partitions
+  if (count <= present) throw new Refused(KafkaError.InvalidPartitions, `The topic ${name} currently has ${present} partition(s); ${count} would not be an increase.`)
+  if (count > partitionsMax) throw new Refused(KafkaError.InvalidPartitions, `at most ${partitionsMax} partitions`)
+  if (assignments !== null) {
+    if (assignments.length !== count - present) throw new Refused(KafkaError.InvalidReplicaAssignment, 'one assignment for each new partition')
+    checkAssignments(assignments.map((assignment: Message) => assignment['brokerIds']))
+  }
+  if (!validateOnly) await session.space.alterTopic(name, { partitions: count })
+}
+
+export async function deleteRecords(request: Request): Promise<void> {
+  const topics: object[] = []
+  for (const topic of request.body()['topics'] as Message[]) {
+    const partitions: object[] = []
+    for (const partition of topic['partitions']) partitions.push(await deleteBefore(request.session, topic['name'], partition))
+    topics.push({ name: topic['name'], partitions })
+  }
+  request.respond({ topics })
+}
+
+async function deleteBefore(session: KafkaSession, name: string, partition: Message): Promise<object> {
+  const { partitionIndex } = partition
+  const failed = (errorCode: number): object => ({ partitionIndex, lowWatermark: -1, errorCode })
+  const log = session.space.status(name)?.partitions[partitionIndex]
+  if (log === undefined) return failed(KafkaError.UnknownTopicOrPartition)
+  const offset: number = partition['offset'] === -1 ? log.nextOffset : partition['offset']
+  if (offset < 0 || offset > log.nextOffset) return failed(KafkaError.OffsetOutOfRange)
+  try {
+    return { partitionIndex, lowWatermark: await session.space.deleteRecordsBefore(name, partitionIndex, offset) }
+  } catch (cause) {
+    return failed(codeOf(cause))
+  }
+}

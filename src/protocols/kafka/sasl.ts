@@ -1,0 +1,117 @@
+// SASL as Kafka carries it: PLAIN (RFC 4616) and SCRAM (RFC 5802, 7677). One exchange is one login; `step` takes the client's token and
+// gives ours, a failure, or the principal at the end.
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Broker, Principal, ScramVerifier } from '../../broker/face.ts'
+import { textOf } from './errors.ts'
+
+export type SaslDone = (answer: Buffer, failure: string | null, principal: Principal | undefined) => void
+
+export interface SaslExchange {
+  step(token: Buffer, done: SaslDone): void
+}
+
+export const saslMechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+const nothing = Buffer.alloc(0)
+
+export function beginSasl(mechanism: string, broker: Broker): SaslExchange | undefined {
+  switch (mechanism) {
+    case 'PLAIN':
+      return new PlainExchange(broker)
+    case 'SCRAM-SHA-256':
+    case 'SCRAM-SHA-512':
+      return new ScramExchange(broker, mechanism)
+    default:
+      return undefined
+  }
+}
+
+class PlainExchange implements SaslExchange {
+  readonly #broker: Broker
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  step(token: Buffer, done: SaslDone): void {
+    const [authzid, user, password, ...more] = token.toString('utf8').split('\0')
+    if (user === undefined || password === undefined || more.length > 0) return done(nothing, 'the PLAIN token is malformed', undefined)
+    if (authzid !== '' && authzid !== user) return done(nothing, 'acting for another user is not supported', undefined)
+    this.#broker.authenticate({ kind: 'password', user, password }).then(
+      principal => done(nothing, null, principal),
+      (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
+    )
+  }
+}
+
+const ScramState = { First: 0, Final: 1, Done: 2 } as const
+type ScramState = (typeof ScramState)[keyof typeof ScramState]
+
+class ScramExchange implements SaslExchange {
+  readonly #broker: Broker
+  readonly #mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
+  readonly #hash: 'sha256' | 'sha512'
+  #state: ScramState = ScramState.First
+  #user = ''
+  #verifier: ScramVerifier | undefined
+  #nonce = ''
+  #clientFirstBare = ''
+  #gs2 = ''
+  #serverFirst = ''
+
+  constructor(broker: Broker, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512') {
+    this.#broker = broker
+    this.#mechanism = mechanism
+    this.#hash = mechanism === 'SCRAM-SHA-256' ? 'sha256' : 'sha512'
+  }
+
+  step(token: Buffer, done: SaslDone): void {
+    switch (this.#state) {
+      case ScramState.First:
+        return this.#first(token.toString('utf8'), done)
+      case ScramState.Final:
+        return this.#final(token.toString('utf8'), done)
+      case ScramState.Done:
+        return done(nothing, 'the exchange is over', undefined)
+    }
+  }
+
+  #first(message: string, done: SaslDone): void {
+    const parts = /^([ny],[^,]*,)(n=([^,]*),r=([^,]+)(?:,.*)?)$/.exec(message)
+    if (parts === null) return done(nothing, 'the first SCRAM message is malformed', undefined)
+    const [, gs2 = '', bare = '', name = '', nonce = ''] = parts
+    this.#gs2 = gs2
+    this.#clientFirstBare = bare
+    this.#user = name.replaceAll('=2C', ',').replaceAll('=3D', '=')
+    this.#nonce = nonce + randomBytes(18).toString('base64')
+    this.#verifier = this.#broker.scramVerifier(this.#user, this.#mechanism)
+    // An unknown user gets a salt too (the same each time), so that names can not be probed.
+    const salt = this.#verifier?.salt ?? createHash('sha256').update(`${this.#broker.clusterId}/${this.#user}`).digest().subarray(0, 16)
+    this.#serverFirst = `r=${this.#nonce},s=${salt.toString('base64')},i=${this.#verifier?.iterations ?? 4096}`
+    this.#state = ScramState.Final
+    done(Buffer.from(this.#serverFirst), null, undefined)
+  }
+
+  #final(message: string, done: SaslDone): void {
+    this.#state = ScramState.Done
+    const parts = /^(c=([^,]+),r=([^,]+)),p=([^,]+)$/.exec(message)
+    const verifier = this.#verifier
+    if (parts === null) return done(nothing, 'the final SCRAM message is malformed', undefined)
+    const [, withoutProof = '', channel = '', nonce = '', proofText = ''] = parts
+    const authMessage = `${this.#clientFirstBare},${this.#serverFirst},${withoutProof}`
+    const proof = Buffer.from(proofText, 'base64')
+    if (verifier === undefined || nonce !== this.#nonce || Buffer.from(channel, 'base64').toString() !== this.#gs2 || !this.#proves(verifier, authMessage, proof)) {
+      return done(nothing, 'Authentication failed: wrong user or password', undefined)
+    }
+    const signature = createHmac(this.#hash, verifier.serverKey).update(authMessage).digest('base64')
+    this.#broker.authenticate({ kind: 'proven', user: this.#user }).then(
+      principal => done(Buffer.from(`v=${signature}`), null, principal),
+      (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
+    )
+  }
+
+  #proves(verifier: ScramVerifier, authMessage: string, proof: Buffer): boolean {
+    const signature = createHmac(this.#hash, verifier.storedKey).update(authMessage).digest()
+    if (proof.length !== signature.length) return false
+    const clientKey = Buffer.from(proof.map((byte, index) => byte ^ (signature[index] ?? 0)))
+    return timingSafeEqual(createHash(this.#hash).update(clientKey).digest(), verifier.storedKey)
+  }
+}

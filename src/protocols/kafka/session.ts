@@ -1,0 +1,284 @@
+// One connection: frames in, requests to their handlers, answers out in the order of the requests. The way of a produce request goes on
+// in handlers/produce.ts, then broker/.
+//
+//   state      on                               to
+//   Open       a frame                          Open (a handler answers, now or later)
+//   Open       SASL handshake v0                RawToken: the next frame is a bare SASL token, until it is decided
+//   Open       drain()                          Draining: what is in flight is answered, new requests are not read
+//   any        end of connection, bad frame     Closed
+import { type Broker, type CloseCause, type Connection, CoreError, type Principal, type Session, type Space } from '../../broker/face.ts'
+import { type Api, ApiKey, apis, beginResponse, encodeResponse, finishResponse, FrameDecoder, readRequestHeader } from './codec.ts'
+import { codeOf, KafkaError, textOf } from './errors.ts'
+import { Coordinator } from './coordinator.ts'
+import { type Handler, handlers } from './handlers/table.ts'
+import type { SaslExchange } from './sasl.ts'
+import type { Message } from './schema.ts'
+import { MalformedFrame, Reader, type Writer } from './wire.ts'
+
+const State = { Open: 0, Draining: 1, Closed: 2 } as const
+type State = (typeof State)[keyof typeof State]
+
+/** Requests read and not yet answered; then the socket is not read until there is room. Clients keep up to 5. */
+const pendingRequestsMax = 64
+/** The one broker of the cluster, as its clients see it. */
+export const nodeId = 1
+export const softwareNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
+
+/** One request and the place of its answer in the order of answers. */
+export class Request {
+  readonly session: KafkaSession
+  readonly api: Api
+  readonly version: number
+  readonly correlationId: number
+  readonly clientId: string | null
+  readonly reader: Reader
+  /** null: not answered yet. An empty list: answered with silence (acks=0). */
+  answer: Buffer[] | null = null
+
+  constructor(session: KafkaSession, api: Api, version: number, correlationId: number, clientId: string | null, reader: Reader) {
+    this.session = session
+    this.api = api
+    this.version = version
+    this.correlationId = correlationId
+    this.clientId = clientId
+    this.reader = reader
+  }
+
+  body(): Message {
+    return this.api.request.decode(this.reader, this.version)
+  }
+
+  respond(body: Message): void {
+    this.finish(encodeResponse(this.api, this.version, this.correlationId, body))
+  }
+
+  /** For the answers written by hand. */
+  begin(bytes?: number): Writer {
+    return beginResponse(this.api, this.version, this.correlationId, bytes)
+  }
+
+  respondWritten(writer: Writer): void {
+    this.finish(finishResponse(writer))
+  }
+
+  silent(): void {
+    this.finish([])
+  }
+
+  finish(answer: Buffer[]): void {
+    if (this.answer !== null) return
+    this.answer = answer
+    this.session.onAnswered()
+  }
+}
+
+export class KafkaSession implements Session {
+  readonly connection: Connection
+  readonly broker: Broker
+  readonly coordinator: Coordinator
+  readonly decoder: FrameDecoder
+  principal: Principal
+  authenticated: boolean
+  /** The exchange that a SaslHandshake began. */
+  sasl: SaslExchange | undefined
+  /** A v0 handshake: tokens come without Kafka's frames around them. */
+  rawTokens = false
+  #space: Space | undefined
+  #state: State = State.Open
+  #pending: Request[] = []
+  #paused = false
+  readonly #whenClosed = new Set<() => void>()
+
+  constructor(connection: Connection, broker: Broker) {
+    this.connection = connection
+    this.broker = broker
+    this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker.clock))
+    this.decoder = new FrameDecoder(broker.limits.frameBytesMax, frame => this.#onFrame(frame))
+    this.principal = broker.anonymous
+    this.authenticated = !broker.authenticationRequired
+    connection.info.protocol = 'kafka'
+    connection.info.namespace = 'default'
+  }
+
+  /** Where clients reach us: the address this one used. */
+  get host(): string {
+    return this.connection.localAddress.replace(/^::ffff:/, '')
+  }
+
+  get port(): number {
+    return this.connection.localPort
+  }
+
+  get space(): Space {
+    this.#space ??= this.broker.space(this.principal, 'default')
+    return this.#space
+  }
+
+  logIn(principal: Principal): void {
+    this.principal = principal
+    this.authenticated = true
+    this.#space = undefined
+    this.connection.info.user = principal.user
+  }
+
+  onBytes(chunk: Buffer): void {
+    if (this.#state !== State.Open) return
+    try {
+      this.decoder.push(chunk)
+    } catch (cause) {
+      this.#fail(`bad frame: ${textOf(cause)}`)
+    }
+  }
+
+  #onFrame(frame: Buffer): void {
+    if (this.#state !== State.Open) return // An earlier frame of this chunk ended the connection.
+    if (this.rawTokens) return this.#onRawToken(frame)
+    const reader = new Reader(frame)
+    const { key, version, correlationId, clientId } = readRequestHeader(reader)
+    const api = apis.get(key)
+    const handler = handlers.get(key)
+    if (api === undefined || handler === undefined) return this.#onUnknown(key, version, correlationId, api, reader)
+    const request = new Request(this, api, version, correlationId, clientId, reader)
+    if (clientId !== null) this.connection.info.clientName ||= clientId
+    this.#enqueue(request)
+    if (version < handler.from || version > handler.to) {
+      if (key === ApiKey.ApiVersions) return this.#run(handler, request)
+      return this.refuse(request, KafkaError.UnsupportedVersion)
+    }
+    if (!this.authenticated && !handler.beforeLogin) return this.#fail(`${api.name} before authentication`)
+    this.#run(handler, request)
+  }
+
+  #run(handler: Handler, request: Request): void {
+    try {
+      const running = handler.run(request)
+      if (running instanceof Promise) running.catch((cause: unknown) => this.#onHandlerFailed(request, cause))
+    } catch (cause) {
+      this.#onHandlerFailed(request, cause)
+    }
+  }
+
+  #onHandlerFailed(request: Request, cause: unknown): void {
+    if (cause instanceof MalformedFrame) return this.#fail(`bad ${request.api.name} v${request.version}: ${cause.message}`)
+    if (cause instanceof CoreError) return this.refuse(request, codeOf(cause))
+    this.broker.log.error({ err: cause, api: request.api.name, version: request.version }, 'kafka: request failed')
+    this.refuse(request, KafkaError.UnknownServerError)
+  }
+
+  /** Answers with an error where the schema has a place for one at its top; a message without one can only end the connection. */
+  refuse(request: Request, errorCode: number): void {
+    if (request.answer !== null) return
+    const { api } = request
+    const version = Math.min(Math.max(request.version, api.from), api.to)
+    if (!api.response.has('errorCode', version)) return this.#fail(`${api.name} v${request.version}: error ${errorCode}`)
+    request.finish(encodeResponse(api, version, request.correlationId, { errorCode }))
+  }
+
+  #onUnknown(key: number, version: number, correlationId: number, api: Api | undefined, reader: Reader): void {
+    if (api === undefined) return this.#fail(`request of unknown kind ${key} v${version}`)
+    const request = new Request(this, api, version, correlationId, null, reader)
+    this.#enqueue(request)
+    this.refuse(request, KafkaError.UnsupportedVersion)
+  }
+
+  #onRawToken(frame: Buffer): void {
+    this.sasl?.step(frame, (answer, failure, principal) => {
+      if (this.#state !== State.Open) return
+      if (failure !== null) return this.#fail(`SASL: ${failure}`)
+      const size = Buffer.alloc(4)
+      size.writeInt32BE(answer.length)
+      this.connection.write(size)
+      if (answer.length > 0) this.connection.write(answer)
+      if (principal === undefined) return
+      this.rawTokens = false
+      this.logIn(principal)
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ answers in order
+
+  #enqueue(request: Request): void {
+    this.#pending.push(request)
+    if (this.#pending.length >= pendingRequestsMax && !this.#paused) {
+      this.#paused = true
+      this.connection.pause()
+    }
+  }
+
+  onAnswered(): void {
+    if (this.#state === State.Closed) return
+    let answered = 0
+    for (const request of this.#pending) {
+      if (request.answer === null) break
+      for (const part of request.answer) this.connection.write(part)
+      answered++
+    }
+    if (answered === 0) return
+    this.#pending.splice(0, answered)
+    this.#considerReading()
+    if (this.#state === State.Draining && this.#pending.length === 0) this.connection.end('shutting down')
+  }
+
+  #considerReading(): void {
+    if (this.#paused && this.#pending.length < pendingRequestsMax / 2 && !this.connection.congested) {
+      this.#paused = false
+      this.connection.resume()
+    } else if (!this.#paused && this.connection.congested) {
+      // A client that asks and does not read its answers is not read either.
+      this.#paused = true
+      this.connection.pause()
+    }
+  }
+
+  onWritable(): void {
+    this.#considerReading()
+  }
+
+  onTick(): void {
+    // Group members' timeouts belong to the coordinator; a connection itself has none.
+  }
+
+  drain(): void {
+    if (this.#state !== State.Open) return
+    this.#state = State.Draining
+    // Long polls would hold the shutdown up; whoever waits is told by the end of the connection, as by any broker that goes.
+    this.#runWhenClosed()
+    if (this.#pending.length === 0) this.connection.end('shutting down')
+  }
+
+  /** Runs once when the connection ends, to cancel what waits on its behalf. Returns how to forget it. */
+  whenClosed(run: () => void): () => void {
+    this.#whenClosed.add(run)
+    return () => this.#whenClosed.delete(run)
+  }
+
+  #runWhenClosed(): void {
+    for (const run of [...this.#whenClosed]) run()
+    this.#whenClosed.clear()
+  }
+
+  onClose(_cause: CloseCause): void {
+    this.#state = State.Closed
+    this.#pending = []
+    this.#runWhenClosed()
+  }
+
+  /** Lets the answers already given out, then closes. */
+  end(reason: string): void {
+    this.connection.end(reason)
+  }
+
+  #fail(reason: string): void {
+    if (this.#state === State.Closed) return
+    this.#state = State.Closed
+    const peer = `${this.connection.remoteAddress}:${this.connection.remotePort}`
+    this.broker.log.warn({ peer, client: this.connection.info.clientName, reason }, 'kafka: connection closed')
+    this.#runWhenClosed()
+    this.connection.end(reason)
+  }
+
+  /** Closes with a log line: for what has no answer on the wire (acks=0 that failed, say). */
+  fail(reason: string): void {
+    this.#fail(reason)
+  }
+}
