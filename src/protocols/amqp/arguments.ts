@@ -105,8 +105,8 @@ export function topicConfig(declare: Declare): Partial<TopicConfig> {
     bytesMax: number('x-max-length-bytes'),
     overflow: overflow === undefined ? 'dropOldest' : overflows[overflow],
     deadLetter: exchange === undefined ? null : { exchange, routingKey: textOf(table.get('x-dead-letter-routing-key')) ?? null },
-    // The limit counts returns, so one delivery more than that is made.
-    deliveryLimit: limit < 0 ? -1 : limit + 1,
+    // RabbitMQ counts returns, as the core does.
+    deliveryLimit: limit < 0 ? -1 : limit,
     singleActiveConsumer: flagOf(table.get('x-single-active-consumer')) ?? false,
     expiresMs: number('x-expires'),
     autoDelete: declare.autoDelete,
