@@ -14,7 +14,9 @@ export interface StoredUser {
   readonly admin: boolean
   readonly permissions: readonly Permission[]
   readonly scrypt: { readonly salt: string; readonly hash: string } | null
-  readonly scram: Readonly<Record<string, { readonly salt: string; readonly iterations: number; readonly storedKey: string; readonly serverKey: string }>>
+  readonly scram: Readonly<
+    Record<string, { readonly salt: string; readonly iterations: number; readonly storedKey: string; readonly serverKey: string }>
+  >
 }
 
 /** Verifiers for a password: scrypt, and SCRAM (RFC 5802 section 3) for both hashes. */

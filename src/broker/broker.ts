@@ -7,7 +7,19 @@ import type { Clock } from '../lib/timers.ts'
 import type { Storage } from '../storage/interfaces.ts'
 import { checkPermission, everyone, type StoredUser, Users, verifiersFor } from './access.ts'
 import { Engine } from './engine.ts'
-import type { Broker, BrokerStats, ConnectionListing, Credential, Limits, Logger, Permission, Principal, ScramVerifier, Space, UserAdmin } from './face.ts'
+import type {
+  Broker,
+  BrokerStats,
+  ConnectionListing,
+  Credential,
+  Limits,
+  Logger,
+  Permission,
+  Principal,
+  ScramVerifier,
+  Space,
+  UserAdmin,
+} from './face.ts'
 import { Namespace } from './namespace.ts'
 import { BrokerSpace } from './space.ts'
 
@@ -109,7 +121,10 @@ class RunningBroker implements OwnedBroker {
 
   async authenticate(credential: Credential): Promise<Principal> {
     if (!this.#users.any) return credential.user === '' ? everyone : { user: credential.user, may: () => true }
-    const known = credential.kind === 'proven' ? this.#users.get(credential.user) !== undefined : await this.#users.verify(credential.user, credential.password)
+    const known =
+      credential.kind === 'proven'
+        ? this.#users.get(credential.user) !== undefined
+        : await this.#users.verify(credential.user, credential.password)
     if (!known) throw new CoreError('Unauthenticated', `login of "${credential.user}" failed`)
     return this.#users.principal(credential.user)
   }
@@ -151,7 +166,8 @@ class RunningBroker implements OwnedBroker {
   }
 
   #mustBeAdmin(principal: Principal): void {
-    if (this.#users.any && this.#users.get(principal.user)?.admin !== true) throw new CoreError('AccessDenied', `${principal.user} is not an administrator`)
+    if (this.#users.any && this.#users.get(principal.user)?.admin !== true)
+      throw new CoreError('AccessDenied', `${principal.user} is not an administrator`)
   }
 
   connections(): ConnectionListing[] {
@@ -173,8 +189,14 @@ class RunningBroker implements OwnedBroker {
       put: async (name, { password, admin, permissions }) => {
         for (const permission of permissions ?? []) checkPermission(permission as Permission)
         const present = this.#users.get(name)
-        const verifiers = password === undefined ? { scrypt: present?.scrypt ?? null, scram: present?.scram ?? {} } : await verifiersFor(password)
-        const user: StoredUser = { name, admin: admin ?? present?.admin ?? false, permissions: permissions ?? present?.permissions ?? [], ...verifiers }
+        const verifiers =
+          password === undefined ? { scrypt: present?.scrypt ?? null, scram: present?.scram ?? {} } : await verifiersFor(password)
+        const user: StoredUser = {
+          name,
+          admin: admin ?? present?.admin ?? false,
+          permissions: permissions ?? present?.permissions ?? [],
+          ...verifiers,
+        }
         this.#users.apply(name, user)
         this.#engine.shard.putMetadata('user', name, JSON.stringify(user))
         await this.#engine.shard.durable()
@@ -213,4 +235,3 @@ class RunningBroker implements OwnedBroker {
     return this.#closing
   }
 }
-

@@ -14,7 +14,10 @@ export function originOf(slot: Slot, topic: Topic): Origin {
   const format = formats.get(slot.format)
   const own = format.origin?.(slot.buffer.subarray(slot.start, slot.end)) ?? { exchange: '', routingKeys: [topic.name] }
   if (annotations?.exchange === undefined) return own
-  return { exchange: annotations.exchange, routingKeys: annotations.routingKey === undefined ? own.routingKeys : [annotations.routingKey] }
+  return {
+    exchange: annotations.exchange,
+    routingKeys: annotations.routingKey === undefined ? own.routingKeys : [annotations.routingKey],
+  }
 }
 
 /** The annotations of the copy that goes to the dead-letter target. */
@@ -30,7 +33,10 @@ export function annotate(
   const deaths = [...(before.deaths ?? [])]
   const at = deaths.findIndex((death) => death.topic === topic.name && death.reason === reason)
   const earlier = at < 0 ? undefined : deaths.splice(at, 1)[0]
-  const expiration = before.expirationRemoved === true ? undefined : formats.get(slot.format).toAttributes(slot.buffer.subarray(slot.start, slot.end)).expirationMs
+  const expiration =
+    before.expirationRemoved === true
+      ? undefined
+      : formats.get(slot.format).toAttributes(slot.buffer.subarray(slot.start, slot.end)).expirationMs
   const death: Death = {
     topic: topic.name,
     reason,
@@ -58,4 +64,3 @@ export function goesInCircles(annotations: Annotations, target: string): boolean
   const at = deaths.findIndex((death) => death.topic === target)
   return at >= 0 && deaths.slice(0, at + 1).every((death) => death.reason !== 'rejected')
 }
-

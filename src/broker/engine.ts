@@ -50,10 +50,17 @@ export class Engine implements TopicOwner {
 
   // ------------------------------------------------------------------------------------------------------------------ topics
 
-  createTopic(namespace: Namespace, name: string, config: Partial<TopicConfig>, declaredBy: string, declaration: Record<string, unknown>): Topic {
+  createTopic(
+    namespace: Namespace,
+    name: string,
+    config: Partial<TopicConfig>,
+    declaredBy: string,
+    declaration: Record<string, unknown>,
+  ): Topic {
     if (namespace.topics.has(name)) throw new CoreError('AlreadyExists', `topic "${name}" exists`, name)
     if (name === '') throw new CoreError('Invalid', 'a topic needs a name')
-    if (this.shard.topics.size >= this.limits.topicsMax) throw new CoreError('Full', `there are ${this.shard.topics.size} topics already (topicsMax)`)
+    if (this.shard.topics.size >= this.limits.topicsMax)
+      throw new CoreError('Full', `there are ${this.shard.topics.size} topics already (topicsMax)`)
     const full = checkConfig({ ...topicDefaults, ...config })
     const logs = Array.from({ length: Math.max(full.partitions, full.priorityLevels) }, () => this.counters.next('log'))
     const definition: TopicDefinition = {
@@ -76,7 +83,8 @@ export class Engine implements TopicOwner {
   #makeTopic(namespace: Namespace, definition: TopicDefinition): Topic {
     const topic = new Topic(definition, this.shard, this)
     for (const [partition, log] of definition.logs.entries()) topic.addLog(this.shard.makeLog(log, topic, partition))
-    if (definition.config.retention === 'acknowledged') topic.cursorFloor = (partition) => namespace.cursorFloor(topic.name, partition)
+    if (definition.config.retention === 'acknowledged')
+      topic.cursorFloor = (partition) => namespace.cursorFloor(topic.name, partition)
     namespace.topics.set(definition.name, topic)
     namespace.router.changed()
     this.shard.topics.set(definition.id, topic)
@@ -90,10 +98,19 @@ export class Engine implements TopicOwner {
 
   alterTopic(topic: Topic, config: Partial<TopicConfig>, declaration: Record<string, unknown> | undefined): void {
     const next = checkConfig({ ...topic.config, ...config })
-    if (next.partitions < topic.config.partitions) throw new CoreError('Invalid', `topic "${topic.name}" has ${topic.config.partitions} partitions; they can only grow`, 'partitions')
-    if (next.storage !== topic.config.storage) throw new CoreError('Invalid', `topic "${topic.name}": storage cannot be changed`, 'storage')
-    if (next.priorityLevels !== topic.config.priorityLevels) throw new CoreError('Invalid', `topic "${topic.name}": priorityLevels cannot be changed`, 'priorityLevels')
-    const added = Array.from({ length: Math.max(0, next.partitions - topic.definition.logs.length) }, () => this.counters.next('log'))
+    if (next.partitions < topic.config.partitions)
+      throw new CoreError(
+        'Invalid',
+        `topic "${topic.name}" has ${topic.config.partitions} partitions; they can only grow`,
+        'partitions',
+      )
+    if (next.storage !== topic.config.storage)
+      throw new CoreError('Invalid', `topic "${topic.name}": storage cannot be changed`, 'storage')
+    if (next.priorityLevels !== topic.config.priorityLevels)
+      throw new CoreError('Invalid', `topic "${topic.name}": priorityLevels cannot be changed`, 'priorityLevels')
+    const added = Array.from({ length: Math.max(0, next.partitions - topic.definition.logs.length) }, () =>
+      this.counters.next('log'),
+    )
     this.#redefine(topic, {
       ...topic.definition,
       config: next,
@@ -108,7 +125,10 @@ export class Engine implements TopicOwner {
   #redefine(topic: Topic, definition: TopicDefinition): void {
     topic.redefine(definition)
     const namespace = this.namespaces.get(topic.namespace)
-    topic.cursorFloor = definition.config.retention === 'acknowledged' && namespace !== undefined ? (partition) => namespace.cursorFloor(topic.name, partition) : null
+    topic.cursorFloor =
+      definition.config.retention === 'acknowledged' && namespace !== undefined
+        ? (partition) => namespace.cursorFloor(topic.name, partition)
+        : null
     for (let partition = topic.logs.length; partition < definition.logs.length; partition++) {
       topic.addLog(this.shard.makeLog(definition.logs[partition] as number, topic, partition)) // partition < length
     }
@@ -211,7 +231,15 @@ export class Engine implements TopicOwner {
 
   // ------------------------------------------------------------------------------------------------------------- dead letters
 
-  deadLetter(topic: Topic, _subscription: Subscription, _lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void {
+  deadLetter(
+    topic: Topic,
+    _subscription: Subscription,
+    _lane: Lane,
+    slot: Slot,
+    reason: Death['reason'],
+    attempts: number,
+    error: string | undefined,
+  ): void {
     const target = topic.config.deadLetter
     const namespace = this.namespaces.get(topic.namespace)
     if (target === null || namespace === undefined) return
@@ -226,7 +254,10 @@ export class Engine implements TopicOwner {
         for (const name of namespace.router.route(target.exchange, key, null)) names.add(name)
       } catch (cause) {
         if (!(cause instanceof CoreError)) throw cause
-        this.shard.log.warn({ topic: topic.name, exchange: target.exchange }, 'the dead-letter exchange does not exist; the record is dropped')
+        this.shard.log.warn(
+          { topic: topic.name, exchange: target.exchange },
+          'the dead-letter exchange does not exist; the record is dropped',
+        )
       }
     }
     for (const name of names) {
@@ -250,7 +281,11 @@ export class Engine implements TopicOwner {
     item.priority = delayed.priority
     item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
     this.publisher.append(namespace, everyone, item)
-    if (item.errorCode !== null) this.shard.log.warn({ address: delayed.address, id: delayed.id, error: item.errorMessage }, 'a delayed record could not be delivered')
+    if (item.errorCode !== null)
+      this.shard.log.warn(
+        { address: delayed.address, id: delayed.id, error: item.errorMessage },
+        'a delayed record could not be delivered',
+      )
   }
 
   // ------------------------------------------------------------------------------------------------------------------ upkeep
@@ -345,7 +380,11 @@ export class Engine implements TopicOwner {
     const binding = parseBinding(text ?? key.slice(at + 1))
     if (router === undefined) return
     if (text === null) router.unbind(binding)
-    else if (router.exchange(binding.source) !== undefined && (binding.destinationKind === 'topic' || router.exchange(binding.destination) !== undefined)) router.bind(binding)
+    else if (
+      router.exchange(binding.source) !== undefined &&
+      (binding.destinationKind === 'topic' || router.exchange(binding.destination) !== undefined)
+    )
+      router.bind(binding)
   }
 }
 
@@ -372,7 +411,8 @@ function startOffset(log: { start: number; committed: number; next: number }, st
 
 function checkConfig(config: TopicConfig): TopicConfig {
   const positive = (name: 'partitions' | 'priorityLevels', max: number): void => {
-    if (!Number.isInteger(config[name]) || config[name] < 1 || config[name] > max) throw new CoreError('Invalid', `${name} must be from 1 to ${max}`, name)
+    if (!Number.isInteger(config[name]) || config[name] < 1 || config[name] > max)
+      throw new CoreError('Invalid', `${name} must be from 1 to ${max}`, name)
   }
   positive('partitions', 10_000)
   positive('priorityLevels', 256)

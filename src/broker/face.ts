@@ -488,7 +488,12 @@ export interface Space {
   topics(): TopicInfo[]
   topicById(id: Buffer): TopicInfo | undefined
   /** Rejects with AlreadyExists. */
-  createTopic(name: string, config: Partial<TopicConfig>, declaredBy: string, declaration?: Record<string, unknown>): Promise<TopicInfo>
+  createTopic(
+    name: string,
+    config: Partial<TopicConfig>,
+    declaredBy: string,
+    declaration?: Record<string, unknown>,
+  ): Promise<TopicInfo>
   /** Changes what is given; partitions may only grow. */
   alterTopic(name: string, config: Partial<TopicConfig>, declaration?: Record<string, unknown>): Promise<TopicInfo>
   deleteTopic(name: string): Promise<void>

@@ -2,8 +2,9 @@
  * A publish: route, check, append to each topic, one confirmation for the whole batch when the shard says durable.
  * From a protocol's session to here; from here to core/shard.ts.
  */
-import { CoreError, type CoreErrorCode } from '../core/errors.ts'
+
 import type { EntryContent } from '../core/entry.ts'
+import { CoreError, type CoreErrorCode } from '../core/errors.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
@@ -30,7 +31,9 @@ export class Publisher {
     }
     if (!waits) return queueMicrotask(done)
     this.#shard.committer.whenDurable((error) => {
-      if (error !== null) for (const item of items) if (item.status === PublishStatus.Stored) fail(item, 'Unavailable', `nothing can be stored: ${error.message}`)
+      if (error !== null)
+        for (const item of items)
+          if (item.status === PublishStatus.Stored) fail(item, 'Unavailable', `nothing can be stored: ${error.message}`)
       done()
     })
   }
@@ -38,10 +41,16 @@ export class Publisher {
   /** Routes and appends one item; its outcome stands in it, durable when the shard's committer says so. */
   append(namespace: Namespace, principal: Principal, item: PublishItem): void {
     try {
-      if (this.#shard.committer.failure !== null) throw new CoreError('Unavailable', `nothing can be stored: ${this.#shard.committer.failure.message}`)
+      if (this.#shard.committer.failure !== null)
+        throw new CoreError('Unavailable', `nothing can be stored: ${this.#shard.committer.failure.message}`)
       if (this.#shard.lowOnSpace) throw new CoreError('Full', 'the disk is nearly full')
-      if (!principal.may('publish', namespace.name, item.exchange === null || item.exchange === '' ? item.address : item.exchange)) {
-        throw new CoreError('AccessDenied', `${principal.user} may not publish to "${item.exchange === null || item.exchange === '' ? item.address : item.exchange}"`)
+      if (
+        !principal.may('publish', namespace.name, item.exchange === null || item.exchange === '' ? item.address : item.exchange)
+      ) {
+        throw new CoreError(
+          'AccessDenied',
+          `${principal.user} may not publish to "${item.exchange === null || item.exchange === '' ? item.address : item.exchange}"`,
+        )
       }
       if (item.deliverAt > this.#shard.clock.now()) return this.#schedule(namespace, item)
       this.#route(namespace, item)
@@ -107,7 +116,10 @@ export class Publisher {
   #appendTo(topic: Topic, item: PublishItem): void {
     const { config } = topic
     if (item.payload.length > config.recordBytesMax) {
-      throw new CoreError('TooLarge', `topic "${topic.name}": ${item.payload.length} bytes exceed recordBytesMax (${config.recordBytesMax})`)
+      throw new CoreError(
+        'TooLarge',
+        `topic "${topic.name}": ${item.payload.length} bytes exceed recordBytesMax (${config.recordBytesMax})`,
+      )
     }
     if (topic.full) throw new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
     const keyHash = item.key === null ? 0 : hash32(item.key)
@@ -120,9 +132,12 @@ export class Publisher {
     }
     let producer = null
     if (item.producerId >= 0 && item.producerSequence >= 0) {
-      const known = topic.producers[partition]?.check(item.producerId, item.producerEpoch, item.producerSequence, item.count) ?? 'ok'
-      if (known === 'fenced') throw new CoreError('Fenced', `producer ${item.producerId} has a newer epoch than ${item.producerEpoch}`)
-      if (known === 'outOfOrder') throw new CoreError('Mismatch', `producer ${item.producerId}: sequence ${item.producerSequence} is not the next`)
+      const known =
+        topic.producers[partition]?.check(item.producerId, item.producerEpoch, item.producerSequence, item.count) ?? 'ok'
+      if (known === 'fenced')
+        throw new CoreError('Fenced', `producer ${item.producerId} has a newer epoch than ${item.producerEpoch}`)
+      if (known === 'outOfOrder')
+        throw new CoreError('Mismatch', `producer ${item.producerId}: sequence ${item.producerSequence} is not the next`)
       if (known !== 'ok') return duplicate(item, known.baseOffset, log.start)
       producer = { producerId: item.producerId, epoch: item.producerEpoch, sequence: item.producerSequence }
     }

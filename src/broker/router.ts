@@ -102,7 +102,10 @@ export class Router {
     const exchange = this.#exchanges.get(name)
     if (exchange === undefined) return []
     this.#exchanges.delete(name)
-    const gone = [...exchange.bindings, ...this.#detach((binding) => binding.destinationKind === 'exchange' && binding.destination === name)]
+    const gone = [
+      ...exchange.bindings,
+      ...this.#detach((binding) => binding.destinationKind === 'exchange' && binding.destination === name),
+    ]
     this.changed()
     return gone
   }
@@ -192,7 +195,8 @@ export class Router {
       if (binding.destinationKind === 'topic') topics.add(binding.destination)
       else if (!this.#follow(binding.destination, key, headers, topics, seen)) cacheable = false
     })
-    if (!matched && exchange.info.alternate !== null && !this.#follow(exchange.info.alternate, key, headers, topics, seen)) cacheable = false
+    if (!matched && exchange.info.alternate !== null && !this.#follow(exchange.info.alternate, key, headers, topics, seen))
+      cacheable = false
     return cacheable
   }
 }

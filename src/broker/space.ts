@@ -106,7 +106,9 @@ export class BrokerSpace implements Space {
     for (const [group, positions] of this.#namespace.cursors) {
       const cursors = topic.logs.flatMap((log, partition) => {
         const cursor = positions.get(`${topic.name}/${partition}`)
-        return cursor === undefined ? [] : [{ partition, offset: cursor.offset, lag: Math.max(0, log.committed - Math.max(cursor.offset, log.start)) }]
+        return cursor === undefined
+          ? []
+          : [{ partition, offset: cursor.offset, lag: Math.max(0, log.committed - Math.max(cursor.offset, log.start)) }]
       })
       if (cursors.length === 0) continue
       const ready = cursors.reduce((sum, cursor) => sum + cursor.lag, 0)
@@ -115,7 +117,12 @@ export class BrokerSpace implements Space {
     return statuses
   }
 
-  async createTopic(name: string, config: Partial<TopicConfig>, declaredBy: string, declaration: Record<string, unknown> = {}): Promise<TopicInfo> {
+  async createTopic(
+    name: string,
+    config: Partial<TopicConfig>,
+    declaredBy: string,
+    declaration: Record<string, unknown> = {},
+  ): Promise<TopicInfo> {
     this.#allow('manage', name)
     const topic = this.#engine.createTopic(this.#namespace, name, config, declaredBy, declaration)
     if (topic.config.storage === 'disk') await this.#engine.shard.durable()
@@ -147,7 +154,8 @@ export class BrokerSpace implements Space {
   async deleteRecordsBefore(name: string, partition: number, offset: number): Promise<number> {
     this.#allow('manage', name)
     const log = this.#log(name, partition)
-    if (offset > log.committed || offset < -1) throw new CoreError('OutOfRange', `topic "${name}": offset ${offset} is beyond the end (${log.committed})`)
+    if (offset > log.committed || offset < -1)
+      throw new CoreError('OutOfRange', `topic "${name}": offset ${offset} is beyond the end (${log.committed})`)
     this.#engine.shard.truncate(this.#topic(name), log, offset === -1 ? log.committed : offset)
     await this.#engine.shard.durable()
     return log.start
@@ -170,16 +178,19 @@ export class BrokerSpace implements Space {
 
   async declareExchange(exchange: ExchangeInfo): Promise<void> {
     this.#allow('manage', exchange.name)
-    if (this.#namespace.router.exchange(exchange.name) !== undefined) throw new CoreError('AlreadyExists', `exchange "${exchange.name}" exists`)
+    if (this.#namespace.router.exchange(exchange.name) !== undefined)
+      throw new CoreError('AlreadyExists', `exchange "${exchange.name}" exists`)
     this.#namespace.router.declare(exchange)
-    if (exchange.durable) this.#engine.shard.putMetadata('exchange', `${this.namespace}\u0000${exchange.name}`, JSON.stringify(exchange))
+    if (exchange.durable)
+      this.#engine.shard.putMetadata('exchange', `${this.namespace}\u0000${exchange.name}`, JSON.stringify(exchange))
     await this.#engine.shard.durable()
   }
 
   async deleteExchange(name: string, ifUnused: boolean): Promise<void> {
     this.#allow('manage', name)
     if (this.#namespace.router.exchange(name) === undefined) throw new CoreError('NotFound', `no exchange "${name}"`)
-    if (ifUnused && this.#namespace.router.bindingsFrom(name).length > 0) throw new CoreError('Mismatch', `exchange "${name}" is in use`)
+    if (ifUnused && this.#namespace.router.bindingsFrom(name).length > 0)
+      throw new CoreError('Mismatch', `exchange "${name}" is in use`)
     this.#engine.deleteExchange(this.#namespace, name)
     await this.#engine.shard.durable()
   }
@@ -298,7 +309,10 @@ export class BrokerSpace implements Space {
     return null
   }
 
-  async peek(name: string, options: { partition?: number; offset?: number; time?: number; limit: number }): Promise<PeekedRecord[]> {
+  async peek(
+    name: string,
+    options: { partition?: number; offset?: number; time?: number; limit: number },
+  ): Promise<PeekedRecord[]> {
     this.#allow('consume', name)
     const topic = this.#topic(name)
     const found: PeekedRecord[] = []
@@ -385,7 +399,9 @@ export class BrokerSpace implements Space {
 
   async scheduled(limit: number, from = 0): Promise<ScheduledRecord[]> {
     const found = await this.#engine.scheduler.list(limit, from)
-    return found.filter((delayed) => delayed.namespace === this.namespace && this.principal.may('consume', this.namespace, delayed.address))
+    return found.filter(
+      (delayed) => delayed.namespace === this.namespace && this.principal.may('consume', this.namespace, delayed.address),
+    )
   }
 
   async reschedule(id: number, dueAt: number): Promise<boolean> {

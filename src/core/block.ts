@@ -1,4 +1,13 @@
-import { entryBase, entryBytes, entryCount, entryLength, entryTimestamp, type EntryContent, sealEntry, writeEntry } from './entry.ts'
+import {
+  type EntryContent,
+  entryBase,
+  entryBytes,
+  entryCount,
+  entryLength,
+  entryTimestamp,
+  sealEntry,
+  writeEntry,
+} from './entry.ts'
 import type { Format } from './record.ts'
 
 const firstBlockBytes = 2048
@@ -72,7 +81,8 @@ export class Block {
     let high = this.#offsets.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if ((this.#offsets[middle] as number) <= offset) low = middle + 1 // middle < length
+      if ((this.#offsets[middle] as number) <= offset)
+        low = middle + 1 // middle < length
       else high = middle
     }
     return skipTo(this.buffer, this.#places[Math.max(0, low - 1)] ?? 0, this.used, offset)

@@ -75,7 +75,11 @@ function collectChanges(shard: Shard): MetadataChange[] {
     if (!subscription.changed || !subscription.durable || topic.config.storage === 'memory') continue
     subscription.changed = false
     const lanes = subscription.lanes.map((lane) => ({ acked: lane.acked, attempts: [...lane.attempts] }))
-    changes.push({ table: 'state', key: String(subscription.id), value: JSON.stringify({ lanes, liveBytes: subscription.liveBytes }) })
+    changes.push({
+      table: 'state',
+      key: String(subscription.id),
+      value: JSON.stringify({ lanes, liveBytes: subscription.liveBytes }),
+    })
   }
   for (const log of shard.deadLogs) {
     changes.push({ table: 'log', key: String(log), value: null }, { table: 'producers', key: String(log), value: null })

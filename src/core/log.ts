@@ -5,7 +5,7 @@
  */
 import type { SegmentStore } from '../storage/interfaces.ts'
 import { Block, skipTo } from './block.ts'
-import { entryBase, entryBytes, entryCount, entryIsWhole, entryLength, entryTimestamp, type EntryContent } from './entry.ts'
+import { type EntryContent, entryBase, entryBytes, entryCount, entryIsWhole, entryLength, entryTimestamp } from './entry.ts'
 import { formats } from './record.ts'
 import { Segment } from './segment.ts'
 
@@ -35,7 +35,13 @@ export class Log {
   /** Tells the owner of the memory budget of new blocks. */
   readonly #onBlock: (log: Log, block: Block) => void
 
-  constructor(id: number, store: SegmentStore, segmentBytes: number, inMemory: boolean, onBlock: (log: Log, block: Block) => void) {
+  constructor(
+    id: number,
+    store: SegmentStore,
+    segmentBytes: number,
+    inMemory: boolean,
+    onBlock: (log: Log, block: Block) => void,
+  ) {
     this.id = id
     this.#store = store
     this.segmentBytes = segmentBytes
@@ -120,7 +126,8 @@ export class Log {
     let high = blocks.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if ((blocks[middle] as Block).next <= offset) low = middle + 1 // middle < length
+      if ((blocks[middle] as Block).next <= offset)
+        low = middle + 1 // middle < length
       else high = middle
     }
     const block = blocks[low]

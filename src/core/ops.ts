@@ -136,14 +136,24 @@ export function visitFrame(frame: Buffer, visitor: OpVisitor): void {
         break
       case Kind.Settle:
         for (let place = body + 8; place < end; place += 12) {
-          visitor.settle(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, place), frame.readUInt32BE(place + 8))
+          visitor.settle(
+            frame.readUInt32BE(body),
+            frame.readUInt32BE(body + 4),
+            getU64(frame, place),
+            frame.readUInt32BE(place + 8),
+          )
         }
         break
       case Kind.Raise:
         visitor.raise(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8))
         break
       case Kind.Attempts:
-        visitor.attempts(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8), frame.readUInt32BE(body + 16))
+        visitor.attempts(
+          frame.readUInt32BE(body),
+          frame.readUInt32BE(body + 4),
+          getU64(frame, body + 8),
+          frame.readUInt32BE(body + 16),
+        )
         break
       case Kind.Metadata:
         visitMetadata(frame, body, end, visitor)
@@ -176,6 +186,7 @@ function visitMetadata(frame: Buffer, body: number, end: number, visitor: OpVisi
   const present = frame[body]
   const tableEnd = body + 5 + frame.readUInt16BE(body + 1)
   const keyEnd = tableEnd + frame.readUInt16BE(body + 3)
-  const value = present === 0 ? null : present === 1 ? frame.toString('utf8', keyEnd, end) : Buffer.from(frame.subarray(keyEnd, end))
+  const value =
+    present === 0 ? null : present === 1 ? frame.toString('utf8', keyEnd, end) : Buffer.from(frame.subarray(keyEnd, end))
   visitor.metadata(frame.toString('utf8', body + 5, tableEnd), frame.toString('utf8', tableEnd, keyEnd), value)
 }

@@ -24,7 +24,10 @@ interface StoredLane {
 }
 
 /** `apply` makes what the metadata tables say, live; it is called for the checkpoint's rows and then for each change after it. */
-export async function recover(shard: Shard, apply: (table: string, key: string, value: string | Uint8Array | null) => void): Promise<void> {
+export async function recover(
+  shard: Shard,
+  apply: (table: string, key: string, value: string | Uint8Array | null) => void,
+): Promise<void> {
   const { metadata, wal, segments } = shard.storage
   const position = await metadata.position()
   for (const table of tables) await metadata.load(table, (key, value) => apply(table, key, value))
@@ -91,7 +94,14 @@ function makeVisitor(shard: Shard, apply: (table: string, key: string, value: st
       owner.log.restore(Buffer.from(entry))
       const count = entryCount(entry, 0)
       if (producer !== null) {
-        owner.topic.producers[owner.partition]?.note(producer.producerId, producer.epoch, producer.sequence, count, base, shard.clock.now())
+        owner.topic.producers[owner.partition]?.note(
+          producer.producerId,
+          producer.epoch,
+          producer.sequence,
+          count,
+          base,
+          shard.clock.now(),
+        )
       }
       if (dedupId !== null) owner.topic.ids.note(dedupId, base, shard.clock.now())
     },

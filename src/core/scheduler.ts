@@ -59,7 +59,13 @@ export class Scheduler {
       // A clock that was moved ahead meanwhile has more to bring in.
       if (to >= this.#shard.clock.now() + horizonMs / 2) break
     }
-    this.#shard.clock.after(horizonMs / 2, () => void this.#load().catch((error: Error) => this.#shard.log.error({ error: error.message }, 'delayed records could not be loaded')))
+    this.#shard.clock.after(
+      horizonMs / 2,
+      () =>
+        void this.#load().catch((error: Error) =>
+          this.#shard.log.error({ error: error.message }, 'delayed records could not be loaded'),
+        ),
+    )
   }
 
   #hold(key: string, delayed: Delayed): void {
@@ -101,9 +107,15 @@ export class Scheduler {
 
   /** In order of due time, from `from` (inclusive) to `to` (exclusive), ms. */
   async list(limit: number, from = 0, to = Number.MAX_SAFE_INTEGER): Promise<Delayed[]> {
-    const stored = await this.#shard.storage.metadata.range('schedule', dueKey(from), dueKey(to), limit + (this.#shard.changed.get('schedule')?.size ?? 0))
+    const stored = await this.#shard.storage.metadata.range(
+      'schedule',
+      dueKey(from),
+      dueKey(to),
+      limit + (this.#shard.changed.get('schedule')?.size ?? 0),
+    )
     const rows = new Map<string, string | Uint8Array | null>(stored.map((row) => [row.key, row.value]))
-    for (const [key, value] of this.#shard.changed.get('schedule') ?? []) if (key >= dueKey(from) && key < dueKey(to)) rows.set(key, value)
+    for (const [key, value] of this.#shard.changed.get('schedule') ?? [])
+      if (key >= dueKey(from) && key < dueKey(to)) rows.set(key, value)
     const keys = [...rows.keys()].sort()
     const found: Delayed[] = []
     for (const key of keys) {

@@ -57,7 +57,8 @@ function lastAtOrBelow(sorted: readonly number[], value: number): number {
   let high = sorted.length
   while (low < high) {
     const middle = (low + high) >> 1
-    if ((sorted[middle] as number) <= value) low = middle + 1 // middle < length
+    if ((sorted[middle] as number) <= value)
+      low = middle + 1 // middle < length
     else high = middle
   }
   return Math.max(0, low - 1)

@@ -76,7 +76,9 @@ export class Shard {
 
   makeLog(id: number, topic: Topic, partition: number): Log {
     const memory = topic.config.storage === 'memory'
-    const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, (owner, block) => this.#blockAdded(owner, block))
+    const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, (owner, block) =>
+      this.#blockAdded(owner, block),
+    )
     this.logs.set(id, { log, topic, partition })
     return log
   }
@@ -102,7 +104,15 @@ export class Shard {
       this.committer.frame(bytes).append(log.id, producer, dedupId, block.buffer, start, start + entryLength(block.buffer, start))
       this.committer.touch(log)
     }
-    if (producer !== null) topic.producers[partition]?.note(producer.producerId, producer.epoch, producer.sequence, content.count, base, content.timestamp)
+    if (producer !== null)
+      topic.producers[partition]?.note(
+        producer.producerId,
+        producer.epoch,
+        producer.sequence,
+        content.count,
+        base,
+        content.timestamp,
+      )
     if (dedupId !== null) topic.ids.note(dedupId, base, this.clock.now())
     return base
   }
@@ -248,15 +258,22 @@ export class Shard {
         continue
       }
       if (log.flushing) return void setTimeout(() => this.#balance(), 5)
-      log.flush(log.committed, (from, to) => owner.topic.isDone(owner.partition, from, to), (error) => {
-        if (error !== null) {
-          this.log.error({ topic: owner.topic.name, error: error.message }, 'a segment could not be written; the entries stay in memory and in the write-ahead log')
-          setTimeout(() => this.#balance(), 1000)
-          return
-        }
-        if (block.flushed < block.used && !block.gone && log.blocks[0] === block) setTimeout(() => this.#balance(), 5)
-        else setImmediate(() => this.#balance())
-      })
+      log.flush(
+        log.committed,
+        (from, to) => owner.topic.isDone(owner.partition, from, to),
+        (error) => {
+          if (error !== null) {
+            this.log.error(
+              { topic: owner.topic.name, error: error.message },
+              'a segment could not be written; the entries stay in memory and in the write-ahead log',
+            )
+            setTimeout(() => this.#balance(), 1000)
+            return
+          }
+          if (block.flushed < block.used && !block.gone && log.blocks[0] === block) setTimeout(() => this.#balance(), 5)
+          else setImmediate(() => this.#balance())
+        },
+      )
       this.#compactList()
       return
     }
@@ -294,7 +311,9 @@ export class Shard {
     const free = await this.storage.freeBytes()
     if (free < diskReserveBytes !== this.lowOnSpace) {
       this.lowOnSpace = !this.lowOnSpace
-      const message = this.lowOnSpace ? 'little disk space is left; publishes are refused until there is more' : 'there is disk space again'
+      const message = this.lowOnSpace
+        ? 'little disk space is left; publishes are refused until there is more'
+        : 'there is disk space again'
       this.log.warn({ freeBytes: free }, message)
     }
   }

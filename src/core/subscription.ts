@@ -17,7 +17,14 @@ export interface SubscriptionHost {
   /** The record is done with: written lazily, then what nobody needs is freed. */
   markDirty(subscription: Subscription): void
   /** Moves the record to the dead-letter target, if there is one, in one frame with its settling. */
-  deadLetter(subscription: Subscription, lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void
+  deadLetter(
+    subscription: Subscription,
+    lane: Lane,
+    slot: Slot,
+    reason: Death['reason'],
+    attempts: number,
+    error: string | undefined,
+  ): void
   readonly deliveryLimit: number
   readonly singleActiveConsumer: boolean
   readonly hasDeadLetter: boolean
@@ -256,7 +263,8 @@ export class Subscription {
     this.liveBytes = Math.max(0, this.liveBytes - bytes)
     const runs = this.settledRuns[lane.index] as number[] // one for each lane
     const last = runs.length - 2
-    if (last >= 0 && (runs[last] as number) + (runs[last + 1] as number) === offset) runs[last + 1] = (runs[last + 1] as number) + 1
+    if (last >= 0 && (runs[last] as number) + (runs[last + 1] as number) === offset)
+      runs[last + 1] = (runs[last + 1] as number) + 1
     else runs.push(offset, 1)
     this.changed = true
     if (!this.dirty) {
@@ -374,8 +382,10 @@ export class Subscription {
   // ---------------------------------------------------------------------------------------------------------------- consumers
 
   subscribe(spec: SubscribeSpec, sink: Sink): MemberConsumer {
-    if (this.consumers.some((other) => other.exclusive)) throw new CoreError('Mismatch', `topic "${this.topic}" has an exclusive consumer`)
-    if (spec.exclusive === true && this.consumers.length > 0) throw new CoreError('Mismatch', `topic "${this.topic}" has consumers already, so none can be exclusive`)
+    if (this.consumers.some((other) => other.exclusive))
+      throw new CoreError('Mismatch', `topic "${this.topic}" has an exclusive consumer`)
+    if (spec.exclusive === true && this.consumers.length > 0)
+      throw new CoreError('Mismatch', `topic "${this.topic}" has consumers already, so none can be exclusive`)
     const consumer = new MemberConsumer(this, spec, sink)
     const wasActive = this.consumers[0]
     let at = this.consumers.length

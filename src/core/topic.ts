@@ -1,12 +1,12 @@
 /** A topic: its logs, who reads them, what may be published, and what can be freed. Knows nothing of routing: see broker/. */
-import type { Transaction, TopicConfig, TopicInfo } from '../broker/face.ts'
+import type { TopicConfig, TopicInfo, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
 import { IdWindow, ProducerWindow } from './dedup.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Log } from './log.ts'
 import type { Death } from './record.ts'
 import type { Shard } from './shard.ts'
-import { Subscription, type SubscriptionHost } from './subscription.ts'
+import type { Subscription, SubscriptionHost } from './subscription.ts'
 
 /** As stored in the table `topic`. */
 export interface TopicDefinition {
@@ -23,7 +23,15 @@ export interface TopicDefinition {
 
 /** What lies above a topic: where its dead letters go, and who hears that it is not used any more. */
 export interface TopicOwner {
-  deadLetter(topic: Topic, subscription: Subscription, lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void
+  deadLetter(
+    topic: Topic,
+    subscription: Subscription,
+    lane: Lane,
+    slot: Slot,
+    reason: Death['reason'],
+    attempts: number,
+    error: string | undefined,
+  ): void
   consumersChanged(topic: Topic): void
 }
 
@@ -93,7 +101,10 @@ export class Topic implements SubscriptionHost {
     if (config.overflow === 'dropOldest') return false
     const subscription = this.defaultSubscription
     if (subscription === undefined) return false
-    return (config.recordsMax >= 0 && subscription.ready >= config.recordsMax) || (config.bytesMax >= 0 && subscription.liveBytes >= config.bytesMax)
+    return (
+      (config.recordsMax >= 0 && subscription.ready >= config.recordsMax) ||
+      (config.bytesMax >= 0 && subscription.liveBytes >= config.bytesMax)
+    )
   }
 
   /** Newly readable entries. */
@@ -190,7 +201,14 @@ export class Topic implements SubscriptionHost {
     this.shard.markSettled(this, subscription)
   }
 
-  deadLetter(subscription: Subscription, lane: Lane, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): void {
+  deadLetter(
+    subscription: Subscription,
+    lane: Lane,
+    slot: Slot,
+    reason: Death['reason'],
+    attempts: number,
+    error: string | undefined,
+  ): void {
     if (this.config.deadLetter !== null) this.#owner.deadLetter(this, subscription, lane, slot, reason, attempts, error)
   }
 
@@ -206,7 +224,10 @@ export class Topic implements SubscriptionHost {
   damaged(subscription: Subscription, error: Error): void {
     if (subscription.paused) return
     subscription.paused = true
-    this.shard.log.error({ topic: this.name, subscription: subscription.name, error: error.message }, 'stored records are damaged; delivery from this topic is stopped')
+    this.shard.log.error(
+      { topic: this.name, subscription: subscription.name, error: error.message },
+      'stored records are damaged; delivery from this topic is stopped',
+    )
   }
 
   delivered(records: number): void {

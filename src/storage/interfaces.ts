@@ -33,7 +33,13 @@ export interface SegmentStore {
   /** Makes what was appended durable. */
   sync(log: number, base: number): Promise<void>
   /** Up to `length` bytes from `position`. */
-  read(log: number, base: number, position: number, length: number, done: (error: Error | null, bytes: Buffer | null) => void): void
+  read(
+    log: number,
+    base: number,
+    position: number,
+    length: number,
+    done: (error: Error | null, bytes: Buffer | null) => void,
+  ): void
   delete(log: number, base: number): Promise<void>
   /** Everything of a log that is none of `keep`. */
   deleteOthers(log: number, keep: ReadonlySet<number>): Promise<void>

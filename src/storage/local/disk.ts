@@ -1,5 +1,4 @@
-import { constants } from 'node:fs'
-import fs from 'node:fs'
+import fs, { constants } from 'node:fs'
 
 /**
  * The few file operations that local storage needs, injected so that a simulation can tear, lose, delay and refuse them.

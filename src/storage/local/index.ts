@@ -38,7 +38,9 @@ function lock(file: string): () => void {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error // fs errors carry a code
       const [holder = '', started = ''] = fs.readFileSync(file, 'utf8').trim().split(' ')
       if (isRunning(Number(holder), started)) {
-        throw new Error(`the data directory ${path.dirname(file)} is in use by process ${holder}; stop it, or choose another with --data`)
+        throw new Error(
+          `the data directory ${path.dirname(file)} is in use by process ${holder}; stop it, or choose another with --data`,
+        )
       }
       fs.rmSync(file, { force: true })
     }
@@ -54,14 +56,16 @@ function isRunning(pid: number, started: string): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM' // it runs, as another user
   }
   const now = startTime(pid)
-  return now === '' || started === '' || now === started
+  return now !== 'ended' && (now === '' || started === '' || now === started)
 }
 
-/** What tells a process from a later one with the same id, where the system says (Linux: field 22 of /proc/PID/stat). */
+/** What tells a process from a later one with the same id, where the system says (Linux: fields 3, state, and 22 of /proc/PID/stat). */
 function startTime(pid: number): string {
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A killed process that nobody has waited for yet holds nothing.
+    return fields[0] === 'Z' || fields[0] === 'X' ? 'ended' : (fields[19] ?? '')
   } catch {
     return '' // not Linux, or gone
   }

@@ -11,12 +11,16 @@ export class SqliteMetadata implements MetadataStore {
   constructor(file: string, synced: boolean) {
     const database = new DatabaseSync(file)
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synced ? 'FULL' : 'NORMAL'}`)
-    database.exec('CREATE TABLE IF NOT EXISTS meta (tbl TEXT NOT NULL, key TEXT NOT NULL, value, PRIMARY KEY (tbl, key)) WITHOUT ROWID')
+    database.exec(
+      'CREATE TABLE IF NOT EXISTS meta (tbl TEXT NOT NULL, key TEXT NOT NULL, value, PRIMARY KEY (tbl, key)) WITHOUT ROWID',
+    )
     const stored = database.prepare("SELECT value FROM meta WHERE tbl = 'anymq' AND key = 'format'").get()
     if (stored === undefined) database.exec(`INSERT INTO meta VALUES ('anymq', 'format', ${formatVersion})`)
     else if (Number(stored['value']) > formatVersion) {
       database.close()
-      throw new Error(`${file} has storage format ${String(stored['value'])}; this version reads up to ${formatVersion}. Start the newer version that wrote it.`)
+      throw new Error(
+        `${file} has storage format ${String(stored['value'])}; this version reads up to ${formatVersion}. Start the newer version that wrote it.`,
+      )
     }
     this.#database = database
   }
@@ -32,7 +36,12 @@ export class SqliteMetadata implements MetadataStore {
     }
   }
 
-  async range(table: string, from: string, before: string, limit: number): Promise<{ key: string; value: string | Uint8Array }[]> {
+  async range(
+    table: string,
+    from: string,
+    before: string,
+    limit: number,
+  ): Promise<{ key: string; value: string | Uint8Array }[]> {
     const rows = this.#database
       .prepare('SELECT key, value FROM meta WHERE tbl = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?')
       .all(table, from, before, limit)

@@ -30,7 +30,9 @@ export class LocalSegments implements SegmentStore {
     let at = position
     for (const chunk of chunks) {
       const from = at
-      await new Promise<void>((resolve, reject) => file.write(chunk, chunk.length, from, (error) => (error === null ? resolve() : reject(error))))
+      await new Promise<void>((resolve, reject) =>
+        file.write(chunk, chunk.length, from, (error) => (error === null ? resolve() : reject(error))),
+      )
       at += chunk.length
     }
   }
@@ -41,7 +43,13 @@ export class LocalSegments implements SegmentStore {
     await this.#disk.syncDirectory(path.join(this.#directory, String(log)))
   }
 
-  read(log: number, base: number, position: number, length: number, done: (error: Error | null, bytes: Buffer | null) => void): void {
+  read(
+    log: number,
+    base: number,
+    position: number,
+    length: number,
+    done: (error: Error | null, bytes: Buffer | null) => void,
+  ): void {
     this.#file(log, base).then(
       (file) => {
         const into = Buffer.allocUnsafeSlow(length)

@@ -183,7 +183,11 @@ export class LocalWal implements WriteAheadLog {
   }
 
   /** Visits whole frames from `begin`. `full`: the log goes on in the next file. `torn`: something begun is not whole. */
-  async #scan(file: WalFile, begin: number, visit: (frame: Buffer, position: number) => void): Promise<{ end: number; full: boolean; torn: boolean }> {
+  async #scan(
+    file: WalFile,
+    begin: number,
+    visit: (frame: Buffer, position: number) => void,
+  ): Promise<{ end: number; full: boolean; torn: boolean }> {
     const reader = new Reader(file.handle)
     let at = begin
     for (;;) {
@@ -253,5 +257,7 @@ function writeAll(file: DiskFile, bytes: Buffer, length: number, at: number): Pr
 }
 
 function damage(file: string, at: number): Error {
-  return new Error(`write-ahead log: damaged frame in ${file} at byte ${at}, with whole frames after it; this is not a torn end, so nothing was cut off`)
+  return new Error(
+    `write-ahead log: damaged frame in ${file} at byte ${at}, with whole frames after it; this is not a torn end, so nothing was cut off`,
+  )
 }

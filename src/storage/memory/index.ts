@@ -36,7 +36,13 @@ export class MemorySegments implements SegmentStore {
     setImmediate(done, null)
   }
   async sync(): Promise<void> {}
-  read(log: number, base: number, position: number, length: number, done: (error: Error | null, bytes: Buffer | null) => void): void {
+  read(
+    log: number,
+    base: number,
+    position: number,
+    length: number,
+    done: (error: Error | null, bytes: Buffer | null) => void,
+  ): void {
     const parts: Buffer[] = []
     let at = 0
     for (const part of this.#objects.get(`${log}/${base}`) ?? []) {
@@ -74,7 +80,12 @@ export class MemoryMetadata implements MetadataStore {
   async load(table: string, visit: (key: string, value: string | Uint8Array) => void): Promise<void> {
     for (const [key, value] of this.#tables.get(table) ?? []) visit(key, value)
   }
-  async range(table: string, from: string, before: string, limit: number): Promise<{ key: string; value: string | Uint8Array }[]> {
+  async range(
+    table: string,
+    from: string,
+    before: string,
+    limit: number,
+  ): Promise<{ key: string; value: string | Uint8Array }[]> {
     const rows = [...(this.#tables.get(table) ?? [])].filter(([key]) => key >= from && key < before)
     rows.sort(([a], [b]) => (a < b ? -1 : 1))
     return rows.slice(0, limit).map(([key, value]) => ({ key, value }))
