@@ -250,7 +250,11 @@ const zeroUuid = '0'.repeat(32)
 function isDefault(field: PlannedField, value: unknown): boolean {
   if (value === undefined) return true
   if (field.array) return value === field.fallback || (Array.isArray(value) && value.length === 0 && field.fallback !== null)
-  if (field.plan !== undefined) return value === null && field.fallback === null
+  if (field.plan !== undefined) {
+    if (value === null || field.fallback === null) return value === field.fallback
+    const message = value as Message
+    return field.plan.fields.every(each => isDefault(each, message[each.name])) && field.plan.tagged.every(each => isDefault(each, message[each.name]))
+  }
   return value === field.fallback
 }
 
