@@ -1,6 +1,6 @@
 // x-arguments of queues: checked as RabbitMQ checks them, turned into a topic's configuration, compared at a redeclaration.
 import type { TopicConfig, TopicInfo } from '../../broker/face.ts'
-import { AmqpError, named, preconditionFailed } from './errors.ts'
+import { type AmqpError, named, preconditionFailed } from './errors.ts'
 import type { MethodFields } from './methods.ts'
 import { type FieldValue, flagOf, integerOf, printed, type Table, textOf, typeName } from './table.ts'
 
@@ -15,17 +15,21 @@ const positive: Check = (field) => {
   if (value === undefined) return `"expected integer, got ${typeName(field)}"`
   return value < 0 ? `{value_negative,${value}}` : null
 }
-const duration: Check = (field) => positive(field) ?? (timerMax < (integerOf(field) ?? 0) ? `{value_too_big,${printed(field)}}` : null)
+const duration: Check = (field) =>
+  positive(field) ?? (timerMax < (integerOf(field) ?? 0) ? `{value_too_big,${printed(field)}}` : null)
 const expires: Check = (field) => duration(field) ?? (integerOf(field) === 0 ? '{value_zero,0}' : null)
-const string: Check = (field) => textOf(field) === undefined ? `{unacceptable_type,${typeName(field)}}` : null
-const boolean: Check = (field) => flagOf(field) === undefined ? `{unacceptable_type,${typeName(field)}}` : null
-const integer: Check = (field) => integerOf(field) === undefined ? `"expected integer, got ${typeName(field)}"` : null
-const oneOf = (label: string, values: readonly string[]): Check => (field) => {
-  const value = textOf(field)
-  if (value === undefined) return `{unacceptable_type,${typeName(field)}}`
-  return values.includes(value) ? null : label
-}
-const priorityMax: Check = (field) => positive(field) ?? (255 < (integerOf(field) ?? 0) ? `{max_value_exceeded,${printed(field)}}` : null)
+const string: Check = (field) => (textOf(field) === undefined ? `{unacceptable_type,${typeName(field)}}` : null)
+const boolean: Check = (field) => (flagOf(field) === undefined ? `{unacceptable_type,${typeName(field)}}` : null)
+const integer: Check = (field) => (integerOf(field) === undefined ? `"expected integer, got ${typeName(field)}"` : null)
+const oneOf =
+  (label: string, values: readonly string[]): Check =>
+  (field) => {
+    const value = textOf(field)
+    if (value === undefined) return `{unacceptable_type,${typeName(field)}}`
+    return values.includes(value) ? null : label
+  }
+const priorityMax: Check = (field) =>
+  positive(field) ?? (255 < (integerOf(field) ?? 0) ? `{max_value_exceeded,${printed(field)}}` : null)
 
 /** The arguments that mean something here; others are annotations of the user, as in RabbitMQ. */
 const checks: Readonly<Record<string, Check>> = {
@@ -60,7 +64,9 @@ export function checkArguments(declare: Declare, queue: string, vhost: string): 
   const target = declare.arguments.get('x-dead-letter-exchange')
   if (target !== undefined && textOf(target) === undefined) {
     // RabbitMQ looks at this one before the others, and says it in other words.
-    throw preconditionFailed(`invalid type '${typeName(target)}' for arg 'x-dead-letter-exchange' in ${named('queue', queue, vhost)}`)
+    throw preconditionFailed(
+      `invalid type '${typeName(target)}' for arg 'x-dead-letter-exchange' in ${named('queue', queue, vhost)}`,
+    )
   }
   for (const [name, field] of declare.arguments) {
     const why = checks[name]?.(field)
@@ -124,16 +130,26 @@ export interface Declaration {
 export const declaredArguments = (table: Table): Record<string, readonly [string, string]> =>
   Object.fromEntries([...table].map(([name, field]) => [name, [typeName(field), printed(field)] as const]))
 
-export const declarationOf = (declare: Declare): Record<string, unknown> => ({
-  durable: declare.durable && !declare.exclusive,
-  autoDelete: declare.autoDelete,
-  exclusive: declare.exclusive,
-  arguments: declaredArguments(declare.arguments),
-} satisfies Declaration)
+export const declarationOf = (declare: Declare): Record<string, unknown> =>
+  ({
+    durable: declare.durable && !declare.exclusive,
+    autoDelete: declare.autoDelete,
+    exclusive: declare.exclusive,
+    arguments: declaredArguments(declare.arguments),
+  }) satisfies Declaration
 
-const integerTypes: ReadonlySet<string> = new Set(['byte', 'unsignedbyte', 'short', 'unsignedshort', 'signedint', 'unsignedint', 'long'])
+const integerTypes: ReadonlySet<string> = new Set([
+  'byte',
+  'unsignedbyte',
+  'short',
+  'unsignedshort',
+  'signedint',
+  'unsignedint',
+  'long',
+])
 const sameClass = (a: string, b: string): boolean => a === b || (integerTypes.has(a) && integerTypes.has(b))
-const shown = (value: readonly [string, string] | undefined): string => value === undefined ? 'none' : `the value '${value[1]}' of type '${value[0]}'`
+const shown = (value: readonly [string, string] | undefined): string =>
+  value === undefined ? 'none' : `the value '${value[1]}' of type '${value[0]}'`
 
 export function inequivalent(name: string, what: string, received: string, current: string): AmqpError {
   return preconditionFailed(`inequivalent arg '${name}' for ${what}: received ${received} but current is ${current}`)
@@ -141,7 +157,10 @@ export function inequivalent(name: string, what: string, received: string, curre
 
 /** Compares arguments as RabbitMQ does: integers of any width are one type, and only arguments that mean something count. */
 export function assertSameArguments(
-  what: string, current: Declaration['arguments'], received: Declaration['arguments'], names: readonly string[] = Object.keys(checks),
+  what: string,
+  current: Declaration['arguments'],
+  received: Declaration['arguments'],
+  names: readonly string[] = Object.keys(checks),
 ): void {
   for (const name of names) {
     const had = current[name]
@@ -161,6 +180,7 @@ export function assertEquivalent(topic: TopicInfo, declare: Declare, vhost: stri
   const what = named('queue', topic.name, vhost)
   const durable = declare.durable && !declare.exclusive
   if (current.durable !== durable) throw inequivalent('durable', what, `'${durable}'`, `'${current.durable}'`)
-  if (current.autoDelete !== declare.autoDelete) throw inequivalent('auto_delete', what, `'${declare.autoDelete}'`, `'${current.autoDelete}'`)
+  if (current.autoDelete !== declare.autoDelete)
+    throw inequivalent('auto_delete', what, `'${declare.autoDelete}'`, `'${current.autoDelete}'`)
   assertSameArguments(what, current.arguments, declaredArguments(declare.arguments))
 }

@@ -20,15 +20,33 @@ export class ByteReader {
     return at
   }
 
-  u8(): number { return this.buffer.readUInt8(this.#take(1)) }
-  i8(): number { return this.buffer.readInt8(this.#take(1)) }
-  u16(): number { return this.buffer.readUInt16BE(this.#take(2)) }
-  i16(): number { return this.buffer.readInt16BE(this.#take(2)) }
-  u32(): number { return this.buffer.readUInt32BE(this.#take(4)) }
-  i32(): number { return this.buffer.readInt32BE(this.#take(4)) }
-  f32(): number { return this.buffer.readFloatBE(this.#take(4)) }
-  f64(): number { return this.buffer.readDoubleBE(this.#take(8)) }
-  i64(): bigint { return this.buffer.readBigInt64BE(this.#take(8)) }
+  u8(): number {
+    return this.buffer.readUInt8(this.#take(1))
+  }
+  i8(): number {
+    return this.buffer.readInt8(this.#take(1))
+  }
+  u16(): number {
+    return this.buffer.readUInt16BE(this.#take(2))
+  }
+  i16(): number {
+    return this.buffer.readInt16BE(this.#take(2))
+  }
+  u32(): number {
+    return this.buffer.readUInt32BE(this.#take(4))
+  }
+  i32(): number {
+    return this.buffer.readInt32BE(this.#take(4))
+  }
+  f32(): number {
+    return this.buffer.readFloatBE(this.#take(4))
+  }
+  f64(): number {
+    return this.buffer.readDoubleBE(this.#take(8))
+  }
+  i64(): bigint {
+    return this.buffer.readBigInt64BE(this.#take(8))
+  }
 
   u64(): number {
     const at = this.#take(8)
@@ -46,7 +64,9 @@ export class ByteReader {
     return this.buffer.toString('utf8', at, at + length)
   }
 
-  longBytes(): Buffer { return this.bytes(this.u32()) }
+  longBytes(): Buffer {
+    return this.bytes(this.u32())
+  }
 }
 
 export class ByteWriter {
@@ -69,15 +89,42 @@ export class ByteWriter {
     return at
   }
 
-  u8(value: number): void { const at = this.#room(1); this.buffer[at] = value & 0xff }
-  i8(value: number): void { const at = this.#room(1); this.buffer.writeInt8(value, at) }
-  u16(value: number): void { const at = this.#room(2); this.buffer.writeUInt16BE(value, at) }
-  i16(value: number): void { const at = this.#room(2); this.buffer.writeInt16BE(value, at) }
-  u32(value: number): void { const at = this.#room(4); this.buffer.writeUInt32BE(value, at) }
-  i32(value: number): void { const at = this.#room(4); this.buffer.writeInt32BE(value, at) }
-  f32(value: number): void { const at = this.#room(4); this.buffer.writeFloatBE(value, at) }
-  f64(value: number): void { const at = this.#room(8); this.buffer.writeDoubleBE(value, at) }
-  i64(value: bigint): void { const at = this.#room(8); this.buffer.writeBigInt64BE(BigInt.asIntN(64, value), at) }
+  u8(value: number): void {
+    const at = this.#room(1)
+    this.buffer[at] = value & 0xff
+  }
+  i8(value: number): void {
+    const at = this.#room(1)
+    this.buffer.writeInt8(value, at)
+  }
+  u16(value: number): void {
+    const at = this.#room(2)
+    this.buffer.writeUInt16BE(value, at)
+  }
+  i16(value: number): void {
+    const at = this.#room(2)
+    this.buffer.writeInt16BE(value, at)
+  }
+  u32(value: number): void {
+    const at = this.#room(4)
+    this.buffer.writeUInt32BE(value, at)
+  }
+  i32(value: number): void {
+    const at = this.#room(4)
+    this.buffer.writeInt32BE(value, at)
+  }
+  f32(value: number): void {
+    const at = this.#room(4)
+    this.buffer.writeFloatBE(value, at)
+  }
+  f64(value: number): void {
+    const at = this.#room(8)
+    this.buffer.writeDoubleBE(value, at)
+  }
+  i64(value: bigint): void {
+    const at = this.#room(8)
+    this.buffer.writeBigInt64BE(BigInt.asIntN(64, value), at)
+  }
 
   u64(value: number): void {
     const at = this.#room(8)
@@ -111,7 +158,9 @@ export class ByteWriter {
     this.bytes(value)
   }
 
-  view(): Buffer { return this.buffer.subarray(0, this.length) }
+  view(): Buffer {
+    return this.buffer.subarray(0, this.length)
+  }
 }
 
 export function shortText(value: string): string {

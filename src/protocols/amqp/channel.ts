@@ -3,8 +3,8 @@
 //   Open → Closing (we sent channel.close; everything but close-ok is discarded) → gone
 //   Open → gone (the client closed it)
 import { accept, type CoreErrorCode, type Outcome, type Transaction } from '../../broker/face.ts'
-import type { ChannelConsumer, DeliveryOwner } from './consumer.ts'
 import { ackFrameBytes, readU64, writeAck } from './codec.ts'
+import type { ChannelConsumer, DeliveryOwner } from './consumer.ts'
 import { AmqpError, preconditionFailed } from './errors.ts'
 import { Publisher } from './publisher.ts'
 import { closeReplies, openReplies } from './reply.ts'
@@ -82,7 +82,9 @@ export class Channel {
   settle(tag: number, multiple: boolean, outcome: Outcome): void {
     this.flushAcks()
     const taken: PendingSettlement[] = []
-    const each = (owner: DeliveryOwner, handle: number, at: number): void => { taken.push({ owner, handle, tag: at, outcome }) }
+    const each = (owner: DeliveryOwner, handle: number, at: number): void => {
+      taken.push({ owner, handle, tag: at, outcome })
+    }
     if (multiple) this.#takeThrough(tag, each)
     else if (!this.unacked.take(tag, each)) throw preconditionFailed(`unknown delivery tag ${tag}`)
     if (this.#settlements !== null) this.#settlements.push(...taken)
@@ -93,7 +95,9 @@ export class Channel {
   recover(): void {
     this.flushAcks()
     const taken: PendingSettlement[] = []
-    this.unacked.takeThrough(this.unacked.nextTag - 1, (owner, handle, tag) => { taken.push({ owner, handle, tag, outcome: requeue }) })
+    this.unacked.takeThrough(this.unacked.nextTag - 1, (owner, handle, tag) => {
+      taken.push({ owner, handle, tag, outcome: requeue })
+    })
     settleAll(taken)
   }
 
@@ -136,7 +140,9 @@ export class Channel {
 
   // ------------------------------------------------------------------------------------------------------------- transactions
 
-  get transactional(): boolean { return this.#settlements !== null }
+  get transactional(): boolean {
+    return this.#settlements !== null
+  }
 
   selectTransactions(): void {
     if (this.#settlements !== null) return
@@ -185,7 +191,8 @@ export class Channel {
   /** The broker ended a consumer: its queue is gone, or may no longer be read. */
   consumerEnded(consumer: ChannelConsumer, _reason: CoreErrorCode): void {
     this.consumers.delete(consumer.tag)
-    if (this.open && this.session.capabilities.cancelNotify) this.session.send(this.number, 'basic.cancel', { consumerTag: consumer.tag, nowait: true })
+    if (this.open && this.session.capabilities.cancelNotify)
+      this.session.send(this.number, 'basic.cancel', { consumerTag: consumer.tag, nowait: true })
   }
 
   /** Unacknowledged deliveries go back, consumers end; publishes already handed over run to their end unanswered. */

@@ -187,7 +187,8 @@ export function writeU32(slab: Buffer, at: number, value: number): void {
 }
 
 export const readU32 = (buffer: Buffer, at: number): number =>
-  ((buffer[at] as number) * 0x100_0000) + (((buffer[at + 1] as number) << 16) | ((buffer[at + 2] as number) << 8) | (buffer[at + 3] as number))
+  (buffer[at] as number) * 0x100_0000 +
+  (((buffer[at + 1] as number) << 16) | ((buffer[at + 2] as number) << 8) | (buffer[at + 3] as number))
 
 export const readU64 = (buffer: Buffer, at: number): number => readU32(buffer, at) * 0x1_0000_0000 + readU32(buffer, at + 4)
 
@@ -212,8 +213,17 @@ export const deliverBytes = (prefixBytes: number, namesBytes: number, properties
  * `buffer[properties..propertiesEnd)` the flags and property list: both as a publisher sent them. Returns where it ended.
  */
 export function writeDeliver(
-  slab: Buffer, start: number, prefix: Buffer, tag: number, redelivered: boolean, buffer: Buffer,
-  names: number, namesEnd: number, properties: number, propertiesEnd: number, bodyBytes: number,
+  slab: Buffer,
+  start: number,
+  prefix: Buffer,
+  tag: number,
+  redelivered: boolean,
+  buffer: Buffer,
+  names: number,
+  namesEnd: number,
+  properties: number,
+  propertiesEnd: number,
+  bodyBytes: number,
 ): number {
   let at = start
   const prefixBytes = prefix.length
@@ -225,11 +235,27 @@ export function writeDeliver(
   at += 9
   for (let i = names; i < namesEnd; i++) slab[at++] = buffer[i] as number
   slab[at] = frameEnd
-  return writeContentHeader(slab, at + 1, slab[start + 1] as number, slab[start + 2] as number, buffer, properties, propertiesEnd, bodyBytes)
+  return writeContentHeader(
+    slab,
+    at + 1,
+    slab[start + 1] as number,
+    slab[start + 2] as number,
+    buffer,
+    properties,
+    propertiesEnd,
+    bodyBytes,
+  )
 }
 
 export function writeContentHeader(
-  slab: Buffer, start: number, channelHigh: number, channelLow: number, buffer: Buffer, properties: number, propertiesEnd: number, bodyBytes: number,
+  slab: Buffer,
+  start: number,
+  channelHigh: number,
+  channelLow: number,
+  buffer: Buffer,
+  properties: number,
+  propertiesEnd: number,
+  bodyBytes: number,
 ): number {
   let at = start
   slab[at] = FrameType.Header
@@ -253,8 +279,20 @@ export function writeContentHeader(
 
 /** Bits of the property flags, in the order in which the properties follow. */
 export const PropertyFlag = {
-  contentType: 0x8000, contentEncoding: 0x4000, headers: 0x2000, deliveryMode: 0x1000, priority: 0x0800, correlationId: 0x0400, replyTo: 0x0200,
-  expiration: 0x0100, messageId: 0x0080, timestamp: 0x0040, type: 0x0020, userId: 0x0010, appId: 0x0008, clusterId: 0x0004,
+  contentType: 0x8000,
+  contentEncoding: 0x4000,
+  headers: 0x2000,
+  deliveryMode: 0x1000,
+  priority: 0x0800,
+  correlationId: 0x0400,
+  replyTo: 0x0200,
+  expiration: 0x0100,
+  messageId: 0x0080,
+  timestamp: 0x0040,
+  type: 0x0020,
+  userId: 0x0010,
+  appId: 0x0008,
+  clusterId: 0x0004,
 } as const
 
 /** What a publish must know of a message's properties; filled again for each message, so that none is allocated. */
@@ -335,8 +373,19 @@ export interface Properties {
 }
 
 const propertyKinds = [
-  ['contentType', 'text'], ['contentEncoding', 'text'], ['headers', 'table'], ['deliveryMode', 'octet'], ['priority', 'octet'], ['correlationId', 'text'],
-  ['replyTo', 'text'], ['expiration', 'text'], ['messageId', 'text'], ['timestamp', 'time'], ['type', 'text'], ['userId', 'text'], ['appId', 'text'],
+  ['contentType', 'text'],
+  ['contentEncoding', 'text'],
+  ['headers', 'table'],
+  ['deliveryMode', 'octet'],
+  ['priority', 'octet'],
+  ['correlationId', 'text'],
+  ['replyTo', 'text'],
+  ['expiration', 'text'],
+  ['messageId', 'text'],
+  ['timestamp', 'time'],
+  ['type', 'text'],
+  ['userId', 'text'],
+  ['appId', 'text'],
   ['clusterId', 'text'],
 ] as const satisfies readonly (readonly [keyof Properties, string])[]
 
@@ -348,10 +397,18 @@ export function decodeProperties(buffer: Buffer, start: number, end: number): Pr
   for (const [name, kind] of propertyKinds) {
     if ((flags & PropertyFlag[name]) === 0) continue
     switch (kind) {
-      case 'text': properties[name] = reader.shortString(); break
-      case 'octet': properties[name] = reader.u8(); break
-      case 'time': properties[name] = reader.u64(); break
-      case 'table': properties[name] = readTable(reader); break
+      case 'text':
+        properties[name] = reader.shortString()
+        break
+      case 'octet':
+        properties[name] = reader.u8()
+        break
+      case 'time':
+        properties[name] = reader.u64()
+        break
+      case 'table':
+        properties[name] = readTable(reader)
+        break
     }
   }
   return properties as Properties
@@ -366,10 +423,18 @@ export function encodeProperties(writer: ByteWriter, properties: Properties): vo
     if (value === undefined) continue
     // The kinds above say which type each property has.
     switch (kind) {
-      case 'text': writer.shortString(value as string); break
-      case 'octet': writer.u8(value as number); break
-      case 'time': writer.u64(value as number); break
-      case 'table': writeTable(writer, value as Table); break
+      case 'text':
+        writer.shortString(value as string)
+        break
+      case 'octet':
+        writer.u8(value as number)
+        break
+      case 'time':
+        writer.u64(value as number)
+        break
+      case 'table':
+        writeTable(writer, value as Table)
+        break
     }
   }
 }

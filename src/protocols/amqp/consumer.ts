@@ -1,11 +1,19 @@
 // One basic.consume: a consumer of the broker, its prefetch as credit, and its deliveries written straight into the connection's slab.
 import type { Buffer } from 'node:buffer'
-import { accept, type Consumer, type CoreErrorCode, type DeliveryBatch, type Outcome, type Sink, type Transaction } from '../../broker/face.ts'
+import {
+  accept,
+  type Consumer,
+  type CoreErrorCode,
+  type DeliveryBatch,
+  type Outcome,
+  type Sink,
+  type Transaction,
+} from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
 import type { Channel } from './channel.ts'
 import { deliverBytes, deliverPrefix, FrameType, frameEnd, frameOverhead, writeDeliver, writeU32 } from './codec.ts'
 import { annotatedEnvelope } from './deaths.ts'
-import { EnvelopeView, decodeEnvelope, encodeEnvelope, formatId, messageFormat } from './mapping.ts'
+import { decodeEnvelope, EnvelopeView, encodeEnvelope, formatId, messageFormat } from './mapping.ts'
 
 /** Deliveries asked for ahead when the client set no prefetch: enough to keep the log busy, little enough to stop soon. */
 const openWindow = 1024
@@ -104,7 +112,13 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
     const annotations = batch.annotations[i] ?? null
     const redelivered = batch.redelivered[i] as boolean
     if (format !== formatId || annotations !== null || (this.quorum && redelivered)) {
-      buffer = deliverable(buffer.subarray(start, end), format, this.queue, annotations, this.quorum && redelivered ? (batch.attempt[i] as number) - 1 : -1)
+      buffer = deliverable(
+        buffer.subarray(start, end),
+        format,
+        this.queue,
+        annotations,
+        this.quorum && redelivered ? (batch.attempt[i] as number) - 1 : -1,
+      )
       start = 0
       end = buffer.length
     }
@@ -123,7 +137,17 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
     const at = connection.reserve(total)
     const slab = connection.slab
     let to = writeDeliver(
-      slab, at, this.#prefix, tag, redelivered, buffer, view.names, view.namesEnd, view.properties, view.propertiesEnd, bodyBytes,
+      slab,
+      at,
+      this.#prefix,
+      tag,
+      redelivered,
+      buffer,
+      view.names,
+      view.namesEnd,
+      view.properties,
+      view.propertiesEnd,
+      bodyBytes,
     )
     if (copied) {
       const number = this.channel.number
@@ -186,14 +210,19 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
 
 /** The envelope to deliver of a record that another protocol wrote, or that carries news of the broker. */
 export function deliverable(
-  bytes: Buffer, format: number, queue: string, annotations: Parameters<typeof annotatedEnvelope>[3], deliveryCount: number,
+  bytes: Buffer,
+  format: number,
+  queue: string,
+  annotations: Parameters<typeof annotatedEnvelope>[3],
+  deliveryCount: number,
 ): Buffer {
   let envelope = bytes
   if (format !== formatId) {
     envelope = messageFormat.fromAttributes(formats.get(format).toAttributes(bytes))
     const decoded = decodeEnvelope(envelope)
     // Published to a topic's name elsewhere is published to a queue's name here.
-    if (decoded.exchange === '' && decoded.routingKey === '') envelope = encodeEnvelope('', queue, decoded.properties, decoded.body)
+    if (decoded.exchange === '' && decoded.routingKey === '')
+      envelope = encodeEnvelope('', queue, decoded.properties, decoded.body)
   }
   if (annotations === null && deliveryCount < 0) return envelope
   return annotatedEnvelope(envelope, 0, envelope.length, annotations, deliveryCount)

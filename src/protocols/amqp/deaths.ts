@@ -1,18 +1,32 @@
 // What the broker itself knows of a record, rendered as the headers RabbitMQ adds: x-death and its first and last, x-delivery-count.
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { Annotations, Death } from '../../core/record.ts'
 import { decodeEnvelope, encodeEnvelope } from './mapping.ts'
 import { type FieldValue, long, type Table, text } from './table.ts'
 
-const reasons = { rejected: 'rejected', expired: 'expired', maxLength: 'maxlen', attempts: 'delivery_limit' } as const satisfies Record<Death['reason'], string>
+const reasons = {
+  rejected: 'rejected',
+  expired: 'expired',
+  maxLength: 'maxlen',
+  attempts: 'delivery_limit',
+} as const satisfies Record<Death['reason'], string>
 
 /** The envelope as it is to be delivered, with the broker's own headers. `deliveryCount` below 0: not shown. */
-export function annotatedEnvelope(buffer: Buffer, start: number, end: number, annotations: Annotations | null, deliveryCount: number): Buffer {
+export function annotatedEnvelope(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  annotations: Annotations | null,
+  deliveryCount: number,
+): Buffer {
   const { exchange, routingKey, properties, body } = decodeEnvelope(buffer, start, end)
   const headers: Table = new Map(properties.headers)
   if (annotations?.deaths !== undefined && 0 < annotations.deaths.length) {
     headers.set('x-death', { type: 'A', value: annotations.deaths.map(deathTable) })
-    for (const [which, death] of [['first', annotations.firstDeath], ['last', annotations.lastDeath]] as const) {
+    for (const [which, death] of [
+      ['first', annotations.firstDeath],
+      ['last', annotations.lastDeath],
+    ] as const) {
       if (death === undefined) continue
       headers.set(`x-${which}-death-reason`, text(reasons[death.reason]))
       headers.set(`x-${which}-death-queue`, text(death.topic))

@@ -3,15 +3,39 @@ import type { CoreErrorCode } from '../../broker/face.ts'
 
 /** Codes from 501 on, 320, 402 close the connection; the others close only the channel (AMQP 0-9-1, 1.2). */
 export const replyCodes = {
-  CONTENT_TOO_LARGE: 311, NO_ROUTE: 312, NO_CONSUMERS: 313, CONNECTION_FORCED: 320, INVALID_PATH: 402, ACCESS_REFUSED: 403, NOT_FOUND: 404, RESOURCE_LOCKED: 405,
-  PRECONDITION_FAILED: 406, FRAME_ERROR: 501, SYNTAX_ERROR: 502, COMMAND_INVALID: 503, CHANNEL_ERROR: 504, UNEXPECTED_FRAME: 505, RESOURCE_ERROR: 506,
-  NOT_ALLOWED: 530, NOT_IMPLEMENTED: 540, INTERNAL_ERROR: 541,
+  CONTENT_TOO_LARGE: 311,
+  NO_ROUTE: 312,
+  NO_CONSUMERS: 313,
+  CONNECTION_FORCED: 320,
+  INVALID_PATH: 402,
+  ACCESS_REFUSED: 403,
+  NOT_FOUND: 404,
+  RESOURCE_LOCKED: 405,
+  PRECONDITION_FAILED: 406,
+  FRAME_ERROR: 501,
+  SYNTAX_ERROR: 502,
+  COMMAND_INVALID: 503,
+  CHANNEL_ERROR: 504,
+  UNEXPECTED_FRAME: 505,
+  RESOURCE_ERROR: 506,
+  NOT_ALLOWED: 530,
+  NOT_IMPLEMENTED: 540,
+  INTERNAL_ERROR: 541,
 } as const
 export type ReplyName = keyof typeof replyCodes
 
 const connectionClosing: ReadonlySet<ReplyName> = new Set<ReplyName>([
-  'CONNECTION_FORCED', 'INVALID_PATH', 'FRAME_ERROR', 'SYNTAX_ERROR', 'COMMAND_INVALID', 'CHANNEL_ERROR', 'UNEXPECTED_FRAME', 'RESOURCE_ERROR', 'NOT_ALLOWED',
-  'NOT_IMPLEMENTED', 'INTERNAL_ERROR',
+  'CONNECTION_FORCED',
+  'INVALID_PATH',
+  'FRAME_ERROR',
+  'SYNTAX_ERROR',
+  'COMMAND_INVALID',
+  'CHANNEL_ERROR',
+  'UNEXPECTED_FRAME',
+  'RESOURCE_ERROR',
+  'NOT_ALLOWED',
+  'NOT_IMPLEMENTED',
+  'INTERNAL_ERROR',
 ])
 
 /** A protocol exception: thrown by handlers of cold methods, caught once in the session. */
@@ -25,10 +49,14 @@ export class AmqpError extends Error {
     this.closesConnection = connectionClosing.has(reply)
   }
 
-  get code(): number { return replyCodes[this.reply] }
+  get code(): number {
+    return replyCodes[this.reply]
+  }
 
   /** The text on the wire, as RabbitMQ builds it. */
-  get replyText(): string { return `${this.reply} - ${this.message}` }
+  get replyText(): string {
+    return `${this.reply} - ${this.message}`
+  }
 }
 
 /** What each refusal of the core is called here, where a handler has no better words. */
@@ -55,9 +83,10 @@ export const named = (kind: 'queue' | 'exchange', name: string, vhost: string): 
 export const notFound = (kind: 'queue' | 'exchange', name: string, vhost: string): AmqpError =>
   new AmqpError('NOT_FOUND', `no ${kind} '${name}' in vhost '${vhost}'`)
 
-export const locked = (queue: string, vhost: string): AmqpError => new AmqpError(
-  'RESOURCE_LOCKED',
-  `cannot obtain exclusive access to locked ${named('queue', queue, vhost)}. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`,
-)
+export const locked = (queue: string, vhost: string): AmqpError =>
+  new AmqpError(
+    'RESOURCE_LOCKED',
+    `cannot obtain exclusive access to locked ${named('queue', queue, vhost)}. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`,
+  )
 
 export const preconditionFailed = (explanation: string): AmqpError => new AmqpError('PRECONDITION_FAILED', explanation)

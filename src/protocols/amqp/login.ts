@@ -8,8 +8,15 @@ import { flag, readTable, type Table, text, textOf } from './table.ts'
 export const spokenVersion = '4.1.0'
 
 const capabilities = [
-  'publisher_confirms', 'exchange_exchange_bindings', 'basic.nack', 'consumer_cancel_notify', 'connection.blocked', 'consumer_priorities',
-  'authentication_failure_close', 'per_consumer_qos', 'direct_reply_to',
+  'publisher_confirms',
+  'exchange_exchange_bindings',
+  'basic.nack',
+  'consumer_cancel_notify',
+  'connection.blocked',
+  'consumer_priorities',
+  'authentication_failure_close',
+  'per_consumer_qos',
+  'direct_reply_to',
 ]
 
 export function serverProperties(broker: Broker): Table {

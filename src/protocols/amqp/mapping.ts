@@ -108,13 +108,15 @@ function attributesOf(exchange: string, routingKey: string, properties: Properti
   if (properties.priority !== undefined) attributes.priority = properties.priority
   if (properties.correlationId !== undefined) attributes.correlationId = properties.correlationId
   if (properties.replyTo !== undefined) attributes.replyTo = properties.replyTo
-  if (properties.expiration !== undefined && /^\d{1,15}$/.test(properties.expiration)) attributes.expirationMs = Number(properties.expiration)
+  if (properties.expiration !== undefined && /^\d{1,15}$/.test(properties.expiration))
+    attributes.expirationMs = Number(properties.expiration)
   if (properties.messageId !== undefined) attributes.messageId = properties.messageId
   if (properties.timestamp !== undefined) attributes.timestamp = properties.timestamp * 1000
   if (properties.type !== undefined) attributes.type = properties.type
   if (properties.userId !== undefined) attributes.userId = properties.userId
   if (properties.appId !== undefined) attributes.appId = properties.appId
-  if (properties.clusterId !== undefined) extra.push({ name: 'amqp.cluster-id', value: { type: 'string', value: properties.clusterId } })
+  if (properties.clusterId !== undefined)
+    extra.push({ name: 'amqp.cluster-id', value: { type: 'string', value: properties.clusterId } })
   if (properties.headers !== undefined) {
     for (const [name, value] of properties.headers) {
       if (name === spareHeader && value.type === 'F') continue
@@ -129,27 +131,43 @@ function attributesOf(exchange: string, routingKey: string, properties: Properti
 
 function headerOf(field: FieldValue): HeaderValue {
   switch (field.type) {
-    case 't': return { type: 'bool', value: field.value }
-    case 'b': return { type: 'i8', value: field.value }
-    case 'B': return { type: 'u8', value: field.value }
-    case 's': return { type: 'i16', value: field.value }
-    case 'u': return { type: 'u16', value: field.value }
-    case 'I': return { type: 'i32', value: field.value }
-    case 'i': return { type: 'u32', value: field.value }
-    case 'l': return { type: 'i64', value: field.value }
-    case 'f': return { type: 'f32', value: field.value }
-    case 'd': return { type: 'f64', value: field.value }
-    case 'D': return { type: 'decimal', value: { scale: field.scale, unscaled: field.value } }
+    case 't':
+      return { type: 'bool', value: field.value }
+    case 'b':
+      return { type: 'i8', value: field.value }
+    case 'B':
+      return { type: 'u8', value: field.value }
+    case 's':
+      return { type: 'i16', value: field.value }
+    case 'u':
+      return { type: 'u16', value: field.value }
+    case 'I':
+      return { type: 'i32', value: field.value }
+    case 'i':
+      return { type: 'u32', value: field.value }
+    case 'l':
+      return { type: 'i64', value: field.value }
+    case 'f':
+      return { type: 'f32', value: field.value }
+    case 'd':
+      return { type: 'f64', value: field.value }
+    case 'D':
+      return { type: 'decimal', value: { scale: field.scale, unscaled: field.value } }
     case 'S': {
       // A long string is any bytes; only what survives as text may be called text.
       const string = field.value.toString()
       return Buffer.from(string).equals(field.value) ? { type: 'string', value: string } : { type: 'bytes', value: field.value }
     }
-    case 'x': return { type: 'bytes', value: field.value }
-    case 'T': return { type: 'timestamp', value: field.value * 1000 }
-    case 'V': return { type: 'null', value: null }
-    case 'A': return { type: 'array', value: field.value.map(headerOf) }
-    case 'F': return { type: 'table', value: [...field.value].map(([name, value]) => ({ name, value: headerOf(value) })) }
+    case 'x':
+      return { type: 'bytes', value: field.value }
+    case 'T':
+      return { type: 'timestamp', value: field.value * 1000 }
+    case 'V':
+      return { type: 'null', value: null }
+    case 'A':
+      return { type: 'array', value: field.value.map(headerOf) }
+    case 'F':
+      return { type: 'table', value: [...field.value].map(([name, value]) => ({ name, value: headerOf(value) })) }
   }
 }
 
@@ -193,9 +211,28 @@ function pairsOf(fields: readonly FieldValue[]): Header[] {
 
 /** Text attributes: those with a property of their own go here only when they are too long for one. */
 const spareTexts = [
-  'messageId', 'correlationId', 'replyTo', 'contentType', 'contentEncoding', 'type', 'userId', 'appId', 'subject', 'groupKey', 'dedupId',
+  'messageId',
+  'correlationId',
+  'replyTo',
+  'contentType',
+  'contentEncoding',
+  'type',
+  'userId',
+  'appId',
+  'subject',
+  'groupKey',
+  'dedupId',
 ] as const
-const propertyTexts: ReadonlySet<string> = new Set(['messageId', 'correlationId', 'replyTo', 'contentType', 'contentEncoding', 'type', 'userId', 'appId'])
+const propertyTexts: ReadonlySet<string> = new Set([
+  'messageId',
+  'correlationId',
+  'replyTo',
+  'contentType',
+  'contentEncoding',
+  'type',
+  'userId',
+  'appId',
+])
 
 function fromAttributes(attributes: Attributes): Buffer {
   const properties: Properties = {}
@@ -231,12 +268,15 @@ function fromAttributes(attributes: Attributes): Buffer {
 
 function numbersFrom(attributes: Attributes, properties: Properties, spare: Table): void {
   const { timestamp, expirationMs, priority, deliverAt } = attributes
-  const keep = (name: string, value: number): void => { spare.set(name, { type: 'l', value: BigInt(Math.trunc(value)) }) }
+  const keep = (name: string, value: number): void => {
+    spare.set(name, { type: 'l', value: BigInt(Math.trunc(value)) })
+  }
   if (timestamp !== undefined && Number.isFinite(timestamp)) {
     if (0 <= timestamp) properties.timestamp = Math.floor(timestamp / 1000)
     if (timestamp < 0 || timestamp % 1000 !== 0) keep('timestamp', timestamp)
   }
-  if (expirationMs !== undefined && Number.isFinite(expirationMs)) properties.expiration = String(Math.max(0, Math.trunc(expirationMs)))
+  if (expirationMs !== undefined && Number.isFinite(expirationMs))
+    properties.expiration = String(Math.max(0, Math.trunc(expirationMs)))
   if (priority !== undefined && Number.isFinite(priority)) {
     properties.priority = Math.min(255, Math.max(0, Math.trunc(priority)))
     if (properties.priority !== priority) keep('priority', priority)
@@ -268,23 +308,40 @@ function bytesField(bytes: Buffer): FieldValue {
 
 function fieldOf(header: HeaderValue): FieldValue {
   switch (header.type) {
-    case 'null': return { type: 'V' }
-    case 'bool': return { type: 't', value: header.value }
-    case 'i8': return { type: 'b', value: header.value }
-    case 'u8': return { type: 'B', value: header.value }
-    case 'i16': return { type: 's', value: header.value }
-    case 'u16': return { type: 'u', value: header.value }
-    case 'i32': return { type: 'I', value: header.value }
-    case 'u32': return { type: 'i', value: header.value }
-    case 'i64': return { type: 'l', value: header.value }
-    case 'f32': return { type: 'f', value: header.value }
-    case 'f64': return { type: 'd', value: header.value }
-    case 'decimal': return { type: 'D', scale: header.value.scale & 0xff, value: header.value.unscaled >>> 0 }
-    case 'timestamp': return { type: 'T', value: Math.max(0, Math.floor(header.value / 1000)) }
-    case 'string': return text(header.value)
-    case 'bytes': return { type: 'x', value: header.value }
-    case 'array': return { type: 'A', value: header.value.map(fieldOf) }
-    case 'table': return { type: 'F', value: new Map(header.value.map(({ name, value }) => [name, fieldOf(value)])) }
+    case 'null':
+      return { type: 'V' }
+    case 'bool':
+      return { type: 't', value: header.value }
+    case 'i8':
+      return { type: 'b', value: header.value }
+    case 'u8':
+      return { type: 'B', value: header.value }
+    case 'i16':
+      return { type: 's', value: header.value }
+    case 'u16':
+      return { type: 'u', value: header.value }
+    case 'i32':
+      return { type: 'I', value: header.value }
+    case 'u32':
+      return { type: 'i', value: header.value }
+    case 'i64':
+      return { type: 'l', value: header.value }
+    case 'f32':
+      return { type: 'f', value: header.value }
+    case 'f64':
+      return { type: 'd', value: header.value }
+    case 'decimal':
+      return { type: 'D', scale: header.value.scale & 0xff, value: header.value.unscaled >>> 0 }
+    case 'timestamp':
+      return { type: 'T', value: Math.max(0, Math.floor(header.value / 1000)) }
+    case 'string':
+      return text(header.value)
+    case 'bytes':
+      return { type: 'x', value: header.value }
+    case 'array':
+      return { type: 'A', value: header.value.map(fieldOf) }
+    case 'table':
+      return { type: 'F', value: new Map(header.value.map(({ name, value }) => [name, fieldOf(value)])) }
   }
 }
 
@@ -297,13 +354,21 @@ export function plain(table: Table): Record<string, unknown> {
 
 function plainValue(field: FieldValue): unknown {
   switch (field.type) {
-    case 'V': return null
-    case 'S': case 'x': return field.value.toString()
-    case 'l': return Number.isSafeInteger(Number(field.value)) ? Number(field.value) : field.value.toString()
-    case 'D': return field.value / 10 ** field.scale
-    case 'F': return plain(field.value)
-    case 'A': return field.value.map(plainValue)
-    default: return field.value
+    case 'V':
+      return null
+    case 'S':
+    case 'x':
+      return field.value.toString()
+    case 'l':
+      return Number.isSafeInteger(Number(field.value)) ? Number(field.value) : field.value.toString()
+    case 'D':
+      return field.value / 10 ** field.scale
+    case 'F':
+      return plain(field.value)
+    case 'A':
+      return field.value.map(plainValue)
+    default:
+      return field.value
   }
 }
 
@@ -314,4 +379,4 @@ export function encodedTable(table: Table): string {
   return Buffer.from(writer.view()).toString('base64')
 }
 
-export const namespaceOf = (vhost: string): string => vhost === '/' ? 'default' : vhost
+export const namespaceOf = (vhost: string): string => (vhost === '/' ? 'default' : vhost)

@@ -2,10 +2,10 @@
 // outcome becomes basic.return, basic.ack and basic.nack, in the order of publishing.
 import { Buffer } from 'node:buffer'
 import { PublishItem, PublishStatus } from '../../broker/face.ts'
+import { timerMax } from './arguments.ts'
 import type { Channel } from './channel.ts'
 import { decodeProperties, PropertyScan, readU32, readU64, writeU32 } from './codec.ts'
 import { AmqpError, named, notFound, preconditionFailed } from './errors.ts'
-import { timerMax } from './arguments.ts'
 import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, plain, spareHeader } from './mapping.ts'
 import { deliverReply, replyPrefix, replyQueue } from './reply.ts'
 import { textOf } from './table.ts'
@@ -61,7 +61,9 @@ export class Publisher {
     this.#channel = channel
   }
 
-  get assembling(): boolean { return this.#awaits !== Await.Method }
+  get assembling(): boolean {
+    return this.#awaits !== Await.Method
+  }
 
   /** basic.publish, read by hand: ids(4) ticket(2) exchange(shortstr) routing-key(shortstr) bits(1). */
   onMethod(buffer: Buffer, start: number, end: number): void {
@@ -89,7 +91,8 @@ export class Publisher {
   }
 
   onHeader(buffer: Buffer, start: number, end: number): void {
-    if (this.#awaits !== Await.Header) throw new AmqpError('UNEXPECTED_FRAME', 'expected content body, got content header frame instead')
+    if (this.#awaits !== Await.Header)
+      throw new AmqpError('UNEXPECTED_FRAME', 'expected content body, got content header frame instead')
     if (end - start < 14) throw new AmqpError('SYNTAX_ERROR', 'content header is too short')
     const bodyBytes = readU64(buffer, start + 4)
     const limit = Math.min(messageBytesMax, this.#channel.session.broker.limits.recordBytesMax)
@@ -114,8 +117,13 @@ export class Publisher {
   }
 
   onBody(buffer: Buffer, start: number, end: number): void {
-    if (this.#awaits !== Await.Body) throw new AmqpError('UNEXPECTED_FRAME', `expected ${this.#awaits === Await.Header ? 'content header' : 'method'} frame, got content body frame instead`)
-    if (this.#envelope.length - this.#bodyAt < end - start) throw new AmqpError('UNEXPECTED_FRAME', 'content body is larger than its header said')
+    if (this.#awaits !== Await.Body)
+      throw new AmqpError(
+        'UNEXPECTED_FRAME',
+        `expected ${this.#awaits === Await.Header ? 'content header' : 'method'} frame, got content body frame instead`,
+      )
+    if (this.#envelope.length - this.#bodyAt < end - start)
+      throw new AmqpError('UNEXPECTED_FRAME', 'content body is larger than its header said')
     buffer.copy(this.#envelope, this.#bodyAt, start, end)
     this.#bodyAt += end - start
     if (this.#bodyAt === this.#envelope.length) this.#complete()
@@ -142,10 +150,12 @@ export class Publisher {
     if (exchange !== '') {
       const info = session.space.exchange(exchange)
       if (info === undefined) throw notFound('exchange', exchange, session.vhost)
-      if (info.internal) throw new AmqpError('ACCESS_REFUSED', `cannot publish to internal ${named('exchange', exchange, session.vhost)}`)
+      if (info.internal)
+        throw new AmqpError('ACCESS_REFUSED', `cannot publish to internal ${named('exchange', exchange, session.vhost)}`)
       kind = info.kind
     }
-    if (!scan.scan(this.#envelope, this.#propertiesAt, this.#bodyStart)) throw new AmqpError('SYNTAX_ERROR', 'malformed content properties')
+    if (!scan.scan(this.#envelope, this.#propertiesAt, this.#bodyStart))
+      throw new AmqpError('SYNTAX_ERROR', 'malformed content properties')
     const item = new PublishItem(exchange, this.#routingKey, formatId, this.#envelope)
     item.transient = scan.deliveryMode !== 2
     if (0 < scan.priority) item.priority = scan.priority
@@ -163,7 +173,9 @@ export class Publisher {
     const envelope = this.#envelope
     const string = envelope.toString('latin1', at + 1, at + 1 + (envelope[at] as number))
     const value = Number.parseInt(string, 10)
-    const refuse = (why: string): never => { throw preconditionFailed(`invalid expiration '${string}': ${why}`) }
+    const refuse = (why: string): never => {
+      throw preconditionFailed(`invalid expiration '${string}': ${why}`)
+    }
     const digits = /^[+-]?\d+/.exec(string)?.[0]
     if (digits === undefined) return refuse('no_integer')
     if (digits.length < string.length) return refuse(`{leftover_string,"${string.slice(digits.length)}"}`)
@@ -180,7 +192,10 @@ export class Publisher {
 
   /** Headers that route (CC, BCC, a headers exchange, a key for other protocols) and the reply-to that is rewritten. */
   #special(item: PublishItem, kind: string): void {
-    const replies = 0 <= scan.replyTo && this.#envelope.toString('latin1', scan.replyTo + 1, scan.replyTo + 1 + (this.#envelope[scan.replyTo] as number)) === replyQueue
+    const replies =
+      0 <= scan.replyTo &&
+      this.#envelope.toString('latin1', scan.replyTo + 1, scan.replyTo + 1 + (this.#envelope[scan.replyTo] as number)) ===
+        replyQueue
     const headers = scan.headers
     const hasHeaders = 0 <= headers && readU32(this.#envelope, headers) !== 0
     if (!replies && !hasHeaders) return
@@ -214,7 +229,8 @@ export class Publisher {
       properties.replyTo = replyPrefix + token
       changed = true
     }
-    if (changed) item.payload = encodeEnvelope(this.#exchange, this.#routingKey, properties, this.#envelope.subarray(this.#bodyStart))
+    if (changed)
+      item.payload = encodeEnvelope(this.#exchange, this.#routingKey, properties, this.#envelope.subarray(this.#bodyStart))
   }
 
   /** Whether the headers' bytes could hold a name that matters here; saves decoding headers that are only carried. */
@@ -246,7 +262,8 @@ export class Publisher {
   /** Answers the batches that are done, oldest first, so that one ack can stand for all before it. */
   #answer(): void {
     let answered = 0
-    while (answered < this.#batches.length && (this.#batches[answered] as Batch).done) this.#answerBatch(this.#batches[answered++] as Batch)
+    while (answered < this.#batches.length && (this.#batches[answered] as Batch).done)
+      this.#answerBatch(this.#batches[answered++] as Batch)
     if (0 < answered) this.#batches.splice(0, answered)
   }
 
@@ -285,7 +302,10 @@ export class Publisher {
   #return(item: PublishItem): void {
     const { exchange, routingKey } = decodeEnvelope(item.payload)
     this.#channel.session.writeContent(
-      this.#channel.number, 'basic.return', { replyCode: 312, replyText: 'NO_ROUTE', exchange, routingKey }, item.payload,
+      this.#channel.number,
+      'basic.return',
+      { replyCode: 312, replyText: 'NO_ROUTE', exchange, routingKey },
+      item.payload,
     )
   }
 

@@ -9,7 +9,8 @@ export const replyQueue = 'amq.rabbitmq.reply-to'
 export const replyPrefix = `${replyQueue}.`
 
 /** At most one a channel, so the channels' limit bounds it. */
-const listeners = (broker: Broker): Map<string, Channel> => broker.shared('amqp direct reply-to', () => new Map<string, Channel>())
+const listeners = (broker: Broker): Map<string, Channel> =>
+  broker.shared('amqp direct reply-to', () => new Map<string, Channel>())
 
 export function openReplies(broker: Broker, channel: Channel): string {
   const token = randomBytes(16).toString('base64url')
@@ -33,6 +34,9 @@ export function deliverReply(broker: Broker, item: PublishItem): void {
   item.routedTo = 1
   const { exchange, routingKey } = decodeEnvelope(item.payload)
   channel.session.writeContent(
-    channel.number, 'basic.deliver', { consumerTag: channel.replyTag, deliveryTag: channel.unacked.skip(), redelivered: false, exchange, routingKey }, item.payload,
+    channel.number,
+    'basic.deliver',
+    { consumerTag: channel.replyTag, deliveryTag: channel.unacked.skip(), redelivered: false, exchange, routingKey },
+    item.payload,
   )
 }

@@ -4,20 +4,39 @@
 //   AwaitHeader → AwaitStartOk → AwaitTuneOk → AwaitOpen → Open → Closing (we sent connection.close) → Closed
 //   every state → Closed (the client closed, or the socket did)
 import { Buffer } from 'node:buffer'
-import { type Broker, type CloseCause, type Connection, CoreError, type Principal, type Session as BrokerSession, type Space } from '../../broker/face.ts'
+import {
+  type Broker,
+  type Session as BrokerSession,
+  type CloseCause,
+  type Connection,
+  CoreError,
+  type Principal,
+  type Space,
+} from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
 import { Channel } from './channel.ts'
 import {
-  ackKey, FrameDecoder, FrameResult, FrameType, frameEnd, frameMinBytes, frameOverhead, heartbeatFrame, methodFrame, protocolHeader, publishKey, writeContentHeader,
+  ackKey,
+  FrameDecoder,
+  FrameResult,
+  FrameType,
+  frameEnd,
+  frameMinBytes,
+  frameOverhead,
+  heartbeatFrame,
+  methodFrame,
+  protocolHeader,
+  publishKey,
+  writeContentHeader,
   writeU32,
 } from './codec.ts'
 import { AmqpError, coreReplies } from './errors.ts'
 import { handlers, immediateMethods } from './handlers/all.ts'
 import { declareStandardExchanges } from './handlers/exchange.ts'
 import { releaseExclusiveQueues } from './handlers/queue.ts'
+import { credentialOf, serverProperties } from './login.ts'
 import { EnvelopeView, namespaceOf } from './mapping.ts'
 import { decodeMethod, type Method, type MethodFields, type MethodName, methodName, methods } from './methods.ts'
-import { credentialOf, serverProperties } from './login.ts'
 import { flagOf, type Table, textOf } from './table.ts'
 
 const State = { AwaitHeader: 0, AwaitStartOk: 1, AwaitTuneOk: 2, AwaitOpen: 3, Open: 4, Closing: 5, Closed: 6 } as const
@@ -99,7 +118,11 @@ export class Session implements BrokerSession {
     this.#header = protocolHeader
     this.#state = State.AwaitStartOk
     this.send(0, 'connection.start', {
-      versionMajor: 0, versionMinor: 9, serverProperties: serverProperties(this.broker), mechanisms: Buffer.from('PLAIN AMQPLAIN'), locales: Buffer.from('en_US'),
+      versionMajor: 0,
+      versionMinor: 9,
+      serverProperties: serverProperties(this.broker),
+      mechanisms: Buffer.from('PLAIN AMQPLAIN'),
+      locales: Buffer.from('en_US'),
     })
     return rest.length === 0 ? null : rest
   }
@@ -179,10 +202,13 @@ export class Session implements BrokerSession {
     if (key === publishKey) return channel.publisher.onMethod(buffer, start, end)
     if (key === ackKey) return channel.onAck(buffer, start, end)
     const method = this.#decode(key, buffer, start, end)
-    const handler = handlers[method.name as keyof typeof handlers] as ((channel: Channel, fields: unknown) => void | Promise<void>) | undefined
+    const handler = handlers[method.name as keyof typeof handlers] as
+      | ((channel: Channel, fields: unknown) => void | Promise<void>)
+      | undefined
     if (handler === undefined) throw new AmqpError('COMMAND_INVALID', 'unimplemented method')
     channel.flush()
-    if (0 < this.#publishing && !immediateMethods.has(method.name)) return this.#barrier(() => this.#run(channel, key, handler, method))
+    if (0 < this.#publishing && !immediateMethods.has(method.name))
+      return this.#barrier(() => this.#run(channel, key, handler, method))
     this.#run(channel, key, handler, method)
   }
 
@@ -213,7 +239,12 @@ export class Session implements BrokerSession {
     this.connection.pause()
   }
 
-  #run(channel: Channel, key: number, handler: (channel: Channel, fields: unknown) => void | Promise<void>, method: Method): void {
+  #run(
+    channel: Channel,
+    key: number,
+    handler: (channel: Channel, fields: unknown) => void | Promise<void>,
+    method: Method,
+  ): void {
     let pending: void | Promise<void>
     if (!channel.open) return
     try {
@@ -318,7 +349,11 @@ export class Session implements BrokerSession {
           this.connection.info.user = credential.user
           this.#state = State.AwaitTuneOk
           this.#decoder.frameMax = frameBytesMax
-          this.send(0, 'connection.tune', { channelMax: this.#limitedChannels(), frameMax: frameBytesMax, heartbeat: heartbeatSeconds })
+          this.send(0, 'connection.tune', {
+            channelMax: this.#limitedChannels(),
+            frameMax: frameBytesMax,
+            heartbeat: heartbeatSeconds,
+          })
         },
         () => this.#refuseLogin(fields.mechanism),
       ),
@@ -330,7 +365,10 @@ export class Session implements BrokerSession {
   #learnClient(properties: Table): void {
     const capabilities = properties.get('capabilities')
     const has = (name: string): boolean => capabilities?.type === 'F' && flagOf(capabilities.value.get(name)) === true
-    this.capabilities = { cancelNotify: has('consumer_cancel_notify'), authenticationFailureClose: has('authentication_failure_close') }
+    this.capabilities = {
+      cancelNotify: has('consumer_cancel_notify'),
+      authenticationFailureClose: has('authentication_failure_close'),
+    }
     this.connection.info.clientName = textOf(properties.get('connection_name')) ?? textOf(properties.get('product')) ?? ''
     this.connection.info.clientVersion = textOf(properties.get('version')) ?? ''
   }
@@ -343,7 +381,9 @@ export class Session implements BrokerSession {
     this.#end(`login refused using ${mechanism}`)
   }
 
-  #limitedChannels(): number { return Math.min(channelMax, this.broker.limits.channelsMax) }
+  #limitedChannels(): number {
+    return Math.min(channelMax, this.broker.limits.channelsMax)
+  }
 
   #onTuneOk(fields: MethodFields<'connection.tune-ok'>): void {
     const channels = negotiated('channel_max', 1, this.#limitedChannels(), fields.channelMax)
@@ -363,7 +403,9 @@ export class Session implements BrokerSession {
       const code = asCoreError(cause).code
       throw new AmqpError(
         'NOT_ALLOWED',
-        code === 'NotFound' ? `vhost ${this.vhost} not found` : `access to vhost '${this.vhost}' refused for user '${this.userName}'`,
+        code === 'NotFound'
+          ? `vhost ${this.vhost} not found`
+          : `access to vhost '${this.vhost}' refused for user '${this.userName}'`,
       )
     }
     this.connection.info.namespace = this.space.namespace
@@ -381,7 +423,9 @@ export class Session implements BrokerSession {
     this.#await(
       this.broker.authenticate(credential).then(
         () => this.send(0, 'connection.update-secret-ok', {}),
-        () => { throw new AmqpError('NOT_ALLOWED', 'New secret was refused by one of the backends') },
+        () => {
+          throw new AmqpError('NOT_ALLOWED', 'New secret was refused by one of the backends')
+        },
       ),
       undefined,
       key,
@@ -390,7 +434,10 @@ export class Session implements BrokerSession {
 
   #openChannel(number: number): void {
     if (this.#channelMax < number || this.#channelMax <= this.channels.size) {
-      throw new AmqpError('NOT_ALLOWED', `number of channels opened (${this.channels.size}) has reached the negotiated channel_max (${this.#channelMax})`)
+      throw new AmqpError(
+        'NOT_ALLOWED',
+        `number of channels opened (${this.channels.size}) has reached the negotiated channel_max (${this.#channelMax})`,
+      )
     }
     this.channels.set(number, new Channel(this, number))
     this.send(number, 'channel.open-ok', { channelId: Buffer.alloc(0) })
@@ -427,7 +474,16 @@ export class Session implements BrokerSession {
     this.send(channel, name, fields)
     const bytes = 7 + 12 + view.propertiesEnd - view.properties + 1
     const at = this.connection.reserve(bytes)
-    writeContentHeader(this.connection.slab, at, channel >> 8, channel & 0xff, envelope, view.properties, view.propertiesEnd, envelope.length - view.body)
+    writeContentHeader(
+      this.connection.slab,
+      at,
+      channel >> 8,
+      channel & 0xff,
+      envelope,
+      view.properties,
+      view.propertiesEnd,
+      envelope.length - view.body,
+    )
     this.connection.commit(bytes)
     if (view.body < envelope.length) this.writeBody(channel, envelope, view.body, envelope.length)
   }
@@ -457,15 +513,26 @@ export class Session implements BrokerSession {
   fail(channel: Channel | undefined, error: AmqpError, classId: number, methodId: number): void {
     if (this.#state === State.Closed || this.#state === State.Closing) return
     const named = methodName((classId << 16) | methodId)
-    const ids = named === undefined ? [0, 0] as const : methods[named].id
+    const ids = named === undefined ? ([0, 0] as const) : methods[named].id
     this.broker.log.warn(
-      { protocol: 'amqp', peer: `${this.connection.remoteAddress}:${this.connection.remotePort}`, channel: channel?.number ?? 0, method: named, reply: error.replyText },
+      {
+        protocol: 'amqp',
+        peer: `${this.connection.remoteAddress}:${this.connection.remotePort}`,
+        channel: channel?.number ?? 0,
+        method: named,
+        reply: error.replyText,
+      },
       error.closesConnection || channel === undefined ? 'connection closed with an error' : 'channel closed with an error',
     )
     if (error.closesConnection || channel === undefined) return this.#closeConnection(error, ids[0], ids[1])
     if (!channel.open) return
     channel.release()
-    this.send(channel.number, 'channel.close', { replyCode: error.code, replyText: error.replyText, classId: ids[0], methodId: ids[1] })
+    this.send(channel.number, 'channel.close', {
+      replyCode: error.code,
+      replyText: error.replyText,
+      classId: ids[0],
+      methodId: ids[1],
+    })
   }
 
   #closeConnection(error: AmqpError, classId: number, methodId: number): void {
@@ -496,7 +563,8 @@ export class Session implements BrokerSession {
       this.#receivedAt = now
     }
     if (this.#state < State.Open || this.#state === State.Closing) {
-      if (handshakeMs < now - this.#openedAt) this.connection.destroy(this.#state === State.Closing ? 'no answer to connection.close' : 'handshake timeout')
+      if (handshakeMs < now - this.#openedAt)
+        this.connection.destroy(this.#state === State.Closing ? 'no answer to connection.close' : 'handshake timeout')
       return
     }
     if (this.#heartbeatMs === 0 || this.#state === State.Closed) return
@@ -529,8 +597,10 @@ export class Session implements BrokerSession {
 }
 
 function negotiated(field: string, least: number, most: number, asked: number): number {
-  if (asked !== 0 && asked < least) throw new AmqpError('NOT_ALLOWED', `negotiated ${field} = ${asked} is lower than the minimum allowed value (${least})`)
-  if (asked === 0 || most < asked) throw new AmqpError('NOT_ALLOWED', `negotiated ${field} = ${asked} is higher than the maximum allowed value (${most})`)
+  if (asked !== 0 && asked < least)
+    throw new AmqpError('NOT_ALLOWED', `negotiated ${field} = ${asked} is lower than the minimum allowed value (${least})`)
+  if (asked === 0 || most < asked)
+    throw new AmqpError('NOT_ALLOWED', `negotiated ${field} = ${asked} is higher than the maximum allowed value (${most})`)
   return asked
 }
 
@@ -540,4 +610,3 @@ function asAmqpError(cause: unknown): AmqpError {
   if (cause instanceof RangeError) return new AmqpError('SYNTAX_ERROR', cause.message)
   return new AmqpError('INTERNAL_ERROR', cause instanceof Error ? cause.message : String(cause))
 }
-

@@ -38,27 +38,43 @@ export function readTable(reader: ByteReader, depth = 0): Table {
 function readValue(reader: ByteReader, depth: number): FieldValue {
   const type = String.fromCharCode(reader.u8())
   switch (type) {
-    case 't': return { type, value: reader.u8() !== 0 }
-    case 'b': return { type, value: reader.i8() }
-    case 'B': return { type, value: reader.u8() }
-    case 's': return { type, value: reader.i16() }
-    case 'u': return { type, value: reader.u16() }
-    case 'I': return { type, value: reader.i32() }
-    case 'i': return { type, value: reader.u32() }
+    case 't':
+      return { type, value: reader.u8() !== 0 }
+    case 'b':
+      return { type, value: reader.i8() }
+    case 'B':
+      return { type, value: reader.u8() }
+    case 's':
+      return { type, value: reader.i16() }
+    case 'u':
+      return { type, value: reader.u16() }
+    case 'I':
+      return { type, value: reader.i32() }
+    case 'i':
+      return { type, value: reader.u32() }
     case 'l':
-    case 'L': return { type: 'l', value: reader.i64() }
-    case 'f': return { type, value: reader.f32() }
-    case 'd': return { type, value: reader.f64() }
-    case 'D': return { type, scale: reader.u8(), value: reader.u32() }
+    case 'L':
+      return { type: 'l', value: reader.i64() }
+    case 'f':
+      return { type, value: reader.f32() }
+    case 'd':
+      return { type, value: reader.f64() }
+    case 'D':
+      return { type, scale: reader.u8(), value: reader.u32() }
     case 'S':
-    case 'x': return { type, value: Buffer.from(reader.longBytes()) }
-    case 'T': return { type, value: reader.u64() }
-    case 'V': return { type }
+    case 'x':
+      return { type, value: Buffer.from(reader.longBytes()) }
+    case 'T':
+      return { type, value: reader.u64() }
+    case 'V':
+      return { type }
     case 'F':
       if (tableDepthMax <= depth) throw new RangeError('table nested too deeply')
       return { type, value: readTable(reader, depth + 1) }
-    case 'A': return { type, value: readArray(reader, depth) }
-    default: throw new RangeError(`unknown field type ${JSON.stringify(type)}`)
+    case 'A':
+      return { type, value: readArray(reader, depth) }
+    default:
+      throw new RangeError(`unknown field type ${JSON.stringify(type)}`)
   }
 }
 
@@ -85,22 +101,38 @@ export function writeTable(writer: ByteWriter, table: Table): void {
 function writeValue(writer: ByteWriter, field: FieldValue): void {
   writer.u8(field.type.charCodeAt(0))
   switch (field.type) {
-    case 't': return writer.u8(field.value ? 1 : 0)
-    case 'b': return writer.i8(field.value)
-    case 'B': return writer.u8(field.value)
-    case 's': return writer.i16(field.value)
-    case 'u': return writer.u16(field.value)
-    case 'I': return writer.i32(field.value)
-    case 'i': return writer.u32(field.value)
-    case 'l': return writer.i64(field.value)
-    case 'f': return writer.f32(field.value)
-    case 'd': return writer.f64(field.value)
-    case 'D': writer.u8(field.scale); return writer.u32(field.value)
+    case 't':
+      return writer.u8(field.value ? 1 : 0)
+    case 'b':
+      return writer.i8(field.value)
+    case 'B':
+      return writer.u8(field.value)
+    case 's':
+      return writer.i16(field.value)
+    case 'u':
+      return writer.u16(field.value)
+    case 'I':
+      return writer.i32(field.value)
+    case 'i':
+      return writer.u32(field.value)
+    case 'l':
+      return writer.i64(field.value)
+    case 'f':
+      return writer.f32(field.value)
+    case 'd':
+      return writer.f64(field.value)
+    case 'D':
+      writer.u8(field.scale)
+      return writer.u32(field.value)
     case 'S':
-    case 'x': return writer.longBytes(field.value)
-    case 'T': return writer.u64(field.value)
-    case 'V': return
-    case 'F': return writeTable(writer, field.value)
+    case 'x':
+      return writer.longBytes(field.value)
+    case 'T':
+      return writer.u64(field.value)
+    case 'V':
+      return
+    case 'F':
+      return writeTable(writer, field.value)
     case 'A': {
       const start = writer.length
       writer.u32(0)
@@ -117,18 +149,42 @@ export const long = (value: number | bigint): FieldValue => ({ type: 'l', value:
 /** The table's integers, whatever their width; undefined for every other type. */
 export function integerOf(field: FieldValue): number | undefined {
   switch (field.type) {
-    case 'b': case 'B': case 's': case 'u': case 'I': case 'i': return field.value
-    case 'l': return Number(field.value)
-    default: return undefined
+    case 'b':
+    case 'B':
+    case 's':
+    case 'u':
+    case 'I':
+    case 'i':
+      return field.value
+    case 'l':
+      return Number(field.value)
+    default:
+      return undefined
   }
 }
 
-export const textOf = (field: FieldValue | undefined): string | undefined => field?.type === 'S' ? field.value.toString() : undefined
-export const flagOf = (field: FieldValue | undefined): boolean | undefined => field?.type === 't' ? field.value : undefined
+export const textOf = (field: FieldValue | undefined): string | undefined =>
+  field?.type === 'S' ? field.value.toString() : undefined
+export const flagOf = (field: FieldValue | undefined): boolean | undefined => (field?.type === 't' ? field.value : undefined)
 
 const typeNames = {
-  t: 'bool', b: 'byte', B: 'unsignedbyte', s: 'short', u: 'unsignedshort', I: 'signedint', i: 'unsignedint', l: 'long',
-  f: 'float', d: 'double', D: 'decimal', S: 'longstr', x: 'binary', T: 'timestamp', F: 'table', A: 'array', V: 'void',
+  t: 'bool',
+  b: 'byte',
+  B: 'unsignedbyte',
+  s: 'short',
+  u: 'unsignedshort',
+  I: 'signedint',
+  i: 'unsignedint',
+  l: 'long',
+  f: 'float',
+  d: 'double',
+  D: 'decimal',
+  S: 'longstr',
+  x: 'binary',
+  T: 'timestamp',
+  F: 'table',
+  A: 'array',
+  V: 'void',
 } as const satisfies Record<FieldValue['type'], string>
 
 /** The name by which RabbitMQ's error texts call the type. */
@@ -137,11 +193,18 @@ export const typeName = (field: FieldValue): string => typeNames[field.type]
 /** The value as RabbitMQ prints it in its error texts. */
 export function printed(field: FieldValue): string {
   switch (field.type) {
-    case 'S': case 'x': return field.value.toString()
-    case 'V': return 'undefined'
-    case 'F': return `[${[...field.value].map(([key, value]) => `{<<"${key}">>,${typeName(value)},${printed(value)}}`).join(',')}]`
-    case 'A': return `[${field.value.map((value) => `{${typeName(value)},${printed(value)}}`).join(',')}]`
-    case 'D': return `{${field.scale},${field.value}}`
-    default: return String(field.value)
+    case 'S':
+    case 'x':
+      return field.value.toString()
+    case 'V':
+      return 'undefined'
+    case 'F':
+      return `[${[...field.value].map(([key, value]) => `{<<"${key}">>,${typeName(value)},${printed(value)}}`).join(',')}]`
+    case 'A':
+      return `[${field.value.map((value) => `{${typeName(value)},${printed(value)}}`).join(',')}]`
+    case 'D':
+      return `{${field.scale},${field.value}}`
+    default:
+      return String(field.value)
   }
 }

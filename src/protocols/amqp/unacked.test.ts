@@ -14,28 +14,35 @@ test('random adds, skips and acknowledgements agree with a map', () => {
     { weight: 5, arbitrary: fc.record({ kind: fc.constant('take' as const), amount: fc.nat() }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('through' as const), amount: fc.nat() }) },
   )
-  fc.assert(fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
-    const unacked = new Unacked<typeof owner>()
-    const model = new Map<number, number>()
-    const add = (): void => { const handle = unacked.nextTag * 3; model.set(unacked.add(owner, handle), handle) }
-    for (const { kind, amount } of operations) {
-      if (kind === 'add') add()
-      else if (kind === 'burst') for (let i = 0; i < amount; i++) add()
-      else if (kind === 'skip') unacked.skip()
-      else {
-        const tag = 1 + amount % unacked.nextTag
-        assert.equal(unacked.has(tag), model.has(tag))
-        const taken: [number, number][] = []
-        const each = (_owner: typeof owner, handle: number, at: number): void => { taken.push([at, handle]) }
-        if (kind === 'take') assert.equal(unacked.take(tag, each), model.has(tag))
-        else unacked.takeThrough(tag, each)
-        const expected = [...model].filter(([at]) => kind === 'take' ? at === tag : at <= tag)
-        assert.deepEqual(taken, expected)
-        for (const [at] of expected) model.delete(at)
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
+      const unacked = new Unacked<typeof owner>()
+      const model = new Map<number, number>()
+      const add = (): void => {
+        const handle = unacked.nextTag * 3
+        model.set(unacked.add(owner, handle), handle)
       }
-      assert.equal(unacked.count, model.size)
-    }
-  }))
+      for (const { kind, amount } of operations) {
+        if (kind === 'add') add()
+        else if (kind === 'burst') for (let i = 0; i < amount; i++) add()
+        else if (kind === 'skip') unacked.skip()
+        else {
+          const tag = 1 + (amount % unacked.nextTag)
+          assert.equal(unacked.has(tag), model.has(tag))
+          const taken: [number, number][] = []
+          const each = (_owner: typeof owner, handle: number, at: number): void => {
+            taken.push([at, handle])
+          }
+          if (kind === 'take') assert.equal(unacked.take(tag, each), model.has(tag))
+          else unacked.takeThrough(tag, each)
+          const expected = [...model].filter(([at]) => (kind === 'take' ? at === tag : at <= tag))
+          assert.deepEqual(taken, expected)
+          for (const [at] of expected) model.delete(at)
+        }
+        assert.equal(unacked.count, model.size)
+      }
+    }),
+  )
 })
 
 test('one delivery left unacknowledged does not make the table grow with all that came after', () => {

@@ -14,8 +14,12 @@ export class Unacked<Owner extends object> {
   #ringCount = 0
   readonly #stragglers = new Map<number, { owner: Owner; handle: number }>()
 
-  get count(): number { return this.#ringCount + this.#stragglers.size }
-  get nextTag(): number { return this.#next }
+  get count(): number {
+    return this.#ringCount + this.#stragglers.size
+  }
+  get nextTag(): number {
+    return this.#next
+  }
 
   /** A tag for a delivery that needs no acknowledgement. */
   skip(): number {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Outcome, Taken, Transaction } from '../../../broker/face.ts'
 import { asCoreError } from '../../../core/errors.ts'
 import { type Channel, discard, requeue } from '../channel.ts'
-import { ChannelConsumer, deliverable, type DeliveryOwner } from '../consumer.ts'
+import { ChannelConsumer, type DeliveryOwner, deliverable } from '../consumer.ts'
 import { AmqpError, named, preconditionFailed } from '../errors.ts'
 import { decodeEnvelope } from '../mapping.ts'
 import type { MethodFields } from '../methods.ts'
@@ -13,7 +13,15 @@ import type { Handlers } from './all.ts'
 import { accessibleQueue, lastDeclared } from './queue.ts'
 
 type Names =
-  | 'basic.qos' | 'basic.consume' | 'basic.cancel' | 'basic.cancel-ok' | 'basic.get' | 'basic.nack' | 'basic.reject' | 'basic.recover' | 'basic.recover-async'
+  | 'basic.qos'
+  | 'basic.consume'
+  | 'basic.cancel'
+  | 'basic.cancel-ok'
+  | 'basic.get'
+  | 'basic.nack'
+  | 'basic.reject'
+  | 'basic.recover'
+  | 'basic.recover-async'
 
 export const basicHandlers: Handlers<Names> = {
   'basic.qos'(channel, { prefetchSize, prefetchCount, global }) {
@@ -83,17 +91,29 @@ function consume(channel: Channel, fields: MethodFields<'basic.consume'>, tag: s
   const given = fields.arguments.get('x-priority')
   const priority = given === undefined ? 0 : integerOf(given)
   if (priority === undefined) {
-    throw preconditionFailed(`invalid arg 'x-priority' for ${named('queue', queue, session.vhost)}: {unacceptable_type,${given === undefined ? '' : typeName(given)}}`)
+    throw preconditionFailed(
+      `invalid arg 'x-priority' for ${named('queue', queue, session.vhost)}: {unacceptable_type,${given === undefined ? '' : typeName(given)}}`,
+    )
   }
   const consumer = new ChannelConsumer(channel, tag, queue, fields.noAck, channel.prefetch, isQuorum(topic.declaration))
   try {
     const core = session.space.subscribe(
-      { topic: queue, subscription: '', autoSettle: fields.noAck, exclusive: fields.exclusive, priority, name: tag, connection: session.connection.id }, consumer,
+      {
+        topic: queue,
+        subscription: '',
+        autoSettle: fields.noAck,
+        exclusive: fields.exclusive,
+        priority,
+        name: tag,
+        connection: session.connection.id,
+      },
+      consumer,
     )
     channel.consumers.set(tag, consumer)
     return () => consumer.attach(core)
   } catch (cause) {
-    if (asCoreError(cause).code === 'Mismatch') throw new AmqpError('ACCESS_REFUSED', `${named('queue', queue, session.vhost)} in exclusive use`)
+    if (asCoreError(cause).code === 'Mismatch')
+      throw new AmqpError('ACCESS_REFUSED', `${named('queue', queue, session.vhost)} in exclusive use`)
     throw cause
   }
 }
@@ -129,15 +149,23 @@ function get(channel: Channel, queue: string, noAck: boolean): Promise<void> {
       } else if (!channel.open) {
         if (!noAck) taken.settle(requeue)
       } else {
-        const bytes = deliverable(taken.bytes, taken.format, queue, taken.annotations, quorum && taken.redelivered ? taken.attempt - 1 : -1)
+        const bytes = deliverable(
+          taken.bytes,
+          taken.format,
+          queue,
+          taken.annotations,
+          quorum && taken.redelivered ? taken.attempt - 1 : -1,
+        )
         const { exchange, routingKey } = decodeEnvelope(bytes)
         const deliveryTag = noAck ? channel.unacked.skip() : channel.unacked.add(new TakenOwner(taken), 0)
         session.writeContent(
-          channel.number, 'basic.get-ok', { deliveryTag, redelivered: taken.redelivered, exchange, routingKey, messageCount: taken.remaining }, bytes,
+          channel.number,
+          'basic.get-ok',
+          { deliveryTag, redelivered: taken.redelivered, exchange, routingKey, messageCount: taken.remaining },
+          bytes,
         )
       }
       resolve()
     })
   })
 }
-

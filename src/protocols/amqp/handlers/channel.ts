@@ -2,7 +2,15 @@
 import { AmqpError, preconditionFailed } from '../errors.ts'
 import type { Handlers } from './all.ts'
 
-type Names = 'channel.open' | 'channel.flow' | 'channel.close' | 'access.request' | 'confirm.select' | 'tx.select' | 'tx.commit' | 'tx.rollback'
+type Names =
+  | 'channel.open'
+  | 'channel.flow'
+  | 'channel.close'
+  | 'access.request'
+  | 'confirm.select'
+  | 'tx.select'
+  | 'tx.commit'
+  | 'tx.rollback'
 
 export const channelHandlers: Handlers<Names> = {
   'channel.open'() {

@@ -12,7 +12,11 @@ import type { Handlers } from './all.ts'
 const kinds: readonly string[] = ['direct', 'fanout', 'topic', 'headers'] satisfies ExchangeKind[]
 
 const standard: readonly (readonly [string, ExchangeKind, boolean])[] = [
-  ['amq.direct', 'direct', false], ['amq.fanout', 'fanout', false], ['amq.topic', 'topic', false], ['amq.headers', 'headers', false], ['amq.match', 'headers', false],
+  ['amq.direct', 'direct', false],
+  ['amq.fanout', 'fanout', false],
+  ['amq.topic', 'topic', false],
+  ['amq.headers', 'headers', false],
+  ['amq.match', 'headers', false],
   ['amq.rabbitmq.trace', 'topic', true],
 ]
 
@@ -24,7 +28,13 @@ export function declareStandardExchanges(space: Space): Promise<void> | null {
     for (const [name, kind, internal] of missing) {
       try {
         await space.declareExchange({
-          name, kind, durable: true, autoDelete: false, internal, alternate: null, declaration: { arguments: {} },
+          name,
+          kind,
+          durable: true,
+          autoDelete: false,
+          internal,
+          alternate: null,
+          declaration: { arguments: {} },
         })
       } catch (cause) {
         // Whoever may not declare them can still use what exists; another connection may have been quicker.
@@ -50,10 +60,12 @@ export const exchangeHandlers: Handlers<Names> = {
     const { session } = channel
     const name = withoutLineBreaks(fields.exchange)
     refuseDefault(name)
-    if (name.startsWith('amq.')) throw new AmqpError('ACCESS_REFUSED', `deletion of system ${named('exchange', name, session.vhost)} not allowed`)
+    if (name.startsWith('amq.'))
+      throw new AmqpError('ACCESS_REFUSED', `deletion of system ${named('exchange', name, session.vhost)} not allowed`)
     // Deleting what is not there succeeds, as in RabbitMQ since 3.2.
     if (session.space.exchange(name) !== undefined) {
-      if (fields.ifUnused && 0 < session.space.bindings({ source: name }).length) throw preconditionFailed(`${named('exchange', name, session.vhost)} in use`)
+      if (fields.ifUnused && 0 < session.space.bindings({ source: name }).length)
+        throw preconditionFailed(`${named('exchange', name, session.vhost)} in use`)
       await session.space.deleteExchange(name, fields.ifUnused)
     }
     if (!fields.nowait) session.send(channel.number, 'exchange.delete-ok', {})
@@ -61,7 +73,8 @@ export const exchangeHandlers: Handlers<Names> = {
 
   async 'exchange.bind'(channel, fields) {
     const binding = exchangeBinding(channel, fields)
-    if (channel.session.space.exchange(binding.destination) === undefined) throw notFound('exchange', binding.destination, channel.session.vhost)
+    if (channel.session.space.exchange(binding.destination) === undefined)
+      throw notFound('exchange', binding.destination, channel.session.vhost)
     await channel.session.space.bind(binding)
     if (!fields.nowait) channel.session.send(channel.number, 'exchange.bind-ok', {})
   },
@@ -86,7 +99,9 @@ async function declare(channel: Channel, fields: MethodFields<'exchange.declare'
   if (name.startsWith('amq.')) throw new AmqpError('ACCESS_REFUSED', `exchange name '${name}' contains reserved prefix 'amq.*'`)
   const alternate = fields.arguments.get('alternate-exchange')
   if (alternate !== undefined && textOf(alternate) === undefined) {
-    throw preconditionFailed(`invalid type '${typeName(alternate)}' for arg 'alternate-exchange' in ${named('exchange', name, vhost)}`)
+    throw preconditionFailed(
+      `invalid type '${typeName(alternate)}' for arg 'alternate-exchange' in ${named('exchange', name, vhost)}`,
+    )
   }
   try {
     await space.declareExchange({
@@ -109,8 +124,10 @@ function assertEquivalent(exchange: ExchangeInfo, fields: MethodFields<'exchange
   const what = named('exchange', exchange.name, vhost)
   if (exchange.kind !== fields.type) throw inequivalent('type', what, `'${fields.type}'`, `'${exchange.kind}'`)
   if (exchange.durable !== fields.durable) throw inequivalent('durable', what, `'${fields.durable}'`, `'${exchange.durable}'`)
-  if (exchange.autoDelete !== fields.autoDelete) throw inequivalent('auto_delete', what, `'${fields.autoDelete}'`, `'${exchange.autoDelete}'`)
-  if (exchange.internal !== fields.internal) throw inequivalent('internal', what, `'${fields.internal}'`, `'${exchange.internal}'`)
+  if (exchange.autoDelete !== fields.autoDelete)
+    throw inequivalent('auto_delete', what, `'${fields.autoDelete}'`, `'${exchange.autoDelete}'`)
+  if (exchange.internal !== fields.internal)
+    throw inequivalent('internal', what, `'${fields.internal}'`, `'${exchange.internal}'`)
   const declared = (exchange.declaration.arguments ?? {}) as Declaration['arguments'] // written by declaredArguments, or absent
   assertSameArguments(what, declared, declaredArguments(fields.arguments), ['alternate-exchange'])
 }
@@ -122,17 +139,37 @@ function refuseDefault(name: string): void {
 function exchangeBinding(channel: Channel, fields: MethodFields<'exchange.bind'>, removing = false): Binding {
   const destination = withoutLineBreaks(fields.destination)
   refuseDefault(destination)
-  return bindingOf(channel, withoutLineBreaks(fields.source), destination, 'exchange', fields.routingKey, fields.arguments, removing)
+  return bindingOf(
+    channel,
+    withoutLineBreaks(fields.source),
+    destination,
+    'exchange',
+    fields.routingKey,
+    fields.arguments,
+    removing,
+  )
 }
 
 export function bindingOf(
-  channel: Channel, source: string, destination: string, destinationKind: Binding['destinationKind'], key: string, table: Table, removing = false,
+  channel: Channel,
+  source: string,
+  destination: string,
+  destinationKind: Binding['destinationKind'],
+  key: string,
+  table: Table,
+  removing = false,
 ): Binding {
   const { space, vhost } = channel.session
   refuseDefault(source)
   const exchange = space.exchange(source)
   if (exchange === undefined && !removing) throw notFound('exchange', source, vhost)
-  return { source, destination, destinationKind, key, arguments: exchange?.kind === 'headers' ? matchArguments(table) : plain(table) }
+  return {
+    source,
+    destination,
+    destinationKind,
+    key,
+    arguments: exchange?.kind === 'headers' ? matchArguments(table) : plain(table),
+  }
 }
 
 const matches: readonly string[] = ['all', 'any', 'all-with-x', 'any-with-x']
@@ -141,7 +178,8 @@ const matches: readonly string[] = ['all', 'any', 'all-with-x', 'any-with-x']
 function matchArguments(table: Table): Record<string, unknown> {
   const given = table.get('x-match')
   const match = given === undefined ? 'all' : (textOf(given) ?? '')
-  if (!matches.includes(match)) throw preconditionFailed(`Invalid x-match field value <<"${match}">>; expected all, any, all-with-x, or any-with-x`)
+  if (!matches.includes(match))
+    throw preconditionFailed(`Invalid x-match field value <<"${match}">>; expected all, any, all-with-x, or any-with-x`)
   return plain(table)
 }
 

@@ -6,13 +6,14 @@ import { assertEquivalent, checkArguments, declarationOf, topicConfig } from '..
 import type { Channel } from '../channel.ts'
 import { AmqpError, locked, named, notFound, preconditionFailed } from '../errors.ts'
 import type { MethodFields } from '../methods.ts'
-import { replyPrefix, repliesTo, replyQueue } from '../reply.ts'
+import { repliesTo, replyPrefix, replyQueue } from '../reply.ts'
 import type { Session } from '../session.ts'
 import type { Handlers } from './all.ts'
 import { bindingOf, unbindIfThere, withoutLineBreaks } from './exchange.ts'
 
 /** Which connection owns which exclusive queue; at most one entry a topic, so the topics' limit bounds it. */
-const owners = (session: Session): Map<string, Session> => session.broker.shared('amqp exclusive queues', () => new Map<string, Session>())
+const owners = (session: Session): Map<string, Session> =>
+  session.broker.shared('amqp exclusive queues', () => new Map<string, Session>())
 const ownerKey = (session: Session, queue: string): string => `${session.space.namespace}\0${queue}`
 
 /** Exclusive queues go with their connection. */
@@ -23,7 +24,8 @@ export function releaseExclusiveQueues(session: Session): void {
     all.delete(key)
     const queue = key.slice(key.indexOf('\0') + 1)
     session.space.deleteTopic(queue).catch((cause: unknown) => {
-      if (asCoreError(cause).code !== 'NotFound') session.broker.log.warn({ queue, cause }, 'an exclusive queue could not be deleted')
+      if (asCoreError(cause).code !== 'NotFound')
+        session.broker.log.warn({ queue, cause }, 'an exclusive queue could not be deleted')
     })
   }
 }
@@ -50,7 +52,10 @@ function counts(channel: Channel, queue: string): { messageCount: number; consum
   const subscription = status?.subscriptions.find(({ name }) => name === '')
   if (subscription !== undefined) return { messageCount: subscription.ready, consumerCount: subscription.consumers }
   // Nobody has read it as a queue yet: everything kept would be delivered.
-  return { messageCount: (status?.partitions ?? []).reduce((sum, { startOffset, nextOffset }) => sum + nextOffset - startOffset, 0), consumerCount: 0 }
+  return {
+    messageCount: (status?.partitions ?? []).reduce((sum, { startOffset, nextOffset }) => sum + nextOffset - startOffset, 0),
+    consumerCount: 0,
+  }
 }
 
 type Names = 'queue.declare' | 'queue.bind' | 'queue.unbind' | 'queue.purge' | 'queue.delete'
@@ -60,7 +65,8 @@ export const queueHandlers: Handlers<Names> = {
     const queue = await declare(channel, fields, withoutLineBreaks(fields.queue))
     channel.lastQueue = queue
     if (fields.nowait) return
-    const status = queue.startsWith(replyPrefix) || queue === replyQueue ? { messageCount: 0, consumerCount: 1 } : counts(channel, queue)
+    const status =
+      queue.startsWith(replyPrefix) || queue === replyQueue ? { messageCount: 0, consumerCount: 1 } : counts(channel, queue)
     channel.session.send(channel.number, 'queue.declare-ok', { queue, ...status })
   },
 
@@ -76,7 +82,10 @@ export const queueHandlers: Handlers<Names> = {
   async 'queue.unbind'(channel, fields) {
     const queue = withoutLineBreaks(lastDeclared(channel, fields.queue))
     const key = fields.queue === '' && fields.routingKey === '' ? queue : fields.routingKey
-    await unbindIfThere(channel.session.space, bindingOf(channel, withoutLineBreaks(fields.exchange), queue, 'topic', key, fields.arguments, true))
+    await unbindIfThere(
+      channel.session.space,
+      bindingOf(channel, withoutLineBreaks(fields.exchange), queue, 'topic', key, fields.arguments, true),
+    )
     channel.session.send(channel.number, 'queue.unbind-ok', {})
   },
 
@@ -96,7 +105,8 @@ export const queueHandlers: Handlers<Names> = {
       accessibleQueue(channel, queue)
       const found = counts(channel, queue)
       if (fields.ifUnused && 0 < found.consumerCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} in use`)
-      if (fields.ifEmpty && 0 < found.messageCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} is not empty`)
+      if (fields.ifEmpty && 0 < found.messageCount)
+        throw preconditionFailed(`${named('queue', queue, session.vhost)} is not empty`)
       messageCount = found.messageCount
       await session.space.deleteTopic(queue)
       owners(session).delete(ownerKey(session, queue))
@@ -110,7 +120,8 @@ async function declare(channel: Channel, fields: MethodFields<'queue.declare'>, 
   const { space, vhost } = session
   if (given === replyQueue || given.startsWith(replyPrefix)) {
     // Every declaration of a reply address is passive: it says whether the requester still listens.
-    if (given === replyQueue ? channel.replyToken === null : !repliesTo(session.broker, given)) throw notFound('queue', given, vhost)
+    if (given === replyQueue ? channel.replyToken === null : !repliesTo(session.broker, given))
+      throw notFound('queue', given, vhost)
     return given
   }
   if (fields.passive) {
