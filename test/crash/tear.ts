@@ -1,13 +1,14 @@
 /**
  * Damages what a power cut may damage: the bytes after the last confirmed write. The log's files are preallocated with zeros, so the newest
- * written part ends where the zeros begin; behind that point garbage is written, as a sector that was on its way may leave it. Nothing in front of it
- * is touched, for that was on disk before it was confirmed.
+ * written part ends where the zeros begin. A confirmed record may itself end in zeros, so the garbage begins at the next sector, as a write of several
+ * sectors that was on its way may leave it. Nothing in front of it is touched, for that was on disk before it was confirmed.
  */
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Random } from './random.ts'
 
 const BLOCK = 1 << 16
+const SECTOR = 512
 
 export async function tearTail(data: string, random: Random): Promise<string> {
   const folder = join(data, 'wal')
@@ -23,12 +24,12 @@ export async function tearTail(data: string, random: Random): Promise<string> {
   if (newest === undefined) return 'no log file to tear'
   const file = await open(newest.path, 'r+')
   try {
-    const end = await writtenEnd(file, newest.info.size)
+    const end = Math.ceil((await writtenEnd(file, newest.info.size)) / SECTOR + 1) * SECTOR
     const length = 1 + random(600)
     const garbage = Buffer.from(Array.from({ length }, () => random(256)))
     await file.write(garbage, 0, length, end)
     await file.sync()
-    return `${length} bytes of garbage behind byte ${end} of wal/${newest.name}`
+    return `${length} bytes of garbage at byte ${end} of wal/${newest.name}`
   } finally {
     await file.close()
   }
