@@ -7,10 +7,11 @@ import type { Log } from './log.ts'
 import { Frame } from './ops.ts'
 
 const frameBytesFirst = 256 * 1024
-/** Kept for reuse up to this size. */
-const frameBytesKept = 4 * 1024 * 1024
+/** Kept for reuse up to this size, and so many. */
+const frameBytesKept = 6 * 1024 * 1024
+const framesKept = 3
 /** A frame takes no further group above this, so that one write stays short. */
-const frameBytesGoal = 8 * 1024 * 1024
+const frameBytesGoal = 2 * 1024 * 1024
 
 interface Batch {
   frame: Frame
@@ -26,7 +27,7 @@ export class Committer {
   readonly #onCommitted: (logs: ReadonlySet<Log>) => void
   readonly #beforeWrite: (frame: Frame) => void
   #filling: Batch
-  #spare: Frame | null = null
+  readonly #spares: Frame[] = []
   /** Batches that are full and wait for the one being written. */
   readonly #full: Batch[] = []
   #writing = false
@@ -87,9 +88,7 @@ export class Committer {
   }
 
   #takeFrame(): Frame {
-    const frame = this.#spare ?? new Frame(frameBytesFirst)
-    this.#spare = null
-    return frame
+    return this.#spares.pop() ?? new Frame(frameBytesFirst)
   }
 
   #schedule(): void {
@@ -130,9 +129,9 @@ export class Committer {
     this.commits++
     let index = 0
     for (const log of batch.touched) log.commit(batch.reached[index++] as number) // one for each log
-    if (batch.frame.buffer.length <= frameBytesKept && this.#spare === null) {
+    if (batch.frame.buffer.length <= frameBytesKept && this.#spares.length < framesKept) {
       batch.frame.used = frameHeaderBytes
-      this.#spare = batch.frame
+      this.#spares.push(batch.frame)
     }
     for (const waiter of batch.waiters) waiter(null)
     this.#onCommitted(batch.touched)

@@ -45,7 +45,7 @@ export class Shard {
   readonly #settled = new Set<Subscription>()
   #settleTimer = false
   /** Blocks in memory, the oldest first. */
-  #blocks: { readonly log: Log; readonly block: Block }[] = []
+  #blocks: ({ readonly log: Log; readonly block: Block } | null)[] = []
   #blocksAt = 0
   #blockBytes = 0
   #balancing = false
@@ -241,17 +241,17 @@ export class Shard {
   #balance(): void {
     let kept = 0
     while (this.#blockBytes > this.#cacheBytes * 0.8 && this.#blocksAt < this.#blocks.length && kept < 1000) {
-      const oldest = this.#blocks[this.#blocksAt] as { log: Log; block: Block } // at < length
+      const oldest = this.#blocks[this.#blocksAt] as { log: Log; block: Block } // at < length; passed ones alone are null
       const { log, block } = oldest
       if (block.gone || log.evict(block)) {
-        this.#blocksAt++
+        this.#pass()
         this.#blockBytes -= block.buffer.length
         continue
       }
       const owner = this.logs.get(log.id)
       if (owner === undefined || log.inMemory || block === log.blocks.at(-1)) {
         // Still in use: asked again when all others were.
-        this.#blocksAt++
+        this.#pass()
         if (owner === undefined) this.#blockBytes -= block.buffer.length
         else this.#blocks.push(oldest)
         kept++
@@ -274,15 +274,15 @@ export class Shard {
           else setImmediate(() => this.#balance())
         },
       )
-      this.#compactList()
       return
     }
-    this.#compactList()
     this.#balancing = false
   }
 
-  #compactList(): void {
-    if (this.#blocksAt < 4096 || this.#blocksAt * 2 < this.#blocks.length) return
+  /** The oldest block is dealt with; the list must not hold on to its buffer. */
+  #pass(): void {
+    this.#blocks[this.#blocksAt++] = null
+    if (this.#blocksAt < 1024 || this.#blocksAt * 2 < this.#blocks.length) return
     this.#blocks = this.#blocks.slice(this.#blocksAt)
     this.#blocksAt = 0
   }
