@@ -115,8 +115,10 @@ export interface LooseRecord {
   readonly body: Buffer
 }
 
+const noProducer = { id: -1, epoch: -1, sequence: -1 }
+
 /** An uncompressed batch of these records; `nextOffset` says where the one after begins, so that gaps at the end are spanned. */
-export function buildBatch(records: readonly LooseRecord[], baseOffset: number, nextOffset: number): Buffer {
+export function buildBatch(records: readonly LooseRecord[], baseOffset: number, nextOffset: number, producer = noProducer): Buffer {
   let baseTimestamp = 0
   let maxTimestamp = -1
   records.forEach((record, index) => {
@@ -130,9 +132,9 @@ export function buildBatch(records: readonly LooseRecord[], baseOffset: number, 
   header.writeInt32BE(nextOffset - baseOffset - 1, at.lastOffsetDelta)
   writeInt64(header, baseTimestamp, at.baseTimestamp)
   writeInt64(header, maxTimestamp, at.maxTimestamp)
-  writeInt64(header, -1, at.producerId)
-  header.writeInt16BE(-1, at.producerEpoch)
-  header.writeInt32BE(-1, at.baseSequence)
+  writeInt64(header, producer.id, at.producerId)
+  header.writeInt16BE(producer.epoch, at.producerEpoch)
+  header.writeInt32BE(producer.sequence, at.baseSequence)
   header.writeInt32BE(records.length, at.count)
   writer.bytes(header)
   for (const record of records) {
