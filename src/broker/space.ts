@@ -325,7 +325,7 @@ export class BrokerSpace implements Space {
         const chunk = await readChunk(log, offset)
         if (chunk.start === chunk.end) break
         for (let at = chunk.start; at < chunk.end; at += entryLength(chunk.buffer, at)) {
-          offset = collect(chunk.buffer, at, offset, partition, options.limit, found)
+          offset = collect(chunk.buffer, at, offset, partition, options.limit, found, topic)
         }
       }
     }
@@ -474,7 +474,15 @@ export function readChunk(log: Log, offset: number): Promise<{ buffer: Buffer; s
 }
 
 /** Adds an entry's records from `offset` on; returns the offset after it. */
-function collect(buffer: Buffer, at: number, offset: number, partition: number, limit: number, found: PeekedRecord[]): number {
+function collect(
+  buffer: Buffer,
+  at: number,
+  offset: number,
+  partition: number,
+  limit: number,
+  found: PeekedRecord[],
+  topic: Topic,
+): number {
   const base = entryBase(buffer, at)
   const payload = buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at))
   const format = formats.get(entryFormat(buffer, at))
@@ -482,6 +490,8 @@ function collect(buffer: Buffer, at: number, offset: number, partition: number, 
   const records = format.open === undefined ? [payload] : format.open(payload, timestamp)
   for (const [index, bytes] of records.entries()) {
     if (bytes === null || base + index < offset || found.length >= limit) continue
+    // What everyone has acknowledged is gone, though its entry may not be freed yet.
+    if (topic.isDone(partition, base + index, base + index + 1)) continue
     const annotations = entryAnnotations(buffer, at)
     found.push({ partition, offset: base + index, timestamp, format: format.recordFormat ?? format.id, bytes, annotations })
   }

@@ -213,12 +213,15 @@ export class Log {
     block.gone = true
   }
 
-  /** Drops the oldest block from memory, if all of it stands in segments. */
+  /** Lets the oldest blocks go up to this one, as far as all of them stands in segments; returns whether this one went. */
   evict(block: Block): boolean {
-    if (this.inMemory || this.blocks[0] !== block || block.flushed < block.used || block.next > this.flushedTo) return false
-    this.blocks.shift()
-    this.#forget(block)
-    return true
+    if (this.inMemory) return false
+    for (let oldest = this.blocks[0]; oldest !== undefined && !block.gone; oldest = this.blocks[0]) {
+      if (oldest.flushed < oldest.used || oldest.next > this.flushedTo) break
+      this.blocks.shift()
+      this.#forget(oldest)
+    }
+    return block.gone
   }
 
   /**

@@ -258,6 +258,7 @@ export class Shard {
         continue
       }
       if (log.flushing) return void setTimeout(() => this.#balance(), 5)
+      const before = log.flushedTo
       log.flush(
         log.committed,
         (from, to) => owner.topic.isDone(owner.partition, from, to),
@@ -270,7 +271,8 @@ export class Shard {
             setTimeout(() => this.#balance(), 1000)
             return
           }
-          if (block.flushed < block.used && !block.gone && log.blocks[0] === block) setTimeout(() => this.#balance(), 5)
+          // Nothing more could be written yet: its entries are not durable so far.
+          if (log.flushedTo === before && block.flushed < block.used) setTimeout(() => this.#balance(), 5)
           else setImmediate(() => this.#balance())
         },
       )
