@@ -191,8 +191,12 @@ export class Channel {
   /** The broker ended a consumer: its queue is gone, or may no longer be read. */
   consumerEnded(consumer: ChannelConsumer, _reason: CoreErrorCode): void {
     this.consumers.delete(consumer.tag)
-    if (this.open && this.session.capabilities.cancelNotify)
-      this.session.send(this.number, 'basic.cancel', { consumerTag: consumer.tag, nowait: true })
+    const tell = (): void => {
+      if (this.open && this.session.capabilities.cancelNotify)
+        this.session.send(this.number, 'basic.cancel', { consumerTag: consumer.tag, nowait: true })
+    }
+    if (this.session.heldCancels === null) tell()
+    else this.session.heldCancels.push(tell)
   }
 
   /** Unacknowledged deliveries go back, consumers end; publishes already handed over run to their end unanswered. */

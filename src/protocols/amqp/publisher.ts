@@ -166,7 +166,10 @@ export class Publisher {
     this.#items.push(item)
     this.#mandatories.push(this.#mandatory)
     this.#bytes += item.payload.length
-    if (!this.transactional) session.markDirty(channel)
+    if (this.transactional) return
+    if (item.transient && !session.unreadPublishes)
+      session.unreadPublishes = exchange !== '' || session.space.topic(this.#routingKey)?.config.storage === 'disk'
+    session.markDirty(channel)
   }
 
   #expiration(at: number): number {

@@ -58,6 +58,10 @@ export class Session implements BrokerSession {
   frameMax = frameBytesMax
   capabilities = { cancelNotify: false, authenticationFailureClose: false }
   readonly channels = new Map<number, Channel>()
+  /** Transient messages went to a topic on disk, so they were answered before they can be read. */
+  unreadPublishes = false
+  /** While a queue is deleted here, what its consumers are told waits for the deletion's own answer; RabbitMQ's order. */
+  heldCancels: (() => void)[] | null = null
 
   #state: State = State.AwaitHeader
   readonly #decoder = new FrameDecoder()
@@ -207,9 +211,8 @@ export class Session implements BrokerSession {
       | undefined
     if (handler === undefined) throw new AmqpError('COMMAND_INVALID', 'unimplemented method')
     channel.flush()
-    if (0 < this.#publishing && !immediateMethods.has(method.name))
-      return this.#barrier(() => this.#run(channel, key, handler, method))
-    this.#run(channel, key, handler, method)
+    if (immediateMethods.has(method.name)) return this.#run(channel, key, handler, method)
+    this.#afterPublishes(() => this.#run(channel, key, handler, method))
   }
 
   #decode(key: number, buffer: Buffer, start: number, end: number): Method {
@@ -223,15 +226,25 @@ export class Session implements BrokerSession {
     return method
   }
 
-  /** A method after publishes sees what they did: it waits until they are answered. */
-  #barrier(proceed: () => void): void {
+  /** A method after publishes sees what they did: it waits until they are answered and can be read. */
+  #afterPublishes(proceed: () => void): void {
+    if (this.#publishing === 0 && !this.unreadPublishes) return proceed()
     this.#wait()
-    this.#afterPublishing = () => {
+    const resume = (): void => {
       this.#waiting = false
+      if (this.#state === State.Closed) return
       proceed()
       this.connection.resume()
       this.#pump()
     }
+    const readable = (): void => {
+      if (!this.unreadPublishes) return resume()
+      this.unreadPublishes = false
+      // What is answered early is read only once it is on disk; an empty transaction comes after it.
+      this.space.begin().commit(resume)
+    }
+    if (this.#publishing === 0) readable()
+    else this.#afterPublishing = readable
   }
 
   #wait(): void {
@@ -457,8 +470,8 @@ export class Session implements BrokerSession {
       this.#end('closed by the client')
     }
     this.#flush()
-    if (this.#publishing === 0 || this.#state !== State.Open) close()
-    else this.#barrier(close)
+    if (this.#state === State.Open) this.#afterPublishes(close)
+    else close()
   }
 
   // ----------------------------------------------------------------------------------------------------------------- outgoing

@@ -98,21 +98,31 @@ export const queueHandlers: Handlers<Names> = {
 
   async 'queue.delete'(channel, fields) {
     const { session } = channel
-    const queue = withoutLineBreaks(lastDeclared(channel, fields.queue))
-    let messageCount = 0
-    // Deleting what is not there succeeds, as in RabbitMQ since 3.2.
-    if (session.space.topic(queue) !== undefined) {
-      accessibleQueue(channel, queue)
-      const found = counts(channel, queue)
-      if (fields.ifUnused && 0 < found.consumerCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} in use`)
-      if (fields.ifEmpty && 0 < found.messageCount)
-        throw preconditionFailed(`${named('queue', queue, session.vhost)} is not empty`)
-      messageCount = found.messageCount
-      await session.space.deleteTopic(queue)
-      owners(session).delete(ownerKey(session, queue))
+    session.heldCancels = []
+    try {
+      const messageCount = await remove(channel, fields)
+      if (!fields.nowait) session.send(channel.number, 'queue.delete-ok', { messageCount })
+    } finally {
+      const cancels = session.heldCancels
+      session.heldCancels = null
+      for (const tell of cancels) tell()
     }
-    if (!fields.nowait) session.send(channel.number, 'queue.delete-ok', { messageCount })
   },
+}
+
+/** Resolves to how many messages went with it. */
+async function remove(channel: Channel, fields: MethodFields<'queue.delete'>): Promise<number> {
+  const { session } = channel
+  const queue = withoutLineBreaks(lastDeclared(channel, fields.queue))
+  // Deleting what is not there succeeds, as in RabbitMQ since 3.2.
+  if (session.space.topic(queue) === undefined) return 0
+  accessibleQueue(channel, queue)
+  const { messageCount, consumerCount } = counts(channel, queue)
+  if (fields.ifUnused && 0 < consumerCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} in use`)
+  if (fields.ifEmpty && 0 < messageCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} is not empty`)
+  await session.space.deleteTopic(queue)
+  owners(session).delete(ownerKey(session, queue))
+  return messageCount
 }
 
 async function declare(channel: Channel, fields: MethodFields<'queue.declare'>, given: string): Promise<string> {
