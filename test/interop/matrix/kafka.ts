@@ -54,11 +54,11 @@ export async function kafkaDriver(): Promise<Driver> {
     forward: async (from, to) => {
       const message = await first(from)
       const copy = { key: message.key, value: message.value, timestamp: message.timestamp }
-      await producer.send({
-        topic: to,
-        acks: -1,
-        messages: [message.headers === undefined ? copy : { ...copy, headers: message.headers }],
-      })
+      // kafkajs reads null header values but cannot write them.
+      const headers = Object.fromEntries(
+        Object.entries(message.headers ?? {}).map(([name, value]) => [name, value ?? Buffer.alloc(0)]),
+      )
+      await producer.send({ topic: to, acks: -1, messages: [{ ...copy, headers }] })
     },
     close: async () => {
       await producer.disconnect()
