@@ -99,7 +99,8 @@ export function openBatch(batch: Buffer): BatchRecord[] {
     const length = reader.varint()
     const end = reader.position + length
     reader.int8()
-    const timestamp = attributes & logAppendTimeBit ? (reader.varlong(), maxTimestamp) : baseTimestamp + reader.varlong()
+    const createdAt = baseTimestamp + reader.varlong()
+    const timestamp = attributes & logAppendTimeBit ? maxTimestamp : createdAt
     const offsetDelta = reader.varint()
     if (end > payload.length || end < reader.position) throw new MalformedFrame('a record runs beyond its batch')
     records.push({ offsetDelta, timestamp, buffer: payload, start: reader.position, end })
@@ -118,7 +119,12 @@ export interface LooseRecord {
 const noProducer = { id: -1, epoch: -1, sequence: -1 }
 
 /** An uncompressed batch of these records; `nextOffset` says where the one after begins, so that gaps at the end are spanned. */
-export function buildBatch(records: readonly LooseRecord[], baseOffset: number, nextOffset: number, producer = noProducer): Buffer {
+export function buildBatch(
+  records: readonly LooseRecord[],
+  baseOffset: number,
+  nextOffset: number,
+  producer = noProducer,
+): Buffer {
   let baseTimestamp = 0
   let maxTimestamp = -1
   records.forEach((record, index) => {
@@ -155,10 +161,10 @@ export function buildBatch(records: readonly LooseRecord[], baseOffset: number, 
 /** The same batch with only the records `keep` names, offsets unchanged; null when none is left. Written uncompressed. */
 export function retainRecords(batch: Buffer, keep: (index: number) => boolean): Buffer | null {
   const baseOffset = readInt64(batch, 0)
-  const kept = openBatch(batch).filter(record => keep(record.offsetDelta))
+  const kept = openBatch(batch).filter((record) => keep(record.offsetDelta))
   if (kept.length === 0) return null
   const rebuilt = buildBatch(
-    kept.map(record => ({
+    kept.map((record) => ({
       offset: baseOffset + record.offsetDelta,
       timestamp: record.timestamp,
       body: record.buffer.subarray(record.start, record.end),

@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ApiKey, apis, encodeRequest, encodeResponse, FrameDecoder, readRequestHeader } from './codec.ts'
+import {
+  ApiKey,
+  apis,
+  beginResponse,
+  encodeRequest,
+  encodeResponse,
+  FrameDecoder,
+  finishResponse,
+  readRequestHeader,
+} from './codec.ts'
 import { FetchPart, writeFetchResponse } from './handlers/fetch.ts'
 import { readProduceRequest } from './handlers/produce.ts'
-import { beginResponse, finishResponse } from './codec.ts'
 import type { Message, Schema } from './schema.ts'
 import { MalformedFrame, Reader, Writer } from './wire.ts'
 
@@ -41,7 +49,10 @@ test('the request header and ApiVersions v3 as librdkafka sends it', () => {
   const body = api(18).request.decode(reader, 3)
   assert.equal(body['clientSoftwareName'], 'librdkafka')
   assert.equal(body['clientSoftwareVersion'], '2.15.0')
-  assert.deepEqual(encodeRequest(api(18), 3, 1, 'rdkafka', { clientSoftwareName: 'librdkafka', clientSoftwareVersion: '2.15.0' }).subarray(4), frame)
+  assert.deepEqual(
+    encodeRequest(api(18), 3, 1, 'rdkafka', { clientSoftwareName: 'librdkafka', clientSoftwareVersion: '2.15.0' }).subarray(4),
+    frame,
+  )
 })
 
 test('the answer to ApiVersions keeps the old header in flexible versions (KIP-511)', () => {
@@ -51,11 +62,11 @@ test('the answer to ApiVersions keeps the old header in flexible versions (KIP-5
 })
 
 test('frames survive every split, glued and one byte at a time', () => {
-  const frames = [3, 9, 300, 0, 40].map(size => Buffer.alloc(size, size))
-  const stream = Buffer.concat(frames.flatMap(frame => [sizeOf(frame), frame]))
+  const frames = [3, 9, 300, 0, 40].map((size) => Buffer.alloc(size, size))
+  const stream = Buffer.concat(frames.flatMap((frame) => [sizeOf(frame), frame]))
   for (const step of [1, 2, 3, 5, 7, 64, stream.length]) {
     const got: Buffer[] = []
-    const decoder = new FrameDecoder(1000, frame => got.push(Buffer.from(frame)))
+    const decoder = new FrameDecoder(1000, (frame) => got.push(Buffer.from(frame)))
     for (let at = 0; at < stream.length; at += step) decoder.push(stream.subarray(at, at + step))
     assert.deepEqual(got, frames, `step ${step}`)
   }
@@ -97,7 +108,7 @@ test('the produce request read by hand equals the table, in every version', () =
       topicData: ['a', 'bb'].map((name, topic) => ({
         name,
         topicId: `${topic}`.repeat(32),
-        partitionData: [0, 5].map(index => ({ index, records: Buffer.alloc(100 * (index + 1), index) })),
+        partitionData: [0, 5].map((index) => ({ index, records: Buffer.alloc(100 * (index + 1), index) })),
       })),
     }
     const schema = api(ApiKey.Produce).request
@@ -110,15 +121,27 @@ test('the produce request read by hand equals the table, in every version', () =
     assert.equal(byHand.acks, table['acks'])
     assert.equal(byHand.timeoutMs, table['timeoutMs'])
     const flat = table['topicData'].flatMap((topic: Message) =>
-      topic['partitionData'].map((part: Message) => [version < 13 ? topic['name'] : '', version < 13 ? '' : topic['topicId'], part['index'], part['records']]),
+      topic['partitionData'].map((part: Message) => [
+        version < 13 ? topic['name'] : '',
+        version < 13 ? '' : topic['topicId'],
+        part['index'],
+        part['records'],
+      ]),
     )
-    assert.deepEqual(byHand.parts.map(part => [part.topic, part.topicId, part.index, part.records]), flat)
+    assert.deepEqual(
+      byHand.parts.map((part) => [part.topic, part.topicId, part.index, part.records]),
+      flat,
+    )
   }
 })
 
 test('the fetch response written by hand equals the table, in every version', () => {
   for (let version = 4; version <= 18; version++) {
-    const parts = [new FetchPart('orders', '12'.repeat(16), 0, 5, 100), new FetchPart('orders', '12'.repeat(16), 1, 5, 100), new FetchPart('x', '34'.repeat(16), 0, 0, 9)]
+    const parts = [
+      new FetchPart('orders', '12'.repeat(16), 0, 5, 100),
+      new FetchPart('orders', '12'.repeat(16), 1, 5, 100),
+      new FetchPart('x', '34'.repeat(16), 0, 0, 9),
+    ]
     parts.forEach((part, index) => {
       part.highWatermark = 2 ** 40 + index
       part.logStartOffset = index

@@ -1,8 +1,8 @@
 // Bytes ⇄ frames and messages. A frame is an int32 size and as many bytes: a request header, then the body by its schema.
 // Pure: no socket, no clock, no broker. Next on the way in: session.ts.
 import { messageRows } from './messages.ts'
-import { Schema, type Message } from './schema.ts'
-import { MalformedFrame, Reader, Writer } from './wire.ts'
+import { type Message, Schema } from './schema.ts'
+import { MalformedFrame, type Reader, Writer } from './wire.ts'
 
 export interface Api {
   readonly key: number
@@ -49,7 +49,7 @@ export const ApiKey = {
 
 /** By key. */
 export const apis: ReadonlyMap<number, Api> = new Map(
-  messageRows.map(row => [
+  messageRows.map((row) => [
     row.key,
     { ...row, request: new Schema(row.request, row.flexible), response: new Schema(row.response, row.flexible) },
   ]),
@@ -158,7 +158,8 @@ export class FrameDecoder {
         this.#sizeHave = 0
         size = this.#sizeBytes.readInt32BE(0)
       }
-      if (size < 0 || size > this.#frameBytesMax) throw new MalformedFrame(`frame of ${size} bytes; at most ${this.#frameBytesMax} are taken`)
+      if (size < 0 || size > this.#frameBytesMax)
+        throw new MalformedFrame(`frame of ${size} bytes; at most ${this.#frameBytesMax} are taken`)
       if (chunk.length - at >= size) {
         this.#onFrame(chunk.subarray(at, at + size))
         at += size

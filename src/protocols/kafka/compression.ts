@@ -1,7 +1,7 @@
 // Opening compressed batches. Only when another protocol, or compaction, wants the records inside: Kafka clients get them as they came.
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { uncompressSync as snappyUncompress } from 'snappy'
 import { decompressFrameSync as lz4Decompress } from 'lz4-napi'
+import { uncompressSync as snappyUncompress } from 'snappy'
 import { MalformedFrame } from './wire.ts'
 
 export const Codec = { None: 0, Gzip: 1, Snappy: 2, Lz4: 3, Zstd: 4 } as const

@@ -18,8 +18,8 @@ function number(name: string, type: number, setting: NumberSetting, min: number,
   return {
     name,
     type,
-    read: config => String(config[setting]),
-    write: text => {
+    read: (config) => String(config[setting]),
+    write: (text) => {
       const value = Number(text)
       return /^-?\d+$/.test(text.trim()) && value >= min && value <= max ? { [setting]: value } : undefined
     },
@@ -30,7 +30,7 @@ const fixed = (name: string, type: number, value: string): ConfigRow => ({
   name,
   type,
   read: () => value,
-  write: text => (text === value ? {} : undefined),
+  write: (text) => (text === value ? {} : undefined),
 })
 
 const longMax = Number.MAX_SAFE_INTEGER
@@ -44,9 +44,9 @@ export const configRows: readonly ConfigRow[] = [
   {
     name: 'cleanup.policy',
     type: list,
-    read: config => (!config.compact ? 'delete' : config.compactAndDelete ? 'compact,delete' : 'compact'),
-    write: text => {
-      const words = new Set(text.split(',').map(word => word.trim()))
+    read: (config) => (!config.compact ? 'delete' : config.compactAndDelete ? 'compact,delete' : 'compact'),
+    write: (text) => {
+      const words = new Set(text.split(',').map((word) => word.trim()))
       const compact = words.delete('compact')
       const deletes = words.delete('delete')
       return words.size === 0 && (compact || deletes) ? { compact, compactAndDelete: compact && deletes } : undefined
@@ -59,8 +59,8 @@ export const configRows: readonly ConfigRow[] = [
   {
     name: 'message.timestamp.type',
     type: string,
-    read: config => (config.timestampType === 'create' ? 'CreateTime' : 'LogAppendTime'),
-    write: text =>
+    read: (config) => (config.timestampType === 'create' ? 'CreateTime' : 'LogAppendTime'),
+    write: (text) =>
       text === 'CreateTime' ? { timestampType: 'create' } : text === 'LogAppendTime' ? { timestampType: 'logAppend' } : undefined,
   },
   fixed('compression.type', string, 'producer'),
@@ -92,10 +92,14 @@ export const configRows: readonly ConfigRow[] = [
   fixed('unclean.leader.election.enable', bool, 'false'),
 ]
 
-const rowsByName = new Map(configRows.map(row => [row.name, row]))
+const rowsByName = new Map(configRows.map((row) => [row.name, row]))
 
 /** What a topic has that Kafka creates and nothing more is said of. */
-export const kafkaDefaults: TopicConfig = { ...topicDefaults, recordBytesMax: 1_048_588, segmentBytes: topicDefaults.segmentBytes }
+export const kafkaDefaults: TopicConfig = {
+  ...topicDefaults,
+  recordBytesMax: 1_048_588,
+  segmentBytes: topicDefaults.segmentBytes,
+}
 
 export class ConfigRefused extends Error {}
 
@@ -113,12 +117,17 @@ export function settingOf(name: string, value: string | null): Partial<TopicConf
   const setting = row.write(value ?? row.read(kafkaDefaults))
   if (setting === undefined) {
     const present = row.read(kafkaDefaults)
-    throw new ConfigRefused(`Invalid value ${value} for configuration ${name}${row.write(present) && Object.keys(row.write(present) ?? {}).length === 0 ? `: this broker has ${present} and nothing else` : ''}`)
+    throw new ConfigRefused(
+      `Invalid value ${value} for configuration ${name}${row.write(present) && Object.keys(row.write(present) ?? {}).length === 0 ? `: this broker has ${present} and nothing else` : ''}`,
+    )
   }
   return setting
 }
 
-export function describeConfig(config: TopicConfig, row: ConfigRow): { name: string; value: string; type: number; isDefault: boolean } {
+export function describeConfig(
+  config: TopicConfig,
+  row: ConfigRow,
+): { name: string; value: string; type: number; isDefault: boolean } {
   const value = row.read(config)
   return { name: row.name, value, type: row.type, isDefault: value === row.read(kafkaDefaults) }
 }

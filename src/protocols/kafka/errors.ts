@@ -1,5 +1,5 @@
 // Kafka's error codes as we use them, and what each of the core's codes is in Kafka's words.
-import { type CoreErrorCode, CoreError } from '../../broker/face.ts'
+import { CoreError, type CoreErrorCode } from '../../broker/face.ts'
 
 export const KafkaError = {
   UnknownServerError: -1,
@@ -93,9 +93,10 @@ export function wireCode(code: CoreErrorCode): number {
   return wireErrors[code].code
 }
 
-/** While producing, a sequence is what can be out of range. */
+/** While producing, what can mismatch is the sequence of an idempotent producer, and what can be out of range is the partition. */
 export function produceCode(code: CoreErrorCode): number {
-  return code === 'OutOfRange' ? KafkaError.OutOfOrderSequenceNumber : wireCode(code)
+  if (code === 'Mismatch') return KafkaError.OutOfOrderSequenceNumber
+  return code === 'OutOfRange' ? KafkaError.UnknownTopicOrPartition : wireCode(code)
 }
 
 export function codeOf(cause: unknown): number {

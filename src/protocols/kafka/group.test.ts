@@ -26,7 +26,7 @@ class Joined {
     this.join(more)
   }
   join(more: Partial<JoinAsk> = {}): this {
-    this.group.join(ask(more), answer => this.answers.push(answer))
+    this.group.join(ask(more), (answer) => this.answers.push(answer))
     return this
   }
   get last(): JoinAnswer {
@@ -35,7 +35,9 @@ class Joined {
     return last
   }
   sync(assignments: { memberId: string; assignment: Buffer }[] = []): this {
-    this.group.sync(this.last.memberId, null, this.last.generationId, { type: null, name: null }, assignments, answer => this.syncs.push(answer))
+    this.group.sync(this.last.memberId, null, this.last.generationId, { type: null, name: null }, assignments, (answer) =>
+      this.syncs.push(answer),
+    )
     return this
   }
 }
@@ -50,7 +52,8 @@ function stableGroup(count: number): { clock: VirtualClock; group: Group; member
     members.push(added)
     for (const member of before) member.join({ memberId: member.last.memberId })
   }
-  for (const member of members) member.sync(members.map(each => ({ memberId: each.last.memberId, assignment: Buffer.from(each.last.memberId) })))
+  for (const member of members)
+    member.sync(members.map((each) => ({ memberId: each.last.memberId, assignment: Buffer.from(each.last.memberId) })))
   assert.equal(group.state, GroupState.Stable)
   return { clock, group, members }
 }
@@ -69,7 +72,7 @@ test('from version 4 a new member is told its id first, and an id that never cam
   first.join({ memberId: first.last.memberId })
   assert.equal(first.last.errorCode, 0)
   const lost = new Joined(group, { needsMemberId: true })
-  first.join({ memberId: first.last.memberId })
+  first.join({ memberId: first.last.memberId, protocols: [{ name: 'range', metadata: Buffer.from('more') }] })
   assert.equal(first.answers.length, 2)
   clock.advance(10_001)
   assert.equal(first.answers.length, 3)
@@ -82,8 +85,8 @@ test('all joined means rebalanced at once; the leader knows all, the others noth
   assert.equal(group.generation, 3)
   const [leader, ...others] = members
   assert.equal(leader?.last.members.length, 3)
-  assert.ok(others.every(member => member.last.members.length === 0))
-  assert.ok(members.every(member => member.syncs.at(-1)?.assignment.toString() === member.last.memberId))
+  assert.ok(others.every((member) => member.last.members.length === 0))
+  assert.ok(members.every((member) => member.syncs.at(-1)?.assignment.toString() === member.last.memberId))
 })
 
 test('a rebalance is told by heartbeats, and who does not rejoin in time is out', () => {
@@ -133,7 +136,14 @@ test('a static member that restarts takes its place without a rebalance and fenc
   const again = new Joined(group, { instanceId: 'i1', canSkipAssignment: true })
   assert.deepEqual([again.last.errorCode, again.last.generationId, again.last.skipAssignment], [0, 1, true])
   let assignment = ''
-  group.sync(again.last.memberId, 'i1', 1, { type: null, name: null }, [], answer => (assignment = answer.assignment.toString()))
+  group.sync(
+    again.last.memberId,
+    'i1',
+    1,
+    { type: null, name: null },
+    [],
+    (answer) => (assignment = answer.assignment.toString()),
+  )
   assert.equal(assignment, 'p0')
   assert.equal(group.heartbeat(firstId, 'i1', 1), 82)
 })

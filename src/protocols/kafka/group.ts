@@ -10,11 +10,16 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock, Timer } from '../../lib/timers.ts'
 import { KafkaError } from './errors.ts'
-import { Schema } from './schema.ts'
 import { consumerProtocolSubscription } from './messages.ts'
+import { Schema } from './schema.ts'
 import { Reader } from './wire.ts'
 
-export const GroupState = { Empty: 'Empty', Preparing: 'PreparingRebalance', Completing: 'CompletingRebalance', Stable: 'Stable' } as const
+export const GroupState = {
+  Empty: 'Empty',
+  Preparing: 'PreparingRebalance',
+  Completing: 'CompletingRebalance',
+  Stable: 'Stable',
+} as const
 export type GroupState = (typeof GroupState)[keyof typeof GroupState]
 
 export const sessionTimeoutMinMs = 6000
@@ -89,7 +94,7 @@ export class Member {
   }
 
   metadataFor(protocol: string | null): Buffer {
-    return this.protocols.find(candidate => candidate.name === protocol)?.metadata ?? noBytes
+    return this.protocols.find((candidate) => candidate.name === protocol)?.metadata ?? noBytes
   }
 }
 
@@ -118,7 +123,9 @@ export class Group {
 
   subscribesTo(topic: string): boolean {
     if (this.protocolType !== 'consumer') return false
-    return [...this.members.values()].some(member => member.protocols.some(protocol => subscribedTopics(protocol.metadata).includes(topic)))
+    return [...this.members.values()].some((member) =>
+      member.protocols.some((protocol) => subscribedTopics(protocol.metadata).includes(topic)),
+    )
   }
 
   // ------------------------------------------------------------------------------------------------------------------------ join
@@ -155,10 +162,12 @@ export class Group {
   /** The type must be the group's, and one protocol must be common to all. */
   #suits(ask: JoinAsk): boolean {
     if (ask.protocolType === '' || ask.protocols.length === 0) return false
-    const others = [...this.members.values()].filter(member => member.id !== ask.memberId && (ask.instanceId === null || member.instanceId !== ask.instanceId))
+    const others = [...this.members.values()].filter(
+      (member) => member.id !== ask.memberId && (ask.instanceId === null || member.instanceId !== ask.instanceId),
+    )
     if (others.length === 0) return true
     if (ask.protocolType !== this.protocolType) return false
-    return ask.protocols.some(({ name }) => others.every(member => member.protocols.some(protocol => protocol.name === name)))
+    return ask.protocols.some(({ name }) => others.every((member) => member.protocols.some((protocol) => protocol.name === name)))
   }
 
   #announce(id: string, timeoutMs: number): void {
@@ -224,7 +233,7 @@ export class Group {
     if (ask.instanceId !== null) this.#byInstance.set(ask.instanceId, id)
     if (wasLeader) this.leader = id
     this.#watch(member)
-    const same = old !== undefined && old.metadataFor(this.protocolName).equals(member.metadataFor(this.protocolName))
+    const same = old?.metadataFor(this.protocolName).equals(member.metadataFor(this.protocolName)) ?? false
     if (this.state === GroupState.Stable && same && this.#vote() === this.protocolName) {
       const usual = this.#joinAnswer(member)
       if (!wasLeader) return answer(usual)
@@ -270,7 +279,8 @@ export class Group {
     }
     this.generation++
     if (this.members.size === 0) return this.#becomeEmpty()
-    if (this.members.get(this.leader)?.joining == null) this.leader = [...this.members.values()].find(member => member.joining !== null)?.id ?? this.leader
+    if (this.members.get(this.leader)?.joining == null)
+      this.leader = [...this.members.values()].find((member) => member.joining !== null)?.id ?? this.leader
     this.protocolName = this.#vote()
     this.state = GroupState.Completing
     this.#arm(() => this.#dropUnsynced())
@@ -285,19 +295,33 @@ export class Group {
   #joinAnswer(member: Member): JoinAnswer {
     const leads = member.id === this.leader
     const members = leads
-      ? [...this.members.values()].map(each => ({ memberId: each.id, groupInstanceId: each.instanceId, metadata: each.metadataFor(this.protocolName) }))
+      ? [...this.members.values()].map((each) => ({
+          memberId: each.id,
+          groupInstanceId: each.instanceId,
+          metadata: each.metadataFor(this.protocolName),
+        }))
       : []
     const { generation: generationId, protocolType, protocolName, leader } = this
-    return { errorCode: KafkaError.None, memberId: member.id, generationId, protocolType, protocolName, leader, skipAssignment: false, members }
+    return {
+      errorCode: KafkaError.None,
+      memberId: member.id,
+      generationId,
+      protocolType,
+      protocolName,
+      leader,
+      skipAssignment: false,
+      members,
+    }
   }
 
   /** Each member votes for the first of its protocols that all have. */
   #vote(): string | null {
     const members = [...this.members.values()]
-    const common = (name: string): boolean => members.every(member => member.protocols.some(protocol => protocol.name === name))
+    const common = (name: string): boolean =>
+      members.every((member) => member.protocols.some((protocol) => protocol.name === name))
     const votes = new Map<string, number>()
     for (const member of members) {
-      const choice = member.protocols.find(protocol => common(protocol.name))
+      const choice = member.protocols.find((protocol) => common(protocol.name))
       if (choice !== undefined) votes.set(choice.name, (votes.get(choice.name) ?? 0) + 1)
     }
     let best: string | null = null
@@ -319,7 +343,10 @@ export class Group {
     if (refused !== KafkaError.None) return answer(syncFailure(refused))
     const member = this.members.get(memberId)
     if (member === undefined) return answer(syncFailure(KafkaError.UnknownMemberId))
-    if ((protocol.type !== null && protocol.type !== this.protocolType) || (protocol.name !== null && protocol.name !== this.protocolName)) {
+    if (
+      (protocol.type !== null && protocol.type !== this.protocolType) ||
+      (protocol.name !== null && protocol.name !== this.protocolName)
+    ) {
       return answer(syncFailure(KafkaError.InconsistentGroupProtocol))
     }
     this.#watch(member)
@@ -353,7 +380,12 @@ export class Group {
   }
 
   #syncAnswer(member: Member): SyncAnswer {
-    return { errorCode: KafkaError.None, protocolType: this.protocolType, protocolName: this.protocolName, assignment: member.assignment }
+    return {
+      errorCode: KafkaError.None,
+      protocolType: this.protocolType,
+      protocolName: this.protocolName,
+      assignment: member.assignment,
+    }
   }
 
   #dropUnsynced(): void {
@@ -427,7 +459,8 @@ export class Group {
     member.isGone = true
     member.timer?.cancel()
     this.members.delete(member.id)
-    if (member.instanceId !== null && this.#byInstance.get(member.instanceId) === member.id) this.#byInstance.delete(member.instanceId)
+    if (member.instanceId !== null && this.#byInstance.get(member.instanceId) === member.id)
+      this.#byInstance.delete(member.instanceId)
     if (this.leader === member.id) this.leader = [...this.members.keys()][0] ?? ''
     member.joining?.(joinFailure(KafkaError.UnknownMemberId, member.id))
     member.syncing?.(syncFailure(KafkaError.UnknownMemberId))
@@ -458,7 +491,16 @@ export class Group {
 }
 
 function joinFailure(errorCode: number, memberId: string): JoinAnswer {
-  return { errorCode, memberId, generationId: -1, protocolType: null, protocolName: null, leader: '', skipAssignment: false, members: [] }
+  return {
+    errorCode,
+    memberId,
+    generationId: -1,
+    protocolType: null,
+    protocolName: null,
+    leader: '',
+    skipAssignment: false,
+    members: [],
+  }
 }
 
 function syncFailure(errorCode: number): SyncAnswer {
@@ -466,7 +508,10 @@ function syncFailure(errorCode: number): SyncAnswer {
 }
 
 function sameProtocols(a: readonly GroupProtocol[], b: readonly GroupProtocol[]): boolean {
-  return a.length === b.length && a.every((protocol, index) => protocol.name === b[index]?.name && protocol.metadata.equals(b[index].metadata))
+  return (
+    a.length === b.length &&
+    a.every((protocol, index) => protocol.name === b[index]?.name && protocol.metadata.equals(b[index].metadata))
+  )
 }
 
 /** The topics in a consumer's subscription; none when it is not one. */

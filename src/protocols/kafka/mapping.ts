@@ -2,9 +2,10 @@
 //
 // Two formats are stored. "kafka batch" is a producer's RecordBatch as it came. "kafka record" is one record out of such a batch, or one
 // made for Kafka: version byte (1) | timestamp i64 | body, where the body is the record's key, value and headers as in a batch.
-import { type Attributes, type Format, formats, type Header, type HeaderType, type HeaderValue } from '../../core/record.ts'
-import type { Annotations } from '../../core/record.ts'
+
 import type { EntryView } from '../../broker/face.ts'
+import type { Annotations } from '../../core/record.ts'
+import { type Attributes, type Format, formats, type Header, type HeaderType, type HeaderValue } from '../../core/record.ts'
 import { batchCount, buildBatch, isStamped, type LooseRecord, openBatch, retainRecords, stampBatch } from './batch.ts'
 import { Reader, readInt64, Writer } from './wire.ts'
 
@@ -18,8 +19,8 @@ export const recordFormat: Format = {
   id: recordFormatId,
   name: 'kafka record',
   batched: false,
-  toAttributes: envelope => total(() => attributesOf(envelope), envelope),
-  fromAttributes: attributes => envelopeOf(attributes.timestamp ?? 0, bodyOf(attributes, null)),
+  toAttributes: (envelope) => total(() => attributesOf(envelope), envelope),
+  fromAttributes: (attributes) => envelopeOf(attributes.timestamp ?? 0, bodyOf(attributes, null)),
 }
 
 export const batchFormat: Format = {
@@ -27,12 +28,13 @@ export const batchFormat: Format = {
   name: 'kafka batch',
   batched: true,
   recordFormat: recordFormatId,
-  open: payload => openEnvelopes(payload),
+  open: (payload) => openEnvelopes(payload),
   stamp: stampBatch,
   retain: (payload, keep) => retainOrKeep(payload, keep),
-  keys: payload => openEnvelopes(payload).map(envelope => (envelope === null ? null : keyOf(envelope))),
-  toAttributes: payload => total(() => attributesOf(openEnvelopes(payload).find(envelope => envelope !== null) ?? payload), payload),
-  fromAttributes: attributes =>
+  keys: (payload) => openEnvelopes(payload).map((envelope) => (envelope === null ? null : keyOf(envelope))),
+  toAttributes: (payload) =>
+    total(() => attributesOf(openEnvelopes(payload).find((envelope) => envelope !== null) ?? payload), payload),
+  fromAttributes: (attributes) =>
     buildBatch([{ offset: 0, timestamp: attributes.timestamp ?? 0, body: bodyOf(attributes, null) }], 0, 1),
 }
 
@@ -97,12 +99,23 @@ interface WellKnown {
   readonly set: (attributes: Attributes, text: string) => boolean
 }
 
-type TextAttribute = 'messageId' | 'correlationId' | 'replyTo' | 'contentType' | 'contentEncoding' | 'type' | 'subject' | 'groupKey' | 'dedupId' | 'userId' | 'appId'
+type TextAttribute =
+  | 'messageId'
+  | 'correlationId'
+  | 'replyTo'
+  | 'contentType'
+  | 'contentEncoding'
+  | 'type'
+  | 'subject'
+  | 'groupKey'
+  | 'dedupId'
+  | 'userId'
+  | 'appId'
 type NumberAttribute = 'expirationMs' | 'priority' | 'deliverAt'
 
 const textual = (header: string, name: TextAttribute): WellKnown => ({
   header,
-  text: attributes => attributes[name],
+  text: (attributes) => attributes[name],
   set: (attributes, text) => {
     if (attributes[name] !== undefined) return false
     attributes[name] = text
@@ -111,7 +124,7 @@ const textual = (header: string, name: TextAttribute): WellKnown => ({
 })
 const numeric = (header: string, name: NumberAttribute): WellKnown => ({
   header,
-  text: attributes => attributes[name]?.toString(),
+  text: (attributes) => attributes[name]?.toString(),
   set: (attributes, text) => {
     const value = Number(text)
     if (attributes[name] !== undefined || !Number.isSafeInteger(value) || String(value) !== text) return false
@@ -137,7 +150,7 @@ const wellKnown: readonly WellKnown[] = [
   textual('anymq.app-id', 'appId'),
   {
     header: 'anymq.persistent',
-    text: attributes => attributes.persistent?.toString(),
+    text: (attributes) => attributes.persistent?.toString(),
     set: (attributes, text) => {
       if (attributes.persistent !== undefined || (text !== 'true' && text !== 'false')) return false
       attributes.persistent = text === 'true'
@@ -145,24 +158,33 @@ const wellKnown: readonly WellKnown[] = [
     },
   },
 ]
-const wellKnownByHeader = new Map(wellKnown.map(known => [known.header, known]))
+const wellKnownByHeader = new Map(wellKnown.map((known) => [known.header, known]))
 const typesHeader = 'anymq.types'
 const deathsHeader = 'anymq.deaths'
 const extraPrefix = 'anymq.extra.'
 
 /** A record's key, value and headers as they stand in a batch. */
 function bodyOf(attributes: Attributes, annotations: Annotations | null): Buffer {
-  const typed: Header[] = [...attributes.headers, ...(attributes.extra ?? []).map(header => ({ ...header, name: extraPrefix + header.name }))]
+  const typed: Header[] = [
+    ...attributes.headers,
+    ...(attributes.extra ?? []).map((header) => ({ ...header, name: extraPrefix + header.name })),
+  ]
   const plain: Header[] = []
   for (const known of wellKnown) {
     const text = known.text(attributes)
     if (text !== undefined) plain.push(textHeader(known.header, text))
   }
   // Kafka's headers are bytes. Text (and null) says itself what it is; as soon as one header is neither, all types are listed in order.
-  if (typed.some(header => header.value.type !== 'string' && header.value.type !== 'null')) {
-    plain.push(textHeader(typesHeader, typed.map(header => `${encodeURIComponent(header.name.toWellFormed())}=${header.value.type}`).join('&')))
+  if (typed.some((header) => header.value.type !== 'string' && header.value.type !== 'null')) {
+    plain.push(
+      textHeader(
+        typesHeader,
+        typed.map((header) => `${encodeURIComponent(header.name.toWellFormed())}=${header.value.type}`).join('&'),
+      ),
+    )
   }
-  if (annotations?.deaths !== undefined && annotations.deaths.length > 0) plain.push(textHeader(deathsHeader, JSON.stringify(annotations.deaths)))
+  if (annotations?.deaths !== undefined && annotations.deaths.length > 0)
+    plain.push(textHeader(deathsHeader, JSON.stringify(annotations.deaths)))
   const headers = [...typed, ...plain]
   const writer = new Writer(256)
   writeBytes(writer, attributes.key)
@@ -202,7 +224,8 @@ function valueBytes(value: HeaderValue): Buffer | null {
 // Buffers and numbers beyond JSON, inside arrays and tables.
 function toJson(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return { $i64: value.toString() }
-  if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0))) return { $number: Object.is(value, -0) ? '-0' : String(value) }
+  if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
+    return { $number: Object.is(value, -0) ? '-0' : String(value) }
   if (typeof value === 'object' && value !== null && (value as { type?: unknown }).type === 'Buffer') {
     return { $bytes: Buffer.from((value as { data: number[] }).data).toString('base64') }
   }
@@ -237,7 +260,7 @@ function attributesOf(envelope: Buffer): Attributes {
     const known = wellKnownByHeader.get(name)
     const text = bytes === null ? null : textOf(bytes)
     if (known !== undefined && text !== null && known.set(attributes, text)) continue
-    const header: Header = { name, value: valueOf(bytes, types?.get(name)?.shift()) }
+    const header: Header = { name, value: headerValueOf(bytes, types?.get(name)?.shift()) }
     if (name.startsWith(extraPrefix)) (attributes.extra ??= []).push({ ...header, name: name.slice(extraPrefix.length) })
     else attributes.headers.push(header)
   }
@@ -279,7 +302,7 @@ function textOf(bytes: Buffer): string | null {
 
 const integerTypes: ReadonlySet<string> = new Set(['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'timestamp'])
 
-function valueOf(bytes: Buffer | null, type: HeaderType | undefined): HeaderValue {
+function headerValueOf(bytes: Buffer | null, type: HeaderType | undefined): HeaderValue {
   if (bytes === null) return { type: 'null', value: null }
   const text = type === 'bytes' ? null : textOf(bytes)
   if (text === null) return { type: 'bytes', value: bytes }

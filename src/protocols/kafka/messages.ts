@@ -222,5 +222,6 @@ export const messageRows: readonly MessageRow[] = [
     response: 'throttleTimeMs:int32 errorCode:int16 errorMessage:string?0+' },
 ]
 
-export const consumerProtocolSubscription = 'topics:[]string userData:bytes?0+=null ownedPartitions:[]{topic:string/1+ partitions:[]int32/1+}/1+ generationId:int32/2+=-1 rackId:string/3+?3+=null'
+export const consumerProtocolSubscription =
+  'topics:[]string userData:bytes?0+=null ownedPartitions:[]{topic:string/1+ partitions:[]int32/1+}/1+ generationId:int32/2+=-1 rackId:string/3+?3+=null'
 export const consumerProtocolAssignment = 'assignedPartitions:[]{topic:string partitions:[]int32} userData:bytes?0+=null'

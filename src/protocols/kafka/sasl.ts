@@ -33,10 +33,11 @@ class PlainExchange implements SaslExchange {
 
   step(token: Buffer, done: SaslDone): void {
     const [authzid, user, password, ...more] = token.toString('utf8').split('\0')
-    if (user === undefined || password === undefined || more.length > 0) return done(nothing, 'the PLAIN token is malformed', undefined)
+    if (user === undefined || password === undefined || more.length > 0)
+      return done(nothing, 'the PLAIN token is malformed', undefined)
     if (authzid !== '' && authzid !== user) return done(nothing, 'acting for another user is not supported', undefined)
     this.#broker.authenticate({ kind: 'password', user, password }).then(
-      principal => done(nothing, null, principal),
+      (principal) => done(nothing, null, principal),
       (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
     )
   }
@@ -84,7 +85,8 @@ class ScramExchange implements SaslExchange {
     this.#nonce = nonce + randomBytes(18).toString('base64')
     this.#verifier = this.#broker.scramVerifier(this.#user, this.#mechanism)
     // An unknown user gets a salt too (the same each time), so that names can not be probed.
-    const salt = this.#verifier?.salt ?? createHash('sha256').update(`${this.#broker.clusterId}/${this.#user}`).digest().subarray(0, 16)
+    const salt =
+      this.#verifier?.salt ?? createHash('sha256').update(`${this.#broker.clusterId}/${this.#user}`).digest().subarray(0, 16)
     this.#serverFirst = `r=${this.#nonce},s=${salt.toString('base64')},i=${this.#verifier?.iterations ?? 4096}`
     this.#state = ScramState.Final
     done(Buffer.from(this.#serverFirst), null, undefined)
@@ -98,12 +100,17 @@ class ScramExchange implements SaslExchange {
     const [, withoutProof = '', channel = '', nonce = '', proofText = ''] = parts
     const authMessage = `${this.#clientFirstBare},${this.#serverFirst},${withoutProof}`
     const proof = Buffer.from(proofText, 'base64')
-    if (verifier === undefined || nonce !== this.#nonce || Buffer.from(channel, 'base64').toString() !== this.#gs2 || !this.#proves(verifier, authMessage, proof)) {
+    if (
+      verifier === undefined ||
+      nonce !== this.#nonce ||
+      Buffer.from(channel, 'base64').toString() !== this.#gs2 ||
+      !this.#proves(verifier, authMessage, proof)
+    ) {
       return done(nothing, 'Authentication failed: wrong user or password', undefined)
     }
     const signature = createHmac(this.#hash, verifier.serverKey).update(authMessage).digest('base64')
     this.#broker.authenticate({ kind: 'proven', user: this.#user }).then(
-      principal => done(Buffer.from(`v=${signature}`), null, principal),
+      (principal) => done(Buffer.from(`v=${signature}`), null, principal),
       (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
     )
   }

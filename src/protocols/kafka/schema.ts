@@ -66,7 +66,7 @@ export class Schema {
 
   /** Whether the message has such a field at its top in this version. */
   has(name: string, version: number): boolean {
-    return this.#plan(version).fields.some(field => field.name === name)
+    return this.#plan(version).fields.some((field) => field.name === name)
   }
 
   #plan(version: number): Plan {
@@ -113,7 +113,8 @@ function readArray(reader: Reader, field: PlannedField): unknown[] | null {
     return null
   }
   // Every element takes a byte at least, so a count above what is left is a lie; refuse before allocating.
-  if (count > reader.remaining()) throw new MalformedFrame(`${field.name} claims ${count} elements in ${reader.remaining()} bytes`)
+  if (count > reader.remaining())
+    throw new MalformedFrame(`${field.name} claims ${count} elements in ${reader.remaining()} bytes`)
   const values: unknown[] = []
   const { plan } = field
   for (let index = 0; index < count; index++) values.push(plan ? readStruct(reader, plan) : readPrimitive(reader, field, false))
@@ -253,7 +254,10 @@ function isDefault(field: PlannedField, value: unknown): boolean {
   if (field.plan !== undefined) {
     if (value === null || field.fallback === null) return value === field.fallback
     const message = value as Message
-    return field.plan.fields.every(each => isDefault(each, message[each.name])) && field.plan.tagged.every(each => isDefault(each, message[each.name]))
+    return (
+      field.plan.fields.every((each) => isDefault(each, message[each.name])) &&
+      field.plan.tagged.every((each) => isDefault(each, message[each.name]))
+    )
   }
   return value === field.fallback
 }

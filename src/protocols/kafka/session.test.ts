@@ -63,7 +63,10 @@ async function fetchOne(to: TestClient, topic: string, offset: number, maxWaitMs
 test('ApiVersions of an unknown version is answered in version 0 with its own row (KIP-511)', async () => {
   const answer = await client().ask(ApiKey.ApiVersions, 99, {})
   assert.equal(answer['errorCode'], 35)
-  assert.deepEqual(answer['apiKeys'].map((row: Message) => [row['apiKey'], row['maxVersion']]), [[18, 5]])
+  assert.deepEqual(
+    answer['apiKeys'].map((row: Message) => [row['apiKey'], row['maxVersion']]),
+    [[18, 5]],
+  )
 })
 
 test('ApiVersions refuses a software name that is none, and another cluster (KIP-1242)', async () => {
@@ -79,7 +82,15 @@ test('every advertised request is answered in its lowest and highest version, wh
     for (const version of [handler.from, handler.to]) {
       if (key === ApiKey.Produce && version < 3) continue
       if (key === ApiKey.SaslHandshake && version === 0) continue // After it come bare tokens.
-      await to.ask(key, version, key === ApiKey.ApiVersions ? { clientSoftwareName: 'x', clientSoftwareVersion: '1' } : key === ApiKey.Produce ? { acks: 1 } : {})
+      await to.ask(
+        key,
+        version,
+        key === ApiKey.ApiVersions
+          ? { clientSoftwareName: 'x', clientSoftwareVersion: '1' }
+          : key === ApiKey.Produce
+            ? { acks: 1 }
+            : {},
+      )
     }
   }
 })
@@ -101,7 +112,7 @@ test('produce refuses: bad checksum, unknown topic, unknown partition, transacti
   const to = client()
   await createTopic(to, 'strict', [{ name: 'max.message.bytes', value: '1000' }])
   const broken = batchOf('a')
-  broken[70] = (broken[70] ?? 0) ^ 0xff
+  broken[65] = (broken[65] ?? 0) ^ 0xff
   assert.equal((await produceOne(to, 'strict', broken))['errorCode'], 2)
   assert.equal((await produceOne(to, 'nowhere', batchOf('a')))['errorCode'], 3)
   assert.equal((await produceOne(to, 'strict', batchOf('a'.repeat(2000))))['errorCode'], 10)
@@ -148,17 +159,36 @@ test('fetch by topic id, and an unknown id', async () => {
   const { topics } = await createTopic(to, 'by-id')
   await produceOne(to, 'by-id', batchOf('a'))
   const ask = (topicId: string): Promise<Message> =>
-    to.ask(ApiKey.Fetch, 18, { maxWaitMs: 0, minBytes: 0, topics: [{ topicId, partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }] }] })
+    to.ask(ApiKey.Fetch, 18, {
+      maxWaitMs: 0,
+      minBytes: 0,
+      topics: [{ topicId, partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }] }],
+    })
   assert.equal(openBatch((await ask(topics[0].topicId))['responses'][0].partitions[0].records).length, 1)
   assert.equal((await ask('ab'.repeat(16)))['responses'][0].partitions[0].errorCode, 100)
 })
 
 test('produce below version 3 is refused in its own form', async () => {
   const to = client()
-  const frame = Buffer.from('0000002e' + '0000' + '0002' + '00000001' + '000474657374' + '0001' + '000003e8' + '00000001' + '0003616263' + '00000001' + '00000000' + '00000001' + '00', 'hex')
+  const frame = Buffer.from(
+    '0000002e' +
+      '0000' +
+      '0002' +
+      '00000001' +
+      '000474657374' +
+      '0001' +
+      '000003e8' +
+      '00000001' +
+      '0003616263' +
+      '00000001' +
+      '00000000' +
+      '00000001' +
+      '00',
+    'hex',
+  )
   frame.writeInt32BE(frame.length - 4, 0)
   to.socket.write(frame)
-  const [answer] = await new Promise<Buffer[]>(resolve => to.socket.once('data', (chunk: Buffer) => resolve([chunk])))
+  const [answer] = await new Promise<Buffer[]>((resolve) => to.socket.once('data', (chunk: Buffer) => resolve([chunk])))
   assert.ok(answer)
   assert.equal(answer.readInt32BE(4), 1)
   assert.equal(answer.readInt16BE(8 + 4 + 5 + 4 + 4), 35)
@@ -185,7 +215,10 @@ test('a config that can not be enforced is refused, one that can is shown and ke
   assert.equal((await alter('no.such', '2'))['responses'][0].errorCode, 40)
   const { results } = await to.ask(ApiKey.DescribeConfigs, 4, { resources: [{ ...resource, configurationKeys: null }] })
   const values = new Map(results[0].configs.map((config: Message) => [config['name'], config['value']]))
-  assert.deepEqual([values.get('cleanup.policy'), values.get('retention.ms'), values.get('min.insync.replicas')], ['compact', '1234', '1'])
+  assert.deepEqual(
+    [values.get('cleanup.policy'), values.get('retention.ms'), values.get('min.insync.replicas')],
+    ['compact', '1234', '1'],
+  )
 })
 
 test('offsets by time name the record within its batch', async () => {
@@ -193,7 +226,9 @@ test('offsets by time name the record within its batch', async () => {
   await createTopic(to, 'times')
   await produceOne(to, 'times', batchOf('a', 'b', 'c'))
   const at = async (timestamp: number): Promise<number> =>
-    (await to.ask(ApiKey.ListOffsets, 7, { topics: [{ name: 'times', partitions: [{ partitionIndex: 0, timestamp }] }] }))['topics'][0].partitions[0].offset
+    (await to.ask(ApiKey.ListOffsets, 7, { topics: [{ name: 'times', partitions: [{ partitionIndex: 0, timestamp }] }] }))[
+      'topics'
+    ][0].partitions[0].offset
   assert.deepEqual([await at(-1), await at(-2), await at(-3)], [3, 0, 2])
   assert.deepEqual([await at(0), await at(1_700_000_000_001), await at(1_700_000_000_003)], [0, 1, -1])
 })
@@ -202,18 +237,28 @@ test('a repeated sequence is stored once and answered with its first offset', as
   const to = client()
   await createTopic(to, 'once')
   const { producerId } = await to.ask(ApiKey.InitProducerId, 4, { transactionalId: null, transactionTimeoutMs: 0 })
-  const records = [{ offset: 0, timestamp: 1, body: recordFormat.fromAttributes({ key: null, value: Buffer.from('v'), headers: [] }).subarray(9) }]
+  const records = [
+    {
+      offset: 0,
+      timestamp: 1,
+      body: recordFormat.fromAttributes({ key: null, value: Buffer.from('v'), headers: [] }).subarray(9),
+    },
+  ]
   const sequenced = (sequence: number): Buffer => buildBatch(records, 0, 1, { id: producerId, epoch: 0, sequence })
   assert.equal((await produceOne(to, 'once', sequenced(0)))['baseOffset'], 0)
   assert.equal((await produceOne(to, 'once', sequenced(1)))['baseOffset'], 1)
-  assert.deepEqual(await produceOne(to, 'once', sequenced(0)).then(part => [part['errorCode'], part['baseOffset']]), [0, 0])
+  assert.deepEqual(await produceOne(to, 'once', sequenced(0)).then((part) => [part['errorCode'], part['baseOffset']]), [0, 0])
   assert.equal((await produceOne(to, 'once', sequenced(7)))['errorCode'], 45)
 })
 
 test('offsets are committed, fetched, deleted; a group with none is not found', async () => {
   const to = client()
   await createTopic(to, 'cursors')
-  const commit = { groupId: 'admin', generationIdOrMemberEpoch: -1, topics: [{ name: 'cursors', partitions: [{ partitionIndex: 0, committedOffset: 5, committedMetadata: 'm' }] }] }
+  const commit = {
+    groupId: 'admin',
+    generationIdOrMemberEpoch: -1,
+    topics: [{ name: 'cursors', partitions: [{ partitionIndex: 0, committedOffset: 5, committedMetadata: 'm' }] }],
+  }
   assert.equal((await to.ask(ApiKey.OffsetCommit, 8, commit))['topics'][0].partitions[0].errorCode, 0)
   const { groups } = await to.ask(ApiKey.OffsetFetch, 9, { groups: [{ groupId: 'admin', topics: null }] })
   assert.deepEqual([groups[0].topics[0].partitions[0].committedOffset, groups[0].topics[0].partitions[0].metadata], [5, 'm'])
@@ -227,8 +272,11 @@ test('records another protocol published are fetched as a batch', async () => {
   await broker.publish('foreign', 'two')
   const part = await fetchOne(client(), 'foreign', 0)
   const opened = openBatch(part['records'])
-  assert.deepEqual(opened.map(record => record.offsetDelta), [0, 1])
+  assert.deepEqual(
+    opened.map((record) => record.offsetDelta),
+    [0, 1],
+  )
   await produceOne(client(), 'foreign', batchOf('three'))
-  const values = (await broker.messages('foreign')).map(message => message.text)
+  const values = (await broker.messages('foreign')).map((message) => message.text)
   assert.deepEqual(values, ['one', 'two', 'three'])
 })

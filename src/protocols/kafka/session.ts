@@ -6,10 +6,27 @@
 //   Open       SASL handshake v0                RawToken: the next frame is a bare SASL token, until it is decided
 //   Open       drain()                          Draining: what is in flight is answered, new requests are not read
 //   any        end of connection, bad frame     Closed
-import { type Broker, type CloseCause, type Connection, CoreError, type Principal, type Session, type Space } from '../../broker/face.ts'
-import { type Api, ApiKey, apis, beginResponse, encodeResponse, finishResponse, FrameDecoder, readRequestHeader } from './codec.ts'
-import { codeOf, KafkaError, textOf } from './errors.ts'
+import {
+  type Broker,
+  type CloseCause,
+  type Connection,
+  CoreError,
+  type Principal,
+  type Session,
+  type Space,
+} from '../../broker/face.ts'
+import {
+  type Api,
+  ApiKey,
+  apis,
+  beginResponse,
+  encodeResponse,
+  FrameDecoder,
+  finishResponse,
+  readRequestHeader,
+} from './codec.ts'
 import { Coordinator } from './coordinator.ts'
+import { codeOf, KafkaError, textOf } from './errors.ts'
 import { type Handler, handlers } from './handlers/table.ts'
 import type { SaslExchange } from './sasl.ts'
 import type { Message } from './schema.ts'
@@ -93,7 +110,7 @@ export class KafkaSession implements Session {
     this.connection = connection
     this.broker = broker
     this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker.clock))
-    this.decoder = new FrameDecoder(broker.limits.frameBytesMax, frame => this.#onFrame(frame))
+    this.decoder = new FrameDecoder(broker.limits.frameBytesMax, (frame) => this.#onFrame(frame))
     this.principal = broker.anonymous
     this.authenticated = !broker.authenticationRequired
     connection.info.protocol = 'kafka'

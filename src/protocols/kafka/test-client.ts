@@ -22,7 +22,7 @@ export class TestClient {
 
   constructor(port: number) {
     this.socket = connect(port, '127.0.0.1')
-    const decoder = new FrameDecoder(1 << 28, frame => this.#onFrame(frame))
+    const decoder = new FrameDecoder(1 << 28, (frame) => this.#onFrame(frame))
     this.socket.on('data', (chunk: Buffer) => decoder.push(chunk))
     this.socket.on('error', () => this.socket.destroy())
     this.socket.on('close', () => {
@@ -52,7 +52,8 @@ export class TestClient {
     const waiting = this.#waiting.shift()
     const api = waiting && apis.get(waiting.key)
     if (waiting === undefined || api === undefined) return
-    if (waiting.correlationId !== correlationId) return waiting.reject(new Error(`answer ${correlationId} instead of ${waiting.correlationId}`))
+    if (waiting.correlationId !== correlationId)
+      return waiting.reject(new Error(`answer ${correlationId} instead of ${waiting.correlationId}`))
     if (waiting.version >= api.flexible && waiting.key !== 18) skipTags(reader)
     // KIP-511: to an ApiVersions of an unknown version the answer has version 0.
     const version = waiting.key === 18 && waiting.version > api.to ? 0 : waiting.version

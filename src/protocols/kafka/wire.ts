@@ -108,7 +108,7 @@ export function readInt64(buffer: Buffer, at: number): number {
 }
 
 export function writeInt64(buffer: Buffer, value: number, at: number): void {
-  if (value >= 0x7fff_ffff_ffff_ffff) {
+  if (value >= 2 ** 63) {
     buffer.writeInt32BE(0x7fffffff, at)
     buffer.writeInt32BE(-1, at + 4)
     return

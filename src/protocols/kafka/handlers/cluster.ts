@@ -1,10 +1,10 @@
 // Metadata, FindCoordinator, DescribeCluster, DescribeLogDirs, DescribeAcls: what there is and where. There is one node, and it leads all.
 import { CoreError, type TopicInfo } from '../../../broker/face.ts'
+import { configFrom } from '../config.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { isTopicName } from '../names.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
-import { configFrom } from '../config.ts'
 
 export async function metadata(request: Request): Promise<void> {
   const { session, version } = request
@@ -13,7 +13,7 @@ export async function metadata(request: Request): Promise<void> {
   const topics =
     asked === null
       ? session.space.topics().map(describeTopic)
-      : await Promise.all(asked.map(topic => describeAsked(session, topic, version, body['allowAutoTopicCreation'])))
+      : await Promise.all(asked.map((topic) => describeAsked(session, topic, version, body['allowAutoTopicCreation'])))
   request.respond({
     brokers: [{ nodeId, host: session.host, port: session.port, rack: null }],
     clusterId: session.broker.clusterId,
@@ -29,7 +29,9 @@ const notAsked = -2147483648
 async function describeAsked(session: KafkaSession, topic: Message, version: number, mayCreate: boolean): Promise<object> {
   if (version >= 10 && topic['name'] === null) {
     const found = session.space.topicById(Buffer.from(topic['topicId'], 'hex'))
-    return found ? describeTopic(found) : { errorCode: KafkaError.UnknownTopicId, name: null, topicId: topic['topicId'], partitions: [] }
+    return found
+      ? describeTopic(found)
+      : { errorCode: KafkaError.UnknownTopicId, name: null, topicId: topic['topicId'], partitions: [] }
   }
   const name: string = topic['name']
   const failed = (errorCode: number): object => ({ errorCode, name, topicId: topic['topicId'], partitions: [] })
@@ -61,7 +63,7 @@ export function findCoordinator(request: Request): void {
   const body = request.body()
   const keys: string[] = version >= 4 ? body['coordinatorKeys'] : [body['key']]
   const groupType = 0
-  const coordinators = keys.map(key => {
+  const coordinators = keys.map((key) => {
     if (body['keyType'] === groupType) return { key, nodeId, host: session.host, port: session.port, errorMessage: null }
     const errorMessage = 'transactions and share groups are not served yet'
     return { key, nodeId: -1, host: '', port: -1, errorCode: KafkaError.UnsupportedVersion, errorMessage }
@@ -87,11 +89,13 @@ export function describeCluster(request: Request): void {
 export function describeLogDirs(request: Request): void {
   const { space } = request.session
   const asked: Message[] | null = request.body()['topics']
-  const names = asked === null ? space.topics().map(topic => topic.name) : asked.map(topic => topic['topic'] as string)
-  const topics = names.flatMap(name => {
-    const wanted: number[] | undefined = asked?.find(topic => topic['topic'] === name)?.['partitions']
+  const names = asked === null ? space.topics().map((topic) => topic.name) : asked.map((topic) => topic['topic'] as string)
+  const topics = names.flatMap((name) => {
+    const wanted: number[] | undefined = asked?.find((topic) => topic['topic'] === name)?.['partitions']
     const partitions = (space.status(name)?.partitions ?? []).flatMap((partition, partitionIndex) =>
-      wanted === undefined || wanted.includes(partitionIndex) ? [{ partitionIndex, partitionSize: partition.bytes, offsetLag: 0 }] : [],
+      wanted === undefined || wanted.includes(partitionIndex)
+        ? [{ partitionIndex, partitionSize: partition.bytes, offsetLag: 0 }]
+        : [],
     )
     return partitions.length > 0 ? [{ name, partitions }] : []
   })
@@ -99,5 +103,8 @@ export function describeLogDirs(request: Request): void {
 }
 
 export function describeAcls(request: Request): void {
-  request.respond({ errorCode: KafkaError.SecurityDisabled, errorMessage: 'permissions are kept by the broker for all protocols; see its users API' })
+  request.respond({
+    errorCode: KafkaError.SecurityDisabled,
+    errorMessage: 'permissions are kept by the broker for all protocols; see its users API',
+  })
 }

@@ -12,15 +12,18 @@ const Operation = { Set: 0, Delete: 1, Append: 2, Subtract: 3 } as const
 
 export function describeConfigs(request: Request): void {
   const body = request.body()
-  const results = (body['resources'] as Message[]).map(resource => {
+  const results = (body['resources'] as Message[]).map((resource) => {
     const { resourceType, resourceName } = resource
     const wanted: string[] | null = resource['configurationKeys']
     const shown = configsOf(request.session, resourceType, resourceName)
     const head = { resourceType, resourceName }
     if (typeof shown === 'number') return { ...head, errorCode: shown, errorMessage: `no such resource: ${resourceName}` }
     const configs = shown
-      .filter(config => wanted === null || wanted.length === 0 || wanted.includes(config.name))
-      .map(config => ({ ...config, synonyms: body['includeSynonyms'] ? [{ name: config.name, value: config.value, source: config.configSource }] : [] }))
+      .filter((config) => wanted === null || wanted.length === 0 || wanted.includes(config.name))
+      .map((config) => ({
+        ...config,
+        synonyms: body['includeSynonyms'] ? [{ name: config.name, value: config.value, source: config.configSource }] : [],
+      }))
     return { ...head, errorMessage: null, configs }
   })
   request.respond({ results })
@@ -35,13 +38,23 @@ interface ShownConfig {
 }
 
 function configsOf(session: KafkaSession, type: number, name: string): ShownConfig[] | number {
-  if (type === ResourceType.Broker) return name === '' || name === String(nodeId) ? brokerConfigs(session) : KafkaError.InvalidRequest
-  if (type !== ResourceType.Topic) return type === ResourceType.BrokerLogger || type === ResourceType.Group || type === ResourceType.ClientMetrics ? [] : KafkaError.InvalidRequest
+  if (type === ResourceType.Broker)
+    return name === '' || name === String(nodeId) ? brokerConfigs(session) : KafkaError.InvalidRequest
+  if (type !== ResourceType.Topic)
+    return type === ResourceType.BrokerLogger || type === ResourceType.Group || type === ResourceType.ClientMetrics
+      ? []
+      : KafkaError.InvalidRequest
   const topic = session.space.topic(name)
   if (topic === undefined) return KafkaError.UnknownTopicOrPartition
-  return configRows.map(row => {
+  return configRows.map((row) => {
     const { value, isDefault } = describeConfig(topic.config, row)
-    return { name: row.name, value, readOnly: false, configSource: isDefault ? Source.Default : Source.Topic, configType: row.type }
+    return {
+      name: row.name,
+      value,
+      readOnly: false,
+      configSource: isDefault ? Source.Default : Source.Topic,
+      configType: row.type,
+    }
   })
 }
 
@@ -66,7 +79,13 @@ function brokerConfigs(session: KafkaSession): ShownConfig[] {
     ['group.min.session.timeout.ms', '6000', ConfigType.Int],
     ['group.max.session.timeout.ms', '1800000', ConfigType.Int],
   ]
-  return values.map(([name, value, configType]) => ({ name, value, readOnly: true, configSource: Source.StaticBroker, configType }))
+  return values.map(([name, value, configType]) => ({
+    name,
+    value,
+    readOnly: true,
+    configSource: Source.StaticBroker,
+    configType,
+  }))
 }
 
 /** The old call: the configs named are all there are, the others go back to their defaults. */
@@ -94,9 +113,14 @@ function valueAfter(topic: TopicInfo, config: Message): string | null {
     if (value === null) throw new ConfigRefused(`Null value not supported for ${name}`)
     return value
   }
-  const row = configRows.find(candidate => candidate.name === name)
+  const row = configRows.find((candidate) => candidate.name === name)
   if (row?.type !== ConfigType.List) throw new ConfigRefused(`${name} is not a list: it can be set, not appended to`)
-  const words = new Set(row.read(topic.config).split(',').filter(word => word !== ''))
+  const words = new Set(
+    row
+      .read(topic.config)
+      .split(',')
+      .filter((word) => word !== ''),
+  )
   for (const word of String(value).split(',')) {
     if (configOperation === Operation.Append) words.add(word.trim())
     else words.delete(word.trim())
@@ -104,7 +128,10 @@ function valueAfter(topic: TopicInfo, config: Message): string | null {
   return [...words].join(',')
 }
 
-async function alter(request: Request, settingsFor: (topic: TopicInfo, configs: Message[]) => Partial<TopicConfig>): Promise<void> {
+async function alter(
+  request: Request,
+  settingsFor: (topic: TopicInfo, configs: Message[]) => Partial<TopicConfig>,
+): Promise<void> {
   const { space } = request.session
   const body = request.body()
   const responses: object[] = []

@@ -10,11 +10,16 @@ export function offsetCommit(request: Request): void {
   const { session } = request
   const body = request.body()
   const group: string = body['groupId']
-  const refused = session.coordinator.mayCommit(group, body['memberId'], body['groupInstanceId'], body['generationIdOrMemberEpoch'])
+  const refused = session.coordinator.mayCommit(
+    group,
+    body['memberId'],
+    body['groupInstanceId'],
+    body['generationIdOrMemberEpoch'],
+  )
   const positions: CursorPosition[] = []
-  const codes = (body['topics'] as Message[]).map(topic => {
+  const codes = (body['topics'] as Message[]).map((topic) => {
     const found = topicOf(session, topic, request.version >= 10)
-    const partitions = (topic['partitions'] as Message[]).map(partition => {
+    const partitions = (topic['partitions'] as Message[]).map((partition) => {
       const errorCode = refused || checkCommit(found?.partitions, partition, request.version)
       if (errorCode === KafkaError.None && found !== undefined) {
         positions.push({
@@ -30,7 +35,7 @@ export function offsetCommit(request: Request): void {
     return { name: topic['name'], topicId: topic['topicId'], partitions }
   })
   if (positions.length === 0) return request.respond({ topics: codes })
-  session.space.commitCursors(group, positions, error => {
+  session.space.commitCursors(group, positions, (error) => {
     if (error !== null) {
       const failed = codeOf(error)
       for (const topic of codes) for (const partition of topic.partitions) partition.errorCode ||= failed
@@ -55,13 +60,16 @@ export function offsetFetch(request: Request): void {
   const { session, version } = request
   const body = request.body()
   if (version < 8) return request.respond(fetchGroup(session, body['groupId'], body['topics'], 'partitionIndexes', false))
-  request.respond({ groups: (body['groups'] as Message[]).map(group => fetchOne(session, group, version)) })
+  request.respond({ groups: (body['groups'] as Message[]).map((group) => fetchOne(session, group, version)) })
 }
 
 function fetchOne(session: KafkaSession, group: Message, version: number): object {
   const refused = session.coordinator.mayFetch(group['groupId'], group['memberId'], group['memberEpoch'])
   if (refused !== KafkaError.None) return { groupId: group['groupId'], errorCode: refused }
-  return { groupId: group['groupId'], ...fetchGroup(session, group['groupId'], group['topics'], 'partitionIndexes', version >= 10) }
+  return {
+    groupId: group['groupId'],
+    ...fetchGroup(session, group['groupId'], group['topics'], 'partitionIndexes', version >= 10),
+  }
 }
 
 function fetchGroup(session: KafkaSession, group: string, asked: Message[] | null, indexes: string, byId: boolean): Message {
@@ -71,11 +79,11 @@ function fetchGroup(session: KafkaSession, group: string, asked: Message[] | nul
   } catch (cause) {
     return { errorCode: codeOf(cause), topics: [] }
   }
-  const byPlace = new Map(cursors.map(cursor => [`${cursor.partition}/${cursor.topic}`, cursor]))
+  const byPlace = new Map(cursors.map((cursor) => [`${cursor.partition}/${cursor.topic}`, cursor]))
   if (asked === null) return { topics: allOf(session, cursors) }
-  const topics = asked.map(topic => {
+  const topics = asked.map((topic) => {
     const name = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex'))?.name : (topic['name'] as string)
-    const partitions = (topic[indexes] as number[]).map(partitionIndex => {
+    const partitions = (topic[indexes] as number[]).map((partitionIndex) => {
       if (name === undefined) return { partitionIndex, errorCode: KafkaError.UnknownTopicId, committedOffset: -1 }
       return committed(partitionIndex, byPlace.get(`${partitionIndex}/${name}`))
     })
@@ -85,11 +93,11 @@ function fetchGroup(session: KafkaSession, group: string, asked: Message[] | nul
 }
 
 function allOf(session: KafkaSession, cursors: readonly CursorPosition[]): object[] {
-  const names = new Set(cursors.map(cursor => cursor.topic))
-  return [...names].map(name => ({
+  const names = new Set(cursors.map((cursor) => cursor.topic))
+  return [...names].map((name) => ({
     name,
     topicId: session.space.topic(name)?.id.toString('hex'),
-    partitions: cursors.filter(cursor => cursor.topic === name).map(cursor => committed(cursor.partition, cursor)),
+    partitions: cursors.filter((cursor) => cursor.topic === name).map((cursor) => committed(cursor.partition, cursor)),
   }))
 }
 
@@ -111,7 +119,10 @@ export async function offsetDelete(request: Request): Promise<void> {
     const partitions: object[] = []
     for (const { partitionIndex } of topic['partitions']) {
       let errorCode: number = subscribed ? KafkaError.GroupSubscribedToTopic : KafkaError.None
-      if (!subscribed) await session.space.deleteCursors(group, topic['name'], partitionIndex).catch((cause: unknown) => (errorCode = codeOf(cause)))
+      if (!subscribed)
+        await session.space
+          .deleteCursors(group, topic['name'], partitionIndex)
+          .catch((cause: unknown) => (errorCode = codeOf(cause)))
       partitions.push({ partitionIndex, errorCode })
     }
     topics.push({ name: topic['name'], partitions })

@@ -90,13 +90,18 @@ class FetchOperation {
     part.bytes = 0
     const { space } = this.#request.session
     const info = space.topic(part.topic)
-    if (part.errorCode !== KafkaError.None || info === undefined || part.partition < 0 || part.partition >= info.config.partitions) {
+    if (
+      part.errorCode !== KafkaError.None ||
+      info === undefined ||
+      part.partition < 0 ||
+      part.partition >= info.config.partitions
+    ) {
       part.errorCode ||= KafkaError.UnknownTopicOrPartition
       return done()
     }
     try {
       // With nothing left the partition's offsets are still told, so that lag stays known.
-      space.read(part.topic, part.partition, part.offset, Math.max(0, Math.min(part.maxBytes, left)), result => {
+      space.read(part.topic, part.partition, part.offset, Math.max(0, Math.min(part.maxBytes, left)), (result) => {
         accept(part, result, left > 0)
         done()
       })
@@ -129,7 +134,9 @@ class FetchOperation {
         this.#done = true
         this.#stopWaiting()
       }),
-      ...this.#parts.map(part => session.space.whenReadable(part.topic, part.partition, Math.max(part.highWatermark, part.offset), wake)),
+      ...this.#parts.map((part) =>
+        session.space.whenReadable(part.topic, part.partition, Math.max(part.highWatermark, part.offset), wake),
+      ),
     ]
   }
 
@@ -164,7 +171,13 @@ function partsOf(request: Request, body: Message): FetchPart[] {
     const byId = request.version >= 13
     const name: string | undefined = byId ? request.session.space.topicById(Buffer.from(topic.topicId, 'hex'))?.name : topic.topic
     for (const partition of topic.partitions) {
-      const part = new FetchPart(name ?? '', topic.topicId, partition.partition, partition.fetchOffset, partition.partitionMaxBytes)
+      const part = new FetchPart(
+        name ?? '',
+        topic.topicId,
+        partition.partition,
+        partition.fetchOffset,
+        partition.partitionMaxBytes,
+      )
       if (name === undefined) part.errorCode = KafkaError.UnknownTopicId
       else if (partition.currentLeaderEpoch > 0) part.errorCode = KafkaError.UnknownLeaderEpoch
       parts.push(part)

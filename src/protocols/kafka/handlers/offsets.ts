@@ -1,10 +1,11 @@
 // ListOffsets and OffsetForLeaderEpoch: where a log begins, ends, and stands at a time.
+
+import type { EntryView, Space } from '../../../broker/face.ts'
 import { openBatch } from '../batch.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
-import type { EntryView, Space } from '../../../broker/face.ts'
 
 const At = { Latest: -1, Earliest: -2, MaxTimestamp: -3, EarliestLocal: -4, LatestTiered: -5, EarliestPendingUpload: -6 } as const
 
@@ -16,10 +17,10 @@ const nowhere: Found = { offset: -1, timestamp: -1 }
 
 export async function listOffsets(request: Request): Promise<void> {
   const topics = await Promise.all(
-    (request.body()['topics'] as Message[]).map(async topic => ({
+    (request.body()['topics'] as Message[]).map(async (topic) => ({
       name: topic['name'],
       partitions: await Promise.all(
-        (topic['partitions'] as Message[]).map(partition => listOne(request.session, topic['name'], partition)),
+        (topic['partitions'] as Message[]).map((partition) => listOne(request.session, topic['name'], partition)),
       ),
     })),
   )
@@ -62,12 +63,12 @@ async function find(space: Space, topic: string, partition: number, start: numbe
 }
 
 function firstEntry(space: Space, topic: string, partition: number, offset: number): Promise<EntryView | undefined> {
-  return new Promise(resolve => space.read(topic, partition, offset, 1, result => resolve(result.entries[0])))
+  return new Promise((resolve) => space.read(topic, partition, offset, 1, (result) => resolve(result.entries[0])))
 }
 
 /** The core finds the entry; the record within a batch is found here. */
 function firstAtOrAfter(entry: EntryView | undefined, time: number): Found | undefined {
-  const record = timesOf(entry).find(candidate => candidate.timestamp >= time)
+  const record = timesOf(entry).find((candidate) => candidate.timestamp >= time)
   return record && { offset: record.offset, timestamp: record.timestamp }
 }
 
@@ -79,7 +80,7 @@ function timesOf(entry: EntryView | undefined): Found[] {
   if (entry === undefined) return []
   if (entry.format !== batchFormatId) return [{ offset: entry.baseOffset, timestamp: entry.timestamp }]
   try {
-    return openBatch(entry.buffer.subarray(entry.start, entry.end)).map(record => ({
+    return openBatch(entry.buffer.subarray(entry.start, entry.end)).map((record) => ({
       offset: entry.baseOffset + record.offsetDelta,
       timestamp: record.timestamp,
     }))
@@ -97,7 +98,9 @@ export function offsetForLeaderEpoch(request: Request): void {
       if (log === undefined) return { partition, errorCode: KafkaError.UnknownTopicOrPartition }
       if (currentLeaderEpoch > 0) return { partition, errorCode: KafkaError.UnknownLeaderEpoch }
       // There has only ever been epoch 0; of one that never was, nothing is known.
-      return leaderEpoch === 0 ? { partition, leaderEpoch: 0, endOffset: log.nextOffset } : { partition, leaderEpoch: -1, endOffset: -1 }
+      return leaderEpoch === 0
+        ? { partition, leaderEpoch: 0, endOffset: log.nextOffset }
+        : { partition, leaderEpoch: -1, endOffset: -1 }
     }),
   }))
   request.respond({ topics })

@@ -10,11 +10,11 @@ import {
   setLogAppendTime,
   validateBatch,
 } from '../batch.ts'
+import { skipTags } from '../codec.ts'
 import { codeOf, KafkaError, produceCode } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
-import { MalformedFrame, type Reader } from '../wire.ts'
 import type { Request } from '../session.ts'
-import { skipTags } from '../codec.ts'
+import { MalformedFrame, type Reader } from '../wire.ts'
 
 /** One partition's part of a produce request, and what became of it. */
 export class ProducePart {
@@ -142,8 +142,9 @@ function answer(request: Request, parts: readonly ProducePart[], acks: number): 
   if (acks !== 0) return request.respond({ responses: responsesOf(request, parts) })
   request.silent()
   // acks=0 has no answer: the only sign of an error is the end of the connection, at which the client refreshes what it knows.
-  const failed = parts.find(part => part.errorCode !== KafkaError.None)
-  if (failed !== undefined) request.session.fail(`produce with acks=0 failed: error ${failed.errorCode} on ${failed.topic}-${failed.index}`)
+  const failed = parts.find((part) => part.errorCode !== KafkaError.None)
+  if (failed !== undefined)
+    request.session.fail(`produce with acks=0 failed: error ${failed.errorCode} on ${failed.topic}-${failed.index}`)
 }
 
 interface TopicResponse {
@@ -193,7 +194,10 @@ function refuseOldVersion(request: Request): void {
       indexes.push(reader.int32())
       reader.bytes(Math.max(0, reader.int32()))
     }
-    topics.push({ name, partitionResponses: indexes.map(index => ({ index, errorCode: KafkaError.UnsupportedVersion, baseOffset: -1 })) })
+    topics.push({
+      name,
+      partitionResponses: indexes.map((index) => ({ index, errorCode: KafkaError.UnsupportedVersion, baseOffset: -1 })),
+    })
   }
   request.api.response.encode(writer, { responses: topics }, request.version)
   request.respondWritten(writer)
@@ -201,7 +205,8 @@ function refuseOldVersion(request: Request): void {
 
 export async function initProducerId(request: Request): Promise<void> {
   const { transactionalId, producerId, producerEpoch } = request.body()
-  if (transactionalId !== null) return request.respond({ errorCode: KafkaError.UnsupportedVersion, producerId: -1, producerEpoch: -1 })
+  if (transactionalId !== null)
+    return request.respond({ errorCode: KafkaError.UnsupportedVersion, producerId: -1, producerEpoch: -1 })
   // KIP-360: an idempotent producer that lost its place asks with the id it has; the next epoch of it starts its sequences anew.
   if (producerId >= 0 && producerEpoch >= 0 && producerEpoch < 0x7ffe) {
     return request.respond({ producerId, producerEpoch: producerEpoch + 1 })

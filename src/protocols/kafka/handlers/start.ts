@@ -2,8 +2,8 @@
 import { encodeResponse } from '../codec.ts'
 import { KafkaError } from '../errors.ts'
 import { beginSasl, saslMechanisms } from '../sasl.ts'
-import { nodeId, type Request, softwareNamePattern } from '../session.ts'
 import type { Message } from '../schema.ts'
+import { nodeId, type Request, softwareNamePattern } from '../session.ts'
 import { handlers } from './table.ts'
 
 export function apiVersions(request: Request): void {
@@ -22,7 +22,8 @@ export function apiVersions(request: Request): void {
     session.connection.info.clientName = clientSoftwareName
     session.connection.info.clientVersion = clientSoftwareVersion
   }
-  if (version >= 5 && isOtherBroker(body, session.broker.clusterId)) return request.respond({ errorCode: KafkaError.RebootstrapRequired })
+  if (version >= 5 && isOtherBroker(body, session.broker.clusterId))
+    return request.respond({ errorCode: KafkaError.RebootstrapRequired })
   const apiKeys = [...handlers].map(([apiKey, handler]) => ({ apiKey, minVersion: handler.from, maxVersion: handler.to }))
   request.respond({ apiKeys, finalizedFeaturesEpoch: 0 })
 }
@@ -37,7 +38,8 @@ export function saslHandshake(request: Request): void {
   const { session } = request
   const exchange = beginSasl(request.body()['mechanism'], session.broker)
   session.sasl = exchange
-  if (exchange === undefined) return request.respond({ errorCode: KafkaError.UnsupportedSaslMechanism, mechanisms: saslMechanisms })
+  if (exchange === undefined)
+    return request.respond({ errorCode: KafkaError.UnsupportedSaslMechanism, mechanisms: saslMechanisms })
   session.rawTokens = request.version === 0
   request.respond({ mechanisms: saslMechanisms })
 }
@@ -60,4 +62,3 @@ export function saslAuthenticate(request: Request): void {
     request.respond({ authBytes: answer })
   })
 }
-

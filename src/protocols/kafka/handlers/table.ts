@@ -1,15 +1,15 @@
 // Which requests are served, in which versions, by what. ApiVersions advertises exactly this.
 import { ApiKey } from '../codec.ts'
 import type { Request } from '../session.ts'
-import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './configs.ts'
 import { describeAcls, describeCluster, describeLogDirs, findCoordinator, metadata } from './cluster.ts'
+import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './configs.ts'
+import { offsetCommit, offsetDelete, offsetFetch } from './cursors.ts'
 import { fetch } from './fetch.ts'
 import { deleteGroups, describeGroups, heartbeat, joinGroup, leaveGroup, listGroups, syncGroup } from './groups.ts'
 import { listOffsets, offsetForLeaderEpoch } from './offsets.ts'
-import { offsetCommit, offsetDelete, offsetFetch } from './cursors.ts'
 import { initProducerId, produce } from './produce.ts'
-import { createPartitions, createTopics, deleteRecords, deleteTopics } from './topics.ts'
 import { apiVersions, saslAuthenticate, saslHandshake } from './start.ts'
+import { createPartitions, createTopics, deleteRecords, deleteTopics } from './topics.ts'
 
 export interface Handler {
   readonly from: number

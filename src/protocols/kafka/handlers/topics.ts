@@ -1,6 +1,7 @@
 // CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
+
+import { type TopicConfig, topicDefaults } from '../../../broker/face.ts'
 import { ConfigRefused, configFrom, configRows, describeConfig } from '../config.ts'
-import { topicDefaults, type TopicConfig } from '../../../broker/face.ts'
 import { codeOf, KafkaError, textOf } from '../errors.ts'
 import { isTopicName } from '../names.ts'
 import type { Message } from '../schema.ts'
@@ -18,7 +19,8 @@ class Refused extends Error {
 }
 
 function failure(cause: unknown): { errorCode: number; errorMessage: string } {
-  const errorCode = cause instanceof Refused ? cause.errorCode : cause instanceof ConfigRefused ? KafkaError.InvalidConfig : codeOf(cause)
+  const errorCode =
+    cause instanceof Refused ? cause.errorCode : cause instanceof ConfigRefused ? KafkaError.InvalidConfig : codeOf(cause)
   return { errorCode, errorMessage: textOf(cause) }
 }
 
@@ -28,7 +30,8 @@ export async function createTopics(request: Request): Promise<void> {
   const topics: object[] = []
   for (const topic of asked) {
     try {
-      if (asked.filter(other => other['name'] === topic['name']).length > 1) throw new Refused(KafkaError.InvalidRequest, 'named twice in one request')
+      if (asked.filter((other) => other['name'] === topic['name']).length > 1)
+        throw new Refused(KafkaError.InvalidRequest, 'named twice in one request')
       topics.push(await createOne(request.session, topic, body['validateOnly']))
     } catch (cause) {
       topics.push({ name: topic['name'], numPartitions: -1, replicationFactor: -1, configs: [], ...failure(cause) })
@@ -39,14 +42,15 @@ export async function createTopics(request: Request): Promise<void> {
 
 async function createOne(session: KafkaSession, topic: Message, validateOnly: boolean): Promise<object> {
   const name: string = topic['name']
-  if (!isTopicName(name)) throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name: 1 to 249 of a-z A-Z 0-9 . _ -`)
+  if (!isTopicName(name))
+    throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name: 1 to 249 of a-z A-Z 0-9 . _ -`)
   if (session.space.topic(name) !== undefined) throw new Refused(KafkaError.TopicAlreadyExists, `Topic '${name}' already exists.`)
   const partitions = partitionsOf(topic)
-  const values = Object.fromEntries((topic['configs'] as Message[]).map(config => [config['name'], config['value']]))
+  const values = Object.fromEntries((topic['configs'] as Message[]).map((config) => [config['name'], config['value']]))
   const config = { ...configFrom(values), partitions }
   const created = validateOnly ? undefined : await session.space.createTopic(name, config, 'kafka')
   const effective: TopicConfig = created?.config ?? { ...topicDefaults, ...config }
-  const configs = configRows.map(row => {
+  const configs = configRows.map((row) => {
     const { value, isDefault } = describeConfig(effective, row)
     return { name: row.name, value, readOnly: false, configSource: isDefault ? 5 : 1 }
   })
@@ -60,23 +64,31 @@ function partitionsOf(topic: Message): number {
     if (topic['numPartitions'] !== -1 || topic['replicationFactor'] !== -1) {
       throw new Refused(KafkaError.InvalidRequest, 'with assignments the partition count and replication factor must be -1')
     }
-    checkAssignments(assignments.map(assignment => assignment['brokerIds']))
-    const indexes = new Set(assignments.map(assignment => assignment['partitionIndex']))
-    if (assignments.some((_, index) => !indexes.has(index))) throw new Refused(KafkaError.InvalidReplicaAssignment, 'partitions must be numbered from 0')
+    checkAssignments(assignments.map((assignment) => assignment['brokerIds']))
+    const indexes = new Set(assignments.map((assignment) => assignment['partitionIndex']))
+    if (assignments.some((_, index) => !indexes.has(index)))
+      throw new Refused(KafkaError.InvalidReplicaAssignment, 'partitions must be numbered from 0')
     return assignments.length
   }
   const asked: number = topic['numPartitions']
   const partitions = asked === -1 ? topicDefaults.partitions : asked
-  if (partitions < 1 || partitions > partitionsMax) throw new Refused(KafkaError.InvalidPartitions, `Number of partitions must be 1 to ${partitionsMax}`)
+  if (partitions < 1 || partitions > partitionsMax)
+    throw new Refused(KafkaError.InvalidPartitions, `Number of partitions must be 1 to ${partitionsMax}`)
   const factor: number = topic['replicationFactor']
-  if (factor === 0 || factor < -1) throw new Refused(KafkaError.InvalidReplicationFactor, 'Replication factor must be larger than 0.')
-  if (factor > 1) throw new Refused(KafkaError.InvalidReplicationFactor, `Unable to replicate the partition ${factor} time(s): there is 1 broker.`)
+  if (factor === 0 || factor < -1)
+    throw new Refused(KafkaError.InvalidReplicationFactor, 'Replication factor must be larger than 0.')
+  if (factor > 1)
+    throw new Refused(
+      KafkaError.InvalidReplicationFactor,
+      `Unable to replicate the partition ${factor} time(s): there is 1 broker.`,
+    )
   return partitions
 }
 
 function checkAssignments(replicas: number[][]): void {
   for (const ids of replicas) {
-    if (ids.length !== 1 || ids[0] !== nodeId) throw new Refused(KafkaError.InvalidReplicaAssignment, `there is one broker, ${nodeId}`)
+    if (ids.length !== 1 || ids[0] !== nodeId)
+      throw new Refused(KafkaError.InvalidReplicaAssignment, `there is one broker, ${nodeId}`)
   }
 }
 
@@ -90,7 +102,11 @@ export async function deleteTopics(request: Request): Promise<void> {
     const found = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex')) : session.space.topic(topic['name'])
     const head = { name: found?.name ?? topic['name'], topicId: found?.id.toString('hex') ?? topic['topicId'] }
     if (found === undefined) {
-      responses.push({ ...head, errorCode: byId ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition, errorMessage: null })
+      responses.push({
+        ...head,
+        errorCode: byId ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition,
+        errorMessage: null,
+      })
       continue
     }
     try {
@@ -122,10 +138,15 @@ async function growOne(session: KafkaSession, topic: Message, validateOnly: bool
   const found = session.space.topic(name)
   if (found === undefined) throw new Refused(KafkaError.UnknownTopicOrPartition, `no such topic: ${name}`)
   const present = found.config.partitions
-  if (count <= present) throw new Refused(KafkaError.InvalidPartitions, `The topic ${name} currently has ${present} partition(s); ${count} would not be an increase.`)
+  if (count <= present)
+    throw new Refused(
+      KafkaError.InvalidPartitions,
+      `The topic ${name} currently has ${present} partition(s); ${count} would not be an increase.`,
+    )
   if (count > partitionsMax) throw new Refused(KafkaError.InvalidPartitions, `at most ${partitionsMax} partitions`)
   if (assignments !== null) {
-    if (assignments.length !== count - present) throw new Refused(KafkaError.InvalidReplicaAssignment, 'one assignment for each new partition')
+    if (assignments.length !== count - present)
+      throw new Refused(KafkaError.InvalidReplicaAssignment, 'one assignment for each new partition')
     checkAssignments(assignments.map((assignment: Message) => assignment['brokerIds']))
   }
   if (!validateOnly) await session.space.alterTopic(name, { partitions: count })
