@@ -105,6 +105,14 @@ test('a message comes back with every property and header as it was', async () =
   assert.deepEqual([fields.exchange, fields.routingKey, fields.redelivered, fields.messageCount], ['', 'properties', false, 0])
 })
 
+test('a method sees what was published before it on its connection, transient or not', async () => {
+  const channel = await fresh('seen')
+  channel.sendToQueue('seen', Buffer.from('transient'))
+  assert.equal((await taken(channel, 'seen', { noAck: true })).content.toString(), 'transient')
+  channel.sendToQueue('seen', Buffer.from('persistent'), { persistent: true })
+  assert.equal((await channel.checkQueue('seen')).messageCount, 1)
+})
+
 test('a body of many frames arrives whole', async () => {
   const channel = await fresh('large')
   const body = Buffer.alloc(1_000_000, 'abcdefg')
