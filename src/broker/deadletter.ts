@@ -30,7 +30,8 @@ export function annotate(
   error: string | undefined,
 ): Annotations {
   const before = slot.annotations ?? {}
-  const deaths = [...(before.deaths ?? [])]
+  const envelope = slot.buffer.subarray(slot.start, slot.end)
+  const deaths = [...(before.deaths ?? formats.get(slot.format).deaths?.(envelope) ?? [])]
   const at = deaths.findIndex((death) => death.topic === topic.name && death.reason === reason)
   const earlier = at < 0 ? undefined : deaths.splice(at, 1)[0]
   const expiration =

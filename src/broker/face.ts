@@ -200,7 +200,7 @@ export interface TopicConfig {
   readonly overflow: 'dropOldest' | 'refuse' | 'refuseDeadLetter'
   /** Where rejected, expired, overflowed and too often delivered records go. Exchange '' is the default one (the key is a topic's name). */
   readonly deadLetter: { readonly exchange: string; readonly routingKey: string | null } | null
-  /** Deliveries of one record at most; then it is dead-lettered or dropped. -1: no limit. */
+  /** How often one record may come back; the next return dead-letters or drops it. -1: no limit. */
   readonly deliveryLimit: number
   readonly singleActiveConsumer: boolean
   /** Deleted after so long without consumers or redeclaration, ms; -1: never. */

@@ -100,6 +100,11 @@ export class Lane {
     return Math.max(0, this.log.committed - this.acked.floor - this.acked.above)
   }
 
+  /** Ready, and those that will be as soon as they are durable. */
+  get incoming(): number {
+    return Math.max(0, this.log.next - this.acked.floor - this.acked.above - this.inFlight - this.delayed)
+  }
+
   get ready(): number {
     return Math.max(0, this.outstanding - this.inFlight - this.delayed)
   }

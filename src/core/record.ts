@@ -126,6 +126,8 @@ export interface Format {
   keys?(payload: Buffer): readonly (Buffer | null)[]
   /** Where the envelope says it was published to. */
   origin?(envelope: Buffer): { exchange: string; routingKeys: string[] }
+  /** Provenance that a client put into the envelope itself (it publishes again what was dead-lettered), newest first. */
+  deaths?(envelope: Buffer): Death[]
   /** Single envelopes only. */
   toAttributes(envelope: Buffer): Attributes
   fromAttributes(attributes: Attributes): Buffer

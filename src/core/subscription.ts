@@ -114,6 +114,8 @@ export class Subscription {
   #headTimerAt = Infinity
   #deadlineTimer: Timer | null = null
   readonly #takers: { autoSettle: boolean; done: (taken: Taken | null) => void }[] = []
+  /** In flight at askers of single records. */
+  readonly #taken = new Set<InFlight>()
   /** Offsets settled since the last frame, as runs for each lane. */
   readonly settledRuns: number[][] = []
   dirty = false
@@ -139,6 +141,12 @@ export class Subscription {
     let ready = 0
     for (const lane of this.lanes) ready += lane.ready
     return ready
+  }
+  /** With what is not durable yet. */
+  get incoming(): number {
+    let incoming = 0
+    for (const lane of this.lanes) incoming += lane.incoming
+    return incoming
   }
   get inFlight(): number {
     let inFlight = 0
@@ -444,6 +452,7 @@ export class Subscription {
       const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, Infinity)
       lane.inFlight++
       if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
+      else this.#taken.add(flight)
       this.host.delivered(1)
       let open = !taker.autoSettle
       taker.done({
@@ -459,6 +468,7 @@ export class Subscription {
         settle: (outcome, transaction) => {
           if (!open || this.closed) return
           open = outcome.kind === 'extend'
+          if (!open) this.#taken.delete(flight)
           if (transaction === undefined) this.settle(flight, outcome)
           else this.host.enlist(transaction, () => this.settle(flight, outcome))
         },
@@ -472,6 +482,7 @@ export class Subscription {
   purge(): number {
     const held = new Map<Lane, Set<number>>()
     for (const consumer of this.consumers) consumer.heldOffsets(held)
+    for (const flight of this.#taken) hold(held, flight)
     let purged = 0
     for (const lane of this.lanes) {
       const keep = held.get(lane) ?? new Set<number>()
@@ -617,11 +628,7 @@ export class MemberConsumer implements Consumer {
   }
 
   heldOffsets(held: Map<Lane, Set<number>>): void {
-    for (const flight of this.#flights.values()) {
-      const offsets = held.get(flight.lane) ?? new Set<number>()
-      offsets.add(flight.offset)
-      held.set(flight.lane, offsets)
-    }
+    for (const flight of this.#flights.values()) hold(held, flight)
   }
 
   close(): void {
@@ -638,4 +645,10 @@ export class MemberConsumer implements Consumer {
     this.#flights.clear()
     queueMicrotask(() => this.sink.onConsumerClosed(this, reason))
   }
+}
+
+function hold(held: Map<Lane, Set<number>>, flight: InFlight): void {
+  const offsets = held.get(flight.lane) ?? new Set<number>()
+  offsets.add(flight.offset)
+  held.set(flight.lane, offsets)
 }

@@ -102,7 +102,7 @@ export class Topic implements SubscriptionHost {
     const subscription = this.defaultSubscription
     if (subscription === undefined) return false
     return (
-      (config.recordsMax >= 0 && subscription.ready >= config.recordsMax) ||
+      (config.recordsMax >= 0 && subscription.incoming >= config.recordsMax) ||
       (config.bytesMax >= 0 && subscription.liveBytes >= config.bytesMax)
     )
   }

@@ -8,6 +8,7 @@ import { Buffer } from 'node:buffer'
 import type { Attributes, Format, Header, HeaderValue } from '../../core/record.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { decodeProperties, encodeProperties, type Properties, readU32 } from './codec.ts'
+import { deathsIn, furtherKeys } from './provenance.ts'
 import { type FieldValue, type Table, text, writeTable } from './table.ts'
 
 /** Stored in every entry: never to be changed. */
@@ -83,6 +84,11 @@ export const messageFormat: Format = {
     return attributesOf(exchange, routingKey, properties, body)
   },
   fromAttributes,
+  origin(envelope) {
+    const { exchange, routingKey, properties } = decodeEnvelope(envelope)
+    return { exchange, routingKeys: [routingKey, ...furtherKeys(properties.headers)] }
+  },
+  deaths: (envelope) => deathsIn(decodeEnvelope(envelope).properties.headers),
   keys: (payload) => [decodeEnvelopeKey(payload)],
 }
 

@@ -11,10 +11,12 @@ import { crc32c } from '../../lib/crc32c.ts'
 import { frameBytesMax, frameHeaderBytes, type WriteAheadLog } from '../interfaces.ts'
 import type { Disk, DiskFile } from './disk.ts'
 
+/** Bytes of one file, unless a test chooses smaller ones. */
 export const walFileBytes = 64 * 1024 * 1024
 const magic = 0x414d5157 // "AMQW"
+const magicBytes = Buffer.from('AMQW')
 const spareFilesMax = 2
-const zeroes = Buffer.alloc(1024 * 1024)
+const zeroes = Buffer.alloc(64 * 1024)
 
 interface WalFile {
   readonly number: number
@@ -25,6 +27,7 @@ export class LocalWal implements WriteAheadLog {
   readonly #disk: Disk
   readonly #directory: string
   readonly #synced: boolean
+  readonly #fileBytes: number
   /** Files that hold frames, oldest first; the last is being written. */
   #files: WalFile[] = []
   /** Preallocated files to come, under the names they will not keep. */
@@ -35,14 +38,15 @@ export class LocalWal implements WriteAheadLog {
   #closed = false
   position = 0
 
-  constructor(disk: Disk, directory: string, synced: boolean) {
+  constructor(disk: Disk, directory: string, synced: boolean, fileBytes = walFileBytes) {
+    this.#fileBytes = fileBytes
     this.#disk = disk
     this.#directory = directory
     this.#synced = synced
   }
 
   get bytes(): number {
-    return (this.#files.length + this.#spares.length) * walFileBytes
+    return (this.#files.length + this.#spares.length) * this.#fileBytes
   }
 
   async recover(from: number, visit: (frame: Buffer, position: number) => void): Promise<void> {
@@ -55,47 +59,42 @@ export class LocalWal implements WriteAheadLog {
 
     let position = from
     let ended = false
-    for (const [index, file] of this.#files.entries()) {
-      if ((file.number + 1) * walFileBytes <= position) continue
-      const begin = Math.max(0, position - file.number * walFileBytes)
-      if (ended || (index > 0 && begin === 0 && file.number !== (this.#files[index - 1]?.number ?? -1) + 1)) {
-        if (ended) {
-          if (await this.#holdsFrames(file, 0)) throw damage(this.#path(file.number), 0)
-          continue
-        }
+    for (const file of this.#files) {
+      if ((file.number + 1) * this.#fileBytes <= position) continue
+      let end = -16
+      if (!ended) {
+        const scan = await this.#scan(file, Math.max(0, position - file.number * this.#fileBytes), visit)
+        end = scan.end
+        position = file.number * this.#fileBytes + end
+        ended = !scan.full
       }
-      const scan = await this.#scan(file, begin, visit)
-      position = file.number * walFileBytes + scan.end
-      if (scan.torn) {
-        // A torn end is the last frame ever written. A whole frame after it means that something in the middle was damaged.
-        if (await this.#holdsFrames(file, scan.end + 16)) throw damage(this.#path(file.number), scan.end)
-        ended = true
-      } else if (!scan.full) ended = true
+      // The end, maybe a torn one, is behind the last frame ever written. A whole frame after it means that something in the middle was damaged.
+      if (await this.#holdsFrames(file, end + 16)) throw damage(this.#path(file.number), Math.max(0, end))
     }
     await this.#startAt(Math.max(position, from))
   }
 
   /** Continues at `position`: the file that holds it becomes the one being written, later ones become free. */
   async #startAt(position: number): Promise<void> {
-    const number = Math.floor(position / walFileBytes)
+    const number = Math.floor(position / this.#fileBytes)
     for (const file of this.#files.filter((candidate) => candidate.number > number)) {
       await file.handle.close()
       await this.#disk.remove(this.#path(file.number))
     }
     this.#files = this.#files.filter((candidate) => candidate.number <= number)
     if (this.#files.at(-1)?.number !== number) await this.#addFile(number)
-    this.#at = position - number * walFileBytes
+    this.#at = position - number * this.#fileBytes
     this.position = position
     // The next frame's place is cleared, so that what a torn write left there cannot be taken for a frame's beginning.
     const file = this.#files.at(-1) as WalFile // just added when missing
-    await writeAll(file.handle, zeroes, Math.min(4096, walFileBytes - this.#at), this.#at)
+    await writeAll(file.handle, zeroes, Math.min(4096, this.#fileBytes - this.#at), this.#at)
   }
 
   write(frame: Buffer, length: number, done: (error: Error | null) => void): void {
     const padded = (length + 15) & ~15
     if (length > frameBytesMax) return done(new Error(`a frame of ${length} bytes exceeds ${frameBytesMax}`))
     if (this.#closed) return done(new Error('the write-ahead log is closed'))
-    if (this.#at + padded > walFileBytes) {
+    if (this.#at + padded > this.#fileBytes) {
       this.#nextFile().then(
         () => this.#put(frame, length, padded, done),
         (error: Error) => done(error),
@@ -117,7 +116,7 @@ export class LocalWal implements WriteAheadLog {
     this.position += padded
     file.handle.write(frame, length, at, done)
     // Prepare the file after this one while this one is still being filled.
-    if (at > walFileBytes / 2 && this.#spares.length === 0 && this.#preparing === null) {
+    if (at > this.#fileBytes / 2 && this.#spares.length === 0 && this.#preparing === null) {
       this.#preparing = this.#prepareSpare()
         .catch(() => undefined) // tried again, and reported, when the file is needed
         .finally(() => {
@@ -131,7 +130,7 @@ export class LocalWal implements WriteAheadLog {
     await this.#preparing
     await this.#addFile(number)
     this.#at = 0
-    this.position = number * walFileBytes
+    this.position = number * this.#fileBytes
   }
 
   async #addFile(number: number): Promise<void> {
@@ -146,7 +145,8 @@ export class LocalWal implements WriteAheadLog {
     const name = path.join(this.#directory, `${this.#spareNumber++}.spare`)
     const handle = await this.#disk.open(name, false)
     try {
-      for (let at = 0; at < walFileBytes; at += zeroes.length) await writeAll(handle, zeroes, zeroes.length, at)
+      for (let at = 0; at < this.#fileBytes; at += zeroes.length)
+        await writeAll(handle, zeroes, Math.min(zeroes.length, this.#fileBytes - at), at)
       if (this.#synced) await handle.sync()
     } catch (error) {
       await handle.close()
@@ -160,7 +160,7 @@ export class LocalWal implements WriteAheadLog {
   async trim(position: number): Promise<void> {
     while (this.#files.length > 1) {
       const oldest = this.#files[0] as WalFile // length > 1
-      if ((oldest.number + 1) * walFileBytes > position) return
+      if ((oldest.number + 1) * this.#fileBytes > position) return
       this.#files.shift()
       await oldest.handle.close()
       if (this.#spares.length < spareFilesMax) {
@@ -187,41 +187,47 @@ export class LocalWal implements WriteAheadLog {
     file: WalFile,
     begin: number,
     visit: (frame: Buffer, position: number) => void,
-  ): Promise<{ end: number; full: boolean; torn: boolean }> {
-    const reader = new Reader(file.handle)
+  ): Promise<{ end: number; full: boolean }> {
+    const reader = new Reader(file.handle, this.#fileBytes)
     let at = begin
     for (;;) {
-      const state = await readFrame(reader, file.number, at)
-      if (state === 'none') return { end: at, full: this.#files.some((next) => next.number === file.number + 1), torn: false }
-      if (state === 'torn') return { end: at, full: false, torn: true }
-      visit(state, file.number * walFileBytes + at)
+      const state = await readFrame(reader, file.number * this.#fileBytes, at)
+      if (state === 'none') return { end: at, full: this.#files.some((next) => next.number === file.number + 1) }
+      if (state === 'torn') return { end: at, full: false }
+      visit(state, file.number * this.#fileBytes + at)
       at += (state.length + 15) & ~15
     }
   }
 
   /** Whether a whole frame of this life of the file stands at or after `from`. */
   async #holdsFrames(file: WalFile, from: number): Promise<boolean> {
-    const reader = new Reader(file.handle)
-    for (let at = (from + 15) & ~15; at + frameHeaderBytes <= walFileBytes; at += 16) {
-      const head = await reader.bytes(at, frameHeaderBytes)
-      if (head === null) return false
-      if (head.readUInt32BE(0) !== magic || getU64(head, 8) !== file.number * walFileBytes + at) continue
-      const state = await readFrame(reader, file.number, at)
-      if (state !== 'none' && state !== 'torn') return true
+    const reader = new Reader(file.handle, this.#fileBytes)
+    const base = file.number * this.#fileBytes
+    for (let at = (from + 15) & ~15; at + frameHeaderBytes <= this.#fileBytes; ) {
+      const window = await reader.window(at)
+      if (window.length < frameHeaderBytes) return false
+      const found = window.indexOf(magicBytes)
+      if (found < 0) {
+        at += Math.max(16, (window.length - 3) & ~15)
+        continue
+      }
+      const place = at + found
+      if (place % 16 === 0 && typeof (await readFrame(reader, base, place)) === 'object') return true
+      at = (place + 16) & ~15
     }
     return false
   }
 }
 
-async function readFrame(reader: Reader, fileNumber: number, at: number): Promise<Buffer | 'none' | 'torn'> {
-  if (at + frameHeaderBytes > walFileBytes) return 'none'
+async function readFrame(reader: Reader, base: number, at: number): Promise<Buffer | 'none' | 'torn'> {
+  if (at + frameHeaderBytes > reader.fileBytes) return 'none'
   const head = await reader.bytes(at, frameHeaderBytes)
   if (head === null) return 'none'
   const position = getU64(head, 8)
   if (head.readUInt32BE(0) !== magic) return head.every((byte) => byte === 0) ? 'none' : 'torn'
-  if (position !== fileNumber * walFileBytes + at) return position < fileNumber * walFileBytes + at ? 'none' : 'torn'
+  if (position !== base + at) return position < base + at ? 'none' : 'torn'
   const length = head.readUInt32BE(4)
-  if (length < frameHeaderBytes || at + length > walFileBytes) return 'torn'
+  if (length < frameHeaderBytes || at + length > reader.fileBytes) return 'torn'
   const frame = await reader.bytes(at, length)
   if (frame === null || crc32c(frame, 20, length) !== frame.readUInt32BE(16)) return 'torn'
   return frame
@@ -233,13 +239,23 @@ class Reader {
   #window: Buffer = Buffer.alloc(0)
   #windowAt = 0
 
-  constructor(handle: DiskFile) {
+  readonly fileBytes: number
+
+  constructor(handle: DiskFile, fileBytes: number) {
     this.#handle = handle
+    this.fileBytes = fileBytes
+  }
+
+  /** What can be had from `at` on: at least a frame's header unless the file ends. */
+  async window(at: number): Promise<Buffer> {
+    const held = this.#windowAt + this.#window.length - at
+    if (at < this.#windowAt || held < 64) await this.bytes(at, Math.min(64, this.fileBytes - at))
+    return this.#window.subarray(Math.max(0, at - this.#windowAt))
   }
 
   async bytes(at: number, length: number): Promise<Buffer | null> {
     if (at < this.#windowAt || at + length > this.#windowAt + this.#window.length) {
-      const want = Math.min(Math.max(length, 1024 * 1024), walFileBytes - at)
+      const want = Math.min(Math.max(length, 1024 * 1024), this.fileBytes - at)
       const buffer = Buffer.allocUnsafeSlow(want)
       const bytesRead = await new Promise<number>((resolve, reject) => {
         this.#handle.read(buffer, want, at, (error, count) => (error === null ? resolve(count) : reject(error)))

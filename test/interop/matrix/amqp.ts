@@ -52,7 +52,7 @@ export async function amqpDriver(): Promise<Driver> {
         appId: ATTRIBUTES['app-id'],
         timestamp: TIMESTAMP / 1000,
         persistent: true,
-        headers: { 'anymq.key': KEY, ...Object.fromEntries(HEADERS.map((header) => [header.name, header.written])) },
+        headers: { 'x-anymq': { key: KEY }, ...Object.fromEntries(HEADERS.map((header) => [header.name, header.written])) },
       })
       await channel.waitForConfirms()
     },
@@ -91,11 +91,12 @@ function withTags(headers: Record<string, unknown>): Record<string, unknown> {
 function seen(message: GetMessage): Seen {
   const { properties } = message
   const headers = new Map<string, unknown>(Object.entries(properties.headers ?? {}))
-  const key = headers.get('anymq.key')
-  headers.delete('anymq.key')
+  const spare = headers.get('x-anymq') as { key?: unknown } | undefined // a table, by the documented mapping
+  const key = spare?.key
+  headers.delete('x-anymq')
   return {
     body: message.content,
-    key: Buffer.isBuffer(key) ? key : undefined,
+    key: Buffer.isBuffer(key) ? key : typeof key === 'string' ? Buffer.from(key) : undefined,
     timestamp: properties.timestamp === undefined ? undefined : Number(properties.timestamp) * 1000,
     attributes: {
       'message-id': properties.messageId as string | undefined,

@@ -1,0 +1,118 @@
+/** Recovery of the write-ahead log: what was confirmed comes back, a torn end is cut off, and any other damage is refused. */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { Random, SimulatedDisk } from '../../../test/simulation/disk.ts'
+import { frameHeaderBytes } from '../interfaces.ts'
+import { LocalWal, walFileBytes } from './wal.ts'
+
+const directory = '/data/wal'
+const firstFile = `${directory}/000000000000.wal`
+
+function frameOf(body: Buffer): Buffer {
+  return Buffer.concat([Buffer.alloc(frameHeaderBytes), body])
+}
+
+function write(wal: LocalWal, body: Buffer): Promise<void> {
+  const frame = frameOf(body)
+  return new Promise((resolve, reject) => wal.write(frame, frame.length, (error) => (error === null ? resolve() : reject(error))))
+}
+
+async function open(disk: SimulatedDisk, from = 0): Promise<{ wal: LocalWal; bodies: string[]; positions: number[] }> {
+  const wal = new LocalWal(disk, directory, true)
+  const bodies: string[] = []
+  const positions: number[] = []
+  await wal.recover(from, (frame, position) => {
+    bodies.push(frame.toString('latin1', frameHeaderBytes))
+    positions.push(position)
+  })
+  return { wal, bodies, positions }
+}
+
+async function filled(bodies: readonly string[]): Promise<{ disk: SimulatedDisk; ends: number[] }> {
+  const disk = new SimulatedDisk(new Random(1))
+  const { wal } = await open(disk)
+  const ends: number[] = []
+  for (const body of bodies) {
+    await write(wal, Buffer.from(body, 'latin1'))
+    ends.push(wal.position)
+  }
+  await wal.close()
+  return { disk, ends }
+}
+
+test('what was written comes back in order, also from a later position', async () => {
+  const bodies = ['a', 'bb'.repeat(700), '', 'last']
+  const { disk, ends } = await filled(bodies)
+  assert.deepEqual((await open(disk)).bodies, bodies)
+  assert.deepEqual((await open(disk, ends[1])).bodies, bodies.slice(2))
+})
+
+test('a tail torn at any byte of the last frame is cut off, and the log goes on there', async () => {
+  const last = 'z'.repeat(150)
+  const { disk, ends } = await filled(['first', 'second', last])
+  const begin = ends[1] as number
+  const whole = disk.bytesOf(firstFile, begin, frameHeaderBytes + last.length)
+  for (let kept = 0; kept < whole.length; kept++) {
+    const torn = Buffer.alloc(whole.length)
+    whole.copy(torn, 0, 0, kept)
+    disk.overwrite(firstFile, begin, torn)
+    const { wal, bodies } = await open(disk)
+    assert.deepEqual(bodies, ['first', 'second'], `kept ${kept} bytes`)
+    assert.equal(wal.position, begin)
+    if (kept % 40 === 0) {
+      await write(wal, Buffer.from('again'))
+      assert.deepEqual((await open(disk)).bodies, ['first', 'second', 'again'])
+    }
+  }
+})
+
+test('a damaged frame with whole ones after it is refused, whatever the damage is', async () => {
+  const bodies = ['first', 'x'.repeat(2000), 'third', 'fourth']
+  for (const damage of ['body', 'header', 'zeroes', 'whole block of zeroes'] as const) {
+    const { disk, ends } = await filled(bodies)
+    const at = ends[0] as number
+    if (damage === 'body') disk.overwrite(firstFile, at + 100, Buffer.from('!'))
+    if (damage === 'header') disk.overwrite(firstFile, at, Buffer.from('!'))
+    if (damage === 'zeroes') disk.overwrite(firstFile, at, Buffer.alloc(frameHeaderBytes))
+    if (damage === 'whole block of zeroes') disk.overwrite(firstFile, 0, Buffer.alloc(512))
+    await assert.rejects(open(disk), /damaged frame/, damage)
+  }
+})
+
+test('the log goes on over several files, and recycled ones do not bring back their earlier life', async () => {
+  const disk = new SimulatedDisk(new Random(2))
+  const { wal } = await open(disk)
+  const big = Buffer.alloc(30 * 1024 * 1024, 1)
+  for (let count = 0; count < 5; count++) await write(wal, big)
+  const position = wal.position
+  assert.ok(position > 2 * walFileBytes)
+  await wal.trim(position)
+  for (let count = 0; count < 3; count++) await write(wal, Buffer.from(`small ${count}`))
+  await write(wal, big)
+  await write(wal, Buffer.from('on a recycled file'))
+  disk.crash()
+  const { bodies } = await open(disk, position)
+  assert.deepEqual(
+    bodies.map((body) => (body.length > 100 ? 'big' : body)),
+    ['small 0', 'small 1', 'small 2', 'big', 'on a recycled file'],
+  )
+})
+
+test('a crash during a write leaves the confirmed frames, and that one whole or not at all', async () => {
+  for (let seed = 0; seed < 60; seed++) {
+    const disk = new SimulatedDisk(new Random(seed))
+    const { wal } = await open(disk)
+    const confirmed: string[] = []
+    for (let count = 0; count < 3; count++) {
+      const body = `${count}`.repeat(disk.random.below(3000))
+      await write(wal, Buffer.from(body))
+      confirmed.push(body)
+    }
+    const under = 'u'.repeat(disk.random.below(3000))
+    void write(wal, Buffer.from(under))
+    disk.crash()
+    const { bodies } = await open(disk)
+    assert.deepEqual(bodies.slice(0, 3), confirmed, `seed ${seed}`)
+    assert.ok(bodies.length === 3 || (bodies.length === 4 && bodies[3] === under), `seed ${seed}`)
+  }
+})
