@@ -137,7 +137,11 @@ export class Engine implements TopicOwner {
   deleteTopic(namespace: Namespace, topic: Topic): void {
     this.#dropTopic(namespace, topic)
     this.shard.putMetadata('topic', String(topic.id), null)
-    for (const subscription of topic.subscriptions.values()) this.shard.putMetadata('subscription', String(subscription.id), null)
+    this.shard.noteMetadata('ids', String(topic.id), null)
+    for (const subscription of topic.subscriptions.values()) {
+      this.shard.putMetadata('subscription', String(subscription.id), null)
+      this.shard.noteMetadata('state', String(subscription.id), null)
+    }
     this.bindingsGone(namespace, namespace.router.topicDeleted(topic.name))
     for (const group of [...namespace.cursors.keys()]) {
       for (let partition = 0; partition < topic.logs.length; partition++) {
@@ -268,24 +272,32 @@ export class Engine implements TopicOwner {
       const item = new PublishItem(null, name, slot.format, slot.buffer.subarray(slot.start, slot.end))
       item.annotations = annotations
       item.timestamp = slot.timestamp
-      this.publisher.append(namespace, everyone, item)
+      this.publisher.append(namespace, everyone, item, true)
+      if (item.errorCode !== null)
+        this.shard.log.warn(
+          { topic: topic.name, target: name, error: item.errorMessage },
+          'a dead-lettered record was refused by its target and is dropped',
+        )
     }
   }
 
-  #fire(delayed: Delayed): void {
+  /** False when it could not be stored for now. */
+  #fire(delayed: Delayed): boolean {
     const namespace = this.namespaces.get(delayed.namespace)
-    if (namespace === undefined) return
+    if (namespace === undefined) return true
     const item = new PublishItem(delayed.exchange, delayed.address, delayed.format, delayed.payload)
     item.timestamp = delayed.timestamp
     item.ttlMs = delayed.ttlMs
     item.priority = delayed.priority
     item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
     this.publisher.append(namespace, everyone, item)
+    if (item.errorCode === 'Full' || item.errorCode === 'Unavailable') return false
     if (item.errorCode !== null)
       this.shard.log.warn(
         { address: delayed.address, id: delayed.id, error: item.errorMessage },
         'a delayed record could not be delivered',
       )
+    return true
   }
 
   // ------------------------------------------------------------------------------------------------------------------ upkeep

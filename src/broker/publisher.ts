@@ -33,17 +33,21 @@ export class Publisher {
     this.#shard.committer.whenDurable((error) => {
       if (error !== null)
         for (const item of items)
-          if (item.status === PublishStatus.Stored) fail(item, 'Unavailable', `nothing can be stored: ${error.message}`)
+          if (item.status === PublishStatus.Stored || item.status === PublishStatus.Duplicate)
+            fail(item, 'Unavailable', `nothing can be stored: ${error.message}`)
       done()
     })
   }
 
-  /** Routes and appends one item; its outcome stands in it, durable when the shard's committer says so. */
-  append(namespace: Namespace, principal: Principal, item: PublishItem): void {
+  /**
+   * Routes and appends one item; its outcome stands in it, durable when the shard's committer says so. `moved`: it is stored already and only
+   * changes its place, which the disk's reserve is there for.
+   */
+  append(namespace: Namespace, principal: Principal, item: PublishItem, moved = false): void {
     try {
       if (this.#shard.committer.failure !== null)
         throw new CoreError('Unavailable', `nothing can be stored: ${this.#shard.committer.failure.message}`)
-      if (this.#shard.lowOnSpace) throw new CoreError('Full', 'the disk is nearly full')
+      if (this.#shard.lowOnSpace && !moved) throw new CoreError('Full', 'the disk is nearly full')
       if (
         !principal.may('publish', namespace.name, item.exchange === null || item.exchange === '' ? item.address : item.exchange)
       ) {

@@ -18,17 +18,31 @@ export async function checkpoint(shard: Shard): Promise<void> {
   }
   for (const { log } of [...shard.logs.values()]) {
     for (const segment of log.segments) {
+      if (segment.unsynced) throw new Error(`segment ${segment.base} of log ${log.id} could not be synced earlier`)
       if (!segment.dirty) continue
       segment.dirty = false
-      await shard.storage.segments.sync(log.id, segment.base)
+      try {
+        await shard.storage.segments.sync(log.id, segment.base)
+      } catch (error) {
+        // What a failed sync leaves on the disk is unknown, and a second try would not tell: the write-ahead log must be kept from here on.
+        segment.unsynced = true
+        throw error
+      }
     }
   }
-  const dead = shard.deadSegments.splice(0)
-  const deadLogs = shard.deadLogs.splice(0)
-  const changes = collectChanges(shard)
-  // What was collected may be newer than what is durable; it becomes so before the checkpoint names it.
-  await shard.durable()
-  await shard.storage.metadata.checkpoint(position, changes)
+  const dead = [...shard.deadSegments]
+  const deadLogs = [...shard.deadLogs]
+  const collected = collectChanges(shard)
+  try {
+    // What was collected may be newer than what is durable; it becomes so before the checkpoint names it.
+    await shard.durable()
+    await shard.storage.metadata.checkpoint(position, collected.changes)
+  } catch (error) {
+    collected.putBack()
+    throw error
+  }
+  shard.deadSegments.splice(0, dead.length)
+  shard.deadLogs.splice(0, deadLogs.length)
   await shard.storage.wal.trim(position)
   for (const { log, segment } of dead) await shard.storage.segments.delete(log.id, segment.base)
   for (const log of deadLogs) await shard.storage.segments.deleteOthers(log, new Set())
@@ -52,37 +66,39 @@ function flushOnce(log: Log, upTo: number, isDone: (from: number, to: number) =>
   })
 }
 
-function collectChanges(shard: Shard): MetadataChange[] {
+/** What changed since the last checkpoint. `putBack` when it could not be stored: the next one tries again, newer values winning. */
+function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () => void } {
   const changes: MetadataChange[] = []
+  const marked: { changed: boolean }[] = []
+  const take = (from: { changed: boolean }, table: string, key: string, value: unknown): void => {
+    from.changed = false
+    marked.push(from)
+    changes.push({ table, key, value: JSON.stringify(value) })
+  }
   for (const [table, rows] of shard.changed) for (const [key, value] of rows) changes.push({ table, key, value })
+  const rows = changes.length
   shard.changed.clear()
   for (const { log, topic, partition } of shard.logs.values()) {
     if (log.inMemory) continue
     const state = { start: log.start, flushedTo: log.flushedTo, timestampMax: log.timestampMax, segments: log.segments }
     changes.push({ table: 'log', key: String(log.id), value: JSON.stringify(state) })
     const producers = topic.producers[partition]
-    if (producers?.changed === true) {
-      producers.changed = false
-      changes.push({ table: 'producers', key: String(log.id), value: JSON.stringify(producers) })
-    }
+    if (producers?.changed === true) take(producers, 'producers', String(log.id), producers)
   }
-  for (const topic of shard.topics.values()) {
-    if (!topic.ids.changed) continue
-    topic.ids.changed = false
-    changes.push({ table: 'ids', key: String(topic.id), value: JSON.stringify(topic.ids) })
-  }
+  for (const topic of shard.topics.values()) if (topic.ids.changed) take(topic.ids, 'ids', String(topic.id), topic.ids)
   for (const { topic, subscription } of shard.subscriptions.values()) {
     if (!subscription.changed || !subscription.durable || topic.config.storage === 'memory') continue
-    subscription.changed = false
     const lanes = subscription.lanes.map((lane) => ({ acked: lane.acked, attempts: [...lane.attempts] }))
-    changes.push({
-      table: 'state',
-      key: String(subscription.id),
-      value: JSON.stringify({ lanes, liveBytes: subscription.liveBytes }),
-    })
+    take(subscription, 'state', String(subscription.id), { lanes, liveBytes: subscription.liveBytes })
   }
   for (const log of shard.deadLogs) {
-    changes.push({ table: 'log', key: String(log), value: null }, { table: 'producers', key: String(log), value: null })
+    for (const table of ['log', 'producers', 'start']) changes.push({ table, key: String(log), value: null })
   }
-  return changes
+  const putBack = (): void => {
+    for (const { table, key, value } of changes.slice(0, rows)) {
+      if (shard.changed.get(table)?.has(key) !== true) shard.noteMetadata(table, key, value)
+    }
+    for (const each of marked) each.changed = true
+  }
+  return { changes, putBack }
 }

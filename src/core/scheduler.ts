@@ -8,6 +8,7 @@ import type { Shard } from './shard.ts'
 /** What is due within this is held in memory. */
 const horizonMs = 60_000
 const loadedMax = 10_000
+const retryMs = 1000
 
 /** A delayed record, as stored. */
 export interface Delayed {
@@ -26,14 +27,14 @@ export interface Delayed {
 
 export class Scheduler {
   readonly #shard: Shard
-  readonly #fire: (delayed: Delayed) => void
+  readonly #fire: (delayed: Delayed) => boolean
   /** By storage key, which sorts by due time. */
   readonly #soon = new Map<string, Delayed>()
   #timer: Timer | null = null
   #timerAt = Infinity
   count = 0
 
-  constructor(shard: Shard, fire: (delayed: Delayed) => void) {
+  constructor(shard: Shard, fire: (delayed: Delayed) => boolean) {
     this.#shard = shard
     this.#fire = fire
   }
@@ -93,8 +94,12 @@ export class Scheduler {
 
   #take(key: string, delayed: Delayed): void {
     this.#shard.committer.atomically(delayed.payload.length + 1024, () => {
-      this.#remove(key, delayed.id)
-      this.#fire(delayed)
+      if (this.#fire(delayed)) this.#remove(key, delayed.id)
+      else {
+        // Refused for now (full, no space): tried again a little later.
+        this.#remove(key, delayed.id)
+        this.add({ ...delayed, dueAt: this.#shard.clock.now() + retryMs })
+      }
     })
   }
 

@@ -11,6 +11,8 @@ export class Segment {
   sealed = false
   /** Written since the last sync. */
   dirty = false
+  /** A sync of it failed: what is on the disk is unknown. */
+  unsynced = false
   /** Found damaged; where. Reads of it fail. */
   damage: string | null = null
   offsets: number[] = []

@@ -467,10 +467,14 @@ export class Subscription {
         remaining: this.ready,
         settle: (outcome, transaction) => {
           if (!open || this.closed) return
-          open = outcome.kind === 'extend'
-          if (!open) this.#taken.delete(flight)
-          if (transaction === undefined) this.settle(flight, outcome)
-          else this.host.enlist(transaction, () => this.settle(flight, outcome))
+          const act = (): void => {
+            if (!open || this.closed) return
+            open = outcome.kind === 'extend'
+            if (!open) this.#taken.delete(flight)
+            this.settle(flight, outcome)
+          }
+          if (transaction === undefined) act()
+          else this.host.enlist(transaction, act)
         },
       })
     }
@@ -606,12 +610,17 @@ export class MemberConsumer implements Consumer {
       const flight = this.#flights.get(id)
       if (flight === undefined) continue
       known++
-      if (outcome.kind !== 'extend') this.#flights.delete(id)
-      if (this.#of.closed) continue
-      if (transaction === undefined) this.#of.settle(flight, outcome)
-      else this.#of.host.enlist(transaction, () => this.#of.settle(flight, outcome))
+      if (transaction === undefined) this.#settleOne(id, flight, outcome)
+      else this.#of.host.enlist(transaction, () => this.#settleOne(id, flight, outcome))
     }
     return known
+  }
+
+  /** In a transaction this runs at its commit: until then the delivery is held, and released with its consumer. */
+  #settleOne(id: number, flight: InFlight, outcome: Outcome): void {
+    if (this.#flights.get(id) !== flight) return
+    if (outcome.kind !== 'extend') this.#flights.delete(id)
+    if (!this.#of.closed) this.#of.settle(flight, outcome)
   }
 
   releaseOverdue(now: number): number {
