@@ -12,6 +12,9 @@ import { hash32 } from '../lib/bytes.ts'
 import { type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
 
+/** An entry must fit into one frame of the write-ahead log, whatever a topic allows. */
+const entryBytesMax = 40 * 1024 * 1024
+
 export class Publisher {
   readonly #shard: Shard
   readonly #scheduler: Scheduler
@@ -45,23 +48,61 @@ export class Publisher {
    */
   append(namespace: Namespace, principal: Principal, item: PublishItem, moved = false): void {
     try {
-      if (this.#shard.committer.failure !== null)
-        throw new CoreError('Unavailable', `nothing can be stored: ${this.#shard.committer.failure.message}`)
-      if (this.#shard.lowOnSpace && !moved) throw new CoreError('Full', 'the disk is nearly full')
-      if (
-        !principal.may('publish', namespace.name, item.exchange === null || item.exchange === '' ? item.address : item.exchange)
-      ) {
-        throw new CoreError(
-          'AccessDenied',
-          `${principal.user} may not publish to "${item.exchange === null || item.exchange === '' ? item.address : item.exchange}"`,
-        )
-      }
+      this.#allow(namespace, principal, item, moved)
       if (item.deliverAt > this.#shard.clock.now()) return this.#schedule(namespace, item)
       this.#route(namespace, item)
     } catch (error) {
       if (!(error instanceof CoreError)) throw error
       fail(item, error.code, error.message)
     }
+  }
+
+  #allow(namespace: Namespace, principal: Principal, item: PublishItem, moved: boolean): void {
+    const { failure } = this.#shard.committer
+    if (failure !== null) throw new CoreError('Unavailable', `nothing can be stored: ${failure.message}`)
+    if (this.#shard.lowOnSpace && !moved) throw new CoreError('Full', 'the disk is nearly full')
+    const name = item.exchange === null || item.exchange === '' ? item.address : item.exchange
+    if (principal.may('publish', namespace.name, name)) return
+    throw new CoreError('AccessDenied', `${principal.user} may not publish to "${name}"`)
+  }
+
+  /**
+   * Why an item would be refused, before anything is done; null when it will be stored or is unrouted. `ahead`: how many records
+   * were found good before it for each topic, this one's are added. `bytes`: what it will take in the log.
+   */
+  refusal(
+    namespace: Namespace,
+    principal: Principal,
+    item: PublishItem,
+    ahead: Map<Topic, number>,
+  ): { error: CoreError | null; bytes: number } {
+    try {
+      this.#allow(namespace, principal, item, false)
+      const bytes = item.payload.length + 512
+      if (item.deliverAt > this.#shard.clock.now()) return { error: null, bytes }
+      const topics = this.#targets(namespace, item)
+      for (const topic of topics) {
+        const waiting = ahead.get(topic) ?? 0
+        this.#checkRoom(topic, item, waiting)
+        ahead.set(topic, waiting + item.count)
+      }
+      return { error: null, bytes: topics.length * bytes }
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error
+      return { error, bytes: 0 }
+    }
+  }
+
+  #targets(namespace: Namespace, item: PublishItem): Topic[] {
+    const names = new Set<string>()
+    if (item.exchange === null) {
+      if (!namespace.topics.has(item.address)) throw new CoreError('NotFound', `no topic "${item.address}"`)
+      names.add(item.address)
+    } else for (const name of namespace.router.route(item.exchange, item.address, item.routingHeaders)) names.add(name)
+    for (const address of item.extraAddresses ?? []) {
+      for (const name of namespace.router.route(item.exchange ?? '', address, item.routingHeaders)) names.add(name)
+    }
+    return [...names].flatMap((name) => namespace.topics.get(name) ?? [])
   }
 
   #schedule(namespace: Namespace, item: PublishItem): void {
@@ -117,15 +158,21 @@ export class Publisher {
     if (item.routedTo === 0 && item.status === PublishStatus.Pending) item.status = PublishStatus.Unrouted
   }
 
+  #checkRoom(topic: Topic, item: PublishItem, ahead: number): void {
+    const recordBytesMax = Math.min(topic.config.recordBytesMax, entryBytesMax)
+    if (item.payload.length > recordBytesMax) {
+      const sizes = `${item.payload.length} bytes exceed recordBytesMax (${recordBytesMax})`
+      throw new CoreError('TooLarge', `topic "${topic.name}": ${sizes}`)
+    }
+    if (topic.isFull(ahead)) throw new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
+    if (item.partition >= topic.logs.length) {
+      throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${item.partition}`)
+    }
+  }
+
   #appendTo(topic: Topic, item: PublishItem): void {
     const { config } = topic
-    if (item.payload.length > config.recordBytesMax) {
-      throw new CoreError(
-        'TooLarge',
-        `topic "${topic.name}": ${item.payload.length} bytes exceed recordBytesMax (${config.recordBytesMax})`,
-      )
-    }
-    if (topic.full) throw new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
+    this.#checkRoom(topic, item, 0)
     const keyHash = item.key === null ? 0 : hash32(item.key)
     const partition = item.partition >= 0 ? item.partition : topic.choosePartition(item.priority, keyHash)
     const log = topic.logs[partition]

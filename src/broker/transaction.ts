@@ -1,7 +1,12 @@
 /** Publishes and settlements of one client, collected, and then one frame of the write-ahead log. */
+import { CoreError } from '../core/errors.ts'
+import type { Topic } from '../core/topic.ts'
 import type { Engine } from './engine.ts'
-import { type Principal, type PublishItem, PublishStatus, type Transaction } from './face.ts'
+import type { Principal, PublishItem, Transaction } from './face.ts'
 import type { Namespace } from './namespace.ts'
+
+/** It is one frame of the write-ahead log. */
+const transactionBytesMax = 32 * 1024 * 1024
 
 export class BrokerTransaction implements Transaction {
   readonly #engine: Engine
@@ -27,14 +32,34 @@ export class BrokerTransaction implements Transaction {
 
   commit(done: (error: Error | null) => void): void {
     if (this.#ended) return queueMicrotask(() => done(new Error('the transaction has ended')))
-    this.#ended = true
     const { shard, publisher } = this.#engine
+    const refusal = this.#refusal()
+    if (refusal !== null) {
+      this.abort()
+      return queueMicrotask(() => done(refusal))
+    }
+    this.#ended = true
     shard.enlist(this, () => {
       for (const item of this.#items) publisher.append(this.#namespace, this.#principal, item)
     })
     shard.commitTransaction(this, this.#bytes)
-    const refused = this.#items.find((item) => item.status === PublishStatus.Failed)
-    shard.committer.whenDurable((error) => done(error ?? (refused === undefined ? null : new Error(refused.errorMessage))))
+    shard.committer.whenDurable(done)
+  }
+
+  /** All is checked before anything is done: a transaction happens whole or not at all. */
+  #refusal(): CoreError | null {
+    const ahead = new Map<Topic, number>()
+    let bytes = 0
+    for (const item of this.#items) {
+      const found = this.#engine.publisher.refusal(this.#namespace, this.#principal, item, ahead)
+      if (found.error !== null) return found.error
+      bytes += found.bytes
+    }
+    if (bytes <= transactionBytesMax) return null
+    return new CoreError(
+      'TooLarge',
+      `the transaction takes ${bytes} bytes; at most ${transactionBytesMax} are possible (transactionBytesMax)`,
+    )
   }
 
   abort(): void {

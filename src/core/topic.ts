@@ -95,14 +95,14 @@ export class Topic implements SubscriptionHost {
     return this.subscriptions.get('')
   }
 
-  /** Whether the limits on length refuse more. */
-  get full(): boolean {
+  /** Whether the limits on length refuse more, when `ahead` records are on their way already. */
+  isFull(ahead: number): boolean {
     const { config } = this
     if (config.overflow === 'dropOldest') return false
     const subscription = this.defaultSubscription
     if (subscription === undefined) return false
     return (
-      (config.recordsMax >= 0 && subscription.incoming >= config.recordsMax) ||
+      (config.recordsMax >= 0 && subscription.incoming + ahead >= config.recordsMax) ||
       (config.bytesMax >= 0 && subscription.liveBytes >= config.bytesMax)
     )
   }
