@@ -415,6 +415,8 @@ export interface Consumer {
   /** Unknown handles are ignored (they were released by a deadline); returns how many were known. */
   settle(deliveries: readonly number[], outcome: Outcome, transaction?: Transaction): number
   pause(paused: boolean): void
+  /** Takes nothing more and counts as a consumer no longer; what is in flight may still be settled, until {@link close}. */
+  stop(): void
   /** Releases everything in flight, oldest first, in place. */
   close(): void
 }

@@ -114,6 +114,8 @@ export class Subscription {
   #headTimerAt = Infinity
   #deadlineTimer: Timer | null = null
   readonly #takers: { autoSettle: boolean; done: (taken: Taken | null) => void }[] = []
+  /** Members no longer, with deliveries that are not settled yet. */
+  readonly #stopped = new Set<MemberConsumer>()
   /** In flight at askers of single records. */
   readonly #taken = new Set<InFlight>()
   /** Offsets settled since the last frame, as runs for each lane. */
@@ -368,7 +370,7 @@ export class Subscription {
       if (this.closed) return
       const now = this.host.clock.now()
       let next = Infinity
-      for (const consumer of this.consumers) next = Math.min(next, consumer.releaseOverdue(now))
+      for (const consumer of [...this.consumers, ...this.#stopped]) next = Math.min(next, consumer.releaseOverdue(now))
       if (next !== Infinity) this.#watchDeadlines(Math.max(1, next - now))
     })
   }
@@ -406,14 +408,20 @@ export class Subscription {
     return consumer
   }
 
+  /** It takes part no longer; with `unsettled` deliveries it is remembered until {@link forget}. */
   remove(consumer: MemberConsumer): void {
     const at = this.consumers.indexOf(consumer)
     if (at < 0) return
+    if (consumer.unsettled > 0) this.#stopped.add(consumer)
     const wasActive = this.consumers[0]
     this.consumers.splice(at, 1)
     this.#tellActive(wasActive)
     this.host.consumersChanged(this)
     this.wake()
+  }
+
+  forget(consumer: MemberConsumer): void {
+    this.#stopped.delete(consumer)
   }
 
   #tellActive(before: MemberConsumer | undefined): void {
@@ -486,6 +494,7 @@ export class Subscription {
   purge(): number {
     const held = new Map<Lane, Set<number>>()
     for (const consumer of this.consumers) consumer.heldOffsets(held)
+    for (const consumer of this.#stopped) consumer.heldOffsets(held)
     for (const flight of this.#taken) hold(held, flight)
     let purged = 0
     for (const lane of this.lanes) {
@@ -640,6 +649,12 @@ export class MemberConsumer implements Consumer {
     for (const flight of this.#flights.values()) hold(held, flight)
   }
 
+  stop(): void {
+    if (this.#closed) return
+    this.#paused = true
+    this.#of.remove(this)
+  }
+
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -647,6 +662,7 @@ export class MemberConsumer implements Consumer {
     this.#flights.clear()
     for (const flight of flights) if (!this.#of.closed) this.#of.settle(flight, { kind: 'release', countsAsAttempt: true })
     this.#of.remove(this)
+    this.#of.forget(this)
   }
 
   closedBy(reason: CoreErrorCode): void {

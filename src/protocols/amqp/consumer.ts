@@ -191,8 +191,7 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
       this.close()
       return
     }
-    this.#consumer?.setCredit(0)
-    this.#consumer?.pause(true)
+    this.#consumer?.stop()
     this.#granted = 0
   }
 
