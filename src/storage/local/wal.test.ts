@@ -116,3 +116,27 @@ test('a crash during a write leaves the confirmed frames, and that one whole or 
     assert.ok(bodies.length === 3 || (bodies.length === 4 && bodies[3] === under), `seed ${seed}`)
   }
 })
+
+test('files that were filled, left and recycled many times are read to the end, whatever stood behind their last frame', async () => {
+  const fileBytes = 256 * 1024
+  const disk = new SimulatedDisk(new Random(7))
+  let from = 0
+  let expected: string[] = []
+  for (let life = 0; life < 12; life++) {
+    const wal = new LocalWal(disk, directory, true, fileBytes)
+    const found: string[] = []
+    await wal.recover(from, (frame) => found.push(frame.toString('latin1', frameHeaderBytes)))
+    assert.deepEqual(found, expected, `life ${life}`)
+    for (let count = 0; count < 60; count++) {
+      const body = String.fromCharCode(65 + (count % 26)).repeat(1 + disk.random.below(40_000))
+      await write(wal, Buffer.from(body, 'latin1'))
+      expected.push(body)
+      if (count === 40) {
+        from = wal.position
+        expected = []
+        await wal.trim(from)
+      }
+    }
+    disk.crash()
+  }
+})

@@ -4,6 +4,7 @@
  * A position is `file number * walFileBytes + place in the file`. Frames are aligned to 16 bytes:
  *   0 u32 magic   4 u32 length with header   8 u64 position   16 u32 CRC-32C of bytes 20..length   20 u32 reserved
  * A recycled file still holds frames of its earlier life: their position is another one, so they end the log instead of continuing it.
+ * A file that was left for the next one ends with a mark, `u32 end magic, u32 0, u64 position`, unless less than a header's room was left.
  */
 import path from 'node:path'
 import { getU64, putU64 } from '../../lib/bytes.ts'
@@ -14,6 +15,7 @@ import type { Disk, DiskFile } from './disk.ts'
 /** Bytes of one file, unless a test chooses smaller ones. */
 export const walFileBytes = 64 * 1024 * 1024
 const magic = 0x414d5157 // "AMQW"
+const endMagic = 0x414d5145 // "AMQE"
 const magicBytes = Buffer.from('AMQW')
 const spareFilesMax = 2
 const zeroes = Buffer.alloc(64 * 1024)
@@ -126,7 +128,14 @@ export class LocalWal implements WriteAheadLog {
   }
 
   async #nextFile(): Promise<void> {
-    const number = (this.#files.at(-1)?.number ?? -1) + 1
+    const last = this.#files.at(-1) as WalFile // there is always one after recover()
+    const number = last.number + 1
+    if (this.#at + frameHeaderBytes <= this.#fileBytes) {
+      const mark = Buffer.alloc(frameHeaderBytes)
+      mark.writeUInt32BE(endMagic, 0)
+      putU64(mark, 8, this.position)
+      await writeAll(last.handle, mark, mark.length, this.#at)
+    }
     await this.#preparing
     await this.#addFile(number)
     this.#at = 0
@@ -182,7 +191,7 @@ export class LocalWal implements WriteAheadLog {
     return path.join(this.#directory, `${String(number).padStart(12, '0')}.wal`)
   }
 
-  /** Visits whole frames from `begin`. `full`: the log goes on in the next file. `torn`: something begun is not whole. */
+  /** Visits whole frames from `begin`. `full`: the log went on in the next file. */
   async #scan(
     file: WalFile,
     begin: number,
@@ -192,8 +201,7 @@ export class LocalWal implements WriteAheadLog {
     let at = begin
     for (;;) {
       const state = await readFrame(reader, file.number * this.#fileBytes, at)
-      if (state === 'none') return { end: at, full: this.#files.some((next) => next.number === file.number + 1) }
-      if (state === 'torn') return { end: at, full: false }
+      if (typeof state !== 'object') return { end: at, full: state === 'full' }
       visit(state, file.number * this.#fileBytes + at)
       at += (state.length + 15) & ~15
     }
@@ -219,11 +227,12 @@ export class LocalWal implements WriteAheadLog {
   }
 }
 
-async function readFrame(reader: Reader, base: number, at: number): Promise<Buffer | 'none' | 'torn'> {
-  if (at + frameHeaderBytes > reader.fileBytes) return 'none'
+async function readFrame(reader: Reader, base: number, at: number): Promise<Buffer | 'none' | 'torn' | 'full'> {
+  if (at + frameHeaderBytes > reader.fileBytes) return 'full'
   const head = await reader.bytes(at, frameHeaderBytes)
   if (head === null) return 'none'
   const position = getU64(head, 8)
+  if (head.readUInt32BE(0) === endMagic && position === base + at) return 'full'
   if (head.readUInt32BE(0) !== magic) return head.every((byte) => byte === 0) ? 'none' : 'torn'
   if (position !== base + at) return position < base + at ? 'none' : 'torn'
   const length = head.readUInt32BE(4)

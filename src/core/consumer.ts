@@ -1,0 +1,206 @@
+/** A member of a subscription: its credit, what it holds in flight, and the batch that is being put together for its sink. */
+import type { Consumer, DeliveryBatch, Outcome, Sink, SubscribeSpec, Transaction } from '../broker/face.ts'
+import type { CoreErrorCode } from './errors.ts'
+import type { Lane, Slot } from './lane.ts'
+import type { Annotations } from './record.ts'
+import type { Subscription } from './subscription.ts'
+
+/** One record that somebody has and has not settled. */
+export class InFlight {
+  readonly lane: Lane
+  readonly offset: number
+  readonly attempt: number
+  readonly bytes: number
+  readonly keyHash: number
+  deadline: number
+  constructor(lane: Lane, offset: number, attempt: number, bytes: number, keyHash: number, deadline: number) {
+    this.lane = lane
+    this.offset = offset
+    this.attempt = attempt
+    this.bytes = bytes
+    this.keyHash = keyHash
+    this.deadline = deadline
+  }
+}
+
+class Batch implements DeliveryBatch {
+  length = 0
+  readonly id: number[] = []
+  readonly partition: number[] = []
+  readonly offset: number[] = []
+  readonly attempt: number[] = []
+  readonly redelivered: boolean[] = []
+  readonly timestamp: number[] = []
+  readonly format: number[] = []
+  readonly buffer: Buffer[] = []
+  readonly start: number[] = []
+  readonly end: number[] = []
+  readonly annotations: (Annotations | null)[] = []
+
+  push(id: number, lane: number, attempt: number, redelivered: boolean, slot: Slot): void {
+    const at = this.length++
+    this.id[at] = id
+    this.partition[at] = lane
+    this.offset[at] = slot.offset
+    this.attempt[at] = attempt
+    this.redelivered[at] = redelivered
+    this.timestamp[at] = slot.timestamp
+    this.format[at] = slot.format
+    this.buffer[at] = slot.buffer
+    this.start[at] = slot.start
+    this.end[at] = slot.end
+    this.annotations[at] = slot.annotations
+  }
+
+  clear(): void {
+    this.length = 0
+    this.buffer.length = 0 // views would pin their blocks
+    this.annotations.length = 0
+  }
+}
+
+/** A member of a subscription. */
+export class MemberConsumer implements Consumer {
+  readonly name: string
+  readonly sink: Sink
+  readonly priority: number
+  readonly exclusive: boolean
+  readonly autoSettle: boolean
+  readonly deadlineMs: number
+  readonly connection: number
+  readonly #of: Subscription
+  readonly #flights = new Map<number, InFlight>()
+  readonly #batch = new Batch()
+  #nextId = 1
+  #credit = 0
+  #creditBytes = Number.POSITIVE_INFINITY
+  #paused = false
+  #closed = false
+
+  constructor(of: Subscription, spec: SubscribeSpec, sink: Sink) {
+    this.#of = of
+    this.sink = sink
+    this.name = spec.name
+    this.priority = spec.priority ?? 0
+    this.exclusive = spec.exclusive ?? false
+    this.autoSettle = spec.autoSettle
+    this.deadlineMs = spec.deadlineMs ?? -1
+    this.connection = spec.connection ?? 0
+  }
+
+  get topic(): string {
+    return this.#of.topic
+  }
+  get subscription(): string {
+    return this.#of.name
+  }
+  get active(): boolean {
+    return this.#of.isActive(this)
+  }
+  get wants(): boolean {
+    return this.#credit > 0 && this.#creditBytes > 0 && !this.#paused
+  }
+  get unsettled(): number {
+    return this.#flights.size
+  }
+
+  credit(messages: number, bytes = 0): void {
+    this.#credit += messages
+    this.#creditBytes += bytes
+    this.#of.wake()
+  }
+
+  setCredit(messages: number, bytes = Number.POSITIVE_INFINITY): void {
+    this.#credit = messages
+    this.#creditBytes = bytes
+    if (messages > 0) this.#of.wake()
+  }
+
+  pause(paused: boolean): void {
+    this.#paused = paused
+    if (!paused) this.#of.wake()
+  }
+
+  hold(flight: InFlight): number {
+    const id = this.#nextId++
+    this.#flights.set(id, flight)
+    return id
+  }
+
+  take(id: number, lane: Lane, attempt: number, redelivered: boolean, slot: Slot, bytes: number): void {
+    this.#credit--
+    this.#creditBytes -= bytes
+    this.#batch.push(id, lane.index, attempt, redelivered, slot)
+  }
+
+  flush(): void {
+    if (this.#batch.length === 0) return
+    if (!this.#closed) this.sink.onDeliveries(this, this.#batch)
+    this.#batch.clear()
+  }
+
+  settle(deliveries: readonly number[], outcome: Outcome, transaction?: Transaction): number {
+    let known = 0
+    for (const id of deliveries) {
+      const flight = this.#flights.get(id)
+      if (flight === undefined) continue
+      known++
+      if (transaction === undefined) this.#settleOne(id, flight, outcome)
+      else this.#of.host.enlist(transaction, () => this.#settleOne(id, flight, outcome))
+    }
+    return known
+  }
+
+  /** In a transaction this runs at its commit: until then the delivery is held, and released with its consumer. */
+  #settleOne(id: number, flight: InFlight, outcome: Outcome): void {
+    if (this.#flights.get(id) !== flight) return
+    if (outcome.kind !== 'extend') this.#flights.delete(id)
+    if (!this.#of.closed) this.#of.settle(flight, outcome)
+  }
+
+  releaseOverdue(now: number): number {
+    let next = Infinity
+    for (const [id, flight] of this.#flights) {
+      if (flight.deadline > now) {
+        next = Math.min(next, flight.deadline)
+        continue
+      }
+      this.#flights.delete(id)
+      this.#of.settle(flight, { kind: 'release', countsAsAttempt: true })
+    }
+    return next
+  }
+
+  heldOffsets(held: Map<Lane, Set<number>>): void {
+    for (const flight of this.#flights.values()) hold(held, flight)
+  }
+
+  stop(): void {
+    if (this.#closed) return
+    this.#paused = true
+    this.#of.remove(this)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const flights = [...this.#flights.values()]
+    this.#flights.clear()
+    for (const flight of flights) if (!this.#of.closed) this.#of.settle(flight, { kind: 'release', countsAsAttempt: true })
+    this.#of.remove(this)
+    this.#of.forget(this)
+  }
+
+  closedBy(reason: CoreErrorCode): void {
+    this.#closed = true
+    this.#flights.clear()
+    queueMicrotask(() => this.sink.onConsumerClosed(this, reason))
+  }
+}
+
+/** Notes an offset that must stay. */
+export function hold(held: Map<Lane, Set<number>>, flight: InFlight): void {
+  const offsets = held.get(flight.lane) ?? new Set<number>()
+  offsets.add(flight.offset)
+  held.set(flight.lane, offsets)
+}
