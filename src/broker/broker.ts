@@ -16,6 +16,7 @@ import type {
   Logger,
   Permission,
   Principal,
+  Rows,
   ScramVerifier,
   Space,
   UserAdmin,
@@ -181,6 +182,10 @@ class RunningBroker implements OwnedBroker {
   shared<T>(key: string, make: () => T): T {
     if (!this.#shared.has(key)) this.#shared.set(key, make())
     return this.#shared.get(key) as T // one kind of thing under each key, by its owner's choice
+  }
+
+  rows(name: string): Rows {
+    return this.#engine.rows.table(name)
   }
 
   #userAdmin(): UserAdmin {

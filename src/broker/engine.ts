@@ -13,6 +13,7 @@ import { annotate, goesInCircles, originOf } from './deadletter.ts'
 import { type Binding, type Limits, PublishItem, type StartAt, type TopicConfig, topicDefaults } from './face.ts'
 import { Namespace } from './namespace.ts'
 import { Publisher } from './publisher.ts'
+import { RowTables } from './rows.ts'
 import { Waiters } from './waiters.ts'
 
 /** As stored in the table `subscription`. */
@@ -31,11 +32,13 @@ export class Engine implements TopicOwner {
   readonly counters: Counters
   readonly scheduler: Scheduler
   readonly publisher: Publisher
+  readonly rows: RowTables
 
   constructor(shard: Shard, limits: Limits) {
     this.shard = shard
     this.limits = limits
     this.counters = new Counters(shard)
+    this.rows = new RowTables(shard)
     this.scheduler = new Scheduler(shard, (delayed) => this.#fire(delayed))
     this.publisher = new Publisher(shard, this.scheduler, () => this.counters.next('schedule'))
     this.namespaces.set('default', new Namespace('default'))
@@ -348,6 +351,8 @@ export class Engine implements TopicOwner {
         else router?.declare(JSON.parse(text))
         return
       }
+      case 'rows':
+        return this.rows.restore(key, text)
       case 'binding':
         return this.#applyBinding(key, text)
       case 'cursor': {

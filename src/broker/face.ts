@@ -115,9 +115,26 @@ export interface Broker {
   closeConnection(id: number, reason: string): boolean
   /** Cross-connection state of a protocol (a group coordinator, say), made once for each broker. */
   shared<T>(key: string, make: () => T): T
+  /** A protocol's own durable table, the same one for every call with this name. Name it `protocol.what`. */
+  rows(name: string): Rows
   /** Users and permissions. */
   readonly users: UserAdmin
   stats(): BrokerStats
+}
+
+/**
+ * A small durable table of text by key, all of it in memory: for thousands of rows. Changes are seen at once and become durable in the order in
+ * which they and everything else were made, with the next frame of the write-ahead log: confirm to a client only after {@link durable}.
+ */
+export interface Rows {
+  readonly size: number
+  get(key: string): string | undefined
+  entries(): IterableIterator<[string, string]>
+  put(key: string, value: string): void
+  /** False when there was none. */
+  delete(key: string): boolean
+  /** Resolves when all that was put and deleted so far is on the disk; rejects when nothing can be stored. */
+  durable(): Promise<void>
 }
 
 export interface Limits {

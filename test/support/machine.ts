@@ -1,0 +1,65 @@
+/** A machine for tests of the broker without sockets: a simulated disk that survives its power going, and a clock that is moved by hand. */
+import { type BrokerOptions, createBroker, type OwnedBroker } from '../../src/broker/broker.ts'
+import type { Space } from '../../src/broker/face.ts'
+import { VirtualClock } from '../../src/lib/timers.ts'
+import { LocalSegments } from '../../src/storage/local/segments.ts'
+import { LocalWal } from '../../src/storage/local/wal.ts'
+import { MemoryMetadata } from '../../src/storage/memory/index.ts'
+import { Random, SimulatedDisk } from '../simulation/disk.ts'
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} }
+const noConnections = { size: 0, list: () => [], close: () => false }
+const walFileBytes = 1024 * 1024
+
+export class Machine {
+  readonly disk: SimulatedDisk
+  readonly metadata = new MemoryMetadata()
+  readonly clock = new VirtualClock()
+  readonly #options: Partial<BrokerOptions>
+  #broker: OwnedBroker | null = null
+
+  constructor(seed = 1, options: Partial<BrokerOptions> = {}) {
+    this.disk = new SimulatedDisk(new Random(seed))
+    this.#options = options
+  }
+
+  /** Starts a broker on what the disk holds. */
+  async start(): Promise<OwnedBroker> {
+    const wal = new LocalWal(this.disk, '/wal', true, walFileBytes)
+    const segments = new LocalSegments(this.disk, '/segments')
+    const storage = {
+      wal,
+      segments,
+      metadata: this.metadata,
+      freeBytes: async () => Infinity,
+      close: async () => {
+        await wal.close()
+        await segments.close()
+      },
+    }
+    const options = { storage, clock: this.clock, log: quiet, connections: noConnections, ...this.#options }
+    this.#broker = await createBroker(options)
+    return this.#broker
+  }
+
+  /** The power goes; then it starts again. What was not durable is lost, wholly or in part. */
+  async crash(): Promise<OwnedBroker> {
+    this.disk.crash()
+    return await this.start()
+  }
+
+  /** Stops it cleanly, then starts it again. */
+  async restart(): Promise<OwnedBroker> {
+    await this.#broker?.close()
+    return await this.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#broker?.close()
+  }
+}
+
+/** The default namespace, for nobody in particular. */
+export function spaceOf(broker: OwnedBroker): Space {
+  return broker.space(broker.anonymous, 'default')
+}
