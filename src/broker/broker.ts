@@ -15,6 +15,7 @@ import type {
   Limits,
   Logger,
   Permission,
+  Pressure,
   Principal,
   Rows,
   ScramVerifier,
@@ -32,6 +33,7 @@ export const defaultLimits: Limits = {
   outboundBytesMax: 4 * 1024 * 1024,
   topicsMax: 100_000,
   inFlightMax: 100_000,
+  memoryBytesMax: 256 * 1024 * 1024,
 }
 
 const cacheBytesDefault = 64 * 1024 * 1024
@@ -63,8 +65,10 @@ export interface OwnedBroker extends Broker {
 /** Recovers what the storage holds and resolves to a broker that is ready for sessions. */
 export async function createBroker(options: BrokerOptions): Promise<OwnedBroker> {
   const { storage, clock, log } = options
-  const shard = new Shard({ storage, clock, log, cacheBytes: options.cacheBytes ?? cacheBytesDefault })
-  const engine = new Engine(shard, { ...defaultLimits, ...options.limits })
+  const limits = { ...defaultLimits, ...options.limits }
+  const { memoryBytesMax } = limits
+  const shard = new Shard({ storage, clock, log, cacheBytes: options.cacheBytes ?? cacheBytesDefault, memoryBytesMax })
+  const engine = new Engine(shard, limits)
   const users = new Users()
   let clusterId = ''
   await recover(shard, (table, key, value) => {
@@ -169,6 +173,14 @@ class RunningBroker implements OwnedBroker {
   #mustBeAdmin(principal: Principal): void {
     if (this.#users.any && this.#users.get(principal.user)?.admin !== true)
       throw new CoreError('AccessDenied', `${principal.user} is not an administrator`)
+  }
+
+  get pressure(): Pressure {
+    return this.#engine.shard.pressure.state
+  }
+
+  onPressure(changed: (pressure: Pressure) => void): () => void {
+    return this.#engine.shard.pressure.watch(changed)
   }
 
   connections(): ConnectionListing[] {

@@ -164,7 +164,7 @@ export class Engine implements TopicOwner {
     for (const subscription of topic.subscriptions.values()) this.shard.subscriptions.delete(subscription.id)
     for (const log of topic.logs) {
       this.shard.logs.delete(log.id)
-      for (const block of log.blocks) block.gone = true
+      log.discard()
       if (!log.inMemory) this.shard.deadLogs.push(log.id)
     }
     this.waiters.topicGone(topic)

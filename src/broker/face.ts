@@ -120,6 +120,10 @@ export interface Broker {
   /** Users and permissions. */
   readonly users: UserAdmin
   stats(): BrokerStats
+  /** What there is too little of, so that publishes are, or soon will be, refused with Full. */
+  readonly pressure: Pressure
+  /** Calls `changed` after each change of {@link pressure}, never from inside the caller's own call. Returns how to stop that. */
+  onPressure(changed: (pressure: Pressure) => void): () => void
 }
 
 /**
@@ -137,6 +141,12 @@ export interface Rows {
   durable(): Promise<void>
 }
 
+/**
+ * `disk`: the disk's reserve is touched, all publishes are refused. `memory`: topics kept in memory have reached nine tenths of
+ * `memoryBytesMax`; publishes to them are refused at the limit itself. Both at once are `disk`.
+ */
+export type Pressure = 'none' | 'disk' | 'memory'
+
 export interface Limits {
   readonly recordBytesMax: number
   readonly frameBytesMax: number
@@ -145,6 +155,8 @@ export interface Limits {
   readonly outboundBytesMax: number
   readonly topicsMax: number
   readonly inFlightMax: number
+  /** What topics with storage `memory` may hold together, bytes. */
+  readonly memoryBytesMax: number
 }
 
 export type Credential =

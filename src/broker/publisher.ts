@@ -60,7 +60,7 @@ export class Publisher {
   #allow(namespace: Namespace, principal: Principal, item: PublishItem, moved: boolean): void {
     const { failure } = this.#shard.committer
     if (failure !== null) throw new CoreError('Unavailable', `nothing can be stored: ${failure.message}`)
-    if (this.#shard.lowOnSpace && !moved) throw new CoreError('Full', 'the disk is nearly full')
+    if (this.#shard.pressure.lowOnSpace && !moved) throw new CoreError('Full', 'the disk is nearly full')
     const name = item.exchange === null || item.exchange === '' ? item.address : item.exchange
     if (principal.may('publish', namespace.name, name)) return
     throw new CoreError('AccessDenied', `${principal.user} may not publish to "${name}"`)
@@ -164,10 +164,18 @@ export class Publisher {
       const sizes = `${item.payload.length} bytes exceed recordBytesMax (${recordBytesMax})`
       throw new CoreError('TooLarge', `topic "${topic.name}": ${sizes}`)
     }
+    if (topic.config.storage === 'memory') this.#checkMemory(topic, item)
     if (topic.isFull(ahead)) throw new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
     if (item.partition >= topic.logs.length) {
       throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${item.partition}`)
     }
+  }
+
+  #checkMemory(topic: Topic, item: PublishItem): void {
+    const { memoryBytes, memoryBytesMax } = this.#shard.pressure
+    if (memoryBytes + item.payload.length <= memoryBytesMax) return
+    const sizes = `topics kept in memory hold ${memoryBytes} bytes of ${memoryBytesMax} (memoryBytesMax)`
+    throw new CoreError('Full', `topic "${topic.name}": ${sizes}`)
   }
 
   #appendTo(topic: Topic, item: PublishItem): void {

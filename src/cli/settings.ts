@@ -105,6 +105,7 @@ const limitNames = [
   'outboundBytesMax',
   'topicsMax',
   'inFlightMax',
+  'memoryBytesMax',
 ] as const satisfies readonly (keyof Limits)[]
 
 export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.ProcessEnv): Settings {

@@ -32,7 +32,7 @@ export class Log {
   timestampMax = 0
   readonly segmentBytes: number
   readonly inMemory: boolean
-  /** Tells the owner of the memory budget of new blocks. */
+  /** Tells the owner of the memory budget of new blocks, and of those let go. */
   readonly #onBlock: (log: Log, block: Block) => void
 
   constructor(
@@ -211,6 +211,12 @@ export class Log {
   #forget(block: Block): void {
     this.memoryBytes -= block.buffer.length
     block.gone = true
+    this.#onBlock(this, block)
+  }
+
+  /** The log is deleted: its blocks go. Readers may still hold views of them. */
+  discard(): void {
+    for (const block of this.blocks.splice(0)) this.#forget(block)
   }
 
   /** Lets the oldest blocks go up to this one, as far as all of them stands in segments; returns whether this one went. */

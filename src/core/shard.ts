@@ -11,6 +11,7 @@ import { Committer } from './committer.ts'
 import { type EntryContent, entryBytes, entryLength } from './entry.ts'
 import { Log } from './log.ts'
 import type { Frame, ProducerMark } from './ops.ts'
+import { PressureGauge } from './pressure.ts'
 import type { Segment } from './segment.ts'
 import type { Subscription } from './subscription.ts'
 import type { Topic } from './topic.ts'
@@ -18,8 +19,6 @@ import type { Topic } from './topic.ts'
 /** Settlements are written with the next frame, or after this time. */
 const settleDelayMs = 20
 const checkpointBytes = 96 * 1024 * 1024
-/** Below this much free space publishes are refused. */
-export const diskReserveBytes = 160 * 1024 * 1024
 
 export interface ShardOptions {
   readonly storage: Storage
@@ -27,6 +26,8 @@ export interface ShardOptions {
   readonly log: Logger
   /** Newest entries kept in memory for readers. */
   readonly cacheBytes: number
+  /** What topics kept in memory may take together. */
+  readonly memoryBytesMax: number
 }
 
 export class Shard {
@@ -53,7 +54,7 @@ export class Shard {
   #checkpointing: Promise<void> | null = null
   #transactions = new WeakMap<Transaction, (() => void)[]>()
   closed = false
-  lowOnSpace = false
+  readonly pressure: PressureGauge
   recordsIn = 0
   bytesIn = 0
   recordsOut = 0
@@ -65,6 +66,7 @@ export class Shard {
     this.clock = options.clock
     this.log = options.log
     this.#cacheBytes = options.cacheBytes
+    this.pressure = new PressureGauge(options.memoryBytesMax, options.log)
     this.committer = new Committer(
       options.storage.wal,
       (frame) => this.#writeSettled(frame),
@@ -76,9 +78,10 @@ export class Shard {
 
   makeLog(id: number, topic: Topic, partition: number): Log {
     const memory = topic.config.storage === 'memory'
-    const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, (owner, block) =>
-      this.#blockAdded(owner, block),
-    )
+    const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, (owner, block) => {
+      if (owner.inMemory) this.pressure.addMemory(block.gone ? -block.buffer.length : block.buffer.length)
+      else if (!block.gone) this.#blockAdded(owner, block)
+    })
     this.logs.set(id, { log, topic, partition })
     return log
   }
@@ -249,7 +252,7 @@ export class Shard {
         continue
       }
       const owner = this.logs.get(log.id)
-      if (owner === undefined || log.inMemory || block === log.blocks.at(-1)) {
+      if (owner === undefined || block === log.blocks.at(-1)) {
         // Still in use: asked again when all others were.
         this.#pass()
         if (owner === undefined) this.#blockBytes -= block.buffer.length
@@ -310,14 +313,7 @@ export class Shard {
   async maintain(): Promise<void> {
     const now = this.clock.now()
     for (const topic of this.topics.values()) topic.collect(now)
-    const free = await this.storage.freeBytes()
-    if (free < diskReserveBytes !== this.lowOnSpace) {
-      this.lowOnSpace = !this.lowOnSpace
-      const message = this.lowOnSpace
-        ? 'little disk space is left; publishes are refused until there is more'
-        : 'there is disk space again'
-      this.log.warn({ freeBytes: free }, message)
-    }
+    this.pressure.setFreeBytes(await this.storage.freeBytes())
   }
 
   async close(): Promise<void> {

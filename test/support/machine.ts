@@ -11,14 +11,18 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 const noConnections = { size: 0, list: () => [], close: () => false }
 const walFileBytes = 1024 * 1024
 
+export interface MachineOptions extends Partial<BrokerOptions> {
+  readonly freeBytes?: () => Promise<number>
+}
+
 export class Machine {
   readonly disk: SimulatedDisk
   readonly metadata = new MemoryMetadata()
   readonly clock = new VirtualClock()
-  readonly #options: Partial<BrokerOptions>
+  readonly #options: MachineOptions
   #broker: OwnedBroker | null = null
 
-  constructor(seed = 1, options: Partial<BrokerOptions> = {}) {
+  constructor(seed = 1, options: MachineOptions = {}) {
     this.disk = new SimulatedDisk(new Random(seed))
     this.#options = options
   }
@@ -31,7 +35,7 @@ export class Machine {
       wal,
       segments,
       metadata: this.metadata,
-      freeBytes: async () => Infinity,
+      freeBytes: this.#options.freeBytes ?? (async () => Infinity),
       close: async () => {
         await wal.close()
         await segments.close()
