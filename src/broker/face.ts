@@ -71,6 +71,8 @@ export interface ListenerSpec {
   /** The name that `--port NAME=N` uses. */
   readonly name: string
   readonly port: number
+  /** `bytes`: each connection is a {@link Session}. `http`: each request goes to {@link Protocol.serve}; the server reads HTTP. */
+  readonly kind?: 'bytes' | 'http'
 }
 
 /** One protocol, as its folder's index.ts exports it under the name `protocol`. */
@@ -80,7 +82,61 @@ export interface Protocol {
   readonly formats: readonly Format[]
   /** When several protocols share a port: whether a connection that begins so is ours; undefined means more bytes are needed. */
   detect?(firstBytes: Buffer): boolean | undefined
-  open(connection: Connection, broker: Broker): Session
+  /** Needed where a listener is of the kind `bytes`. */
+  open?(connection: Connection, broker: Broker): Session
+  /** Needed where a listener is of the kind `http`; called once for each such listener. */
+  serve?(broker: Broker, server: ServerFacts, listener: string): HttpHandler
+}
+
+/** What a protocol may say of the server around it. */
+export interface ServerFacts {
+  readonly version: string
+  readonly startedAt: number
+  listeners(): readonly OpenListener[]
+  /** False while it starts and once it stops. */
+  ready(): boolean
+}
+
+export interface OpenListener {
+  readonly name: string
+  readonly protocols: readonly string[]
+  readonly host: string
+  readonly port: number
+}
+
+// --------------------------------------------------------------------------------------------------------------------- HTTP
+
+/**
+ * What answers the requests of one HTTP listener. The server around it reads HTTP, limits connections, headers, bodies and time, keeps pages
+ * of other sites out while nobody has to log in, and lists the connections. A connection that asks to become something else
+ * (Upgrade) is answered like any other request; when a protocol needs it, `upgrade` belongs here.
+ */
+export interface HttpHandler {
+  /** A protocol answers its own errors; what this rejects with is logged and answered 500, or 413 for a body that was too large. */
+  answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>
+  /** The broker shuts down: end what only waits. Requests under way have a few seconds more. */
+  drain?(): void
+}
+
+export interface HttpRequest {
+  readonly method: string
+  /** As sent: percent-encoded and without the query. */
+  readonly path: string
+  /** Without its question mark. */
+  readonly query: string
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  /** The connection it came on; `info.user` is set by whoever logs it in. */
+  readonly connection: Pick<Connection, 'id' | 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort' | 'info'>
+  /** Aborted when the client has gone before its answer. */
+  readonly signal: AbortSignal
+  /** Collects the body, once. Rejects with TooLarge before more than `bytesMax` is buffered, with Unavailable when the client goes. */
+  body(bytesMax?: number): Promise<Buffer>
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
 }
 
 // ------------------------------------------------------------------------------------------------------------------- broker

@@ -3,7 +3,7 @@
  * is what requests are matched against and what the OpenAPI document is made of, so that the two cannot differ.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Broker, Principal, Space } from '../broker/face.ts'
+import type { Broker, Principal, ServerFacts, Space } from '../broker/face.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -52,19 +52,4 @@ export interface Call {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly server: ServerFacts
-}
-
-/** What the HTTP server knows beside the broker. */
-export interface ServerFacts {
-  readonly version: string
-  readonly startedAt: number
-  listeners(): readonly OpenListener[]
-  ready(): boolean
-}
-
-export interface OpenListener {
-  readonly name: string
-  readonly protocols: readonly string[]
-  readonly host: string
-  readonly port: number
 }

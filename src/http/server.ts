@@ -3,32 +3,30 @@
  * does is in routes/.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { isIP } from 'node:net'
-import type { Broker, Principal } from '../broker/face.ts'
+import type { Broker, Principal, ServerFacts } from '../broker/face.ts'
 import { CoreError } from '../broker/face.ts'
 import { asCoreError } from '../core/errors.ts'
 import { formats } from '../core/record.ts'
+import { foreignPage } from '../lib/local-host.ts'
 import { authenticateRequest, requireAdmin } from './access.ts'
 import { readJsonBody } from './body.ts'
 import { envelopeFormat } from './envelope.ts'
 import { errorBody, statusOf } from './errors.ts'
 import { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
-import type { Call, OpenListener, Route, ServerFacts } from './route.ts'
+import type { Call, Route } from './route.ts'
 import { Router } from './router.ts'
 import { apiRoutes } from './routes/all.ts'
 
 export interface HttpOptions {
   readonly broker: Broker
-  readonly version: string
+  readonly facts: ServerFacts
   readonly host: string
   readonly port: number
-  /** Any Host header is fine. Otherwise, while nobody has to log in, only addresses and localhost are: a web page must not reach us by DNS rebinding. */
+  /** Any Host header is fine. Otherwise, while nobody has to log in, pages of other sites are kept out (lib/local-host.ts). */
   readonly anyHost: boolean
   readonly bodyBytesMax?: number
   readonly connectionsMax?: number
-  listeners(): readonly OpenListener[]
-  ready(): boolean
 }
 
 const bodyBytesMaxDefault = 32 * 1024 * 1024
@@ -43,7 +41,6 @@ export class HttpServer {
   readonly #server: Server
   readonly #router: Router
   readonly #metrics: Metrics
-  readonly #facts: ServerFacts
   readonly #bodyBytesMax: number
 
   constructor(options: HttpOptions) {
@@ -51,12 +48,6 @@ export class HttpServer {
     this.#options = options
     this.#bodyBytesMax = options.bodyBytesMax ?? bodyBytesMaxDefault
     this.#metrics = new Metrics(options.broker)
-    this.#facts = {
-      version: options.version,
-      startedAt: options.broker.clock.now(),
-      listeners: () => options.listeners(),
-      ready: () => options.ready(),
-    }
     const routes = [...apiRoutes, this.#metricsRoute(), ...this.#documentRoutes()]
     this.#router = new Router(routes)
     this.#server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs }, (request, response) => {
@@ -142,18 +133,14 @@ export class HttpServer {
       body,
       request,
       response,
-      server: this.#facts,
+      server: this.#options.facts,
     }
   }
 
   #checkHost(request: IncomingMessage): void {
     if (this.#options.anyHost || this.#options.broker.authenticationRequired) return
-    const host = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
-    if (host === '' || host === 'localhost' || isIP(host) !== 0) return
-    throw new CoreError(
-      'AccessDenied',
-      `requests for the host "${host}" are refused while no users are configured; use an address or localhost`,
-    )
+    const foreign = foreignPage(request.headers)
+    if (foreign !== null) throw new CoreError('AccessDenied', foreign)
   }
 
   #refusePath(request: IncomingMessage, response: ServerResponse, path: string, allowed: readonly string[]): void {
@@ -197,7 +184,7 @@ export class HttpServer {
       tag: 'server',
       summary: 'This document',
       open: true,
-      handle: () => openApiDocument([...apiRoutes, this.#metricsRoute(), route], this.#options.version),
+      handle: () => openApiDocument([...apiRoutes, this.#metricsRoute(), route], this.#options.facts.version),
     }
     return [route]
   }

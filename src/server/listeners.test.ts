@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { after, test } from 'node:test'
 import type { Broker, Connection, Protocol, Session } from '../broker/face.ts'
-import { Connections, Listeners } from './listeners.ts'
+import { Connections } from './connections.ts'
+import { Listeners } from './listeners.ts'
 
 const errors: string[] = []
 const quiet = { debug() {}, info() {}, warn() {}, error: (_: object, message: string) => void errors.push(message) }

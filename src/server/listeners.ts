@@ -3,60 +3,20 @@
  * What a session throws ends its own connection and nothing else.
  */
 import { createServer, type Server, type Socket } from 'node:net'
-import type { Broker, ConnectionListing, Protocol, Session } from '../broker/face.ts'
+import type { Broker, Protocol, Session } from '../broker/face.ts'
+import type { Connections, OpenConnection } from './connections.ts'
 import { SocketConnection } from './socket-connection.ts'
 
 const tickMs = 1000
 /** Who says nothing for so long on a port that several protocols share is closed. */
 const detectTimeoutMs = 10_000
 const detectBytesMax = 64
-/** A session that is told to go has so long to say goodbye. */
-const drainTimeoutMs = 5000
-
-/** All open connections; the broker lists and closes them through this. */
-export class Connections {
-  readonly #open = new Map<number, { connection: SocketConnection; session: Session }>()
-  #nextId = 1
-
-  get size(): number {
-    return this.#open.size
-  }
-
-  nextId(): number {
-    return this.#nextId++
-  }
-
-  add(connection: SocketConnection, session: Session): void {
-    this.#open.set(connection.id, { connection, session })
-  }
-
-  remove(id: number): void {
-    this.#open.delete(id)
-  }
-
-  list(): ConnectionListing[] {
-    return [...this.#open.values()].map(({ connection }) => connection.listing())
-  }
-
-  close(id: number, reason: string): boolean {
-    const entry = this.#open.get(id)
-    if (entry === undefined) return false
-    const { connection, session } = entry
-    connection.closeReason = reason
-    session.drain()
-    setTimeout(() => connection.destroy(reason), drainTimeoutMs).unref()
-    return true
-  }
-
-  each(visit: (session: Session, connection: SocketConnection) => void): void {
-    for (const { session, connection } of [...this.#open.values()]) visit(session, connection)
-  }
-}
 
 export class Listeners {
   readonly #broker: Broker
   readonly #connections: Connections
   readonly #servers: Server[] = []
+  readonly #own = new Set<OpenConnection>()
   #tick: NodeJS.Timeout | undefined
 
   constructor(broker: Broker, connections: Connections) {
@@ -85,8 +45,10 @@ export class Listeners {
   async close(graceMs: number): Promise<void> {
     clearInterval(this.#tick)
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
-    this.#connections.each((session, connection) => this.#guard(connection, () => session.drain()))
-    const force = setTimeout(() => this.#connections.each((_, connection) => connection.destroy('the broker stops')), graceMs)
+    for (const connection of this.#own) connection.drain('')
+    const force = setTimeout(() => {
+      for (const connection of this.#own) connection.destroy('the broker stops')
+    }, graceMs)
     await Promise.all(closed)
     clearTimeout(force)
   }
@@ -143,19 +105,32 @@ export class Listeners {
     let failed = false
     let session: Session
     try {
+      if (protocol.open === undefined) throw new Error(`${protocol.name} takes no connections of bytes`)
       session = protocol.open(connection, broker)
     } catch (cause) {
       this.#blame(connection, cause)
       return
     }
     connection.attach(session)
-    connections.add(connection, session)
+    const open: OpenConnection = {
+      id: connection.id,
+      listing: () => connection.listing(),
+      drain: (reason) => {
+        connection.closeReason ||= reason
+        this.#guard(connection, () => session.drain())
+      },
+      destroy: (reason) => connection.destroy(reason),
+      tick: (now) => this.#guard(connection, () => session.onTick(now)),
+    }
+    connections.add(open)
+    this.#own.add(open)
     socket.on('data', (chunk: Buffer) => this.#guard(connection, () => session.onBytes(chunk)))
     socket.on('error', () => {
       failed = true
     })
     socket.on('close', () => {
       connections.remove(connection.id)
+      this.#own.delete(open)
       this.#guard(connection, () => connection.closed(failed))
       const { remoteAddress, remotePort, closeReason, info } = connection
       const fields = {
@@ -172,7 +147,7 @@ export class Listeners {
 
   #tickAll(): void {
     const now = this.#broker.clock.now()
-    this.#connections.each((session, connection) => this.#guard(connection, () => session.onTick(now)))
+    for (const connection of [...this.#own]) connection.tick(now)
   }
 
   #guard(connection: SocketConnection, call: () => void): void {

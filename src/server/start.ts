@@ -3,15 +3,16 @@
  * start it here. Nothing listens before recovery is over, and it is ready only when every listener is open.
  */
 import { createBroker, type OwnedBroker } from '../broker/broker.ts'
-import type { Broker, Limits, Logger, Protocol } from '../broker/face.ts'
+import type { Broker, Limits, Logger, OpenListener, Protocol, ServerFacts } from '../broker/face.ts'
 import { formats } from '../core/record.ts'
-import type { OpenListener } from '../http/route.ts'
 import { HttpServer } from '../http/server.ts'
 import type { Clock } from '../lib/timers.ts'
 import { httpDefaultPort, protocolTable } from '../protocols/table.ts'
 import type { Storage } from '../storage/interfaces.ts'
 import { packageVersion } from '../version.ts'
-import { Connections, Listeners } from './listeners.ts'
+import { Connections } from './connections.ts'
+import { HttpListener } from './http-listener.ts'
+import { Listeners } from './listeners.ts'
 
 export interface StartOptions {
   readonly storage: Storage
@@ -66,7 +67,10 @@ class Starting implements RunningBroker {
   readonly broker: OwnedBroker
   readonly listeners: OpenListener[] = []
   readonly #options: StartOptions
+  readonly #connections: Connections
   readonly #sockets: Listeners
+  readonly #httpListeners: HttpListener[] = []
+  readonly #facts: ServerFacts
   #http: HttpServer | null = null
   #ready = false
   #stopping: Promise<void> | null = null
@@ -74,19 +78,27 @@ class Starting implements RunningBroker {
   constructor(options: StartOptions, broker: OwnedBroker, connections: Connections) {
     this.#options = options
     this.broker = broker
+    this.#connections = connections
     this.#sockets = new Listeners(broker, connections)
+    this.#facts = {
+      version: packageVersion(),
+      startedAt: broker.clock.now(),
+      listeners: () => this.listeners,
+      ready: () => this.#ready,
+    }
   }
 
   async openAll(protocols: readonly Protocol[]): Promise<void> {
     const { only } = this.#options
     const taken: string[] = []
-    for (const [port, sharing] of byPort(
+    for (const { port, name, kind, sharing } of byPort(
       protocols.filter((each) => only === null || only.includes(each.name)),
       this.#options,
     )) {
-      const name = sharing.listener
-      const names = sharing.protocols.map((each) => each.name)
-      await this.#open(name, names, port, taken, () => this.#sockets.open(sharing.protocols, this.#options.host, port))
+      const names = sharing.map((each) => each.name)
+      const open = (): Promise<number> =>
+        kind === 'http' ? this.#openProtocolHttp(sharing, name, port) : this.#sockets.open(sharing, this.#options.host, port)
+      await this.#open(name, names, port, taken, open)
     }
     const httpPort = this.#options.port('http', httpDefaultPort)
     await this.#open('http', ['http'], httpPort, taken, () => this.#openHttp(httpPort))
@@ -102,7 +114,8 @@ class Starting implements RunningBroker {
 
   async #stop(): Promise<void> {
     this.#ready = false
-    await Promise.all([this.#sockets.close(drainMs), this.#http?.close(drainMs)])
+    const closing = [...this.#httpListeners, ...(this.#http === null ? [] : [this.#http]), this.#sockets]
+    await Promise.all(closing.map((each) => each.close(drainMs)))
     await this.broker.close()
   }
 
@@ -124,15 +137,28 @@ class Starting implements RunningBroker {
     }
   }
 
+  async #openProtocolHttp(sharing: readonly Protocol[], name: string, port: number): Promise<number> {
+    const [protocol] = sharing
+    if (protocol?.serve === undefined || sharing.length > 1)
+      throw new Error(`port ${port} (${name}): one protocol at a time can serve HTTP there`)
+    const listener = new HttpListener({
+      broker: this.broker,
+      connections: this.#connections,
+      protocol: protocol.name,
+      handler: protocol.serve(this.broker, this.#facts, name),
+      anyHost: this.#options.anyHost,
+    })
+    this.#httpListeners.push(listener)
+    return await listener.listen(this.#options.host, port)
+  }
+
   async #openHttp(port: number): Promise<number> {
     const http = new HttpServer({
       broker: this.broker,
-      version: packageVersion(),
+      facts: this.#facts,
       host: this.#options.host,
       port,
       anyHost: this.#options.anyHost,
-      listeners: () => this.listeners,
-      ready: () => this.#ready,
     })
     const opened = await http.listen()
     this.#http = http
@@ -140,15 +166,24 @@ class Starting implements RunningBroker {
   }
 }
 
+interface SharedPort {
+  readonly port: number
+  /** Of the first listener. */
+  readonly name: string
+  readonly kind: 'bytes' | 'http'
+  readonly sharing: Protocol[]
+}
+
 /** Listeners with the same port are one listener whose protocols tell themselves apart. */
-function byPort(protocols: readonly Protocol[], options: StartOptions): [number, { listener: string; protocols: Protocol[] }][] {
-  const found: [number, { listener: string; protocols: Protocol[] }][] = []
+function byPort(protocols: readonly Protocol[], options: StartOptions): SharedPort[] {
+  const found: SharedPort[] = []
   for (const protocol of protocols) {
-    for (const listener of protocol.listeners) {
-      const port = options.port(listener.name, listener.port)
-      const sharing = found.find(([each]) => each === port && port !== 0)?.[1]
-      if (sharing === undefined) found.push([port, { listener: listener.name, protocols: [protocol] }])
-      else sharing.protocols.push(protocol)
+    for (const { name, port: standard, kind = 'bytes' } of protocol.listeners) {
+      const port = options.port(name, standard)
+      const shared = found.find((each) => each.port === port && port !== 0)
+      if (shared === undefined) found.push({ port, name, kind, sharing: [protocol] })
+      else if (shared.kind !== kind) throw new Error(`port ${port} is wanted for ${shared.name} and, as ${kind}, for ${name}`)
+      else shared.sharing.push(protocol)
     }
   }
   return found

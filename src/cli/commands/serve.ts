@@ -1,7 +1,6 @@
 /** `anymq serve`: the broker, until SIGTERM or SIGINT. */
 import { isIPv4 } from 'node:net'
-import type { Broker } from '../../broker/face.ts'
-import type { OpenListener } from '../../http/route.ts'
+import type { Broker, OpenListener } from '../../broker/face.ts'
 import { SystemClock } from '../../lib/timers.ts'
 import { startRunningBroker } from '../../server/start.ts'
 import { openLocalStorage } from '../../storage/local/index.ts'

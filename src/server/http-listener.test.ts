@@ -1,0 +1,152 @@
+/** An HTTP port with a handler of a few lines: limits, failures, foreign pages, listing and draining are the server's, not the protocol's. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { connect } from 'node:net'
+import { after, test } from 'node:test'
+import type { Broker, HttpHandler, HttpRequest } from '../broker/face.ts'
+import { Connections } from './connections.ts'
+import { HttpListener } from './http-listener.ts'
+
+const errors: string[] = []
+const opened: HttpListener[] = []
+after(() => Promise.all(opened.map((each) => each.close(100))))
+
+interface Setting {
+  readonly connections?: Connections
+  readonly connectionsMax?: number
+  readonly authenticationRequired?: boolean
+  drain?(): void
+}
+
+/** Resolves to the port. */
+async function serve(answer: HttpHandler['answer'], setting: Setting = {}): Promise<number> {
+  const { connections = new Connections(), connectionsMax = 10, authenticationRequired = false, drain } = setting
+  const log = { debug() {}, info() {}, warn() {}, error: (_: object, message: string) => void errors.push(message) }
+  // The listener uses nothing else of the broker.
+  const broker = { clock: { now: () => 0 }, log, limits: { connectionsMax }, authenticationRequired } as unknown as Broker
+  const handler = { answer, ...(drain === undefined ? {} : { drain }) }
+  const listener = new HttpListener({ broker, connections, protocol: 'test', handler, anyHost: false })
+  opened.push(listener)
+  return await listener.listen('127.0.0.1', 0)
+}
+
+interface Answered {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+function call(
+  port: number,
+  path: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const { method = 'GET', headers = {}, body } = options
+    const request = httpRequest({ port, host: '127.0.0.1', path, method, headers, agent: false }, async (response) => {
+      let text = ''
+      for await (const chunk of response) text += String(chunk)
+      resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text })
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
+}
+
+test('a request arrives as it was sent, and its answer as it was given', async () => {
+  const port = await serve(async (request) => ({
+    status: 201,
+    headers: { 'content-type': 'text/plain', 'x-own': 'yes' },
+    body: `${request.method} ${request.path} ${request.query} ${await request.body()} ${request.connection.remoteAddress}`,
+  }))
+  const answer = await call(port, '/a%2Fb/c?x=1&y=%20', { method: 'PUT', body: 'content' })
+  assert.equal(answer.body, 'PUT /a%2Fb/c x=1&y=%20 content 127.0.0.1')
+  assert.deepEqual([answer.status, answer.headers['x-own'], answer.headers['content-length']], [201, 'yes', '40'])
+})
+
+test('HEAD has the length and no body', async () => {
+  const port = await serve(() => ({ status: 200, body: 'twelve bytes' }))
+  const answer = await call(port, '/', { method: 'HEAD' })
+  assert.deepEqual([answer.status, answer.headers['content-length'], answer.body], [200, '12', ''])
+})
+
+test('a body beyond the limit is refused, whether its length is declared or not', async () => {
+  const port = await serve(async (request) => ({ status: 200, body: String((await request.body(10)).length) }))
+  assert.equal((await call(port, '/', { method: 'POST', body: '0123456789' })).body, '10')
+  const declared = await call(port, '/', { method: 'POST', body: '0123456789a' })
+  assert.deepEqual([declared.status, declared.headers.connection], [413, 'close'])
+  const headers = { 'transfer-encoding': 'chunked' }
+  assert.equal((await call(port, '/', { method: 'POST', body: '0123456789a', headers })).status, 413)
+})
+
+test('what a handler throws is logged and answered 500; the next request is answered', async () => {
+  errors.length = 0
+  const port = await serve((request) => {
+    if (request.path === '/bad') throw new Error('a bug')
+    return { status: 200 }
+  })
+  const answer = await call(port, '/bad')
+  assert.deepEqual([answer.status, answer.body], [500, 'internal error\n'])
+  assert.deepEqual(errors, ['an HTTP request failed'])
+  assert.equal((await call(port, '/good')).status, 200)
+})
+
+test('pages of other sites are kept out until logins are required', async () => {
+  const open = await serve(() => ({ status: 200 }))
+  assert.equal((await call(open, '/', { headers: { host: 'evil.example' } })).status, 403)
+  assert.equal((await call(open, '/', { headers: { origin: 'https://evil.example' } })).status, 403)
+  assert.equal((await call(open, '/', { headers: { host: 'localhost', origin: 'http://localhost:3000' } })).status, 200)
+  const closed = await serve(() => ({ status: 200 }), { authenticationRequired: true })
+  assert.equal((await call(closed, '/', { headers: { host: 'broker.example' } })).status, 200)
+})
+
+test('connections are listed with who they are, and count towards the limit of all', async () => {
+  const connections = new Connections()
+  let listed = 0
+  const answer = (request: HttpRequest) => {
+    request.connection.info.user = 'ada'
+    listed = connections.list().filter((each) => each.user === 'ada' && each.protocol === 'test').length
+    return { status: 200 }
+  }
+  const port = await serve(answer, { connections, connectionsMax: 1 })
+  assert.equal((await call(port, '/', { headers: { 'user-agent': 'tester/1' } })).status, 200)
+  assert.equal(listed, 1)
+  while (connections.size > 0) await new Promise((resolve) => setImmediate(resolve))
+  const first = connect(port, '127.0.0.1')
+  await once(first, 'connect')
+  while (connections.size < 1) await new Promise((resolve) => setImmediate(resolve))
+  await assert.rejects(call(port, '/'), { code: 'ECONNRESET' })
+  const closed = once(first.resume(), 'close')
+  assert.equal(connections.close(connections.list()[0]?.id ?? -1, 'test'), true)
+  await closed
+})
+
+test('a client that goes aborts its request', async () => {
+  const aborted = Promise.withResolvers<void>()
+  const port = await serve((request) => {
+    request.signal.addEventListener('abort', () => aborted.resolve())
+    socket.destroy()
+    return new Promise(() => undefined)
+  })
+  const socket = connect(port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  await aborted.promise
+})
+
+test('closing lets a request under way finish, and ends those that only wait', async () => {
+  const waiting = Promise.withResolvers<void>()
+  const arrived = Promise.withResolvers<void>()
+  const port = await serve(
+    async () => {
+      arrived.resolve()
+      await waiting.promise
+      return { status: 200, body: 'at last' }
+    },
+    { drain: () => waiting.resolve() },
+  )
+  const answer = call(port, '/')
+  await arrived.promise
+  await opened.at(-1)?.close(10_000)
+  assert.equal((await answer).body, 'at last')
+})

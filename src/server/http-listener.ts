@@ -1,0 +1,213 @@
+/**
+ * An HTTP port of a protocol (broker/face.ts, HttpHandler). What every such port needs is here once: the limit on connections, limits on headers,
+ * bodies and time, listing, logging, draining, and the refusal of foreign pages while nobody has to log in.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import {
+  type Broker,
+  type ConnectionInfo,
+  CoreError,
+  type HttpAnswer,
+  type HttpHandler,
+  type HttpRequest,
+} from '../broker/face.ts'
+import { asCoreError } from '../core/errors.ts'
+import { foreignPage } from '../lib/local-host.ts'
+import type { Connections, OpenConnection } from './connections.ts'
+
+const bodyBytesMaxDefault = 32 * 1024 * 1024
+/** For all of a request to arrive. */
+const requestTimeoutMs = 60_000
+const headersTimeoutMs = 10_000
+/** A connection on which nothing moves for so long is closed, a waiting answer included. */
+const silenceTimeoutMs = 120_000
+
+export interface HttpListenerOptions {
+  readonly broker: Broker
+  readonly connections: Connections
+  readonly protocol: string
+  readonly handler: HttpHandler
+  /** Answers requests for any Host header, from any page. */
+  readonly anyHost: boolean
+}
+
+export class HttpListener {
+  readonly #options: HttpListenerOptions
+  readonly #server: Server
+  readonly #bySocket = new WeakMap<Socket, HttpConnection>()
+  readonly #own = new Set<HttpConnection>()
+
+  constructor(options: HttpListenerOptions) {
+    this.#options = options
+    this.#server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true })
+    this.#server.on('connection', (socket) => this.#accept(socket))
+    this.#server.on('request', (request, response) => void this.#serve(request, response))
+    this.#server.setTimeout(silenceTimeoutMs)
+  }
+
+  /** Resolves to the port, or rejects with the socket's own error (EADDRINUSE). */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', (error) => this.#options.broker.log.error({ error: error.message, port }, 'a listener failed'))
+        const address = this.#server.address()
+        resolve(typeof address === 'object' && address !== null ? address.port : port)
+      })
+    })
+  }
+
+  /** Answers what is under way, closes idle connections, then whatever is left after `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#options.handler.drain?.()
+    for (const connection of this.#own) connection.drain('')
+    const force = setTimeout(() => this.#server.closeAllConnections(), graceMs)
+    await closed
+    clearTimeout(force)
+  }
+
+  #accept(socket: Socket): void {
+    const { broker, connections, protocol } = this.#options
+    if (connections.size >= broker.limits.connectionsMax) {
+      const { connectionsMax } = broker.limits
+      broker.log.warn({ remote: socket.remoteAddress, connectionsMax }, 'too many connections: refused one')
+      socket.destroy()
+      return
+    }
+    const connection = new HttpConnection(connections.nextId(), socket, protocol, broker.clock.now())
+    this.#bySocket.set(socket, connection)
+    this.#own.add(connection)
+    connections.add(connection)
+    socket.on('close', () => {
+      this.#own.delete(connection)
+      connections.remove(connection.id)
+    })
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const connection = this.#bySocket.get(request.socket)
+    // Refused already: its socket is gone.
+    if (connection === undefined) return
+    connection.busy = true
+    const gone = new AbortController()
+    response.on('close', () => {
+      connection.busy = false
+      if (!response.writableFinished) gone.abort()
+      else if (connection.draining) request.socket.end()
+    })
+    try {
+      const foreign = this.#options.anyHost || this.#options.broker.authenticationRequired ? null : foreignPage(request.headers)
+      if (foreign !== null) return this.#send(request, response, { status: 403, body: `${foreign}\n` })
+      const answer = await this.#options.handler.answer(requestOf(request, connection, gone.signal))
+      this.#send(request, response, answer)
+    } catch (cause) {
+      this.#fail(request, response, asCoreError(cause))
+    }
+  }
+
+  #send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): void {
+    if (response.destroyed) return
+    // What is left of a body that nobody wanted is not worth reading: answer and close.
+    if (!request.complete && !this.#bodyIsEmpty(request)) response.setHeader('connection', 'close')
+    for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value)
+    const body = answer.body ?? ''
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body
+    if (answer.status !== 204 && answer.status !== 304) response.setHeader('content-length', bytes.length)
+    response.statusCode = answer.status
+    response.end(request.method === 'HEAD' ? undefined : bytes)
+  }
+
+  #bodyIsEmpty(request: IncomingMessage): boolean {
+    return request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0
+  }
+
+  #fail(request: IncomingMessage, response: ServerResponse, error: CoreError): void {
+    const { broker, protocol } = this.#options
+    const tooLarge = error.code === 'TooLarge'
+    if (!tooLarge && !response.destroyed)
+      broker.log.error({ protocol, url: request.url, error: error.message, stack: error.stack }, 'an HTTP request failed')
+    if (response.headersSent) response.destroy()
+    else
+      this.#send(request, response, { status: tooLarge ? 413 : 500, body: tooLarge ? `${error.message}\n` : 'internal error\n' })
+  }
+}
+
+/** A connection in the registry; it ends when its request is answered. */
+class HttpConnection implements OpenConnection {
+  readonly id: number
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly info: ConnectionInfo
+  busy = false
+  draining = false
+  readonly #socket: Socket
+  readonly #openedAt: number
+
+  constructor(id: number, socket: Socket, protocol: string, openedAt: number) {
+    this.id = id
+    this.#socket = socket
+    this.#openedAt = openedAt
+    this.remoteAddress = socket.remoteAddress ?? ''
+    this.remotePort = socket.remotePort ?? 0
+    this.localAddress = socket.localAddress ?? ''
+    this.localPort = socket.localPort ?? 0
+    this.info = { protocol, clientName: '', clientVersion: '', user: '', namespace: 'default' }
+  }
+
+  listing() {
+    const { bytesRead: bytesIn, bytesWritten: bytesOut } = this.#socket
+    const remote = `${this.remoteAddress}:${this.remotePort}`
+    return { ...this.info, id: this.id, remote, openedAt: this.#openedAt, bytesIn, bytesOut }
+  }
+
+  drain(_reason: string): void {
+    this.draining = true
+    if (!this.busy) this.#socket.end()
+  }
+
+  destroy(_reason: string): void {
+    this.#socket.destroy()
+  }
+
+  // HTTP has no heartbeats; the server's own timeouts watch over silence.
+  tick(): void {}
+}
+
+function requestOf(request: IncomingMessage, connection: HttpConnection, signal: AbortSignal): HttpRequest {
+  const url = request.url ?? '/'
+  const mark = url.indexOf('?')
+  connection.info.clientName = (request.headers['user-agent'] ?? '').slice(0, 200)
+  return {
+    method: request.method ?? 'GET',
+    path: mark < 0 ? url : url.slice(0, mark),
+    query: mark < 0 ? '' : url.slice(mark + 1),
+    headers: request.headers,
+    connection,
+    signal,
+    body: (bytesMax = bodyBytesMaxDefault) => collect(request, bytesMax),
+  }
+}
+
+async function collect(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+  const tooLarge = (): CoreError => new CoreError('TooLarge', `the body is larger than ${bytesMax} bytes`)
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    // A request without setEncoding yields buffers.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > bytesMax) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } catch (cause) {
+    if (cause instanceof CoreError) throw cause
+    throw new CoreError('Unavailable', 'the client went before its request was whole')
+  }
+  return Buffer.concat(chunks, bytes)
+}
