@@ -3,8 +3,10 @@
  * waiting for it is told. No timer: an idle committer writes at the end of the turn. After a failed write nothing is confirmed any more.
  */
 import { frameBytesMax, frameHeaderBytes, type WriteAheadLog } from '../storage/interfaces.ts'
+import type { Block } from './block.ts'
+import { type EntryContent, entryBytes, entryLength } from './entry.ts'
 import type { Log } from './log.ts'
-import { Frame } from './ops.ts'
+import { Frame, type ProducerMark } from './ops.ts'
 
 const frameBytesFirst = 256 * 1024
 /** Kept for reuse up to this size, and so many. */
@@ -65,8 +67,15 @@ export class Committer {
     }
   }
 
-  touch(log: Log): void {
+  /** Appends to a log and to the frame, in which its bytes become durable. Returns the base offset. */
+  append(log: Log, content: EntryContent, producer: ProducerMark | null, dedupId: string | null): number {
+    // The frame first: a full one is closed here, and must not count what the log is about to get.
+    const frame = this.frame(entryBytes(content))
+    const base = log.append(content)
+    const { buffer } = log.lastBlock as Block // just appended to
+    frame.append(log.id, producer, dedupId, buffer, log.lastStart, log.lastStart + entryLength(buffer, log.lastStart))
     this.#filling.touched.add(log)
+    return base
   }
 
   /** Calls `done` once everything added so far is durable. */
@@ -82,9 +91,23 @@ export class Committer {
 
   #rotate(): void {
     if (this.#filling.frame.empty) return
-    close(this.#filling)
-    this.#full.push(this.#filling)
+    this.#full.push(this.#closeFilling())
+  }
+
+  /** Ends the frame being filled, with what rides along. */
+  #closeFilling(): Batch {
+    const batch = this.#filling
+    // As a group: what rides along may add operations of its own, which belong to this frame too.
+    this.#groups++
+    try {
+      this.#beforeWrite(batch.frame)
+    } finally {
+      this.#groups--
+    }
+    // More may be appended to the same logs while the frame is being written, so what it reaches is noted now.
+    for (const log of batch.touched) batch.reached.push(log.next)
     this.#filling = { frame: this.#takeFrame(), touched: new Set(), waiters: [], reached: [] }
+    return batch
   }
 
   #takeFrame(): Frame {
@@ -103,15 +126,7 @@ export class Committer {
   #write(): void {
     if (this.#writing) return
     if (this.failure !== null) return this.#failAll()
-    let batch = this.#full.shift()
-    if (batch === undefined) {
-      this.#beforeWrite(this.#filling.frame)
-      batch = this.#filling
-      close(batch)
-      if (batch.frame.empty && batch.waiters.length === 0) return
-      this.#filling = { frame: this.#takeFrame(), touched: new Set(), waiters: [], reached: [] }
-    }
-    const current = batch
+    const current = this.#full.shift() ?? this.#closeFilling()
     if (current.frame.empty) return this.#finish(current, null)
     this.#writing = true
     this.#wal.write(current.frame.buffer, current.frame.used, (error) => {
@@ -126,7 +141,7 @@ export class Committer {
       for (const waiter of batch.waiters) waiter(error)
       return this.#failAll()
     }
-    this.commits++
+    if (!batch.frame.empty) this.commits++
     let index = 0
     for (const log of batch.touched) log.commit(batch.reached[index++] as number) // one for each log
     if (batch.frame.buffer.length <= frameBytesKept && this.#spares.length < framesKept) {
@@ -144,10 +159,4 @@ export class Committer {
       for (const waiter of batch.waiters.splice(0)) waiter(error)
     }
   }
-}
-
-/** More may be appended to the same logs while the frame is being written, so what it reaches is noted now. */
-function close(batch: Batch): void {
-  batch.reached = []
-  for (const log of batch.touched) batch.reached.push(log.next)
 }

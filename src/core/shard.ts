@@ -8,7 +8,7 @@ import type { Storage } from '../storage/interfaces.ts'
 import type { Block } from './block.ts'
 import { checkpoint } from './checkpoint.ts'
 import { Committer } from './committer.ts'
-import { type EntryContent, entryBytes, entryLength } from './entry.ts'
+import { type EntryContent, entryBytes } from './entry.ts'
 import { Log } from './log.ts'
 import type { Frame, ProducerMark } from './ops.ts'
 import { PressureGauge } from './pressure.ts'
@@ -89,7 +89,7 @@ export class Shard {
   /** Appends to a log; durable when the committer says so. Returns the base offset. */
   append(topic: Topic, partition: number, content: EntryContent, producer: ProducerMark | null, dedupId: string | null): number {
     const log = topic.logs[partition] as Log // callers check the partition
-    const base = log.append(content)
+    const base = log.inMemory ? log.append(content) : this.committer.append(log, content, producer, dedupId)
     const bytes = entryBytes(content)
     this.recordsIn += content.count
     this.bytesIn += bytes
@@ -101,11 +101,6 @@ export class Shard {
         topic.onCommitted()
         this.onReadable(topic, partition)
       })
-    } else {
-      const block = log.lastBlock as Block // just appended to
-      const start = log.lastStart
-      this.committer.frame(bytes).append(log.id, producer, dedupId, block.buffer, start, start + entryLength(block.buffer, start))
-      this.committer.touch(log)
     }
     if (producer !== null)
       topic.producers[partition]?.note(
