@@ -38,6 +38,8 @@ export const defaultLimits: Limits = {
 
 const cacheBytesDefault = 64 * 1024 * 1024
 const maintenanceMs = 1000
+/** Room that is made in a frame for an atomic change; it may take more. */
+const atomicBytes = 1024 * 1024
 
 /** What lists and closes connections; the socket loop keeps it. */
 export interface ConnectionRegistry {
@@ -198,6 +200,12 @@ class RunningBroker implements OwnedBroker {
 
   rows(name: string): Rows {
     return this.#engine.rows.table(name)
+  }
+
+  atomically(run: () => void, done: (error: Error | null) => void): void {
+    const { committer } = this.#engine.shard
+    committer.atomically(atomicBytes, run)
+    committer.whenDurable(done)
   }
 
   #userAdmin(): UserAdmin {

@@ -173,6 +173,11 @@ export interface Broker {
   shared<T>(key: string, make: () => T): T
   /** A protocol's own durable table, the same one for every call with this name. Name it `protocol.what`. */
   rows(name: string): Rows
+  /**
+   * All that `run` changes at once (rows put, cursors committed, transactions decided, records published) is one entry of the write-ahead log: all
+   * of it or nothing. For small changes. `done` with null when it is durable.
+   */
+  atomically(run: () => void, done: (error: Error | null) => void): void
   /** Users and permissions. */
   readonly users: UserAdmin
   stats(): BrokerStats
@@ -405,6 +410,8 @@ export class PublishItem {
   producerId = -1
   producerEpoch = -1
   producerSequence = -1
+  /** Part of its producer's open transaction: kept from whoever wants decided records until {@link Space.decide}. Needs producerId. */
+  undecided = false
   annotations: Annotations | null = null
 
   // The outcome, valid when `done` is called.
@@ -534,6 +541,31 @@ export interface ReadResult {
   readonly startOffset: number
   /** First offset that is not yet readable (the high watermark). */
   readonly nextOffset: number
+  /** First offset that is not yet decided: an open transaction may take it back. At most nextOffset. */
+  readonly stableOffset: number
+  /** Transactions that were aborted, with records among the entries: those of the producer from `first` to the marker at `last` never happened. */
+  readonly aborted: readonly { readonly producerId: number; readonly first: number; readonly last: number }[]
+}
+
+/** The end of a producer's transaction. */
+export interface Decision {
+  readonly producerId: number
+  /** Fences older epochs on the partitions. */
+  readonly producerEpoch: number
+  readonly commit: boolean
+  readonly partitions: readonly { readonly topic: string; readonly partition: number }[]
+  /** The entry that says so in each partition, where it takes one offset; in the producer's own format. */
+  readonly marker: { readonly format: number; readonly payload: Buffer }
+}
+
+/** A producer with a sequence, as one partition knows it. */
+export interface ProducerStatus {
+  readonly producerId: number
+  readonly epoch: number
+  readonly lastSequence: number
+  readonly lastTimestamp: number
+  /** Where its open transaction begins; -1: none. */
+  readonly openSince: number
 }
 
 export interface PeekedRecord {
@@ -604,14 +636,21 @@ export interface Space {
   /** `done` once, later, when every item's outcome is known; with status Stored it is durable (unless transient). */
   publish(items: readonly PublishItem[], done: () => void): void
   begin(): Transaction
+  /**
+   * Ends a producer's transaction in each partition it wrote to; takes effect when durable. Call it within {@link Broker.atomically} when
+   * more belongs to it. Partitions that do not exist any more are passed over.
+   */
+  decide(decision: Decision): void
+  /** Producers with a sequence that a partition remembers. */
+  producers(topic: string, partition: number): ProducerStatus[]
   /** Throws NotFound, AccessDenied, Full (too many), or Mismatch (exclusive use). */
   subscribe(spec: SubscribeSpec, sink: Sink): Consumer
   /** One record, as a consumer with a credit of one would get it, or null when nothing is ready now. It stays in flight until `settle`. */
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
   /** Entries from `offset` on; the first may begin before it; at least one whole entry however big, if there is any. `done` may be called at once. */
   read(topic: string, partition: number, offset: number, maxBytes: number, done: (result: ReadResult) => void): void
-  /** Calls `wake` once, when the partition's nextOffset passes `offset`, or the topic goes. Returns how to cancel. */
-  whenReadable(topic: string, partition: number, offset: number, wake: () => void): () => void
+  /** Calls `wake` once, when the partition's nextOffset (`decided`: its stableOffset) passes `offset`, or the topic goes. Returns how to cancel. */
+  whenReadable(topic: string, partition: number, offset: number, wake: () => void, decided?: boolean): () => void
   /** The first offset whose record's time is at or after `time`, with that time; null when there is none. */
   offsetForTime(topic: string, partition: number, time: number): Promise<{ offset: number; timestamp: number } | null>
   peek(topic: string, options: { partition?: number; offset?: number; time?: number; limit: number }): Promise<PeekedRecord[]>

@@ -3,13 +3,13 @@
  * From a protocol's session to here; from here to core/shard.ts.
  */
 
-import type { EntryContent } from '../core/entry.ts'
+import { type EntryContent, EntryFlag } from '../core/entry.ts'
 import { CoreError, type CoreErrorCode } from '../core/errors.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
 import { hash32 } from '../lib/bytes.ts'
-import { type Principal, type PublishItem, PublishStatus } from './face.ts'
+import { type Decision, type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
 
 /** An entry must fit into one frame of the write-ahead log, whatever a topic allows. */
@@ -158,6 +158,21 @@ export class Publisher {
     if (item.routedTo === 0 && item.status === PublishStatus.Pending) item.status = PublishStatus.Unrouted
   }
 
+  /** Appends the marker that decides a producer's records in a partition. */
+  mark(topic: Topic, partition: number, { producerId, producerEpoch, commit, marker }: Decision): void {
+    const content: EntryContent = {
+      format: marker.format,
+      count: 1,
+      timestamp: this.#shard.clock.now(),
+      expiresAt: 0,
+      keyHash: 0,
+      flags: EntryFlag.Marker | (commit ? EntryFlag.Commit : 0),
+      annotations: null,
+      payload: marker.payload,
+    }
+    this.#shard.append(topic, partition, content, { producerId, epoch: producerEpoch, sequence: -1 }, null)
+  }
+
   #checkRoom(topic: Topic, item: PublishItem, ahead: number): void {
     const recordBytesMax = Math.min(topic.config.recordBytesMax, entryBytesMax)
     if (item.payload.length > recordBytesMax) {
@@ -207,6 +222,7 @@ export class Publisher {
       timestamp: item.timestamp === 0 || config.timestampType === 'logAppend' ? now : item.timestamp,
       expiresAt: expiry(item.ttlMs, config.recordTtlMs, now),
       keyHash,
+      flags: item.undecided ? EntryFlag.Undecided : 0,
       annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
       payload: item.payload,
     }

@@ -11,10 +11,12 @@ import type {
   Binding,
   Consumer,
   CursorPosition,
+  Decision,
   EntryView,
   ExchangeInfo,
   PeekedRecord,
   Principal,
+  ProducerStatus,
   PublishItem,
   ReadResult,
   ScheduledRecord,
@@ -230,6 +232,22 @@ export class BrokerSpace implements Space {
     return new BrokerTransaction(this.#engine, this.#namespace, this.principal)
   }
 
+  decide(decision: Decision): void {
+    const { publisher, shard } = this.#engine
+    shard.committer.atomically(decision.partitions.length * (decision.marker.payload.length + 256), () => {
+      for (const { topic, partition } of decision.partitions) {
+        const found = this.#namespace.topics.get(topic)
+        if (found?.logs[partition] !== undefined) publisher.mark(found, partition, decision)
+      }
+    })
+  }
+
+  producers(name: string, partition: number): ProducerStatus[] {
+    const log = this.#log(name, partition)
+    const known = this.#topic(name).producers[partition]?.list() ?? []
+    return known.map((producer) => ({ ...producer, openSince: log.decisions?.openSince(producer.producerId) ?? -1 }))
+  }
+
   #subscription(topicName: string, name: string) {
     const topic = this.#topic(topicName)
     const found = topic.subscriptions.get(name)
@@ -254,19 +272,20 @@ export class BrokerSpace implements Space {
   }
 
   read(name: string, partition: number, offset: number, maxBytes: number, done: (result: ReadResult) => void): void {
-    const failed = (error: ReadResult['error']): void => done({ error, entries: [], startOffset: -1, nextOffset: -1 })
+    const failed = (error: ReadResult['error']): void =>
+      done({ error, entries: [], startOffset: -1, nextOffset: -1, stableOffset: -1, aborted: [] })
     if (!this.principal.may('consume', this.#namespace.name, name)) return failed('AccessDenied')
     const log = this.#namespace.topics.get(name)?.logs[partition]
     if (log === undefined) return failed('NotFound')
     if (offset < log.start || offset > log.committed) {
-      return done({ error: 'OutOfRange', entries: [], startOffset: log.start, nextOffset: log.committed })
+      return done({ ...nothingRead, error: 'OutOfRange', ...offsetsOf(log) })
     }
     const entries: EntryView[] = []
+    let next = offset
     const step = (from: number, left: number): void => {
       log.readChunk(from, left, (error, buffer, start, end) => {
         if (error !== null) return failed('Internal')
         let at = start
-        let next = from
         while (at < end) {
           entries.push(viewOf(buffer, at))
           next = entryBase(buffer, at) + entryCount(buffer, at)
@@ -275,20 +294,20 @@ export class BrokerSpace implements Space {
         const remaining = left - (end - start)
         // Blocks are small: go on while more stands in memory and fits.
         if (end > start && remaining > 0 && next < log.committed && log.inBlocks(next)) return step(next, remaining)
-        done({ error: null, entries, startOffset: log.start, nextOffset: log.committed })
+        done({ error: null, entries, ...offsetsOf(log), aborted: log.decisions?.abortedBetween(offset, next) ?? [] })
       })
     }
     step(offset, maxBytes)
   }
 
-  whenReadable(name: string, partition: number, offset: number, wake: () => void): () => void {
+  whenReadable(name: string, partition: number, offset: number, wake: () => void, decided = false): () => void {
     const topic = this.#namespace.topics.get(name)
     const log = topic?.logs[partition]
-    if (topic === undefined || log === undefined || log.committed > offset) {
+    if (topic === undefined || log === undefined || (decided ? log.stable : log.committed) > offset) {
       queueMicrotask(wake)
       return () => undefined
     }
-    return this.#engine.waiters.add(topic, partition, offset, wake)
+    return this.#engine.waiters.add(topic, partition, offset, decided, wake)
   }
 
   async offsetForTime(name: string, partition: number, time: number): Promise<{ offset: number; timestamp: number } | null> {
@@ -317,14 +336,15 @@ export class BrokerSpace implements Space {
     const topic = this.#topic(name)
     const found: PeekedRecord[] = []
     const partitions = options.partition === undefined ? topic.logs.map((_, index) => index) : [options.partition]
-    for (const partition of partitions) {
+    each: for (const partition of partitions) {
       const log = this.#log(name, partition)
       let offset = Math.max(log.start, options.offset ?? log.start)
       if (options.time !== undefined) offset = (await this.offsetForTime(name, partition, options.time))?.offset ?? log.committed
-      while (offset < log.committed && found.length < options.limit) {
+      while (offset < log.stable && found.length < options.limit) {
         const chunk = await readChunk(log, offset)
         if (chunk.start === chunk.end) break
         for (let at = chunk.start; at < chunk.end; at += entryLength(chunk.buffer, at)) {
+          if (entryBase(chunk.buffer, at) >= log.stable) continue each
           offset = collect(chunk.buffer, at, offset, partition, options.limit, found, topic)
         }
       }
@@ -426,6 +446,12 @@ export class BrokerSpace implements Space {
   }
 }
 
+const nothingRead = { entries: [], aborted: [] }
+
+function offsetsOf(log: Log): { startOffset: number; nextOffset: number; stableOffset: number } {
+  return { startOffset: log.start, nextOffset: log.committed, stableOffset: log.stable }
+}
+
 function viewOf(buffer: Buffer, at: number): EntryView {
   return {
     buffer,
@@ -492,6 +518,7 @@ function collect(
     if (bytes === null || base + index < offset || found.length >= limit) continue
     // What everyone has acknowledged is gone, though its entry may not be freed yet.
     if (topic.isDone(partition, base + index, base + index + 1)) continue
+    if (topic.logs[partition]?.hides(base + index) === true) continue
     const annotations = entryAnnotations(buffer, at)
     found.push({ partition, offset: base + index, timestamp, format: format.recordFormat ?? format.id, bytes, annotations })
   }

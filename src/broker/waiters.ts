@@ -3,13 +3,15 @@ import type { Topic } from '../core/topic.ts'
 
 interface Waiter {
   readonly offset: number
+  /** Waits for what is decided, too. */
+  readonly decided: boolean
   readonly wake: () => void
 }
 
 export class Waiters {
   readonly #byTopic = new Map<Topic, Map<number, Set<Waiter>>>()
 
-  add(topic: Topic, partition: number, offset: number, wake: () => void): () => void {
+  add(topic: Topic, partition: number, offset: number, decided: boolean, wake: () => void): () => void {
     let partitions = this.#byTopic.get(topic)
     if (partitions === undefined) {
       partitions = new Map()
@@ -20,7 +22,7 @@ export class Waiters {
       waiting = new Set()
       partitions.set(partition, waiting)
     }
-    const waiter = { offset, wake }
+    const waiter = { offset, decided, wake }
     waiting.add(waiter)
     return () => {
       waiting.delete(waiter)
@@ -32,9 +34,9 @@ export class Waiters {
   readable(topic: Topic, partition: number): void {
     const waiting = this.#byTopic.get(topic)?.get(partition)
     if (waiting === undefined) return
-    const committed = topic.logs[partition]?.committed ?? Infinity
+    const { committed, stable } = topic.logs[partition] ?? { committed: Infinity, stable: Infinity }
     for (const waiter of waiting) {
-      if (waiter.offset >= committed) continue
+      if (waiter.offset >= (waiter.decided ? stable : committed)) continue
       waiting.delete(waiter)
       waiter.wake()
     }

@@ -80,7 +80,8 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
   shard.changed.clear()
   for (const { log, topic, partition } of shard.logs.values()) {
     if (log.inMemory) continue
-    const state = { start: log.start, flushedTo: log.flushedTo, timestampMax: log.timestampMax, segments: log.segments }
+    const { start, flushedTo, timestampMax, segments, decisions } = log
+    const state = { start, flushedTo, timestampMax, segments, decisions }
     changes.push({ table: 'log', key: String(log.id), value: JSON.stringify(state) })
     const producers = topic.producers[partition]
     if (producers?.changed === true) take(producers, 'producers', String(log.id), producers)

@@ -42,19 +42,30 @@ export class ProducerWindow {
     return 'outOfOrder'
   }
 
+  /** Notes what a producer stored; with a sequence of -1 only its epoch, which fences older ones. */
   note(producerId: number, epoch: number, sequence: number, count: number, baseOffset: number, timestamp: number): void {
     let state = this.#producers.get(producerId)
+    if (state !== undefined && state.epoch > epoch) return // a replay of what the checkpoint holds
     if (state === undefined || state.epoch !== epoch) state = { epoch, entries: [] }
     else if ((state.entries.at(-1)?.baseOffset ?? -1) >= baseOffset) return // a replay of what the checkpoint holds
     this.#producers.delete(producerId)
     this.#producers.set(producerId, state)
-    state.entries.push({ sequence, lastSequence: (sequence + count - 1) % sequenceLimit, baseOffset, timestamp })
-    if (state.entries.length > entriesPerProducer) state.entries.shift()
     this.changed = true
+    if (sequence >= 0)
+      state.entries.push({ sequence, lastSequence: (sequence + count - 1) % sequenceLimit, baseOffset, timestamp })
+    if (state.entries.length > entriesPerProducer) state.entries.shift()
     if (this.#producers.size > producersMax) {
       const [oldest] = this.#producers.keys()
       if (oldest !== undefined) this.#producers.delete(oldest)
     }
+  }
+
+  /** Who wrote here, with the epoch, and the last sequence and time, -1 when not known. */
+  list(): { producerId: number; epoch: number; lastSequence: number; lastTimestamp: number }[] {
+    return [...this.#producers].map(([producerId, { epoch, entries }]) => {
+      const last = entries.at(-1)
+      return { producerId, epoch, lastSequence: last?.lastSequence ?? -1, lastTimestamp: last?.timestamp ?? -1 }
+    })
   }
 
   toJSON(): [number, ProducerState][] {

@@ -6,7 +6,7 @@
  *   8 u64 base offset                  40 u32 key hash; 0 no key
  *  16 u32 count of records             44 u32 length of annotations (JSON) before the payload
  *  20 u8  version  21 u8 format        48 annotations, payload
- *  22 u16 flags
+ *  22 u16 flags: 1 undecided, 2 a marker that decides (with 4: they happened)
  */
 import { getU64, putU64 } from '../lib/bytes.ts'
 import { crc32c } from '../lib/crc32c.ts'
@@ -15,6 +15,8 @@ import type { Annotations } from './record.ts'
 export const entryHeaderBytes = 48
 const entryVersion = 1
 
+export const EntryFlag = { Undecided: 1, Marker: 2, Commit: 4 } as const
+
 /** What an entry is made of, before it has an offset. */
 export interface EntryContent {
   readonly format: number
@@ -22,6 +24,7 @@ export interface EntryContent {
   readonly timestamp: number
   readonly expiresAt: number
   readonly keyHash: number
+  readonly flags: number
   readonly annotations: Buffer | null
   readonly payload: Buffer
 }
@@ -39,7 +42,7 @@ export function writeEntry(buffer: Buffer, at: number, baseOffset: number, conte
   buffer.writeUInt32BE(content.count, at + 16)
   buffer[at + 20] = entryVersion
   buffer[at + 21] = content.format
-  buffer.writeUInt16BE(0, at + 22)
+  buffer.writeUInt16BE(content.flags, at + 22)
   putU64(buffer, at + 24, content.timestamp)
   putU64(buffer, at + 32, content.expiresAt)
   buffer.writeUInt32BE(content.keyHash, at + 40)
@@ -62,6 +65,7 @@ export const entryLength = (buffer: Buffer, at: number): number => buffer.readUI
 export const entryBase = (buffer: Buffer, at: number): number => getU64(buffer, at + 8)
 export const entryCount = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at + 16)
 export const entryFormat = (buffer: Buffer, at: number): number => buffer[at + 21] as number // the header is whole
+export const entryFlags = (buffer: Buffer, at: number): number => buffer.readUInt16BE(at + 22)
 export const entryTimestamp = (buffer: Buffer, at: number): number => getU64(buffer, at + 24)
 export const entryExpiresAt = (buffer: Buffer, at: number): number => getU64(buffer, at + 32)
 export const entryKeyHash = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at + 40)

@@ -97,7 +97,7 @@ export class Lane {
 
   /** Ready, in flight or delayed. */
   get outstanding(): number {
-    return Math.max(0, this.log.committed - this.acked.floor - this.acked.above)
+    return Math.max(0, this.log.stable - this.acked.floor - this.acked.above)
   }
 
   /** Ready, and those that will be as soon as they are durable. */
@@ -182,10 +182,11 @@ export class Lane {
         continue
       }
       if (this.#at < this.#end) {
+        if (entryBase(this.#chunk, this.#at) >= this.log.stable) return null // undecided: what is in hand is gone on with later
         if (this.#fromChunk()) return this.#front
         continue
       }
-      if (this.cursor >= this.log.committed) {
+      if (this.cursor >= this.log.stable) {
         this.#chunk = nothing
         return null
       }
@@ -219,6 +220,10 @@ export class Lane {
     if (base + count <= this.cursor) return false
     // Offsets that hold nothing (compacted away) are done.
     for (; this.cursor < base; this.cursor++) this.acked.add(this.cursor)
+    if (this.log.hides(base)) {
+      for (; this.cursor < base + count; this.cursor++) this.acked.add(this.cursor)
+      return false
+    }
     const format = formats.get(entryFormat(buffer, at))
     if (format.batched && format.open !== undefined) {
       this.#records = format.open(buffer.subarray(entryPayload(buffer, at), this.#at), entryTimestamp(buffer, at))
@@ -238,7 +243,7 @@ export class Lane {
   #read(): boolean {
     const from = this.acked.nextMissing(this.cursor)
     if (from > this.cursor) this.cursor = from
-    if (from >= this.log.committed) return true
+    if (from >= this.log.stable) return true
     let atOnce = true
     this.reading = true
     this.log.readChunk(from, this.log.inBlocks(from) ? Number.POSITIVE_INFINITY : readBytes, (error, buffer, start, end) => {
@@ -249,7 +254,7 @@ export class Lane {
         this.#at = start
         this.#end = end
         if (start === end) {
-          for (; this.cursor < this.log.committed; this.cursor++) this.acked.add(this.cursor)
+          for (; this.cursor < this.log.stable; this.cursor++) this.acked.add(this.cursor)
         }
       }
       if (!atOnce) this.#onReady()

@@ -1,11 +1,22 @@
 /**
  * A log: one ordered sequence of entries. The newest stand in memory blocks; older ones in segments, written in the background.
- * Three offsets matter: `start` (first kept), `committed` (readers stop here: what follows could still be taken back by a crash), `next`.
+ * Four offsets matter: `start` (first kept), `stable` (subscriptions stop here: what follows may be part of an open transaction), `committed`
+ * (readers stop here: what follows could still be taken back by a crash), `next`.
  * Next on the way of a publish: shard.ts puts the same bytes into the write-ahead log.
  */
 import type { SegmentStore } from '../storage/interfaces.ts'
 import { Block, skipTo } from './block.ts'
-import { type EntryContent, entryBase, entryBytes, entryCount, entryIsWhole, entryLength, entryTimestamp } from './entry.ts'
+import { Decisions } from './decisions.ts'
+import {
+  type EntryContent,
+  EntryFlag,
+  entryBase,
+  entryBytes,
+  entryCount,
+  entryIsWhole,
+  entryLength,
+  entryTimestamp,
+} from './entry.ts'
 import { formats } from './record.ts'
 import { Segment } from './segment.ts'
 
@@ -30,6 +41,8 @@ export class Log {
   flushing = false
   memoryBytes = 0
   timestampMax = 0
+  /** Of producers with transactions; null as long as there was none. */
+  decisions: Decisions | null = null
   readonly segmentBytes: number
   readonly inMemory: boolean
   /** Tells the owner of the memory budget of new blocks, and of those let go. */
@@ -92,11 +105,32 @@ export class Log {
     const timestamp = entryTimestamp(entry, 0)
     if (timestamp > this.timestampMax) this.timestampMax = timestamp
     this.committed = this.next
+    this.decisions?.settle(this.committed)
   }
 
   /** All below `offset` is durable, so readers may see it. */
   commit(offset: number): void {
-    if (offset > this.committed) this.committed = offset
+    if (offset <= this.committed) return
+    this.committed = offset
+    this.decisions?.settle(offset)
+  }
+
+  /** Notes what an entry's flags say of transactions. */
+  noteFlags(flags: number, producerId: number, base: number, next: number): void {
+    this.decisions ??= new Decisions()
+    if ((flags & EntryFlag.Marker) !== 0) this.decisions.marked(producerId, base, (flags & EntryFlag.Commit) !== 0)
+    else if ((flags & EntryFlag.Undecided) !== 0) this.decisions.stored(producerId, base, next)
+  }
+
+  /** Below this all is durable and decided: as far as subscriptions go. */
+  get stable(): number {
+    if (this.decisions === null) return this.committed
+    return Math.max(this.start, Math.min(this.committed, this.decisions.firstUndecided))
+  }
+
+  /** Whether a record below {@link stable} is none for consumers: it was aborted, or is a marker. */
+  hides(offset: number): boolean {
+    return this.decisions?.hides(offset) ?? false
   }
 
   get bytes(): number {
@@ -184,7 +218,10 @@ export class Log {
 
   /** Everything below `offset` is not needed any more. Returns segments that can be deleted. */
   truncateFront(offset: number): Segment[] {
-    if (offset > this.start) this.start = Math.min(offset, this.next)
+    if (offset > this.start) {
+      this.start = Math.min(offset, this.next)
+      this.decisions?.truncate(this.start)
+    }
     let dropped = 0
     for (const block of this.blocks) {
       const last = dropped === this.blocks.length - 1

@@ -3,7 +3,8 @@
  * one that was deleted later is passed over.
  */
 import { AckSet } from './ackset.ts'
-import { entryBase, entryCount } from './entry.ts'
+import { Decisions } from './decisions.ts'
+import { entryBase, entryCount, entryFlags } from './entry.ts'
 import { type OpVisitor, visitFrame } from './ops.ts'
 import { Segment } from './segment.ts'
 import type { Shard } from './shard.ts'
@@ -16,6 +17,7 @@ interface StoredLog {
   flushedTo: number
   timestampMax: number
   segments: Parameters<typeof Segment.from>[0][]
+  decisions?: Parameters<typeof Decisions.from>[0] | null
 }
 
 interface StoredLane {
@@ -77,6 +79,10 @@ function loadLog(shard: Shard, id: number, stored: StoredLog): void {
   log.next = stored.flushedTo
   log.committed = stored.flushedTo
   log.timestampMax = stored.timestampMax
+  if (stored.decisions) {
+    log.decisions = Decisions.from(stored.decisions)
+    log.decisions.settle(log.committed)
+  }
   for (const segment of stored.segments) log.segments.push(Segment.from(segment))
 }
 
@@ -91,8 +97,10 @@ function makeVisitor(shard: Shard, apply: (table: string, key: string, value: st
       const owner = shard.logs.get(id)
       if (owner === undefined) return
       const base = entryBase(entry, 0)
-      owner.log.restore(Buffer.from(entry))
       const count = entryCount(entry, 0)
+      const flags = entryFlags(entry, 0)
+      if (flags !== 0) owner.log.noteFlags(flags, producer?.producerId ?? -1, base, base + count)
+      owner.log.restore(Buffer.from(entry))
       if (producer !== null) {
         owner.topic.producers[owner.partition]?.note(
           producer.producerId,

@@ -91,6 +91,7 @@ export class Shard {
     const log = topic.logs[partition] as Log // callers check the partition
     const base = log.inMemory ? log.append(content) : this.committer.append(log, content, producer, dedupId)
     const bytes = entryBytes(content)
+    if (content.flags !== 0) log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)
     this.recordsIn += content.count
     this.bytesIn += bytes
     for (const subscription of topic.subscriptions.values()) subscription.liveBytes += content.payload.length

@@ -448,7 +448,7 @@ export class Subscription {
     for (const lane of this.lanes) {
       const keep = held.get(lane) ?? new Set<number>()
       purged += lane.ready
-      const end = lane.log.committed
+      const end = lane.log.stable
       for (let offset = lane.acked.nextMissing(lane.acked.floor); offset < end; offset = lane.acked.nextMissing(offset + 1)) {
         if (keep.size === 0 && lane.delayed === 0 && lane.inFlight === 0) {
           const runs = this.settledRuns[lane.index] as number[] // one for each lane

@@ -125,7 +125,7 @@ export class Topic implements SubscriptionHost {
   }
 
   #acknowledgedTo(index: number, log: Log): number {
-    let floor = log.committed
+    let floor = log.stable
     if (this.subscriptions.size === 0) return log.start
     for (const subscription of this.subscriptions.values()) floor = Math.min(floor, subscription.lanes[index]?.acked.floor ?? 0)
     if (this.cursorFloor !== null) floor = Math.min(floor, this.cursorFloor(index))

@@ -1,6 +1,7 @@
 /** A machine for tests of the broker without sockets: a simulated disk that survives its power going, and a clock that is moved by hand. */
 import { type BrokerOptions, createBroker, type OwnedBroker } from '../../src/broker/broker.ts'
-import type { Space } from '../../src/broker/face.ts'
+import { type PublishItem, PublishStatus, type Space } from '../../src/broker/face.ts'
+import { type Attributes, type Format, formats } from '../../src/core/record.ts'
 import { VirtualClock } from '../../src/lib/timers.ts'
 import { LocalSegments } from '../../src/storage/local/segments.ts'
 import { LocalWal } from '../../src/storage/local/wal.ts'
@@ -66,4 +67,29 @@ export class Machine {
 /** The default namespace, for nobody in particular. */
 export function spaceOf(broker: OwnedBroker): Space {
   return broker.space(broker.anonymous, 'default')
+}
+
+/** A payload is a value and nothing else. */
+const plainFormat: Format = {
+  id: 1,
+  name: 'plain',
+  batched: false,
+  toAttributes: (value): Attributes => ({ key: null, value, headers: [] }),
+  fromAttributes: ({ value }) => value ?? Buffer.alloc(0),
+}
+formats.register(plainFormat)
+
+/** Resolves when it is stored; rejects with why not. */
+export function publish(space: Space, ...items: PublishItem[]): Promise<void> {
+  return new Promise((resolve, reject) =>
+    space.publish(items, () => {
+      const failed = items.find(({ status }) => status !== PublishStatus.Stored && status !== PublishStatus.Duplicate)
+      if (failed === undefined) resolve()
+      else reject(new Error(`${failed.errorCode ?? 'not routed'}: ${failed.errorMessage}`))
+    }),
+  )
+}
+
+export function textsRead(records: readonly { readonly bytes: Buffer }[]): string[] {
+  return records.map(({ bytes }) => String(bytes))
 }
