@@ -10,7 +10,8 @@ import {
   finishResponse,
   readRequestHeader,
 } from './codec.ts'
-import { FetchPart, writeFetchResponse } from './handlers/fetch.ts'
+import { FetchPart } from './fetch-session.ts'
+import { writeFetchResponse } from './handlers/fetch-response.ts'
 import { readProduceRequest } from './handlers/produce.ts'
 import type { Message, Schema } from './schema.ts'
 import { MalformedFrame, Reader, Writer } from './wire.ts'
@@ -149,7 +150,7 @@ test('the fetch response written by hand equals the table, in every version', ()
       part.batches = [Buffer.alloc(70, 1), Buffer.alloc(9000, 2)].slice(index)
     })
     const writer = beginResponse(api(ApiKey.Fetch), version, 77)
-    writeFetchResponse(writer, parts, version)
+    writeFetchResponse(writer, 4711, parts, version)
     const partition = (part: FetchPart) => ({
       partitionIndex: part.partition,
       errorCode: part.errorCode,
@@ -163,6 +164,7 @@ test('the fetch response written by hand equals the table, in every version', ()
     const [a, b, c] = parts
     assert.ok(a && b && c)
     const expected = encodeResponse(api(ApiKey.Fetch), version, 77, {
+      sessionId: 4711,
       responses: [
         { topic: 'orders', topicId: a.topicId, partitions: [partition(a), partition(b)] },
         { topic: 'x', topicId: c.topicId, partitions: [partition(c)] },

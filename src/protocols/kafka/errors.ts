@@ -59,6 +59,7 @@ export const KafkaError = {
   InvalidRecord: 87,
   ThrottlingQuotaExceeded: 89,
   UnknownTopicId: 100,
+  FetchSessionTopicIdError: 106,
   RebootstrapRequired: 129,
 } as const
 

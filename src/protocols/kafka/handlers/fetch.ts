@@ -1,78 +1,82 @@
-// Fetch: reads entries and answers at once, or waits until enough is readable or the time is over. Sessions (KIP-227) are answered with
-// session id 0, which means "none": every request names its partitions. The answer is written by hand, payloads by reference;
-// fetch.test.ts holds it equal to the table.
-import type { EntryView, ReadResult } from '../../../broker/face.ts'
+// Fetch: reads what may have something new in the client's session (fetch-session.ts), and answers at once or waits until enough is
+// readable or the time is over.
+import type { ReadResult } from '../../../broker/face.ts'
 import { codeOf, KafkaError, wireCode } from '../errors.ts'
+import { type FetchPart, type FetchSession, FetchSessions, type FetchUser, type PartAsk } from '../fetch-session.ts'
 import { entriesToBatches } from '../mapping.ts'
 import type { Message } from '../schema.ts'
 import type { Request } from '../session.ts'
-import type { Writer } from '../wire.ts'
+import { writeFetchResponse } from './fetch-response.ts'
 
 /** What one answer carries at most, whatever the client allows; it asks again at once. */
 const answerBytesMax = 32 * 1024 * 1024
-
-export class FetchPart {
-  readonly topic: string
-  readonly topicId: string
-  readonly partition: number
-  readonly offset: number
-  readonly maxBytes: number
-  errorCode = 0
-  highWatermark = -1
-  logStartOffset = -1
-  entries: readonly EntryView[] = []
-  bytes = 0
-  /** Filled when the answer is written. */
-  batches: Buffer[] = []
-
-  constructor(topic: string, topicId: string, partition: number, offset: number, maxBytes: number) {
-    this.topic = topic
-    this.topicId = topicId
-    this.partition = partition
-    this.offset = offset
-    this.maxBytes = maxBytes
-  }
-}
+/** Session epochs with a meaning: a client begins with 0, and says -1 when it wants no session (or ends the one it names). */
+const Epoch = { First: 0, None: -1 } as const
 
 export function fetch(request: Request): void {
+  const { broker } = request.session
+  const sessions = broker.shared('kafka.fetch-sessions', () => new FetchSessions(broker.clock))
   const body = request.body()
-  if (body['sessionId'] !== 0 && body['sessionEpoch'] > 0) {
-    return request.respond({ errorCode: KafkaError.FetchSessionIdNotFound, responses: [] })
+  const { sessionId, sessionEpoch } = body
+  const usesTopicIds = request.version >= 13
+  const asks = asksOf(request, body['topics'], usesTopicIds)
+  if (sessionEpoch === Epoch.First || sessionEpoch === Epoch.None) {
+    if (sessionId !== 0) sessions.close(sessionId)
+    const session = sessions.open(asks, usesTopicIds, sessionEpoch === Epoch.First && request.version >= 7)
+    return new FetchOperation(request, body, sessions, session, true).begin()
   }
-  new FetchOperation(request, body).attempt()
+  const session = sessions.continue(sessionId, sessionEpoch, usesTopicIds)
+  if (typeof session === 'number') return request.respond({ errorCode: session, responses: [] })
+  sessions.change(session, asks, forgottenOf(body, usesTopicIds))
+  new FetchOperation(request, body, sessions, session, false).begin()
 }
 
-class FetchOperation {
+class FetchOperation implements FetchUser {
   readonly #request: Request
-  readonly #parts: FetchPart[]
+  readonly #sessions: FetchSessions
+  readonly #session: FetchSession
+  /** A full answer names every partition, an incremental one those with news. */
+  readonly #isFull: boolean
   readonly #minBytes: number
   readonly #maxBytes: number
   readonly #deadline: number
   #cancels: (() => void)[] = []
+  #woken = false
   #done = false
 
-  constructor(request: Request, body: Message) {
+  constructor(request: Request, body: Message, sessions: FetchSessions, session: FetchSession, isFull: boolean) {
     this.#request = request
-    this.#parts = partsOf(request, body)
+    this.#sessions = sessions
+    this.#session = session
+    this.#isFull = isFull
     this.#minBytes = body['minBytes']
     this.#maxBytes = Math.min(body['maxBytes'], answerBytesMax)
     this.#deadline = request.session.broker.clock.now() + Math.max(0, body['maxWaitMs'])
   }
 
-  /** Reads all partitions, one after the other so that the byte limit holds over them all; then answers or waits. */
-  attempt(): void {
+  begin(): void {
+    // A client that gave up its last request (on another connection, say) goes on with its session in this one.
+    this.#session.takeOver(this)
+    this.#attempt()
+  }
+
+  /** Reads the pending partitions, one after the other so that the byte limit holds over them all; then answers or waits. */
+  #attempt(): void {
+    this.#woken = false
+    const parts = [...this.#session.pending]
     let left = this.#maxBytes
     let total = 0
     let index = 0
     let failed = false
     const next = (): void => {
       for (;;) {
-        const part = this.#parts[index++]
+        const part = parts[index++]
         if (part === undefined) return this.#decide(total, failed)
         let answered = false
         let looping = true
-        this.#read(part, left, () => {
+        this.#read(part, left, total === 0, () => {
           answered = true
+          if (this.#done) return
           left -= part.bytes
           total += part.bytes
           failed ||= part.errorCode !== KafkaError.None
@@ -85,24 +89,24 @@ class FetchOperation {
     next()
   }
 
-  #read(part: FetchPart, left: number, done: () => void): void {
+  /** `isFirst`: nothing was found yet, so that one whole batch is given however big it is; a client with small limits gets on. */
+  #read(part: FetchPart, left: number, isFirst: boolean, done: () => void): void {
     part.entries = []
     part.bytes = 0
+    part.errorCode = part.requestError
     const { space } = this.#request.session
-    const info = space.topic(part.topic)
-    if (
-      part.errorCode !== KafkaError.None ||
-      info === undefined ||
-      part.partition < 0 ||
-      part.partition >= info.config.partitions
-    ) {
-      part.errorCode ||= KafkaError.UnknownTopicOrPartition
-      return done()
-    }
+    const info = part.topicId === '' ? space.topic(part.topic) : space.topicById(Buffer.from(part.topicId, 'hex'))
+    if (info === undefined)
+      part.errorCode ||= part.topicId === '' ? KafkaError.UnknownTopicOrPartition : KafkaError.UnknownTopicId
+    else if (part.partition < 0 || part.partition >= info.config.partitions) part.errorCode ||= KafkaError.UnknownTopicOrPartition
+    if (part.errorCode !== KafkaError.None) return done()
+    const limit = Math.min(part.maxBytes, left)
     try {
-      // With nothing left the partition's offsets are still told, so that lag stays known.
-      space.read(part.topic, part.partition, part.offset, Math.max(0, Math.min(part.maxBytes, left)), (result) => {
-        accept(part, result, left > 0)
+      // Without room the partition's ends are still told, so that lag stays known: a place that can not be read costs no reading.
+      const offset = isFirst || limit > 0 ? part.offset : Number.MAX_SAFE_INTEGER
+      space.read(part.topic, part.partition, offset, Math.max(0, limit), (result) => {
+        // Its request may have ended meanwhile; the part then belongs to the next one.
+        if (!this.#done) accept(part, result, limit, isFirst)
         done()
       })
     } catch (cause) {
@@ -113,132 +117,94 @@ class FetchOperation {
 
   #decide(total: number, failed: boolean): void {
     if (this.#done) return
-    const { clock } = this.#request.session.broker
-    const waitMs = this.#deadline - clock.now()
-    if (failed || total >= this.#minBytes || waitMs <= 0) return this.#answer()
     const { session } = this.#request
-    const timer = clock.after(waitMs, () => {
-      this.#stopWaiting()
-      this.#answer()
-    })
-    let woken = false
-    const wake = (): void => {
-      if (woken || this.#done) return
-      woken = true
-      this.#stopWaiting()
-      this.attempt()
+    const { clock } = session.broker
+    const waitMs = this.#deadline - clock.now()
+    if (failed || total >= this.#minBytes || waitMs <= 0 || this.#session.parts.size === 0) return this.answer()
+    if (this.#cancels.length === 0) {
+      const timer = clock.after(waitMs, () => this.answer())
+      const forget = session.whenClosed(() => this.#finish())
+      this.#cancels = [() => timer.cancel(), forget]
     }
-    this.#cancels = [
-      () => timer.cancel(),
-      session.whenClosed(() => {
-        this.#done = true
-        this.#stopWaiting()
-      }),
-      ...this.#parts.map((part) =>
-        session.space.whenReadable(part.topic, part.partition, Math.max(part.highWatermark, part.offset), wake),
-      ),
-    ]
+    for (const part of this.#session.pending) {
+      this.#session.await(part, session.space)
+      if (part.entries.length === 0 && !part.isNews) this.#session.pending.delete(part)
+    }
+    this.#session.onPending = () => this.#wake()
   }
 
-  #stopWaiting(): void {
-    const cancels = this.#cancels
-    this.#cancels = []
-    for (const cancel of cancels) cancel()
+  /** Several partitions of one write wake it once. */
+  #wake(): void {
+    if (this.#woken) return
+    this.#woken = true
+    queueMicrotask(() => {
+      if (!this.#done) this.#attempt()
+    })
   }
 
-  #answer(): void {
+  answer(): void {
     if (this.#done) return
-    this.#done = true
-    for (const part of this.#parts) part.batches = entriesToBatches(part.entries).buffers
-    const writer = this.#request.begin(256 + this.#parts.length * 96)
-    writeFetchResponse(writer, this.#parts, this.#request.version)
+    const { parts, pending } = this.#session
+    const answered = this.#isFull ? [...parts.values()] : [...pending].filter((part) => part.isNews)
+    for (const part of answered) part.batches = entriesToBatches(part.entries).buffers
+    const isKept = this.#sessions.isKept(this.#session)
+    const writer = this.#request.begin(256 + answered.length * 96)
+    writeFetchResponse(writer, isKept ? this.#session.id : 0, answered, this.#request.version)
+    this.#session.settle(answered)
+    if (isKept) {
+      for (const part of [...pending]) {
+        if (part.hasMore) continue
+        pending.delete(part)
+        this.#session.await(part, this.#request.session.space)
+      }
+    }
+    this.#finish()
     this.#request.respondWritten(writer)
   }
+
+  #finish(): void {
+    this.#done = true
+    for (const cancel of this.#cancels) cancel()
+    this.#session.release(this)
+    if (!this.#sessions.isKept(this.#session)) this.#session.close()
+  }
 }
 
-function accept(part: FetchPart, result: ReadResult, withEntries: boolean): void {
+function accept(part: FetchPart, result: ReadResult, limit: number, isFirst: boolean): void {
   part.highWatermark = result.nextOffset
   part.logStartOffset = result.startOffset
-  if (result.error !== null) part.errorCode = wireCode(result.error)
+  if (result.error !== null && result.error !== 'OutOfRange') part.errorCode = wireCode(result.error)
   else if (part.offset < result.startOffset || part.offset > result.nextOffset) part.errorCode = KafkaError.OffsetOutOfRange
-  else if (withEntries) part.entries = result.entries
-  for (const entry of part.entries) part.bytes += entry.end - entry.start
+  else {
+    for (const entry of result.entries) part.bytes += entry.end - entry.start
+    // The core gives one entry at least; here only the first partition with records does, as in Kafka.
+    if (isFirst || part.bytes <= limit) part.entries = result.entries
+    else part.bytes = 0
+  }
 }
 
-function partsOf(request: Request, body: Message): FetchPart[] {
-  const parts: FetchPart[] = []
-  for (const topic of body['topics']) {
-    const byId = request.version >= 13
-    const name: string | undefined = byId ? request.session.space.topicById(Buffer.from(topic.topicId, 'hex'))?.name : topic.topic
-    for (const partition of topic.partitions) {
-      const part = new FetchPart(
-        name ?? '',
-        topic.topicId,
-        partition.partition,
-        partition.fetchOffset,
-        partition.partitionMaxBytes,
-      )
-      if (name === undefined) part.errorCode = KafkaError.UnknownTopicId
-      else if (partition.currentLeaderEpoch > 0) part.errorCode = KafkaError.UnknownLeaderEpoch
-      parts.push(part)
-    }
-  }
-  return parts
+function asksOf(request: Request, topics: readonly Message[], byId: boolean): PartAsk[] {
+  const { space } = request.session
+  return topics.flatMap((topic) => {
+    const name: string = byId ? (space.topicById(Buffer.from(topic['topicId'], 'hex'))?.name ?? '') : topic['topic']
+    return (topic['partitions'] as Message[]).map((partition) => ({
+      topic: name,
+      topicId: byId ? (topic['topicId'] as string) : '',
+      partition: partition['partition'],
+      offset: partition['fetchOffset'],
+      maxBytes: partition['partitionMaxBytes'],
+      // There is one leader epoch, 0; who has seen a later one has not seen it here.
+      requestError: partition['currentLeaderEpoch'] > 0 ? KafkaError.UnknownLeaderEpoch : KafkaError.None,
+    }))
+  })
 }
 
-/** throttleTimeMs errorCode sessionId [topic [partition errorCode highWatermark lastStableOffset logStartOffset [aborted] preferred records]] */
-export function writeFetchResponse(writer: Writer, parts: readonly FetchPart[], version: number): void {
-  const flexible = version >= 12
-  const count = (elements: number): void => (flexible ? writer.uvarint(elements + 1) : writer.int32(elements))
-  writer.int32(0)
-  if (version >= 7) {
-    writer.int16(0)
-    writer.int32(0)
-  }
-  const topics = byTopic(parts)
-  count(topics.length)
-  for (const partitions of topics) {
-    const first = partitions[0]
-    if (first === undefined) continue // byTopic makes no empty group
-    if (version >= 13) writer.uuid(first.topicId)
-    else {
-      const bytes = Buffer.byteLength(first.topic)
-      if (flexible) writer.uvarint(bytes + 1)
-      else writer.int16(bytes)
-      writer.text(first.topic, bytes)
-    }
-    count(partitions.length)
-    for (const part of partitions) writePartition(writer, part, version, flexible)
-    if (flexible) writer.int8(0)
-  }
-  if (flexible) writer.int8(0)
-}
-
-function writePartition(writer: Writer, part: FetchPart, version: number, flexible: boolean): void {
-  writer.int32(part.partition)
-  writer.int16(part.errorCode)
-  writer.int64(part.highWatermark)
-  writer.int64(part.highWatermark)
-  if (version >= 5) writer.int64(part.logStartOffset)
-  // No transaction is ever aborted in the log: null list.
-  if (flexible) writer.uvarint(0)
-  else writer.int32(-1)
-  if (version >= 11) writer.int32(-1)
-  let bytes = 0
-  for (const batch of part.batches) bytes += batch.length
-  if (flexible) writer.uvarint(bytes + 1)
-  else writer.int32(bytes)
-  for (const batch of part.batches) writer.bytes(batch)
-  if (flexible) writer.int8(0)
-}
-
-function byTopic(parts: readonly FetchPart[]): FetchPart[][] {
-  const groups: FetchPart[][] = []
-  let last: FetchPart | undefined
-  for (const part of parts) {
-    if (last !== undefined && last.topic === part.topic && last.topicId === part.topicId) groups.at(-1)?.push(part)
-    else groups.push([part])
-    last = part
-  }
-  return groups
+function forgottenOf(body: Message, byId: boolean): { topic: string; topicId: string; partition: number }[] {
+  return (body['forgottenTopicsData'] as Message[]).flatMap((topic) =>
+    (topic['partitions'] as number[]).map((partition) => ({
+      topic: byId ? '' : topic['topic'],
+      topicId: byId ? topic['topicId'] : '',
+      partition,
+    })),
+  )
 }
