@@ -412,6 +412,11 @@ export class PublishItem {
   producerSequence = -1
   /** Part of its producer's open transaction: kept from whoever wants decided records until {@link Space.decide}. Needs producerId. */
   undecided = false
+  /**
+   * A producer known by its name, with {@link producerSequence} the (last) number of this entry: numbers only grow and may leave gaps, so an entry
+   * at or below the producer's last one is a repetition. null: none.
+   */
+  producerName: string | null = null
   annotations: Annotations | null = null
 
   // The outcome, valid when `done` is called.
@@ -669,6 +674,8 @@ export interface Space {
   reschedule(id: number, dueAt: number): Promise<boolean>
   cancelScheduled(id: number): Promise<boolean>
 
+  /** The last number that a producer known by its name published to a partition, be it durable already or not; -1: none is known. */
+  lastSequence(topic: string, partition: number, producerName: string): number
   /** A producer id nobody had before, ever. */
   nextProducerId(): Promise<number>
 }

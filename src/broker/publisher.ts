@@ -170,7 +170,8 @@ export class Publisher {
       annotations: null,
       payload: marker.payload,
     }
-    this.#shard.append(topic, partition, content, { producerId, epoch: producerEpoch, sequence: -1 }, null)
+    const producer = { producerId, epoch: producerEpoch, sequence: -1 }
+    this.#shard.append(topic, partition, content, { producer, named: null, dedupId: null })
   }
 
   #checkRoom(topic: Topic, item: PublishItem, ahead: number): void {
@@ -215,6 +216,11 @@ export class Publisher {
       if (known !== 'ok') return duplicate(item, known.baseOffset, log.start)
       producer = { producerId: item.producerId, epoch: item.producerEpoch, sequence: item.producerSequence }
     }
+    const named = item.producerName === null ? null : { name: item.producerName, sequence: item.producerSequence }
+    if (named !== null) {
+      const last = topic.namedProducers[partition]?.last(named.name)
+      if (last !== undefined && named.sequence <= last.sequence) return duplicate(item, last.offset, log.start)
+    }
     const now = this.#shard.clock.now()
     const content: EntryContent = {
       format: item.format,
@@ -226,7 +232,7 @@ export class Publisher {
       annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
       payload: item.payload,
     }
-    const base = this.#shard.append(topic, partition, content, producer, item.dedupId)
+    const base = this.#shard.append(topic, partition, content, { producer, named, dedupId: item.dedupId })
     item.status = PublishStatus.Stored
     item.routedTo++
     if (item.routedTo === 1) {

@@ -441,6 +441,10 @@ export class BrokerSpace implements Space {
     return true
   }
 
+  lastSequence(topic: string, partition: number, producerName: string): number {
+    return this.#topic(topic).namedProducers[partition]?.last(producerName)?.sequence ?? -1
+  }
+
   async nextProducerId(): Promise<number> {
     return await this.#engine.counters.durableNext('producer')
   }

@@ -85,6 +85,8 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
     changes.push({ table: 'log', key: String(log.id), value: JSON.stringify(state) })
     const producers = topic.producers[partition]
     if (producers?.changed === true) take(producers, 'producers', String(log.id), producers)
+    const named = topic.namedProducers[partition]
+    if (named?.changed === true) take(named, 'named', String(log.id), named)
   }
   for (const topic of shard.topics.values()) if (topic.ids.changed) take(topic.ids, 'ids', String(topic.id), topic.ids)
   for (const { topic, subscription } of shard.subscriptions.values()) {
@@ -93,7 +95,7 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
     take(subscription, 'state', String(subscription.id), { lanes, liveBytes: subscription.liveBytes })
   }
   for (const log of shard.deadLogs) {
-    for (const table of ['log', 'producers', 'start']) changes.push({ table, key: String(log), value: null })
+    for (const table of ['log', 'producers', 'named', 'start']) changes.push({ table, key: String(log), value: null })
   }
   const putBack = (): void => {
     for (const { table, key, value } of changes.slice(0, rows)) {

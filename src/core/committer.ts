@@ -6,7 +6,7 @@ import { frameBytesMax, frameHeaderBytes, type WriteAheadLog } from '../storage/
 import type { Block } from './block.ts'
 import { type EntryContent, entryBytes, entryLength } from './entry.ts'
 import type { Log } from './log.ts'
-import { Frame, type ProducerMark } from './ops.ts'
+import { type AppendMarks, Frame } from './ops.ts'
 
 const frameBytesFirst = 256 * 1024
 /** Kept for reuse up to this size, and so many. */
@@ -68,12 +68,12 @@ export class Committer {
   }
 
   /** Appends to a log and to the frame, in which its bytes become durable. Returns the base offset. */
-  append(log: Log, content: EntryContent, producer: ProducerMark | null, dedupId: string | null): number {
+  append(log: Log, content: EntryContent, marks: AppendMarks): number {
     // The frame first: a full one is closed here, and must not count what the log is about to get.
     const frame = this.frame(entryBytes(content))
     const base = log.append(content)
     const { buffer } = log.lastBlock as Block // just appended to
-    frame.append(log.id, producer, dedupId, buffer, log.lastStart, log.lastStart + entryLength(buffer, log.lastStart))
+    frame.append(log.id, marks, buffer, log.lastStart, log.lastStart + entryLength(buffer, log.lastStart))
     this.#filling.touched.add(log)
     return base
   }

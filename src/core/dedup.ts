@@ -1,6 +1,6 @@
 /**
- * Recognises a repetition: by a producer's running sequence (the last five entries of each producer, as idempotent producers need), or by an id
- * within a window of time.
+ * Recognises a repetition: by a producer's running sequence (the last five entries of each producer, as idempotent producers need), by the
+ * growing numbers of a producer known by its name, or by an id within a window of time.
  */
 
 export interface Remembered {
@@ -74,6 +74,39 @@ export class ProducerWindow {
 
   load(stored: [number, ProducerState][]): void {
     for (const [id, state] of stored) this.#producers.set(id, state)
+  }
+}
+
+/**
+ * Producers of one log that are known by a name and number what they send: numbers only grow and may leave gaps, so the last one says all.
+ * The name that was used least recently is forgotten first.
+ */
+export class NamedProducers {
+  readonly #last = new Map<string, { readonly sequence: number; readonly offset: number }>()
+  changed = false
+
+  /** The entry that holds this producer's last number, or undefined for a name nobody used. */
+  last(name: string): { readonly sequence: number; readonly offset: number } | undefined {
+    return this.#last.get(name)
+  }
+
+  note(name: string, sequence: number, offset: number): void {
+    const last = this.#last.get(name)
+    if (last !== undefined && sequence <= last.sequence) return // a replay of what the checkpoint holds
+    this.#last.delete(name)
+    this.#last.set(name, { sequence, offset })
+    this.changed = true
+    if (this.#last.size <= producersMax) return
+    const [oldest] = this.#last.keys()
+    if (oldest !== undefined) this.#last.delete(oldest)
+  }
+
+  toJSON(): [string, { sequence: number; offset: number }][] {
+    return [...this.#last]
+  }
+
+  load(stored: [string, { sequence: number; offset: number }][]): void {
+    for (const [name, last] of stored) this.#last.set(name, last)
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * What a write-ahead frame holds: operations, each `u8 kind, u32 body length, body`. All of a frame happened, or none.
  *
- *   append     u32 log, u8 flags, [flag 1: u64 producer, i16 epoch, i32 sequence], [flag 2: u16 length, dedup id], entry
+ *   append     u32 log, u8 flags, [flag 1: u64 producer, i16 epoch, i32 sequence], [flag 2: u16 length, dedup id],
+ *              [flag 4: u16 length, producer's name, u64 sequence], entry
  *   settle     u32 subscription, u32 lane, then runs of u64 offset, u32 count
  *   raise      u32 subscription, u32 lane, u64 offset: all below it is done
  *   attempts   u32 subscription, u32 lane, u64 offset, u32 attempts
@@ -17,6 +18,19 @@ export interface ProducerMark {
   readonly producerId: number
   readonly epoch: number
   readonly sequence: number
+}
+
+/** The same for a producer known by its name, whose numbers grow with gaps: `sequence` is the entry's last. */
+export interface NamedMark {
+  readonly name: string
+  readonly sequence: number
+}
+
+/** What is stored with an entry so that it is recognised when it comes again. */
+export interface AppendMarks {
+  readonly producer: ProducerMark | null
+  readonly named: NamedMark | null
+  readonly dedupId: string | null
 }
 
 /** Collects the operations of the next frame. */
@@ -50,13 +64,16 @@ export class Frame {
     return at + 5
   }
 
-  append(log: number, producer: ProducerMark | null, dedupId: string | null, entry: Buffer, start: number, end: number): void {
-    const dedup = dedupId === null ? null : Buffer.from(dedupId)
-    const bytes = 5 + (producer === null ? 0 : 14) + (dedup === null ? 0 : 2 + dedup.length) + (end - start)
+  append(log: number, marks: AppendMarks, entry: Buffer, start: number, end: number): void {
+    const { producer, named } = marks
+    const dedup = marks.dedupId === null ? null : Buffer.from(marks.dedupId)
+    const name = named === null ? null : Buffer.from(named.name)
+    const marked = (producer === null ? 0 : 14) + (dedup === null ? 0 : 2 + dedup.length) + (name === null ? 0 : 10 + name.length)
+    const bytes = 5 + marked + (end - start)
     let at = this.#begin(Kind.Append, bytes)
     const { buffer } = this
     buffer.writeUInt32BE(log, at)
-    buffer[at + 4] = (producer === null ? 0 : 1) | (dedup === null ? 0 : 2)
+    buffer[at + 4] = (producer === null ? 0 : 1) | (dedup === null ? 0 : 2) | (name === null ? 0 : 4)
     at += 5
     if (producer !== null) {
       putU64(buffer, at, producer.producerId)
@@ -68,6 +85,12 @@ export class Frame {
       buffer.writeUInt16BE(dedup.length, at)
       buffer.set(dedup, at + 2)
       at += 2 + dedup.length
+    }
+    if (name !== null && named !== null) {
+      buffer.writeUInt16BE(name.length, at)
+      buffer.set(name, at + 2)
+      putU64(buffer, at + 2 + name.length, named.sequence)
+      at += 10 + name.length
     }
     entry.copy(buffer, at, start, end)
   }
@@ -116,7 +139,7 @@ export class Frame {
 
 /** What recovery does with each operation of a frame. */
 export interface OpVisitor {
-  append(log: number, producer: ProducerMark | null, dedupId: string | null, entry: Buffer): void
+  append(log: number, marks: AppendMarks, entry: Buffer): void
   settle(subscription: number, lane: number, offset: number, count: number): void
   raise(subscription: number, lane: number, offset: number): void
   attempts(subscription: number, lane: number, offset: number, attempts: number): void
@@ -179,7 +202,13 @@ function visitAppend(frame: Buffer, body: number, end: number, visitor: OpVisito
     dedupId = frame.toString('utf8', at + 2, at + 2 + length)
     at += 2 + length
   }
-  visitor.append(frame.readUInt32BE(body), producer, dedupId, frame.subarray(at, end))
+  let named: NamedMark | null = null
+  if ((flags & 4) !== 0) {
+    const nameEnd = at + 2 + frame.readUInt16BE(at)
+    named = { name: frame.toString('utf8', at + 2, nameEnd), sequence: getU64(frame, nameEnd) }
+    at = nameEnd + 8
+  }
+  visitor.append(frame.readUInt32BE(body), { producer, named, dedupId }, frame.subarray(at, end))
 }
 
 function visitMetadata(frame: Buffer, body: number, end: number, visitor: OpVisitor): void {

@@ -50,6 +50,10 @@ export async function recover(
     const owner = shard.logs.get(Number(key))
     owner?.topic.producers[owner.partition]?.load(JSON.parse(String(value)))
   })
+  await metadata.load('named', (key, value) => {
+    const owner = shard.logs.get(Number(key))
+    owner?.topic.namedProducers[owner.partition]?.load(JSON.parse(String(value))) // our own rows
+  })
   await metadata.load('ids', (key, value) => shard.topics.get(Number(key))?.ids.load(JSON.parse(String(value))))
   await metadata.load('start', (key, value) => raiseStart(shard, Number(key), Number(value)))
 
@@ -93,7 +97,7 @@ function raiseStart(shard: Shard, id: number, start: number): void {
 
 function makeVisitor(shard: Shard, apply: (table: string, key: string, value: string | Uint8Array | null) => void): OpVisitor {
   return {
-    append(id, producer, dedupId, entry) {
+    append(id, { producer, named, dedupId }, entry) {
       const owner = shard.logs.get(id)
       if (owner === undefined) return
       const base = entryBase(entry, 0)
@@ -111,6 +115,7 @@ function makeVisitor(shard: Shard, apply: (table: string, key: string, value: st
           shard.clock.now(),
         )
       }
+      if (named !== null) owner.topic.namedProducers[owner.partition]?.note(named.name, named.sequence, base)
       if (dedupId !== null) owner.topic.ids.note(dedupId, base, shard.clock.now())
     },
     settle(subscription, laneIndex, offset, count) {

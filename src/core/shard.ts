@@ -10,7 +10,7 @@ import { checkpoint } from './checkpoint.ts'
 import { Committer } from './committer.ts'
 import { type EntryContent, entryBytes } from './entry.ts'
 import { Log } from './log.ts'
-import type { Frame, ProducerMark } from './ops.ts'
+import type { AppendMarks, Frame } from './ops.ts'
 import { PressureGauge } from './pressure.ts'
 import type { Segment } from './segment.ts'
 import type { Subscription } from './subscription.ts'
@@ -87,9 +87,10 @@ export class Shard {
   }
 
   /** Appends to a log; durable when the committer says so. Returns the base offset. */
-  append(topic: Topic, partition: number, content: EntryContent, producer: ProducerMark | null, dedupId: string | null): number {
+  append(topic: Topic, partition: number, content: EntryContent, marks: AppendMarks): number {
+    const { producer, named, dedupId } = marks
     const log = topic.logs[partition] as Log // callers check the partition
-    const base = log.inMemory ? log.append(content) : this.committer.append(log, content, producer, dedupId)
+    const base = log.inMemory ? log.append(content) : this.committer.append(log, content, marks)
     const bytes = entryBytes(content)
     if (content.flags !== 0) log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)
     this.recordsIn += content.count
@@ -112,6 +113,7 @@ export class Shard {
         base,
         content.timestamp,
       )
+    if (named !== null) topic.namedProducers[partition]?.note(named.name, named.sequence, base)
     if (dedupId !== null) topic.ids.note(dedupId, base, this.clock.now())
     return base
   }

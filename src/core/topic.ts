@@ -1,7 +1,7 @@
 /** A topic: its logs, who reads them, what may be published, and what can be freed. Knows nothing of routing: see broker/. */
 import type { TopicConfig, TopicInfo, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
-import { IdWindow, ProducerWindow } from './dedup.ts'
+import { IdWindow, NamedProducers, ProducerWindow } from './dedup.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Log } from './log.ts'
 import type { Death } from './record.ts'
@@ -45,6 +45,7 @@ export class Topic implements SubscriptionHost {
   definition: TopicDefinition
   readonly logs: Log[] = []
   readonly producers: ProducerWindow[] = []
+  readonly namedProducers: NamedProducers[] = []
   readonly ids = new IdWindow()
   readonly subscriptions = new Map<string, Subscription>()
   readonly #owner: TopicOwner
@@ -78,6 +79,7 @@ export class Topic implements SubscriptionHost {
   addLog(log: Log): void {
     this.logs.push(log)
     this.producers.push(new ProducerWindow())
+    this.namedProducers.push(new NamedProducers())
     for (const subscription of this.subscriptions.values()) subscription.addLane(log, 0)
   }
 
