@@ -1,5 +1,5 @@
 /** The broker: namespaces, users and connections over one shard. Made once for each data directory; protocols see it through face.ts. */
-import { randomBytes } from 'node:crypto'
+import crypto from 'node:crypto'
 import { CoreError } from '../core/errors.ts'
 import { recover } from '../core/recovery.ts'
 import { Shard } from '../core/shard.ts'
@@ -56,6 +56,11 @@ export interface BrokerOptions {
   readonly connections: ConnectionRegistry
   /** Newest entries kept in memory. */
   readonly cacheBytes?: number
+  /** How much the write-ahead log grows between checkpoints, and how big its frames become: a simulation makes both small. */
+  readonly checkpointBytes?: number
+  readonly frameBytes?: number
+  /** Where ids come from; the system's own unless a simulation repeats itself. */
+  readonly randomBytes?: (size: number) => Buffer
 }
 
 /** A broker that can be stopped by who made it. */
@@ -69,8 +74,9 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
   const { storage, clock, log } = options
   const limits = { ...defaultLimits, ...options.limits }
   const { memoryBytesMax } = limits
-  const shard = new Shard({ storage, clock, log, cacheBytes: options.cacheBytes ?? cacheBytesDefault, memoryBytesMax })
-  const engine = new Engine(shard, limits)
+  const { cacheBytes = cacheBytesDefault, checkpointBytes, frameBytes, randomBytes = crypto.randomBytes } = options
+  const shard = new Shard({ storage, clock, log, cacheBytes, memoryBytesMax, checkpointBytes, frameBytes })
+  const engine = new Engine(shard, limits, randomBytes)
   const users = new Users()
   let clusterId = ''
   await recover(shard, (table, key, value) => {

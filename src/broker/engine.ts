@@ -1,5 +1,4 @@
 /** What the broker is made of, and the changes that several of its faces make: topics, subscriptions, dead letters, and what is stored of them. */
-import { randomBytes } from 'node:crypto'
 import { CoreError } from '../core/errors.ts'
 import type { Lane, Slot } from '../core/lane.ts'
 import type { Death } from '../core/record.ts'
@@ -33,10 +32,12 @@ export class Engine implements TopicOwner {
   readonly scheduler: Scheduler
   readonly publisher: Publisher
   readonly rows: RowTables
+  readonly #randomBytes: (size: number) => Buffer
 
-  constructor(shard: Shard, limits: Limits) {
+  constructor(shard: Shard, limits: Limits, randomBytes: (size: number) => Buffer) {
     this.shard = shard
     this.limits = limits
+    this.#randomBytes = randomBytes
     this.counters = new Counters(shard)
     this.rows = new RowTables(shard)
     this.scheduler = new Scheduler(shard, (delayed) => this.#fire(delayed))
@@ -68,7 +69,7 @@ export class Engine implements TopicOwner {
     const logs = Array.from({ length: Math.max(full.partitions, full.priorityLevels) }, () => this.counters.next('log'))
     const definition: TopicDefinition = {
       id: this.counters.next('topic'),
-      uuid: randomBytes(16).toString('hex'),
+      uuid: this.#randomBytes(16).toString('hex'),
       namespace: namespace.name,
       name,
       config: full,

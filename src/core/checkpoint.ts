@@ -50,10 +50,7 @@ export async function checkpoint(shard: Shard): Promise<void> {
 
 function flushOnce(log: Log, upTo: number, isDone: (from: number, to: number) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (log.flushing) {
-      setTimeout(resolve, 5)
-      return
-    }
+    if (log.flushing) return log.afterFlush(resolve)
     const before = log.flushedTo
     log.flush(upTo, isDone, (error) => {
       if (error !== null) reject(error)

@@ -13,7 +13,7 @@ const frameBytesFirst = 256 * 1024
 const frameBytesKept = 6 * 1024 * 1024
 const framesKept = 3
 /** A frame takes no further group above this, so that one write stays short. */
-const frameBytesGoal = 2 * 1024 * 1024
+export const frameBytesGoal = 2 * 1024 * 1024
 
 interface Batch {
   frame: Frame
@@ -28,6 +28,7 @@ export class Committer {
   readonly #wal: WriteAheadLog
   readonly #onCommitted: (logs: ReadonlySet<Log>) => void
   readonly #beforeWrite: (frame: Frame) => void
+  readonly #frameBytesGoal: number
   #filling: Batch
   readonly #spares: Frame[] = []
   /** Batches that are full and wait for the one being written. */
@@ -41,8 +42,14 @@ export class Committer {
   waitingBytes = 0
 
   /** `beforeWrite` may add lazy operations to a frame about to be written; `onCommitted` hears which logs have newly readable entries. */
-  constructor(wal: WriteAheadLog, beforeWrite: (frame: Frame) => void, onCommitted: (logs: ReadonlySet<Log>) => void) {
+  constructor(
+    wal: WriteAheadLog,
+    beforeWrite: (frame: Frame) => void,
+    onCommitted: (logs: ReadonlySet<Log>) => void,
+    goal = frameBytesGoal,
+  ) {
     this.#wal = wal
+    this.#frameBytesGoal = goal
     this.#beforeWrite = beforeWrite
     this.#onCommitted = onCommitted
     this.#filling = { frame: new Frame(frameBytesFirst), touched: new Set(), waiters: [], reached: [] }
@@ -51,7 +58,7 @@ export class Committer {
   /** The frame to add operations to. `bytes` is about how much will be added. */
   frame(bytes: number): Frame {
     const { used } = this.#filling.frame
-    if (this.#groups === 0 && (used > frameBytesGoal || used + bytes > frameBytesMax - 1024 * 1024)) this.#rotate()
+    if (this.#groups === 0 && (used > this.#frameBytesGoal || used + bytes > frameBytesMax - 1024 * 1024)) this.#rotate()
     this.#schedule()
     return this.#filling.frame
   }

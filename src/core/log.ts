@@ -39,6 +39,7 @@ export class Log {
   /** Live entries below this stand in segments. */
   flushedTo = 0
   flushing = false
+  #afterFlush: (() => void)[] = []
   memoryBytes = 0
   timestampMax = 0
   /** Of producers with transactions; null as long as there was none. */
@@ -267,6 +268,11 @@ export class Log {
     return block.gone
   }
 
+  /** Calls `run` soon after the flush under way. */
+  afterFlush(run: () => void): void {
+    this.#afterFlush.push(run)
+  }
+
   /**
    * Writes committed entries that are not in segments yet, `isDone` ones left out, up to `upTo`. One at a time; `done` with null when written (not synced).
    */
@@ -320,6 +326,7 @@ export class Log {
     this.flushing = true
     this.#store.append(this.id, into.base, begin, chunks, (error) => {
       this.flushing = false
+      for (const run of this.#afterFlush.splice(0)) setImmediate(run)
       if (error !== null) {
         if (into.bytes === 0 && !this.segments.includes(into)) return done(error)
         into.sealed = true

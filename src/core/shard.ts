@@ -18,7 +18,9 @@ import type { Topic } from './topic.ts'
 
 /** Settlements are written with the next frame, or after this time. */
 const settleDelayMs = 20
-const checkpointBytes = 96 * 1024 * 1024
+/** Entries that could not be written to a segment are tried again after this. */
+const flushRetryMs = 1000
+export const checkpointBytesDefault = 96 * 1024 * 1024
 
 export interface ShardOptions {
   readonly storage: Storage
@@ -28,6 +30,10 @@ export interface ShardOptions {
   readonly cacheBytes: number
   /** What topics kept in memory may take together. */
   readonly memoryBytesMax: number
+  /** A checkpoint is made when the write-ahead log has grown by so much since the last one. */
+  readonly checkpointBytes?: number | undefined
+  /** A frame of the write-ahead log takes no more above this. */
+  readonly frameBytes?: number | undefined
 }
 
 export class Shard {
@@ -43,6 +49,7 @@ export class Shard {
   readonly deadSegments: { readonly log: Log; readonly segment: Segment }[] = []
   readonly deadLogs: number[] = []
   readonly #cacheBytes: number
+  readonly #checkpointBytes: number
   readonly #settled = new Set<Subscription>()
   #settleTimer = false
   /** Blocks in memory, the oldest first. */
@@ -66,11 +73,13 @@ export class Shard {
     this.clock = options.clock
     this.log = options.log
     this.#cacheBytes = options.cacheBytes
+    this.#checkpointBytes = options.checkpointBytes ?? checkpointBytesDefault
     this.pressure = new PressureGauge(options.memoryBytesMax, options.log)
     this.committer = new Committer(
       options.storage.wal,
       (frame) => this.#writeSettled(frame),
       (logs) => this.#committed(logs),
+      options.frameBytes,
     )
   }
 
@@ -125,7 +134,7 @@ export class Shard {
       owner.topic.onCommitted()
       this.onReadable(owner.topic, owner.partition)
     }
-    if (this.storage.wal.position - this.#checkpointAt > checkpointBytes) void this.checkpoint().catch(() => undefined) // logged there
+    if (this.storage.wal.position - this.#checkpointAt > this.#checkpointBytes) void this.checkpoint().catch(() => undefined) // logged there
   }
 
   // ---------------------------------------------------------------------------------------------------------------- settling
@@ -258,7 +267,7 @@ export class Shard {
         kept++
         continue
       }
-      if (log.flushing) return void setTimeout(() => this.#balance(), 5)
+      if (log.flushing) return log.afterFlush(() => this.#balance())
       const before = log.flushedTo
       log.flush(
         log.committed,
@@ -269,17 +278,24 @@ export class Shard {
               { topic: owner.topic.name, error: error.message },
               'a segment could not be written; the entries stay in memory and in the write-ahead log',
             )
-            setTimeout(() => this.#balance(), 1000)
+            this.clock.after(flushRetryMs, () => this.#balance())
             return
           }
           // Nothing more could be written yet: its entries are not durable so far.
-          if (log.flushedTo === before && block.flushed < block.used) setTimeout(() => this.#balance(), 5)
+          if (log.flushedTo === before && block.flushed < block.used) this.#balanceWhenDurable()
           else setImmediate(() => this.#balance())
         },
       )
       return
     }
     this.#balancing = false
+  }
+
+  #balanceWhenDurable(): void {
+    this.committer.whenDurable((error) => {
+      if (error === null) setImmediate(() => this.#balance())
+      else this.#balancing = false // nothing becomes durable any more, and nothing is added
+    })
   }
 
   /** The oldest block is dealt with; the list must not hold on to its buffer. */
