@@ -135,9 +135,9 @@ class RunningBroker implements OwnedBroker {
   async authenticate(credential: Credential): Promise<Principal> {
     if (!this.#users.any) return credential.user === '' ? everyone : { user: credential.user, may: () => true }
     const known =
-      credential.kind === 'proven'
-        ? this.#users.get(credential.user) !== undefined
-        : await this.#users.verify(credential.user, credential.password)
+      credential.kind === 'password'
+        ? await this.#users.verify(credential.user, credential.password)
+        : this.#users.get(credential.user) !== undefined
     if (!known) throw new CoreError('Unauthenticated', `login of "${credential.user}" failed`)
     return this.#users.principal(credential.user)
   }

@@ -19,7 +19,7 @@ export interface Connection {
   readonly localAddress: string
   readonly localPort: number
   readonly encrypted: boolean
-  /** The name of the client certificate's subject, when one was verified. */
+  /** The common name in the client's certificate, when there is one and it was verified. */
   readonly peerName: string | undefined
   /** Queues bytes by reference; the caller does not change them afterwards. Flushed at the end of the turn. */
   write(bytes: Uint8Array): void
@@ -126,7 +126,10 @@ export interface HttpRequest {
   readonly query: string
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** The connection it came on; `info.user` is set by whoever logs it in. */
-  readonly connection: Pick<Connection, 'id' | 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort' | 'info'>
+  readonly connection: Pick<
+    Connection,
+    'id' | 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort' | 'encrypted' | 'peerName' | 'info'
+  >
   /** Aborted when the client has gone before its answer. */
   readonly signal: AbortSignal
   /** Collects the body, once. Rejects with TooLarge before more than `bytesMax` is buffered, with Unavailable when the client goes. */
@@ -224,6 +227,8 @@ export type Credential =
   | { readonly kind: 'password'; readonly user: string; readonly password: string }
   /** The protocol ran a SCRAM exchange against {@link Broker.scramVerifier} itself and it held. */
   | { readonly kind: 'proven'; readonly user: string }
+  /** {@link Connection.peerName}: who signed the client's certificate says that it is this user. */
+  | { readonly kind: 'certificate'; readonly user: string }
 
 export interface Principal {
   readonly user: string

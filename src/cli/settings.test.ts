@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { parseArguments } from './arguments.ts'
-import { portOf, resolveSettings, type Settings, settingsOptions } from './settings.ts'
+import { portOf, resolveSettings, type Settings, settingsOptions, tlsSettings } from './settings.ts'
 
 function resolve(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Settings {
   return resolveSettings(parseArguments(args, settingsOptions), environment)
@@ -52,4 +52,13 @@ test('--port repeats, takes several, and is not moved by the offset', () => {
     ['kafka', 'http', 'amqp'].map((name) => portOf(settings, name)),
     [1, 2, 3],
   )
+})
+
+test('TLS is configured whole or not at all', () => {
+  assert.equal(tlsSettings(resolve([])), null)
+  assert.throws(() => tlsSettings(resolve(['--tls-only'])), /needs --tls-certificate and --tls-key/)
+  assert.throws(() => tlsSettings(resolve(['--tls-certificate', 'a'])), /go together/)
+  const both = ['--tls-certificate', 'a', '--tls-key', 'b']
+  assert.throws(() => tlsSettings(resolve([...both, '--tls-require-client-certificate'])), /needs --tls-client-ca/)
+  assert.equal(tlsSettings(resolve([...both, '--tls-only']))?.refusePlainText, true)
 })

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import type { Limits, Permission } from '../broker/face.ts'
+import type { TlsSettings } from '../lib/tls.ts'
 import { httpDefaultPort, knownListeners, knownProtocols, protocolTable } from '../protocols/table.ts'
 import type { OptionSpec, ParsedArguments } from './arguments.ts'
 import { didYouMean } from './nearest.ts'
@@ -22,6 +23,11 @@ export interface Settings {
   insecure: boolean
   skipTakenPorts: boolean
   logLevel: LogLevel
+  tlsCertificate: string | null
+  tlsKey: string | null
+  tlsClientCa: string | null
+  tlsRequireClientCertificate: boolean
+  tlsOnly: boolean
   limits: Partial<Limits>
   users: ConfiguredUser[]
 }
@@ -86,6 +92,31 @@ export const settingsTable: readonly Setting[] = [
   setting('log-level', 'LEVEL', `${logLevels.join(', ')} (default info)`, (settings, value, from) => {
     settings.logLevel = oneOf(value, from, logLevels)
   }),
+  setting(
+    'tls-certificate',
+    'FILE',
+    'PEM certificate (chain); whoever begins with TLS is then secured, on every port; SIGHUP reads it again',
+    (settings, value, from) => {
+      settings.tlsCertificate = text(value, from)
+    },
+  ),
+  setting('tls-key', 'FILE', 'PEM key of the certificate', (settings, value, from) => {
+    settings.tlsKey = text(value, from)
+  }),
+  setting(
+    'tls-client-ca',
+    'FILE',
+    "PEM certificates that sign those of clients; the common name in a client's certificate is its user",
+    (settings, value, from) => {
+      settings.tlsClientCa = text(value, from)
+    },
+  ),
+  setting('tls-require-client-certificate', undefined, 'refuse TLS clients without a certificate', (settings, value, from) => {
+    settings.tlsRequireClientCertificate = yesOrNo(value, from)
+  }),
+  setting('tls-only', undefined, 'refuse clients that do not begin with TLS', (settings, value, from) => {
+    settings.tlsOnly = yesOrNo(value, from)
+  }),
 ]
 
 /** Options of every command that resolves settings. */
@@ -119,6 +150,11 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
     insecure: false,
     skipTakenPorts: false,
     logLevel: 'info',
+    tlsCertificate: null,
+    tlsKey: null,
+    tlsClientCa: null,
+    tlsRequireClientCertificate: false,
+    tlsOnly: false,
     limits: {},
     users: [],
   }
@@ -218,6 +254,26 @@ function setting(name: string, value: string | undefined, help: string, apply: S
     apply,
     variable: `ANYMQ_${name.toUpperCase().replaceAll('-', '_')}`,
     key: name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+  }
+}
+
+/** What the settings say of TLS, or null when it is not configured; half a configuration is an error. */
+export function tlsSettings(settings: Settings): TlsSettings | null {
+  const { tlsCertificate, tlsKey, tlsClientCa, tlsRequireClientCertificate, tlsOnly } = settings
+  if (tlsCertificate === null && tlsKey === null) {
+    if (tlsClientCa !== null || tlsRequireClientCertificate || tlsOnly)
+      throw new UsageError('TLS needs --tls-certificate and --tls-key')
+    return null
+  }
+  if (tlsCertificate === null || tlsKey === null) throw new UsageError('--tls-certificate and --tls-key go together')
+  if (tlsRequireClientCertificate && tlsClientCa === null)
+    throw new UsageError('--tls-require-client-certificate needs --tls-client-ca')
+  return {
+    certificateFile: tlsCertificate,
+    keyFile: tlsKey,
+    clientCaFile: tlsClientCa,
+    requireClientCertificate: tlsRequireClientCertificate,
+    refusePlainText: tlsOnly,
   }
 }
 

@@ -3,11 +3,13 @@
  * does is in routes/.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Broker, Principal, ServerFacts } from '../broker/face.ts'
 import { CoreError } from '../broker/face.ts'
 import { asCoreError } from '../core/errors.ts'
 import { formats } from '../core/record.ts'
 import { foreignPage } from '../lib/local-host.ts'
+import { secureHttp, type Tls } from '../lib/tls.ts'
 import { authenticateRequest, requireAdmin } from './access.ts'
 import { readJsonBody } from './body.ts'
 import { envelopeFormat } from './envelope.ts'
@@ -25,6 +27,8 @@ export interface HttpOptions {
   readonly port: number
   /** Any Host header is fine. Otherwise, while nobody has to log in, pages of other sites are kept out (lib/local-host.ts). */
   readonly anyHost: boolean
+  /** Secures whoever begins with a TLS handshake. */
+  readonly tls?: Tls | null
   readonly bodyBytesMax?: number
   readonly connectionsMax?: number
 }
@@ -42,6 +46,8 @@ export class HttpServer {
   readonly #router: Router
   readonly #metrics: Metrics
   readonly #bodyBytesMax: number
+  /** The names in verified certificates of clients, by their connections. */
+  readonly #peerNames = new WeakMap<Socket, string | undefined>()
 
   constructor(options: HttpOptions) {
     formats.register(envelopeFormat)
@@ -54,6 +60,11 @@ export class HttpServer {
       void this.#serve(request, response)
     })
     this.#server.maxConnections = options.connectionsMax ?? connectionsMaxDefault
+    if (options.tls !== undefined && options.tls !== null) {
+      const refused = (socket: Socket, reason: string): void =>
+        options.broker.log.info({ remote: socket.remoteAddress, reason }, 'HTTP connection refused')
+      secureHttp(this.#server, options.tls, { secured: (socket, { peerName }) => this.#peerNames.set(socket, peerName), refused })
+    }
   }
 
   /** Resolves to the port, or rejects with the socket's own error (EADDRINUSE). */
@@ -104,7 +115,8 @@ export class HttpServer {
   ): Promise<void> {
     const { broker } = this.#options
     this.#checkHost(request)
-    const principal = route.open === true ? nobody : await authenticateRequest(broker, request)
+    const principal =
+      route.open === true ? nobody : await authenticateRequest(broker, request, this.#peerNames.get(request.socket))
     if (route.admin === true) requireAdmin(broker, principal)
     const body = await readJsonBody(request, this.#bodyBytesMax)
     const answer = await route.handle(this.#call(principal, parameters, query, body, request, response))

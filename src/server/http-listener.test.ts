@@ -26,7 +26,7 @@ async function serve(answer: HttpHandler['answer'], setting: Setting = {}): Prom
   // The listener uses nothing else of the broker.
   const broker = { clock: { now: () => 0 }, log, limits: { connectionsMax }, authenticationRequired } as unknown as Broker
   const handler = { answer, ...(drain === undefined ? {} : { drain }) }
-  const listener = new HttpListener({ broker, connections, protocol: 'test', handler, anyHost: false })
+  const listener = new HttpListener({ broker, connections, protocol: 'test', handler, anyHost: false, tls: null })
   opened.push(listener)
   return await listener.listen('127.0.0.1', 0)
 }

@@ -14,6 +14,7 @@ import {
 } from '../broker/face.ts'
 import { asCoreError } from '../core/errors.ts'
 import { foreignPage } from '../lib/local-host.ts'
+import { type Secured, secureHttp, type Tls } from '../lib/tls.ts'
 import type { Connections, OpenConnection } from './connections.ts'
 
 const bodyBytesMaxDefault = 32 * 1024 * 1024
@@ -30,11 +31,14 @@ export interface HttpListenerOptions {
   readonly handler: HttpHandler
   /** Answers requests for any Host header, from any page. */
   readonly anyHost: boolean
+  readonly tls: Tls | null
 }
 
 export class HttpListener {
   readonly #options: HttpListenerOptions
   readonly #server: Server
+  /** Connections that TLS secured. */
+  readonly #secured = new WeakMap<Socket, Secured>()
   readonly #bySocket = new WeakMap<Socket, HttpConnection>()
   readonly #own = new Set<HttpConnection>()
 
@@ -44,6 +48,12 @@ export class HttpListener {
     this.#server.on('connection', (socket) => this.#accept(socket))
     this.#server.on('request', (request, response) => void this.#serve(request, response))
     this.#server.setTimeout(silenceTimeoutMs)
+    if (options.tls !== null) {
+      secureHttp(this.#server, options.tls, {
+        secured: (socket, secured) => this.#secured.set(socket, secured),
+        refused: (socket, reason) => options.broker.log.info({ remote: socket.remoteAddress, reason }, 'connection refused'),
+      })
+    }
   }
 
   /** Resolves to the port, or rejects with the socket's own error (EADDRINUSE). */
@@ -77,7 +87,8 @@ export class HttpListener {
       socket.destroy()
       return
     }
-    const connection = new HttpConnection(connections.nextId(), socket, protocol, broker.clock.now())
+    const secured = this.#secured.get(socket)
+    const connection = new HttpConnection(connections.nextId(), socket, secured, protocol, broker.clock.now())
     this.#bySocket.set(socket, connection)
     this.#own.add(connection)
     connections.add(connection)
@@ -142,14 +153,18 @@ class HttpConnection implements OpenConnection {
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
+  readonly encrypted: boolean
+  readonly peerName: string | undefined
   readonly info: ConnectionInfo
   busy = false
   draining = false
   readonly #socket: Socket
   readonly #openedAt: number
 
-  constructor(id: number, socket: Socket, protocol: string, openedAt: number) {
+  constructor(id: number, socket: Socket, secured: Secured | undefined, protocol: string, openedAt: number) {
     this.id = id
+    this.encrypted = secured !== undefined
+    this.peerName = secured?.peerName
     this.#socket = socket
     this.#openedAt = openedAt
     this.remoteAddress = socket.remoteAddress ?? ''

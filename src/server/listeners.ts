@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Broker, Protocol, Session } from '../broker/face.ts'
+import type { Secured, Tls } from '../lib/tls.ts'
 import type { Connections, OpenConnection } from './connections.ts'
 import { SocketConnection } from './socket-connection.ts'
 
@@ -15,12 +16,16 @@ const detectBytesMax = 64
 export class Listeners {
   readonly #broker: Broker
   readonly #connections: Connections
+  readonly #tls: Tls | null
   readonly #servers: Server[] = []
   readonly #own = new Set<OpenConnection>()
+  /** Every socket accepted and not yet closed, those included whose protocol is not known yet. */
+  readonly #sockets = new Set<Socket>()
   #tick: NodeJS.Timeout | undefined
 
-  constructor(broker: Broker, connections: Connections) {
+  constructor(broker: Broker, connections: Connections, tls: Tls | null = null) {
     this.#broker = broker
+    this.#tls = tls
     this.#connections = connections
     this.#tick = setInterval(() => this.#tickAll(), tickMs)
     this.#tick.unref()
@@ -28,7 +33,8 @@ export class Listeners {
 
   /** Resolves to the port, or rejects with the socket's own error (EADDRINUSE). */
   open(protocols: readonly Protocol[], host: string, port: number): Promise<number> {
-    const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) => this.#accept(socket, protocols))
+    const serve = this.#front(protocols)
+    const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) => this.#accept(socket, serve))
     return new Promise((resolve, reject) => {
       server.once('error', reject)
       server.listen(port, host, () => {
@@ -48,29 +54,45 @@ export class Listeners {
     for (const connection of this.#own) connection.drain('')
     const force = setTimeout(() => {
       for (const connection of this.#own) connection.destroy('the broker stops')
+      for (const socket of this.#sockets) socket.destroy()
     }, graceMs)
     await Promise.all(closed)
     clearTimeout(force)
   }
 
-  #accept(socket: Socket, protocols: readonly Protocol[]): void {
+  #accept(socket: Socket, serve: (socket: Socket) => void): void {
     // Without a handler an error of a socket that is already gone would end the process.
     socket.on('error', () => {})
-    if (this.#connections.size >= this.#broker.limits.connectionsMax) {
-      this.#broker.log.warn(
-        { remote: socket.remoteAddress, connectionsMax: this.#broker.limits.connectionsMax },
-        'too many connections: refused one',
-      )
+    const { connectionsMax } = this.#broker.limits
+    // Those that this loop has, and the connections of others.
+    if (this.#sockets.size + this.#connections.size - this.#own.size >= connectionsMax) {
+      this.#broker.log.warn({ remote: socket.remoteAddress, connectionsMax }, 'too many connections: refused one')
       socket.destroy()
       return
     }
+    this.#sockets.add(socket)
+    socket.on('close', () => this.#sockets.delete(socket))
+    serve(socket)
+  }
+
+  /** What to do with a new socket: without TLS its protocol at once, else by its first byte. */
+  #front(protocols: readonly Protocol[]): (socket: Socket) => void {
+    if (this.#tls === null) return (socket) => this.#choose(socket, protocols, null, null)
+    return this.#tls.front({
+      plain: (socket, first) => this.#choose(socket, protocols, null, first),
+      secured: (socket, secured) => this.#choose(socket, protocols, secured, null),
+      refused: (socket, reason) => this.#broker.log.info({ remote: socket.remoteAddress, reason }, 'connection refused'),
+    })
+  }
+
+  #choose(socket: Socket, protocols: readonly Protocol[], secured: Secured | null, first: Buffer | null): void {
     const [only] = protocols
-    if (only !== undefined && protocols.length === 1) this.#start(socket, only, null)
-    else this.#detect(socket, protocols)
+    if (only !== undefined && protocols.length === 1) this.#start(socket, only, secured, first)
+    else this.#detect(socket, protocols, secured, first)
   }
 
   /** Keeps the first bytes until one of the port's protocols knows them. */
-  #detect(socket: Socket, protocols: readonly Protocol[]): void {
+  #detect(socket: Socket, protocols: readonly Protocol[], secured: Secured | null, known: Buffer | null): void {
     let first = Buffer.alloc(0)
     const timeout = setTimeout(() => socket.destroy(), detectTimeoutMs)
     const done = (): void => {
@@ -86,18 +108,22 @@ export class Listeners {
       done()
       // Nobody's bytes go to the port's first protocol, which refuses them in its own words.
       const protocol = chosen ?? protocols[0]
-      if (protocol !== undefined) this.#start(socket, protocol, first)
+      if (protocol !== undefined) this.#start(socket, protocol, secured, first)
     }
-    socket.on('data', onData)
     socket.on('close', done)
+    socket.on('data', onData)
+    // Paused while its first byte was looked at.
+    socket.resume()
+    if (known !== null) onData(known)
   }
 
-  #start(socket: Socket, protocol: Protocol, first: Buffer | null): void {
+  #start(socket: Socket, protocol: Protocol, secured: Secured | null, first: Buffer | null): void {
     const broker = this.#broker
     const connections = this.#connections
     const connection = new SocketConnection(
       connections.nextId(),
       socket,
+      secured,
       protocol.name,
       broker.clock.now(),
       broker.limits.outboundBytesMax,
@@ -143,6 +169,7 @@ export class Listeners {
       else broker.log.info(fields, 'connection closed by the broker')
     })
     if (first !== null) this.#guard(connection, () => session.onBytes(first))
+    if (connection.reading) socket.resume()
   }
 
   #tickAll(): void {

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { CloseCause, Connection, ConnectionInfo, ConnectionListing, Session } from '../broker/face.ts'
+import type { Secured } from '../lib/tls.ts'
 
 const slabBytes = 32 * 1024
 /** Below this a copy costs less than one more piece for the kernel. */
@@ -17,8 +18,8 @@ export class SocketConnection implements Connection {
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
-  readonly encrypted = false
-  readonly peerName = undefined
+  readonly encrypted: boolean
+  readonly peerName: string | undefined
   readonly openedAt: number
   info: ConnectionInfo
   slab = Buffer.allocUnsafeSlow(slabBytes)
@@ -37,8 +38,10 @@ export class SocketConnection implements Connection {
   #session: Session | null = null
   #cause: CloseCause = 'peer'
 
-  constructor(id: number, socket: Socket, protocol: string, openedAt: number, outboundBytesMax: number) {
+  constructor(id: number, socket: Socket, secured: Secured | null, protocol: string, openedAt: number, outboundBytesMax: number) {
     this.id = id
+    this.encrypted = secured !== null
+    this.peerName = secured?.peerName
     this.#socket = socket
     this.openedAt = openedAt
     this.#outboundBytesMax = outboundBytesMax
@@ -94,6 +97,11 @@ export class SocketConnection implements Connection {
     if (this.#ending) return
     this.#slabAt += bytes
     this.#queue(bytes)
+  }
+
+  /** False while its session asked not to read. */
+  get reading(): boolean {
+    return this.#pauses === 0
   }
 
   pause(): void {

@@ -7,6 +7,7 @@ import type { Broker, Limits, Logger, OpenListener, Protocol, ServerFacts } from
 import { formats } from '../core/record.ts'
 import { HttpServer } from '../http/server.ts'
 import type { Clock } from '../lib/timers.ts'
+import { Tls, type TlsSettings } from '../lib/tls.ts'
 import { httpDefaultPort, protocolTable } from '../protocols/table.ts'
 import type { Storage } from '../storage/interfaces.ts'
 import { packageVersion } from '../version.ts'
@@ -27,6 +28,8 @@ export interface StartOptions {
   readonly skipTakenPorts: boolean
   /** Answers HTTP requests for any Host header (see http/server.ts). */
   readonly anyHost: boolean
+  /** Secures whoever begins with a TLS handshake, on every port. */
+  readonly tls?: TlsSettings | null
   /** Runs after recovery, before anything listens: users from the configuration, refusal to listen. */
   beforeListening?(broker: Broker): Promise<void>
 }
@@ -34,6 +37,8 @@ export interface StartOptions {
 export interface RunningBroker {
   readonly broker: OwnedBroker
   readonly listeners: readonly OpenListener[]
+  /** Reads the certificates again, for connections to come. Throws, and changes nothing, when they are not usable. */
+  reloadCertificates(): void
   /** Drains and closes everything; the second call waits for the first. */
   stop(): Promise<void>
 }
@@ -44,6 +49,7 @@ export async function startRunningBroker(options: StartOptions): Promise<Running
   // All protocols, not only those that listen: their records may lie in any topic.
   const protocols = await Promise.all(protocolTable.map((entry) => entry.load()))
   for (const format of protocols.flatMap((protocol) => protocol.formats)) formats.register(format)
+  const tls = options.tls === undefined || options.tls === null ? null : new Tls(options.tls)
   const connections = new Connections()
   const broker = await createBroker({
     storage: options.storage,
@@ -52,7 +58,7 @@ export async function startRunningBroker(options: StartOptions): Promise<Running
     limits: options.limits,
     connections,
   })
-  const starting = new Starting(options, broker, connections)
+  const starting = new Starting(options, broker, connections, tls)
   try {
     await options.beforeListening?.(broker)
     await starting.openAll(protocols)
@@ -71,15 +77,17 @@ class Starting implements RunningBroker {
   readonly #sockets: Listeners
   readonly #httpListeners: HttpListener[] = []
   readonly #facts: ServerFacts
+  readonly #tls: Tls | null
   #http: HttpServer | null = null
   #ready = false
   #stopping: Promise<void> | null = null
 
-  constructor(options: StartOptions, broker: OwnedBroker, connections: Connections) {
+  constructor(options: StartOptions, broker: OwnedBroker, connections: Connections, tls: Tls | null) {
     this.#options = options
     this.broker = broker
     this.#connections = connections
-    this.#sockets = new Listeners(broker, connections)
+    this.#tls = tls
+    this.#sockets = new Listeners(broker, connections, tls)
     this.#facts = {
       version: packageVersion(),
       startedAt: broker.clock.now(),
@@ -105,6 +113,10 @@ class Starting implements RunningBroker {
     if (taken.length > 0 && !this.#options.skipTakenPorts) throw new Error(takenMessage(taken))
     for (const each of taken) this.#options.log.warn({ listener: each }, 'port is taken; going on without it')
     this.#ready = true
+  }
+
+  reloadCertificates(): void {
+    this.#tls?.reload()
   }
 
   stop(): Promise<void> {
@@ -147,6 +159,7 @@ class Starting implements RunningBroker {
       protocol: protocol.name,
       handler: protocol.serve(this.broker, this.#facts, name),
       anyHost: this.#options.anyHost,
+      tls: this.#tls,
     })
     this.#httpListeners.push(listener)
     return await listener.listen(this.#options.host, port)
@@ -159,6 +172,7 @@ class Starting implements RunningBroker {
       host: this.#options.host,
       port,
       anyHost: this.#options.anyHost,
+      tls: this.#tls,
     })
     const opened = await http.listen()
     this.#http = http

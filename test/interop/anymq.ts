@@ -1,8 +1,9 @@
 /** Starts AnyMQ from this working tree as a process of its own and tells where its ports are. */
 import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { testCertificate, testRoot, writeCertificates } from '../../src/lib/certificates.testing.ts'
 import { freePortOffset, Running, tail } from './processes.ts'
 
 export const repository = new URL('../..', import.meta.url).pathname.replace(/\/$/, '')
@@ -85,6 +86,40 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     stop: async () => {
       await program.stop()
       if (options.data === undefined) await rm(data, { recursive: true, force: true })
+    },
+  }
+}
+
+export interface SecuredAnyMQ extends AnyMQ {
+  /** What its clients need, for their environment: TLS is the folder of root.crt, alice.crt, alice.key, admin.crt and admin.key. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** AnyMQ with TLS beside plain text, and users: admin (an administrator) and alice, each with the password NAME-secret. */
+export async function startSecuredAnyMQ(options: AnyMQOptions = {}): Promise<SecuredAnyMQ> {
+  const root = testRoot('root')
+  const folder = writeCertificates(root, ...['server', 'alice', 'admin'].map((name) => testCertificate(name, root)))
+  const config = join(folder, 'anymq.yaml')
+  const all = '{ namespace: default, publish: ".*", consume: ".*", manage: ".*" }'
+  await writeFile(
+    config,
+    [
+      `tlsCertificate: ${folder}/server.crt`,
+      `tlsKey: ${folder}/server.key`,
+      `tlsClientCa: ${folder}/root.crt`,
+      'users:',
+      '  - { name: admin, password: admin-secret, admin: true }',
+      `  - { name: alice, password: alice-secret, permissions: [${all}] }`,
+      '',
+    ].join('\n'),
+  )
+  const started = await startAnyMQ({ ...options, extra: ['--config', config, ...(options.extra ?? [])] })
+  return {
+    ...started,
+    environment: { KAFKA: started.kafka, AMQP: started.amqp, TLS: folder },
+    stop: async () => {
+      await started.stop()
+      await rm(folder, { recursive: true, force: true })
     },
   }
 }

@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import { type AnyMQ, requireNode24, startAnyMQ } from './anymq.ts'
+import { type AnyMQ, requireNode24, type SecuredAnyMQ, startAnyMQ, startSecuredAnyMQ } from './anymq.ts'
 import { goProgram, installDebianPackages, installGo, installJava, installPython, javaClasspath, python } from './install.ts'
 import { Running, tail } from './processes.ts'
 
@@ -19,6 +19,8 @@ interface Client {
   readonly install: () => Promise<void>
   readonly command: () => readonly [string, ...string[]]
   readonly timeoutMs?: number
+  /** Runs against an AnyMQ with TLS and users; not against brokers of others. */
+  readonly secured?: boolean
 }
 
 const here = new URL('.', import.meta.url).pathname
@@ -40,6 +42,19 @@ const clients: readonly Client[] = [
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaClients'],
   },
+  {
+    name: 'kafka/security (kcat, kafkajs)',
+    install: () => installDebianPackages({ kcat: 'kcat' }),
+    command: node('kafka/security.ts'),
+    secured: true,
+  },
+  {
+    name: 'kafka/security (java)',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaSecurity'],
+    secured: true,
+  },
+  { name: 'amqp/security (amqplib)', install: nothing, command: node('amqp/security.ts'), secured: true },
   { name: 'amqp/amqplib (Node)', install: nothing, command: node('amqp/amqplib.ts') },
   { name: 'amqp/pika (Python)', install: installPython, command: () => [python, `${here}amqp/pika_suite.py`] },
   { name: 'amqp/amqp091-go', install: installGo, command: () => [goProgram('amqp091')] },
@@ -55,6 +70,7 @@ const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))
 const chosen = clients.filter((client) => wanted.length === 0 || wanted.some((word) => client.name.includes(word)))
 
 let broker: AnyMQ | undefined
+let secured: SecuredAnyMQ | undefined
 const target: Record<string, string | undefined> = {}
 
 suite('interop', { concurrency: 1 }, () => {
@@ -64,6 +80,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['AMQP'] = process.env['AMQP']
       return
     }
+    if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
     broker = await startAnyMQ()
     target['KAFKA'] = broker.kafka
     target['AMQP'] = broker.amqp
@@ -72,11 +89,13 @@ suite('interop', { concurrency: 1 }, () => {
 
   after(async () => {
     await broker?.stop()
+    await secured?.stop()
   })
 
   for (const client of chosen) {
     const protocol = client.name.split('/')[0] === 'kafka' ? 'KAFKA' : 'AMQP'
-    const skip = external && process.env[protocol] === undefined ? `no ${protocol} in the environment` : false
+    const missing = external && process.env[protocol] === undefined ? `no ${protocol} in the environment` : false
+    const skip = external && client.secured === true ? 'for an AnyMQ with users and certificates of its own' : missing
     test(client.name, { skip }, async (t) => {
       await client.install()
       const [command, ...args] = client.command()
@@ -91,7 +110,7 @@ suite('interop', { concurrency: 1 }, () => {
       const lines: Line[] = []
       const program = new Running(command, args, {
         cwd: here,
-        env: { ...target, PYTHONPATH: `${here}cases` },
+        env: { ...target, ...(client.secured === true ? secured?.environment : {}), PYTHONPATH: `${here}cases` },
         onLine: (line, stream) => {
           if (stream === 'out' && line.startsWith('{')) lines.push(JSON.parse(line) as Line)
           else if (stream === 'out') console.log(line)
@@ -108,8 +127,9 @@ suite('interop', { concurrency: 1 }, () => {
       }
       const said = `${command} ended with ${code ?? signal} before all its cases were run\n${tail(program.output)}\n${tail(program.errors)}`
       assert.ok(lines.at(-1)?.done === true && code === 0, said)
-      if (broker !== undefined)
-        assert.ok(broker.process.running, `AnyMQ ended\n${tail(broker.process.output)}\n${tail(broker.process.errors)}`)
+      const served = client.secured === true ? secured : broker
+      if (served !== undefined)
+        assert.ok(served.process.running, `AnyMQ ended\n${tail(served.process.output)}\n${tail(served.process.errors)}`)
     })
   }
 })

@@ -1,13 +1,13 @@
 /** `anymq serve`: the broker, until SIGTERM or SIGINT. */
 import { isIPv4 } from 'node:net'
-import type { Broker, OpenListener } from '../../broker/face.ts'
+import type { Broker, Logger, OpenListener } from '../../broker/face.ts'
 import { SystemClock } from '../../lib/timers.ts'
-import { startRunningBroker } from '../../server/start.ts'
+import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
 import { openLocalStorage } from '../../storage/local/index.ts'
 import type { ParsedArguments } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { createLog } from '../log.ts'
-import { portOf, resolveSettings, type Settings, settingsOptions } from '../settings.ts'
+import { portOf, resolveSettings, type Settings, settingsOptions, tlsSettings } from '../settings.ts'
 import { formatTable } from '../table.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -36,6 +36,7 @@ async function run(parsed: ParsedArguments): Promise<number> {
     limits: settings.limits,
     skipTakenPorts: settings.skipTakenPorts,
     anyHost: settings.insecure,
+    tls: tlsSettings(settings),
     beforeListening: async (broker) => {
       for (const { name, ...user } of settings.users) await broker.users.put(name, user)
       refuseOpenDoor(settings, broker)
@@ -44,9 +45,21 @@ async function run(parsed: ParsedArguments): Promise<number> {
   const milliseconds = Math.round(performance.now())
   process.stdout.write(`${listenerTable(running.listeners)}\n`)
   process.stdout.write(`AnyMQ ready in ${milliseconds} ms (data in ${settings.data}, durability ${settings.durability})\n`)
+  process.on('SIGHUP', () => reload(running, log))
   log.info({ signal: await stopped }, 'stopping')
   await running.stop()
   return 0
+}
+
+/** A certificate that is renewed wrongly must not end a broker that runs. */
+function reload(running: RunningBroker, log: Logger): void {
+  try {
+    running.reloadCertificates()
+    log.info({}, 'certificates were read again')
+  } catch (cause) {
+    const error = cause instanceof Error ? cause.message : String(cause)
+    log.error({ error }, 'certificates could not be read again; the old ones stay')
+  }
 }
 
 /** Without users everybody may do everything, so everybody must mean this machine. */

@@ -1,6 +1,6 @@
 // What the server says of itself, and what a client's SASL response means.
 import { Buffer } from 'node:buffer'
-import type { Broker } from '../../broker/face.ts'
+import type { Broker, Connection, Credential } from '../../broker/face.ts'
 import { ByteReader } from './bytes.ts'
 import { flag, readTable, type Table, text, textOf } from './table.ts'
 
@@ -32,21 +32,21 @@ export function serverProperties(broker: Broker): Table {
   ])
 }
 
-export interface PasswordCredential {
-  readonly kind: 'password'
-  readonly user: string
-  readonly password: string
+/** What this client may log in with: EXTERNAL once its certificate was verified. */
+export function mechanismsFor(connection: Connection): string {
+  return connection.peerName === undefined ? 'PLAIN AMQPLAIN' : 'EXTERNAL PLAIN AMQPLAIN'
 }
 
 /** undefined for a mechanism that is not offered or a response that is malformed. */
-export function credentialOf(mechanism: string, response: Buffer): PasswordCredential | undefined {
+export function credentialOf(mechanism: string, response: Buffer, peerName: string | undefined): Credential | undefined {
   if (mechanism === 'PLAIN') return plainCredential(response)
   if (mechanism === 'AMQPLAIN') return amqplainCredential(response)
+  if (mechanism === 'EXTERNAL' && peerName !== undefined) return { kind: 'certificate', user: peerName }
   return undefined
 }
 
 /** RFC 4616: authorization identity NUL user NUL password. */
-function plainCredential(response: Buffer): PasswordCredential | undefined {
+function plainCredential(response: Buffer): Credential | undefined {
   const first = response.indexOf(0)
   const second = first < 0 ? -1 : response.indexOf(0, first + 1)
   if (second < 0) return undefined
@@ -54,7 +54,7 @@ function plainCredential(response: Buffer): PasswordCredential | undefined {
 }
 
 /** A field table without its length in front. */
-function amqplainCredential(response: Buffer): PasswordCredential | undefined {
+function amqplainCredential(response: Buffer): Credential | undefined {
   const table = Buffer.alloc(response.length + 4)
   table.writeUInt32BE(response.length)
   response.copy(table, 4)

@@ -34,7 +34,7 @@ import { AmqpError, coreReplies } from './errors.ts'
 import { handlers, immediateMethods } from './handlers/all.ts'
 import { declareStandardExchanges } from './handlers/exchange.ts'
 import { releaseExclusiveQueues } from './handlers/queue.ts'
-import { credentialOf, serverProperties } from './login.ts'
+import { credentialOf, mechanismsFor, serverProperties } from './login.ts'
 import { EnvelopeView, namespaceOf } from './mapping.ts'
 import { decodeMethod, type Method, type MethodFields, type MethodName, methodName, methods } from './methods.ts'
 import { flagOf, type Table, textOf } from './table.ts'
@@ -125,7 +125,7 @@ export class Session implements BrokerSession {
       versionMajor: 0,
       versionMinor: 9,
       serverProperties: serverProperties(this.broker),
-      mechanisms: Buffer.from('PLAIN AMQPLAIN'),
+      mechanisms: Buffer.from(mechanismsFor(this.connection)),
       locales: Buffer.from('en_US'),
     })
     return rest.length === 0 ? null : rest
@@ -352,7 +352,7 @@ export class Session implements BrokerSession {
 
   #onStartOk(fields: MethodFields<'connection.start-ok'>, key: number): void {
     this.#learnClient(fields.clientProperties)
-    const credential = credentialOf(fields.mechanism, fields.response)
+    const credential = credentialOf(fields.mechanism, fields.response, this.connection.peerName)
     if (credential === undefined) return this.#refuseLogin(fields.mechanism)
     this.#await(
       this.broker.authenticate(credential).then(

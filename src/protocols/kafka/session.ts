@@ -115,6 +115,20 @@ export class KafkaSession implements Session {
     this.authenticated = !broker.authenticationRequired
     connection.info.protocol = 'kafka'
     connection.info.namespace = 'default'
+    if (connection.peerName !== undefined) this.#logInByCertificate(connection.peerName)
+  }
+
+  /** A verified certificate is a login, as on Kafka's SSL listeners; SASL on top of it takes its place. */
+  #logInByCertificate(user: string): void {
+    this.connection.pause()
+    this.broker
+      .authenticate({ kind: 'certificate', user })
+      .then(
+        (principal) => this.logIn(principal),
+        // The certificate is good but names nobody: what may be done without a login may still be, SASL above all.
+        (cause: unknown) => this.broker.log.info({ user, cause: textOf(cause) }, 'kafka: the certificate names no user'),
+      )
+      .finally(() => this.connection.resume())
   }
 
   /** Where clients reach us: the address this one used. */
