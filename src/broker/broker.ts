@@ -22,7 +22,6 @@ import type {
   Space,
   UserAdmin,
 } from './face.ts'
-import { Namespace } from './namespace.ts'
 import { BrokerSpace } from './space.ts'
 
 export const defaultLimits: Limits = {
@@ -162,7 +161,7 @@ class RunningBroker implements OwnedBroker {
   async createNamespace(principal: Principal, name: string): Promise<void> {
     this.#mustBeAdmin(principal)
     if (this.#engine.namespaces.has(name)) throw new CoreError('AlreadyExists', `namespace "${name}" exists`)
-    this.#engine.namespaces.set(name, new Namespace(name))
+    this.#engine.makeNamespace(name)
     this.#engine.shard.putMetadata('namespace', name, '{}')
     await this.#engine.shard.durable()
   }

@@ -9,6 +9,7 @@ import { Topic, type TopicDefinition, type TopicOwner } from '../core/topic.ts'
 import { everyone } from './access.ts'
 import { Counters } from './counters.ts'
 import { annotate, goesInCircles, originOf } from './deadletter.ts'
+import { Histories } from './exchanges/history.ts'
 import { type Binding, type Limits, PublishItem, type StartAt, type TopicConfig, topicDefaults } from './face.ts'
 import { Namespace } from './namespace.ts'
 import { Publisher } from './publisher.ts'
@@ -33,17 +34,24 @@ export class Engine implements TopicOwner {
   readonly publisher: Publisher
   readonly rows: RowTables
   readonly #randomBytes: (size: number) => Buffer
+  readonly histories: Histories
 
   constructor(shard: Shard, limits: Limits, randomBytes: (size: number) => Buffer) {
     this.shard = shard
     this.limits = limits
     this.#randomBytes = randomBytes
+    this.histories = new Histories(shard)
     this.counters = new Counters(shard)
     this.rows = new RowTables(shard)
     this.scheduler = new Scheduler(shard, (delayed) => this.#fire(delayed))
-    this.publisher = new Publisher(shard, this.scheduler, () => this.counters.next('schedule'))
-    this.namespaces.set('default', new Namespace('default'))
+    this.publisher = new Publisher(shard, this.scheduler, this.histories, () => this.counters.next('schedule'))
+    this.makeNamespace('default')
     shard.onReadable = (topic, partition) => this.waiters.readable(topic, partition)
+  }
+
+  makeNamespace(name: string): void {
+    const random = (): number => this.#randomBytes(4).readUInt32BE() / 0x1_0000_0000
+    this.namespaces.set(name, new Namespace(name, random))
   }
 
   namespace(name: string): Namespace {
@@ -216,6 +224,21 @@ export class Engine implements TopicOwner {
 
   // ---------------------------------------------------------------------------------------------------------------- bindings
 
+  /** What a `history` exchange has kept goes to who is bound to it now. */
+  handHistory(namespace: Namespace, binding: Binding): void {
+    if (namespace.router.exchange(binding.source)?.kind !== 'history') return
+    for (const item of this.histories.of(namespace.name, binding.source)) {
+      if (binding.destinationKind === 'topic') {
+        item.exchange = null
+        item.address = binding.destination
+      } else item.exchange = binding.destination
+      this.publisher.append(namespace, everyone, item)
+      if (item.errorCode === null) continue
+      const about = { exchange: binding.source, destination: binding.destination, error: item.errorMessage }
+      this.shard.log.warn(about, 'a record of the history was refused and is not handed over')
+    }
+  }
+
   storeBinding(namespace: Namespace, binding: Binding): void {
     const topic = binding.destinationKind === 'topic' ? namespace.topics.get(binding.destination) : undefined
     const source = namespace.router.exchange(binding.source)
@@ -233,6 +256,7 @@ export class Engine implements TopicOwner {
 
   deleteExchange(namespace: Namespace, name: string): void {
     const gone = namespace.router.delete(name)
+    this.histories.forget(namespace.name, name)
     this.shard.putMetadata('exchange', `${namespace.name}\u0000${name}`, null)
     this.bindingsGone(namespace, gone)
   }
@@ -257,9 +281,10 @@ export class Engine implements TopicOwner {
     const keys = target.routingKey === null ? origin.routingKeys : [target.routingKey]
     if (target.routingKey !== null) annotations.routingKey = target.routingKey
     const names = new Set<string>()
+    const source = { format: slot.format, payload: slot.buffer.subarray(slot.start, slot.end) }
     for (const key of keys) {
       try {
-        for (const name of namespace.router.route(target.exchange, key, null)) names.add(name)
+        for (const name of namespace.router.route(target.exchange, key, source)) names.add(name)
       } catch (cause) {
         if (!(cause instanceof CoreError)) throw cause
         this.shard.log.warn(
@@ -294,6 +319,7 @@ export class Engine implements TopicOwner {
     item.ttlMs = delayed.ttlMs
     item.priority = delayed.priority
     item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
+    item.extraAddresses = delayed.extraAddresses ?? null
     this.publisher.append(namespace, everyone, item)
     if (item.errorCode === 'Full' || item.errorCode === 'Unavailable') return false
     if (item.errorCode !== null)
@@ -339,7 +365,7 @@ export class Engine implements TopicOwner {
         return
       case 'namespace':
         if (text === null) this.namespaces.delete(key)
-        else if (!this.namespaces.has(key)) this.namespaces.set(key, new Namespace(key))
+        else if (!this.namespaces.has(key)) this.makeNamespace(key)
         return
       case 'topic':
         return this.#applyTopic(Number(key), text)
@@ -352,6 +378,8 @@ export class Engine implements TopicOwner {
         else router?.declare(JSON.parse(text))
         return
       }
+      case 'history':
+        return this.histories.restore(key, value)
       case 'rows':
         return this.rows.restore(key, text)
       case 'binding':

@@ -365,9 +365,20 @@ export interface ExchangeInfo {
   readonly autoDelete: boolean
   readonly internal: boolean
   readonly alternate: string | null
+  /** What a `hash` exchange chooses by, when that is not the key. */
+  readonly hashOn?: { readonly header: string } | { readonly attribute: 'messageId' | 'correlationId' | 'timestamp' }
+  /** How many of its newest records a `history` exchange hands to whoever is bound to it. */
+  readonly historyRecords?: number
+  /** What it was told in the words of the protocol that declared it, kept for comparison. */
   readonly declaration: Readonly<Record<string, unknown>>
 }
-export type ExchangeKind = 'direct' | 'topic' | 'fanout' | 'headers'
+
+/**
+ * By which bindings a record leaves: those of its key (`direct`), whose pattern fits its key (`topic`), all (`fanout`), whose arguments fit its
+ * headers (`headers`), or one of all: by consistent hash with the binding's key as weight (`hash`), by hash modulo their number (`modulus`),
+ * at random (`random`). `history` is fanout that hands its newest records to who is bound later.
+ */
+export type ExchangeKind = 'direct' | 'topic' | 'fanout' | 'headers' | 'hash' | 'modulus' | 'random' | 'history'
 
 export interface Binding {
   readonly source: string
@@ -404,8 +415,8 @@ export class PublishItem {
   key: Buffer | null = null
   /** More addresses routed as well, each topic once at most. */
   extraAddresses: readonly string[] | null = null
-  /** What headers exchanges match against. */
-  routingHeaders: Readonly<Record<string, unknown>> | null = null
+  /** False: exchanges that keep a history do not keep this. */
+  remembered = true
   /** May be lost by a restart: not waited for. */
   transient = false
   /** Not visible before, ms since the epoch; 0: at once. */

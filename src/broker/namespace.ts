@@ -15,9 +15,9 @@ export class Namespace {
   /** By group, then topic and partition as `topic/partition`. */
   readonly cursors = new Map<string, Map<string, Cursor>>()
 
-  constructor(name: string) {
+  constructor(name: string, random: () => number) {
     this.name = name
-    this.router = new Router((topic) => this.topics.has(topic))
+    this.router = new Router((topic) => this.topics.has(topic), random)
   }
 
   setCursor(group: string, topic: string, partition: number, cursor: Cursor | null): void {

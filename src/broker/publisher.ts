@@ -9,6 +9,7 @@ import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
 import { hash32 } from '../lib/bytes.ts'
+import type { Histories } from './exchanges/history.ts'
 import { type Decision, type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
 
@@ -20,9 +21,12 @@ export class Publisher {
   readonly #scheduler: Scheduler
   readonly #nextId: () => number
 
-  constructor(shard: Shard, scheduler: Scheduler, nextId: () => number) {
+  readonly #histories: Histories
+
+  constructor(shard: Shard, scheduler: Scheduler, histories: Histories, nextId: () => number) {
     this.#shard = shard
     this.#scheduler = scheduler
+    this.#histories = histories
     this.#nextId = nextId
   }
 
@@ -98,9 +102,11 @@ export class Publisher {
     if (item.exchange === null) {
       if (!namespace.topics.has(item.address)) throw new CoreError('NotFound', `no topic "${item.address}"`)
       names.add(item.address)
-    } else for (const name of namespace.router.route(item.exchange, item.address, item.routingHeaders)) names.add(name)
-    for (const address of item.extraAddresses ?? []) {
-      for (const name of namespace.router.route(item.exchange ?? '', address, item.routingHeaders)) names.add(name)
+    } else for (const name of namespace.router.route(item.exchange, item.address, item)) names.add(name)
+    if (item.extraAddresses !== null && !namespace.router.choosesOne(item.exchange ?? '')) {
+      for (const address of item.extraAddresses) {
+        for (const name of namespace.router.route(item.exchange ?? '', address, item)) names.add(name)
+      }
     }
     return [...names].flatMap((name) => namespace.topics.get(name) ?? [])
   }
@@ -117,6 +123,7 @@ export class Publisher {
       ttlMs: item.ttlMs,
       priority: item.priority,
       key: item.key === null ? null : item.key.toString('base64'),
+      ...(item.extraAddresses === null ? {} : { extraAddresses: item.extraAddresses }),
       payload: Buffer.from(item.payload),
     }
     this.#scheduler.add(delayed)
@@ -136,7 +143,9 @@ export class Publisher {
       this.#routeFurther(namespace, item, topic === undefined ? [] : [item.address])
       return
     }
-    const names = namespace.router.route(item.exchange, item.address, item.routingHeaders)
+    const names = namespace.router.route(item.exchange, item.address, item, (exchange) => {
+      if (item.remembered) this.#histories.remember(namespace.name, exchange, item)
+    })
     for (const name of names) {
       const topic = namespace.topics.get(name)
       if (topic !== undefined) this.#appendTo(topic, item)
@@ -147,8 +156,9 @@ export class Publisher {
 
   #routeFurther(namespace: Namespace, item: PublishItem, already: readonly string[]): void {
     const seen = new Set(already)
-    for (const address of item.extraAddresses ?? []) {
-      for (const name of namespace.router.route(item.exchange ?? '', address, item.routingHeaders)) {
+    const further = namespace.router.choosesOne(item.exchange ?? '') ? [] : (item.extraAddresses ?? [])
+    for (const address of further) {
+      for (const name of namespace.router.route(item.exchange ?? '', address, item)) {
         if (seen.has(name)) continue
         seen.add(name)
         const topic = namespace.topics.get(name)

@@ -1,54 +1,9 @@
-/** Exchanges and bindings of one namespace: from an exchange and a key to the names of topics. Direct, topic, fanout and headers. */
+/** Exchanges and bindings of one namespace: from an exchange and a key to the names of topics. How each kind chooses: exchanges/. */
 import { CoreError } from '../core/errors.ts'
+import { choosesOne, Exchange } from './exchanges/exchange.ts'
+import { plainText } from './exchanges/headers.ts'
+import { Routed, type RouteSource } from './exchanges/routed.ts'
 import type { Binding, ExchangeInfo } from './face.ts'
-import { PatternTrie } from './trie.ts'
-
-type Headers = Readonly<Record<string, unknown>> | null
-
-class Exchange {
-  info: ExchangeInfo
-  readonly bindings: Binding[] = []
-  readonly byKey = new Map<string, Binding[]>()
-  readonly trie = new PatternTrie<Binding>()
-
-  constructor(info: ExchangeInfo) {
-    this.info = info
-  }
-
-  add(binding: Binding): void {
-    this.bindings.push(binding)
-    if (this.info.kind === 'topic') this.trie.add(binding.key, binding)
-    const same = this.byKey.get(binding.key)
-    if (same === undefined) this.byKey.set(binding.key, [binding])
-    else same.push(binding)
-  }
-
-  remove(binding: Binding): void {
-    this.bindings.splice(this.bindings.indexOf(binding), 1)
-    this.trie.remove(binding.key, binding)
-    const same = this.byKey.get(binding.key)
-    if (same === undefined) return
-    same.splice(same.indexOf(binding), 1)
-    if (same.length === 0) this.byKey.delete(binding.key)
-  }
-
-  match(key: string, headers: Headers, visit: (binding: Binding) => void): void {
-    switch (this.info.kind) {
-      case 'direct':
-        for (const binding of this.byKey.get(key) ?? []) visit(binding)
-        return
-      case 'fanout':
-        for (const binding of this.bindings) visit(binding)
-        return
-      case 'topic':
-        this.trie.match(key, visit)
-        return
-      case 'headers':
-        for (const binding of this.bindings) if (headersMatch(binding.arguments, headers)) visit(binding)
-        return
-    }
-  }
-}
 
 /** Names of exchanges that every namespace has from the start. */
 const predeclared: readonly [string, ExchangeInfo['kind']][] = [
@@ -69,8 +24,12 @@ export class Router {
   #cache = new Map<string, Map<string, readonly string[]>>()
   #cached = 0
 
-  constructor(hasTopic: (name: string) => boolean) {
+  readonly #random: () => number
+
+  /** `random` gives numbers from 0 up to but not 1. */
+  constructor(hasTopic: (name: string) => boolean, random: () => number) {
     this.#hasTopic = hasTopic
+    this.#random = random
     for (const [name, kind] of predeclared) {
       const info = { name, kind, durable: true, autoDelete: false, internal: false, alternate: null, declaration: {} }
       this.#exchanges.set(name, new Exchange(info))
@@ -159,16 +118,25 @@ export class Router {
     return this.#exchanges.get(name)?.bindings ?? []
   }
 
-  /** Names of the topics a message goes to, each once. Throws NotFound for a missing exchange. */
-  route(exchange: string, key: string, headers: Headers): readonly string[] {
+  /** Whether further keys of a record lead nowhere else. */
+  choosesOne(name: string): boolean {
+    const kind = this.#exchanges.get(name)?.info.kind
+    return kind !== undefined && choosesOne.has(kind)
+  }
+
+  /**
+   * Names of the topics a record goes to, each once. Throws NotFound for a missing exchange. `passed` is told of each exchange on
+   * the way that keeps a history.
+   */
+  route(exchange: string, key: string, source: RouteSource | null, passed?: (exchange: ExchangeInfo) => void): readonly string[] {
     if (exchange === '') return this.#hasTopic(key) ? [key] : []
     const cached = this.#cache.get(exchange)?.get(key)
     if (cached !== undefined) return cached
     if (!this.#exchanges.has(exchange)) throw new CoreError('NotFound', `no exchange "${exchange}"`, 'exchange')
-    const topics = new Set<string>()
-    const cacheable = this.#follow(exchange, key, headers, topics, new Set())
-    const routes = [...topics]
-    if (cacheable) this.#remember(exchange, key, routes)
+    const walk: Walk = { key, routed: new Routed(source), topics: new Set(), seen: new Set(), byKeyAlone: true, passed }
+    this.#follow(exchange, walk)
+    const routes = [...walk.topics]
+    if (walk.byKeyAlone) this.#remember(exchange, key, routes)
     return routes
   }
 
@@ -183,22 +151,31 @@ export class Router {
     this.#cached++
   }
 
-  /** Returns whether the result depends on the key alone. */
-  #follow(name: string, key: string, headers: Headers, topics: Set<string>, seen: Set<string>): boolean {
+  #follow(name: string, walk: Walk): void {
     const exchange = this.#exchanges.get(name)
-    if (exchange === undefined || seen.has(name)) return true
-    seen.add(name)
-    let cacheable = exchange.info.kind !== 'headers'
+    if (exchange === undefined || walk.seen.has(name)) return
+    walk.seen.add(name)
+    if (!exchange.byKeyAlone) walk.byKeyAlone = false
+    if (exchange.info.kind === 'history') walk.passed?.(exchange.info)
     let matched = false
-    exchange.match(key, headers, (binding) => {
+    exchange.match(walk.key, walk.routed, this.#random, (binding) => {
       matched = true
-      if (binding.destinationKind === 'topic') topics.add(binding.destination)
-      else if (!this.#follow(binding.destination, key, headers, topics, seen)) cacheable = false
+      if (binding.destinationKind === 'topic') walk.topics.add(binding.destination)
+      else this.#follow(binding.destination, walk)
     })
-    if (!matched && exchange.info.alternate !== null && !this.#follow(exchange.info.alternate, key, headers, topics, seen))
-      cacheable = false
-    return cacheable
+    if (!matched && exchange.info.alternate !== null) this.#follow(exchange.info.alternate, walk)
   }
+}
+
+/** One record's way through the exchanges. */
+interface Walk {
+  readonly key: string
+  readonly routed: Routed
+  readonly topics: Set<string>
+  readonly seen: Set<string>
+  /** Whether every exchange on the way looked at the key alone. */
+  byKeyAlone: boolean
+  readonly passed: ((exchange: ExchangeInfo) => void) | undefined
 }
 
 function sameBinding(a: Binding, b: Binding): boolean {
@@ -209,30 +186,4 @@ function sameBinding(a: Binding, b: Binding): boolean {
     a.key === b.key &&
     plainText(a.arguments) === plainText(b.arguments)
   )
-}
-
-/** Equal for equal arguments, whatever the order of their names. */
-function plainText(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => {
-    if (typeof inner === 'bigint') return `${inner}n`
-    if (inner === null || typeof inner !== 'object' || Array.isArray(inner)) return inner
-    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-  })
-}
-
-/** Header matching: `match` all (default) or any, over names that do not begin with `x-`; the `-with-x` forms take those too. */
-function headersMatch(wanted: Readonly<Record<string, unknown>>, headers: Headers): boolean {
-  const mode = wanted['x-match'] ?? 'all'
-  const withX = mode === 'all-with-x' || mode === 'any-with-x'
-  const any = mode === 'any' || mode === 'any-with-x'
-  let matched = false
-  for (const [name, value] of Object.entries(wanted)) {
-    if (name === 'x-match' || (!withX && name.startsWith('x-'))) continue
-    const present = headers !== null && Object.hasOwn(headers, name)
-    const equal = present && (value === null || value === undefined || plainText(value) === plainText(headers[name]))
-    if (equal && any) return true
-    if (!equal && !any) return false
-    matched ||= equal
-  }
-  return any ? matched : true
 }

@@ -203,6 +203,7 @@ export class BrokerSpace implements Space {
     if (binding.destinationKind === 'topic') this.#topic(binding.destination)
     if (!this.#namespace.router.bind(binding)) return
     this.#engine.storeBinding(this.#namespace, binding)
+    this.#engine.handHistory(this.#namespace, binding)
     await this.#engine.shard.durable()
   }
 

@@ -10,7 +10,18 @@ import { Segment } from './segment.ts'
 import type { Shard } from './shard.ts'
 
 /** Tables in the order in which they are loaded. */
-const tables = ['counter', 'namespace', 'user', 'topic', 'subscription', 'exchange', 'binding', 'cursor', 'rows'] as const
+const tables = [
+  'counter',
+  'namespace',
+  'user',
+  'topic',
+  'subscription',
+  'exchange',
+  'binding',
+  'cursor',
+  'rows',
+  'history',
+] as const
 
 interface StoredLog {
   start: number

@@ -22,6 +22,8 @@ export interface Delayed {
   readonly ttlMs: number
   readonly priority: number
   readonly key: string | null
+  /** Further addresses that it goes to. */
+  readonly extraAddresses?: readonly string[]
   readonly payload: Buffer
 }
 

@@ -138,6 +138,13 @@ export const declarationOf = (declare: Declare): Record<string, unknown> =>
     arguments: declaredArguments(declare.arguments),
   }) satisfies Declaration
 
+/** The type that a queue was declared with; what another protocol declared is a classic queue to clients. */
+export function declaredType(topic: TopicInfo): string {
+  if (topic.declaredBy !== 'amqp') return 'classic'
+  const declared = topic.declaration['arguments'] as Declaration['arguments'] | undefined // written by declarationOf
+  return declared?.['x-queue-type']?.[1] ?? 'classic'
+}
+
 const integerTypes: ReadonlySet<string> = new Set([
   'byte',
   'unsignedbyte',

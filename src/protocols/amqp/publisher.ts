@@ -6,9 +6,10 @@ import { timerMax } from './arguments.ts'
 import type { Channel } from './channel.ts'
 import { decodeProperties, PropertyScan, readU32, readU64, writeU32 } from './codec.ts'
 import { AmqpError, named, notFound, preconditionFailed } from './errors.ts'
-import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, plain, spareHeader } from './mapping.ts'
+import { delayOf, isDelayed } from './exchange-types.ts'
+import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, spareHeader } from './mapping.ts'
 import { deliverReply, replyPrefix, replyQueue } from './reply.ts'
-import { textOf } from './table.ts'
+import { flagOf, long, textOf } from './table.ts'
 
 const slabBytes = 64 * 1024
 /** RabbitMQ's own limit on one message. */
@@ -33,6 +34,8 @@ class Batch {
 }
 
 const scan = new PropertyScan()
+/** Headers that mean something when they are published. */
+const ours = [spareHeader, 'x-delay', 'x-recent-history-no-store']
 
 export class Publisher {
   readonly #channel: Channel
@@ -146,13 +149,13 @@ export class Publisher {
     const channel = this.#channel
     const { session } = channel
     const exchange = this.#exchange
-    let kind = 'direct'
+    let delayed = false
     if (exchange !== '') {
       const info = session.space.exchange(exchange)
       if (info === undefined) throw notFound('exchange', exchange, session.vhost)
       if (info.internal)
         throw new AmqpError('ACCESS_REFUSED', `cannot publish to internal ${named('exchange', exchange, session.vhost)}`)
-      kind = info.kind
+      delayed = isDelayed(info)
     }
     if (!scan.scan(this.#envelope, this.#propertiesAt, this.#bodyStart))
       throw new AmqpError('SYNTAX_ERROR', 'malformed content properties')
@@ -161,7 +164,7 @@ export class Publisher {
     if (0 < scan.priority) item.priority = scan.priority
     if (0 <= scan.expiration) item.ttlMs = this.#expiration(scan.expiration)
     if (0 <= scan.userId) this.#checkUser(scan.userId)
-    if (0 <= scan.headers || 0 <= scan.replyTo) this.#special(item, kind)
+    if (0 <= scan.headers || 0 <= scan.replyTo) this.#special(item, delayed)
     if (exchange === '' && this.#routingKey.startsWith(replyPrefix)) deliverReply(session.broker, item)
     this.#items.push(item)
     this.#mandatories.push(this.#mandatory)
@@ -193,8 +196,8 @@ export class Publisher {
     if (claimed !== user) throw preconditionFailed(`user_id property set to '${claimed}' but authenticated user was '${user}'`)
   }
 
-  /** Headers that route (CC, BCC, a headers exchange, a key for other protocols) and the reply-to that is rewritten. */
-  #special(item: PublishItem, kind: string): void {
+  /** Headers that matter to the broker (CC, BCC, a delay, a key for other protocols) and the reply-to that is rewritten. */
+  #special(item: PublishItem, delayed: boolean): void {
     const replies =
       0 <= scan.replyTo &&
       this.#envelope.toString('latin1', scan.replyTo + 1, scan.replyTo + 1 + (this.#envelope[scan.replyTo] as number)) ===
@@ -202,7 +205,8 @@ export class Publisher {
     const headers = scan.headers
     const hasHeaders = 0 <= headers && readU32(this.#envelope, headers) !== 0
     if (!replies && !hasHeaders) return
-    if (!replies && kind !== 'headers' && !this.#mentions(headers)) return
+    if (!replies && !this.#mentions(headers)) return
+    const { session } = this.#channel
     let properties: ReturnType<typeof decodeProperties>
     try {
       properties = decodeProperties(this.#envelope, this.#propertiesAt, this.#bodyStart)
@@ -212,7 +216,14 @@ export class Publisher {
     let changed = false
     const table = properties.headers
     if (table !== undefined) {
-      if (kind === 'headers') item.routingHeaders = plain(table)
+      const delayMs = delayed ? delayOf(table) : 0
+      if (0 < delayMs) {
+        item.deliverAt = session.broker.clock.now() + delayMs
+        // As the plug-in delivers it: negative, so that the next such exchange does not delay it again.
+        table.set('x-delay', delayMs <= 0x7fff_ffff ? { type: 'I', value: -delayMs } : long(-delayMs))
+        changed = true
+      }
+      if (flagOf(table.get('x-recent-history-no-store')) === true) item.remembered = false
       const extra: string[] = []
       for (const name of ['CC', 'BCC']) {
         const list = table.get(name)
@@ -240,7 +251,7 @@ export class Publisher {
   #mentions(at: number): boolean {
     const end = at + 4 + readU32(this.#envelope, at)
     const region = this.#envelope.subarray(at + 4, end)
-    return region.includes('CC') || region.includes(spareHeader)
+    return region.includes('CC') || ours.some((name) => region.includes(name))
   }
 
   /** Hands what this turn collected to the core. */

@@ -3,81 +3,14 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
-import { after, before, test } from 'node:test'
-import amqplib, { type Channel, type ChannelModel, type ConsumeMessage, type GetMessage, type Options } from 'amqplib'
-import { startBroker } from '../../index.ts'
+import { test } from 'node:test'
+import amqplib, { type Channel, type ConsumeMessage, type Options } from 'amqplib'
+import { Conversation, collected, eventually, taken } from '../../../test/support/amqp.ts'
 import { frameEnd, protocolHeader } from './codec.ts'
 
-let broker: Awaited<ReturnType<typeof startBroker>>
-let connection: ChannelModel
-
-before(async () => {
-  broker = await startBroker({ storage: 'memory', protocols: ['amqp'] })
-  connection = await amqplib.connect(broker.url('amqp'))
-})
-after(async () => {
-  await connection.close()
-  await broker.close()
-})
-
-/** The text of the error that closes the channel. */
-async function refusal(use: (channel: Channel) => unknown): Promise<string> {
-  const channel = await connection.createChannel()
-  const closed = once(channel, 'error')
-  Promise.resolve(use(channel)).catch(() => undefined)
-  const [error] = (await closed) as [Error]
-  return /"(.*)"$/s.exec(error.message)?.[1] ?? error.message
-}
-
-/** Waits for what another connection's turn brings about. */
-async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5000
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, 'not within 5 s')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
-async function fresh(name: string, options: Options.AssertQueue = {}): Promise<Channel> {
-  const channel = await connection.createChannel()
-  await channel.assertQueue(name, options)
-  return channel
-}
-
-async function taken(channel: Channel, queue: string, options: Options.Get = {}): Promise<GetMessage> {
-  const message = await channel.get(queue, options)
-  assert.ok(message !== false, `${queue} is empty`)
-  return message
-}
-
-/** Consumes until `count` messages have come. */
-async function collected(
-  channel: Channel,
-  queue: string,
-  count: number,
-  options: Options.Consume = {},
-): Promise<ConsumeMessage[]> {
-  const messages: ConsumeMessage[] = []
-  let consumerTag = ''
-  await new Promise<void>((resolve, reject) => {
-    channel
-      .consume(
-        queue,
-        (message) => {
-          if (message === null) return
-          messages.push(message)
-          if (options.noAck !== true) channel.ack(message)
-          if (messages.length === count) resolve()
-        },
-        options,
-      )
-      .then((reply) => {
-        consumerTag = reply.consumerTag
-      }, reject)
-  })
-  await channel.cancel(consumerTag)
-  return messages
-}
+const talk = new Conversation()
+const refusal = (use: (channel: Channel) => unknown) => talk.refusal(use)
+const fresh = (name: string, options: Options.AssertQueue = {}) => talk.fresh(name, options)
 
 test('a message comes back with every property and header as it was', async () => {
   const channel = await fresh('properties')
@@ -124,7 +57,7 @@ test('a body of many frames arrives whole', async () => {
 })
 
 test('confirms come after returns, and a nack when the queue refuses', async () => {
-  const channel = await connection.createConfirmChannel()
+  const channel = await talk.connection.createConfirmChannel()
   const seen: string[] = []
   channel.on('return', (message: ConsumeMessage) => seen.push(`return ${message.fields.routingKey}`))
   channel.publish('', 'no-such-queue', Buffer.from('x'), { mandatory: true }, (error) =>
@@ -164,7 +97,7 @@ test('unacknowledged messages return in order, marked redelivered, when the chan
   await taken(channel, 'returning')
   await taken(channel, 'returning')
   await channel.close()
-  const other = await connection.createChannel()
+  const other = await talk.connection.createChannel()
   const messages = await collected(other, 'returning', 3)
   assert.deepEqual(
     messages.map(({ content, fields }) => [content.toString(), fields.redelivered]),
@@ -204,12 +137,12 @@ test('a message expires by its own time or its queue’s, whichever is sooner', 
   const channel = await fresh('expiring', { messageTtl: 60_000 })
   channel.sendToQueue('expiring', Buffer.from('soon'), { expiration: '1000' })
   await channel.checkQueue('expiring')
-  await broker.clock.advance('2s')
+  await talk.broker.clock.advance('2s')
   assert.equal(await channel.get('expiring'), false)
 })
 
 test('exchanges route by their kind, one copy for each queue', async () => {
-  const channel = await connection.createChannel()
+  const channel = await talk.connection.createChannel()
   const { queue } = await channel.assertQueue('', { exclusive: true })
   await channel.assertExchange('kind.topic', 'topic')
   await channel.assertExchange('kind.headers', 'headers')
@@ -252,7 +185,7 @@ test('a reply goes straight to the requester', async () => {
 })
 
 test('CC and BCC route further, and only CC is seen', async () => {
-  const channel = await connection.createChannel()
+  const channel = await talk.connection.createChannel()
   for (const queue of ['to', 'cc', 'bcc']) await channel.assertQueue(queue)
   channel.sendToQueue('to', Buffer.from('x'), { CC: 'cc', BCC: 'bcc' })
   for (const queue of ['to', 'cc', 'bcc']) {
@@ -279,7 +212,7 @@ test('an auto-delete queue goes with its last consumer, an exclusive one with it
   const { consumerTag } = await channel.consume('going', () => undefined)
   await channel.cancel(consumerTag)
   assert.match(await refusal((other) => other.checkQueue('going')), /^NOT_FOUND/)
-  const owner = await amqplib.connect(broker.url('amqp'))
+  const owner = await amqplib.connect(talk.broker.url('amqp'))
   await (await owner.createChannel()).assertQueue('mine', { exclusive: true })
   assert.match(
     await refusal((other) => other.checkQueue('mine')),
@@ -331,7 +264,7 @@ test('errors close the channel in RabbitMQ’s words, and only the channel', asy
 
 /** Writes bytes to the port and collects what comes until the socket closes. */
 async function rawExchange(bytes: Buffer): Promise<Buffer> {
-  const { port } = new URL(broker.url('amqp'))
+  const { port } = new URL(talk.broker.url('amqp'))
   const socket = connectSocket(Number(port), '127.0.0.1')
   const received: Buffer[] = []
   socket.on('data', (chunk: Buffer) => received.push(chunk))

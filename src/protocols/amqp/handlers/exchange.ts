@@ -1,15 +1,14 @@
 // exchange.declare, delete, bind, unbind.
 import type { Binding, ExchangeInfo, ExchangeKind, Space } from '../../../broker/face.ts'
 import { asCoreError } from '../../../core/errors.ts'
-import { assertSameArguments, type Declaration, declaredArguments, inequivalent } from '../arguments.ts'
+import { assertSameArguments, type Declaration, declaredArguments, declaredType, inequivalent } from '../arguments.ts'
 import type { Channel } from '../channel.ts'
 import { AmqpError, named, notFound, preconditionFailed } from '../errors.ts'
+import { checkBindingKey, exchangeOptions, typeOf } from '../exchange-types.ts'
 import { plain } from '../mapping.ts'
 import type { MethodFields } from '../methods.ts'
 import { type Table, textOf, typeName } from '../table.ts'
 import type { Handlers } from './all.ts'
-
-const kinds: readonly string[] = ['direct', 'fanout', 'topic', 'headers'] satisfies ExchangeKind[]
 
 const standard: readonly (readonly [string, ExchangeKind, boolean])[] = [
   ['amq.direct', 'direct', false],
@@ -92,7 +91,7 @@ async function declare(channel: Channel, fields: MethodFields<'exchange.declare'
     if (space.exchange(name) === undefined) throw notFound('exchange', name, vhost)
     return
   }
-  if (!kinds.includes(fields.type)) throw new AmqpError('COMMAND_INVALID', `unknown exchange type '${fields.type}'`)
+  const options = exchangeOptions(fields.type, fields.arguments)
   refuseDefault(name)
   const present = space.exchange(name)
   if (present !== undefined) return assertEquivalent(present, fields, vhost)
@@ -106,12 +105,12 @@ async function declare(channel: Channel, fields: MethodFields<'exchange.declare'
   try {
     await space.declareExchange({
       name,
-      kind: fields.type as ExchangeKind, // checked against `kinds` above
+      ...options,
       durable: fields.durable,
       autoDelete: fields.autoDelete,
       internal: fields.internal,
       alternate: textOf(alternate) ?? null,
-      declaration: { arguments: declaredArguments(fields.arguments) },
+      declaration: { type: fields.type, arguments: declaredArguments(fields.arguments) },
     })
   } catch (cause) {
     const raced = space.exchange(name)
@@ -120,16 +119,20 @@ async function declare(channel: Channel, fields: MethodFields<'exchange.declare'
   }
 }
 
+/** What RabbitMQ compares at a redeclaration; the arguments of the plug-ins' types are compared here too, since they change what happens. */
+const comparedArguments = ['alternate-exchange', 'x-delayed-type', 'hash-header', 'hash-property', 'x-recent-history-length']
+
 function assertEquivalent(exchange: ExchangeInfo, fields: MethodFields<'exchange.declare'>, vhost: string): void {
   const what = named('exchange', exchange.name, vhost)
-  if (exchange.kind !== fields.type) throw inequivalent('type', what, `'${fields.type}'`, `'${exchange.kind}'`)
+  const type = typeOf(exchange)
+  if (type !== fields.type) throw inequivalent('type', what, `'${fields.type}'`, `'${type}'`)
   if (exchange.durable !== fields.durable) throw inequivalent('durable', what, `'${fields.durable}'`, `'${exchange.durable}'`)
   if (exchange.autoDelete !== fields.autoDelete)
     throw inequivalent('auto_delete', what, `'${fields.autoDelete}'`, `'${exchange.autoDelete}'`)
   if (exchange.internal !== fields.internal)
     throw inequivalent('internal', what, `'${fields.internal}'`, `'${exchange.internal}'`)
   const declared = (exchange.declaration.arguments ?? {}) as Declaration['arguments'] // written by declaredArguments, or absent
-  assertSameArguments(what, declared, declaredArguments(fields.arguments), ['alternate-exchange'])
+  assertSameArguments(what, declared, declaredArguments(fields.arguments), comparedArguments)
 }
 
 function refuseDefault(name: string): void {
@@ -163,6 +166,10 @@ export function bindingOf(
   refuseDefault(source)
   const exchange = space.exchange(source)
   if (exchange === undefined && !removing) throw notFound('exchange', source, vhost)
+  if (exchange !== undefined && !removing) {
+    const topic = destinationKind === 'topic' ? space.topic(destination) : undefined
+    checkBindingKey(exchange, key, topic === undefined ? undefined : declaredType(topic))
+  }
   return {
     source,
     destination,
