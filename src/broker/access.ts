@@ -2,7 +2,8 @@
 import { createHash, createHmac, pbkdf2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { CoreError } from '../core/errors.ts'
-import type { Action, Permission, Principal, ScramVerifier } from './face.ts'
+import type { Action, KeyPermission, Permission, Principal, ScramVerifier, UserListing } from './face.ts'
+import { type ImportedHash, matchesImported } from './imported-hash.ts'
 
 const scramIterations = 8192
 const deriveKey = promisify(pbkdf2)
@@ -12,7 +13,11 @@ const scryptBytes = promisify<string | Buffer, Buffer, number, Buffer>(scrypt)
 export interface StoredUser {
   readonly name: string
   readonly admin: boolean
+  /** Absent in rows of older versions, as the next two. */
+  readonly tags?: readonly string[]
   readonly permissions: readonly Permission[]
+  readonly keyPermissions?: readonly KeyPermission[]
+  readonly imported?: ImportedHash | null
   readonly scrypt: { readonly salt: string; readonly hash: string } | null
   readonly scram: Readonly<
     Record<string, { readonly salt: string; readonly iterations: number; readonly storedKey: string; readonly serverKey: string }>
@@ -41,6 +46,12 @@ export async function verifiersFor(password: string): Promise<Pick<StoredUser, '
 export class Users {
   readonly #users = new Map<string, StoredUser>()
   readonly #principals = new Map<string, Principal>()
+  /**
+   * A keyed digest of the password that last let each user in: a client that logs in for every request would otherwise cost a slow hash each
+   * time. The key is this process's own and nothing of this is stored.
+   */
+  readonly #proven = new Map<string, Buffer>()
+  readonly #proofKey = randomBytes(32)
 
   get any(): boolean {
     return this.#users.size > 0
@@ -55,16 +66,35 @@ export class Users {
   }
 
   apply(name: string, user: StoredUser | null): void {
+    this.#proven.delete(name)
     if (user === null) this.#users.delete(name)
     else this.#users.set(name, user)
   }
 
   async verify(name: string, password: string): Promise<boolean> {
-    const stored = this.#users.get(name)?.scrypt
+    const user = this.#users.get(name)
+    const proof = createHmac('sha256', this.#proofKey).update(password).digest()
+    const proven = this.#proven.get(name)
+    if (proven !== undefined && timingSafeEqual(proven, proof)) return true
+    const known = await this.#check(user, password)
+    // Not when the user was changed while we looked.
+    if (known && this.#users.get(name) === user) this.#proven.set(name, proof)
+    return known
+  }
+
+  async #check(user: StoredUser | undefined, password: string): Promise<boolean> {
+    const stored = user?.scrypt ?? null
     // The same work for an unknown name, so that the time taken tells nothing.
-    const salt = stored === undefined || stored === null ? Buffer.alloc(16) : Buffer.from(stored.salt, 'base64')
+    const salt = stored === null ? Buffer.alloc(16) : Buffer.from(stored.salt, 'base64')
     const hash = await scryptBytes(password, salt, 32)
-    return stored !== undefined && stored !== null && timingSafeEqual(hash, Buffer.from(stored.hash, 'base64'))
+    if (stored !== null) return timingSafeEqual(hash, Buffer.from(stored.hash, 'base64'))
+    return user?.imported !== undefined && user.imported !== null && matchesImported(user.imported, password)
+  }
+
+  /** Whether a login that succeeded should be used to make all verifiers anew: the user came from elsewhere with less. */
+  lacksVerifiers(name: string): boolean {
+    const user = this.#users.get(name)
+    return user !== undefined && (user.scrypt === null || Object.keys(user.scram).length === 0)
   }
 
   scram(name: string, mechanism: string): ScramVerifier | undefined {
@@ -82,7 +112,11 @@ export class Users {
   principal(name: string): Principal {
     let principal = this.#principals.get(name)
     if (principal === undefined) {
-      principal = { user: name, may: (action, namespace, topic) => this.#may(name, action, namespace, topic) }
+      principal = {
+        user: name,
+        may: (action, namespace, topic) => this.#may(name, action, namespace, topic),
+        mayUseKey: (action, namespace, exchange, key) => this.#mayUseKey(name, action, namespace, exchange, key),
+      }
       this.#principals.set(name, principal)
     }
     return principal
@@ -94,7 +128,23 @@ export class Users {
     if (user.admin) return true
     return user.permissions.some((permission) => permission.namespace === namespace && wholeMatch(permission[action], topic))
   }
+
+  #mayUseKey(name: string, action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean {
+    const rules = this.#users.get(name)?.keyPermissions
+    if (rules === undefined || rules.length === 0) return true
+    const rule = rules.find((each) => each.namespace === namespace && each.exchange === exchange)
+    return rule === undefined || wholeMatch(rule[action], key)
+  }
 }
+
+/** What listings show of a user. */
+export const toListing = (user: StoredUser): UserListing => ({
+  name: user.name,
+  admin: user.admin,
+  tags: [...(user.tags ?? [])],
+  permissions: [...user.permissions],
+  keyPermissions: [...(user.keyPermissions ?? [])],
+})
 
 const compiled = new Map<string, RegExp>()
 const compiledMax = 1000
@@ -112,12 +162,18 @@ function wholeMatch(pattern: string, text: string): boolean {
 
 /** Refuses a permission whose pattern is no regular expression. */
 export function checkPermission(permission: Permission): void {
-  for (const action of ['publish', 'consume', 'manage'] as const) {
-    try {
-      new RegExp(permission[action])
-    } catch {
-      throw new CoreError('Invalid', `the ${action} pattern "${permission[action]}" is not a regular expression`, action)
-    }
+  for (const action of ['publish', 'consume', 'manage'] as const) checkPattern(action, permission[action])
+}
+
+export function checkKeyPermission(permission: KeyPermission): void {
+  for (const action of ['publish', 'consume'] as const) checkPattern(action, permission[action])
+}
+
+function checkPattern(action: string, pattern: string): void {
+  try {
+    new RegExp(pattern)
+  } catch {
+    throw new CoreError('Invalid', `the ${action} pattern "${pattern}" is not a regular expression`, action)
   }
 }
 

@@ -5,7 +5,7 @@ import { recover } from '../core/recovery.ts'
 import { Shard } from '../core/shard.ts'
 import type { Clock } from '../lib/timers.ts'
 import type { Storage } from '../storage/interfaces.ts'
-import { checkPermission, everyone, type StoredUser, Users, verifiersFor } from './access.ts'
+import { everyone, type StoredUser, Users } from './access.ts'
 import { Engine } from './engine.ts'
 import type {
   Broker,
@@ -23,6 +23,7 @@ import type {
   UserAdmin,
 } from './face.ts'
 import { BrokerSpace } from './space.ts'
+import { StoredUsers } from './user-admin.ts'
 
 export const defaultLimits: Limits = {
   recordBytesMax: 16 * 1024 * 1024,
@@ -97,7 +98,7 @@ class RunningBroker implements OwnedBroker {
   readonly limits: Limits
   readonly clusterId: string
   readonly anonymous = everyone
-  readonly users: UserAdmin
+  readonly users: StoredUsers
   readonly #engine: Engine
   readonly #users: Users
   readonly #connections: ConnectionRegistry
@@ -112,7 +113,7 @@ class RunningBroker implements OwnedBroker {
     this.#engine = engine
     this.#users = users
     this.#connections = options.connections
-    this.users = this.#userAdmin()
+    this.users = new StoredUsers(users, engine.shard)
     this.#maintain()
   }
 
@@ -138,6 +139,11 @@ class RunningBroker implements OwnedBroker {
         ? await this.#users.verify(credential.user, credential.password)
         : this.#users.get(credential.user) !== undefined
     if (!known) throw new CoreError('Unauthenticated', `login of "${credential.user}" failed`)
+    if (credential.kind === 'password' && this.#users.lacksVerifiers(credential.user)) {
+      this.users
+        .renew(credential.user, credential.password)
+        .catch((error: Error) => this.log.warn({ user: credential.user, error: error.message }, 'verifiers could not be stored'))
+    }
     return this.#users.principal(credential.user)
   }
 
@@ -211,34 +217,6 @@ class RunningBroker implements OwnedBroker {
     const { committer } = this.#engine.shard
     committer.atomically(atomicBytes, run)
     committer.whenDurable(done)
-  }
-
-  #userAdmin(): UserAdmin {
-    return {
-      list: () => this.#users.all().map(({ name, admin, permissions }) => ({ name, admin, permissions: [...permissions] })),
-      put: async (name, { password, admin, permissions }) => {
-        for (const permission of permissions ?? []) checkPermission(permission as Permission)
-        const present = this.#users.get(name)
-        const verifiers =
-          password === undefined ? { scrypt: present?.scrypt ?? null, scram: present?.scram ?? {} } : await verifiersFor(password)
-        const user: StoredUser = {
-          name,
-          admin: admin ?? present?.admin ?? false,
-          permissions: permissions ?? present?.permissions ?? [],
-          ...verifiers,
-        }
-        this.#users.apply(name, user)
-        this.#engine.shard.putMetadata('user', name, JSON.stringify(user))
-        await this.#engine.shard.durable()
-      },
-      delete: async (name) => {
-        if (this.#users.get(name) === undefined) return false
-        this.#users.apply(name, null)
-        this.#engine.shard.putMetadata('user', name, null)
-        await this.#engine.shard.durable()
-        return true
-      },
-    }
   }
 
   stats(): BrokerStats {

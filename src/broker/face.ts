@@ -233,6 +233,8 @@ export type Credential =
 export interface Principal {
   readonly user: string
   may(action: Action, namespace: string, name: string): boolean
+  /** Whether it may publish with this routing key to, or bind it from, an exchange of the kind `topic`. Absent: any key. */
+  mayUseKey?(action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean
 }
 export type Action = 'publish' | 'consume' | 'manage'
 
@@ -244,10 +246,38 @@ export interface ScramVerifier {
 }
 
 export interface UserAdmin {
-  list(): { name: string; admin: boolean; permissions: Permission[] }[]
-  put(name: string, options: { password?: string; admin?: boolean; permissions?: Permission[] }): Promise<void>
+  list(): UserListing[]
+  /** Creates or changes; what is left out stays. */
+  put(name: string, options: UserChange): Promise<void>
   delete(name: string): Promise<boolean>
+  /** What a password is checked against, for carrying users elsewhere; undefined for an unknown user. */
+  verifier(name: string): PasswordVerifier | undefined
 }
+
+export interface UserListing {
+  readonly name: string
+  /** May do everything. */
+  readonly admin: boolean
+  /** Words that say which parts of administration a user sees; the broker itself keeps them only. */
+  readonly tags: string[]
+  readonly permissions: Permission[]
+  readonly keyPermissions: KeyPermission[]
+}
+
+export interface UserChange {
+  readonly password?: string
+  /** In place of a password, where only its hash is known. */
+  readonly verifier?: PasswordVerifier
+  readonly admin?: boolean
+  readonly tags?: readonly string[]
+  readonly permissions?: readonly Permission[]
+  readonly keyPermissions?: readonly KeyPermission[]
+}
+
+/** All in base64. `none`: nobody can log in with a password. sha256, sha512: digest(salt, password), replaced at the first login. */
+export type PasswordVerifier =
+  | { readonly algorithm: 'none' }
+  | { readonly algorithm: 'scrypt' | 'sha256' | 'sha512'; readonly salt: string; readonly hash: string }
 
 /** Patterns are regular expressions matched against the whole name. */
 export interface Permission {
@@ -255,6 +285,14 @@ export interface Permission {
   readonly publish: string
   readonly consume: string
   readonly manage: string
+}
+
+/** What routing keys a user may use with one exchange of the kind `topic`; without a rule for it, any. */
+export interface KeyPermission {
+  readonly namespace: string
+  readonly exchange: string
+  readonly publish: string
+  readonly consume: string
 }
 
 export interface ConnectionListing extends ConnectionInfo {

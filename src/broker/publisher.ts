@@ -65,9 +65,7 @@ export class Publisher {
     const { failure } = this.#shard.committer
     if (failure !== null) throw new CoreError('Unavailable', `nothing can be stored: ${failure.message}`)
     if (this.#shard.pressure.lowOnSpace && !moved) throw new CoreError('Full', 'the disk is nearly full')
-    const name = item.exchange === null || item.exchange === '' ? item.address : item.exchange
-    if (principal.may('publish', namespace.name, name)) return
-    throw new CoreError('AccessDenied', `${principal.user} may not publish to "${name}"`)
+    checkPublish(namespace, principal, item)
   }
 
   /**
@@ -251,6 +249,39 @@ export class Publisher {
       if (config.timestampType === 'logAppend') item.logAppendTime = now
     }
   }
+}
+
+/** By this name permissions may allow all of the default exchange, whose own name is empty. */
+const defaultExchangeAlias = 'amq.default'
+
+/** Whether a principal may publish to an exchange, or with the default one to a topic. */
+export function mayPublish(principal: Principal, namespace: string, exchange: string, address: string): boolean {
+  if (exchange !== '') return principal.may('publish', namespace, exchange)
+  return principal.may('publish', namespace, address) || principal.may('publish', namespace, defaultExchangeAlias)
+}
+
+function checkPublish(namespace: Namespace, principal: Principal, item: PublishItem): void {
+  const { exchange, address, extraAddresses } = item
+  const allowed =
+    exchange === null
+      ? principal.may('publish', namespace.name, address)
+      : mayPublish(principal, namespace.name, exchange, address)
+  if (!allowed) throw new CoreError('AccessDenied', `${principal.user} may not publish to "${exchange || address}"`)
+  if (exchange !== null && exchange !== '') {
+    checkKey(namespace, principal, exchange, address)
+    for (const key of extraAddresses ?? []) checkKey(namespace, principal, exchange, key)
+  } else {
+    for (const name of extraAddresses ?? []) {
+      if (!mayPublish(principal, namespace.name, '', name))
+        throw new CoreError('AccessDenied', `${principal.user} may not publish to "${name}"`)
+    }
+  }
+}
+
+function checkKey(namespace: Namespace, principal: Principal, exchange: string, key: string): void {
+  if (principal.mayUseKey === undefined || principal.mayUseKey('publish', namespace.name, exchange, key)) return
+  if (namespace.router.exchange(exchange)?.kind === 'topic')
+    throw new CoreError('AccessDenied', `${principal.user} may not publish with the key "${key}" to "${exchange}"`)
 }
 
 function expiry(ownMs: number, topicMs: number, now: number): number {

@@ -32,6 +32,7 @@ import type {
   Transaction,
 } from './face.ts'
 import type { Namespace } from './namespace.ts'
+import { mayPublish } from './publisher.ts'
 import { BrokerTransaction } from './transaction.ts'
 
 const peekBytes = 256 * 1024
@@ -126,6 +127,7 @@ export class BrokerSpace implements Space {
     declaration: Record<string, unknown> = {},
   ): Promise<TopicInfo> {
     this.#allow('manage', name)
+    this.#allowDeadLetter(name, config)
     const topic = this.#engine.createTopic(this.#namespace, name, config, declaredBy, declaration)
     if (topic.config.storage === 'disk') await this.#engine.shard.durable()
     return topic.info
@@ -133,10 +135,20 @@ export class BrokerSpace implements Space {
 
   async alterTopic(name: string, config: Partial<TopicConfig>, declaration?: Record<string, unknown>): Promise<TopicInfo> {
     this.#allow('manage', name)
+    this.#allowDeadLetter(name, config)
     const topic = this.#topic(name)
     this.#engine.alterTopic(topic, config, declaration)
     await this.#engine.shard.durable()
     return topic.info
+  }
+
+  /** Who sends a topic's dead letters somewhere takes them from here and publishes them there. */
+  #allowDeadLetter(name: string, { deadLetter }: Partial<TopicConfig>): void {
+    if (deadLetter === undefined || deadLetter === null) return
+    this.#allow('consume', name)
+    const { exchange, routingKey } = deadLetter
+    if (!mayPublish(this.principal, this.namespace, exchange, routingKey ?? ''))
+      throw new CoreError('AccessDenied', `${this.principal.user} may not publish to "${exchange || (routingKey ?? '')}"`)
   }
 
   async deleteTopic(name: string): Promise<void> {
@@ -180,6 +192,10 @@ export class BrokerSpace implements Space {
 
   async declareExchange(exchange: ExchangeInfo): Promise<void> {
     this.#allow('manage', exchange.name)
+    if (exchange.alternate !== null) {
+      this.#allow('consume', exchange.name)
+      this.#allow('publish', exchange.alternate)
+    }
     if (this.#namespace.router.exchange(exchange.name) !== undefined)
       throw new CoreError('AlreadyExists', `exchange "${exchange.name}" exists`)
     this.#namespace.router.declare(exchange)
@@ -198,8 +214,7 @@ export class BrokerSpace implements Space {
   }
 
   async bind(binding: Binding): Promise<void> {
-    this.#allow('manage', binding.destination)
-    this.#allow('consume', binding.source)
+    this.#allowBinding(binding)
     if (binding.destinationKind === 'topic') this.#topic(binding.destination)
     if (!this.#namespace.router.bind(binding)) return
     this.#engine.storeBinding(this.#namespace, binding)
@@ -208,10 +223,19 @@ export class BrokerSpace implements Space {
   }
 
   async unbind(binding: Binding): Promise<void> {
-    this.#allow('manage', binding.destination)
+    this.#allowBinding(binding)
     if (!this.#namespace.router.unbind(binding)) return
     this.#engine.bindingsGone(this.#namespace, [binding])
     await this.#engine.shard.durable()
+  }
+
+  /** A binding takes records from its source and puts them to its destination. */
+  #allowBinding({ source, destination, key }: Binding): void {
+    this.#allow('publish', destination)
+    this.#allow('consume', source)
+    if (this.principal.mayUseKey === undefined || this.principal.mayUseKey('consume', this.namespace, source, key)) return
+    if (this.#namespace.router.exchange(source)?.kind === 'topic')
+      throw new CoreError('AccessDenied', `${this.principal.user} may not bind the key "${key}" of "${source}"`, source)
   }
 
   bindings(of: { source?: string; destination?: string; destinationKind?: 'topic' | 'exchange' } = {}): Binding[] {
