@@ -12,7 +12,9 @@ export interface Origin {
 export function originOf(slot: Slot, topic: Topic): Origin {
   const { annotations } = slot
   const format = formats.get(slot.format)
-  const own = format.origin?.(slot.buffer.subarray(slot.start, slot.end)) ?? { exchange: '', routingKeys: [topic.name] }
+  const reached =
+    slot.subject === null ? { exchange: '', routingKeys: [topic.name] } : { exchange: 'amq.topic', routingKeys: [slot.subject] }
+  const own = format.origin?.(slot.buffer.subarray(slot.start, slot.end)) ?? reached
   if (annotations?.exchange === undefined) return own
   return {
     exchange: annotations.exchange,

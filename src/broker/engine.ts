@@ -98,6 +98,7 @@ export class Engine implements TopicOwner {
     if (definition.config.retention === 'acknowledged')
       topic.cursorFloor = (partition) => namespace.cursorFloor(topic.name, partition)
     namespace.topics.set(definition.name, topic)
+    namespace.subjects.capture(topic, definition.config.captures)
     namespace.router.changed()
     this.shard.topics.set(definition.id, topic)
     this.topicsByUuid.set(definition.uuid, topic)
@@ -137,6 +138,7 @@ export class Engine implements TopicOwner {
   #redefine(topic: Topic, definition: TopicDefinition): void {
     topic.redefine(definition)
     const namespace = this.namespaces.get(topic.namespace)
+    namespace?.subjects.capture(topic, definition.config.captures)
     topic.cursorFloor =
       definition.config.retention === 'acknowledged' && namespace !== undefined
         ? (partition) => namespace.cursorFloor(topic.name, partition)
@@ -166,6 +168,7 @@ export class Engine implements TopicOwner {
 
   #dropTopic(namespace: Namespace, topic: Topic): void {
     namespace.topics.delete(topic.name)
+    namespace.subjects.capture(topic, [])
     namespace.router.changed()
     this.shard.topics.delete(topic.id)
     this.topicsByUuid.delete(topic.definition.uuid)
@@ -298,7 +301,7 @@ export class Engine implements TopicOwner {
         this.shard.log.warn({ topic: topic.name, target: name }, 'a record would be dead-lettered in a circle; it is dropped')
         continue
       }
-      const item = new PublishItem(null, name, slot.format, slot.buffer.subarray(slot.start, slot.end))
+      const item = new PublishItem('', name, slot.format, slot.buffer.subarray(slot.start, slot.end))
       item.annotations = annotations
       item.timestamp = slot.timestamp
       this.publisher.append(namespace, everyone, item, true)

@@ -340,6 +340,8 @@ export interface TopicConfig {
   readonly expiresMs: number
   /** Deleted when its last consumer goes (after there was one). */
   readonly autoDelete: boolean
+  /** Patterns of addresses of which it stores every record, too: words joined with `.`; `*` is one word, `#` any number, also none. */
+  readonly captures: readonly string[]
   /** `logAppend`: the broker's clock overrides the record's time. */
   readonly timestampType: 'create' | 'logAppend'
   readonly paused: boolean
@@ -365,6 +367,7 @@ export const topicDefaults: TopicConfig = {
   singleActiveConsumer: false,
   expiresMs: -1,
   autoDelete: false,
+  captures: [],
   timestampType: 'create',
   paused: false,
 }
@@ -434,7 +437,11 @@ export type PublishStatus = (typeof PublishStatus)[keyof typeof PublishStatus]
 
 /** One entry to publish, and afterwards its outcome. Make one with `new PublishItem(...)`; all fields always present. */
 export class PublishItem {
-  /** null: straight to the topic `address` (and to what captures it). Else the exchange by whose bindings it is routed; '' is the default exchange. */
+  /**
+   * null: published to `address` in the subject space: to the topic of that name, to topics that capture it, to what is bound to the exchange
+   * `amq.topic` for it, and to live subscribers. '': the same without bindings (the default exchange). `amq.topic`: the same without the topic of
+   * that name. Any other: routed by the bindings of that exchange alone.
+   */
   exchange: string | null
   /** Topic name or routing key. */
   address: string
@@ -472,6 +479,8 @@ export class PublishItem {
    */
   producerName: string | null = null
   annotations: Annotations | null = null
+  /** The connection that publishes, so that a live subscriber can tell its own records; 0 none. */
+  connection = 0
 
   // The outcome, valid when `done` is called.
   status: PublishStatus = PublishStatus.Pending
@@ -479,6 +488,8 @@ export class PublishItem {
   errorMessage = ''
   /** Topics it went to. */
   routedTo = 0
+  /** Live subscribers, and groups of them, that it was handed to. */
+  heardBy = 0
   /** Of the (first) topic it went to. */
   baseOffset = -1
   logAppendTime = -1
@@ -536,6 +547,37 @@ export interface DeliveryBatch {
   readonly start: readonly number[]
   readonly end: readonly number[]
   readonly annotations: readonly (Annotations | null)[]
+  /** The address it was published to, where that is not the topic's name and its own envelope does not say. */
+  readonly subject: readonly (string | null)[]
+}
+
+/** A live subscriber: someone who listens now; nothing is stored for it. */
+export interface ListenSpec {
+  /** Words joined with `.`; `*` is one word, `#` any number of words, also none. */
+  readonly pattern: string
+  /** Of all with this name that match a record, one gets it. */
+  readonly group?: string
+}
+
+export interface Listener {
+  readonly pattern: string
+  close(): void
+}
+
+export interface LiveSink {
+  /** Records published since the last call; the batch and what it holds may be kept. Called at the end of the turn in which they were published. */
+  onRecords(listener: Listener, batch: LiveBatch): void
+}
+
+/** Records in parallel columns. */
+export interface LiveBatch {
+  readonly length: number
+  readonly subject: readonly string[]
+  readonly timestamp: readonly number[]
+  readonly format: readonly number[]
+  readonly bytes: readonly Buffer[]
+  /** The connection that published it; 0: not known. */
+  readonly connection: readonly number[]
 }
 
 export interface Sink {
@@ -592,6 +634,8 @@ export interface EntryView {
   readonly count: number
   readonly timestamp: number
   readonly annotations: Annotations | null
+  /** As in {@link DeliveryBatch}. */
+  readonly subject: string | null
 }
 
 export interface ReadResult {
@@ -634,6 +678,8 @@ export interface PeekedRecord {
   readonly format: number
   readonly bytes: Buffer
   readonly annotations: Annotations | null
+  /** As in {@link DeliveryBatch}. */
+  readonly subject: string | null
 }
 
 export interface CursorPosition {
@@ -704,6 +750,10 @@ export interface Space {
   producers(topic: string, partition: number): ProducerStatus[]
   /** Throws NotFound, AccessDenied, Full (too many), or Mismatch (exclusive use). */
   subscribe(spec: SubscribeSpec, sink: Sink): Consumer
+  /** Hears what is published from now on; records that the principal may not consume are left out. */
+  listen(spec: ListenSpec, sink: LiveSink): Listener
+  /** Whether a record published to the address now would reach a live subscriber. */
+  isHeard(address: string): boolean
   /** One record, as a consumer with a credit of one would get it, or null when nothing is ready now. It stays in flight until `settle`. */
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
   /** Entries from `offset` on; the first may begin before it; at least one whole entry however big, if there is any. `done` may be called at once. */
@@ -743,6 +793,8 @@ export interface Taken {
   readonly format: number
   readonly bytes: Buffer
   readonly annotations: Annotations | null
+  /** As in {@link DeliveryBatch}. */
+  readonly subject: string | null
   /** Records still ready behind it. */
   readonly remaining: number
   settle(outcome: Outcome, transaction?: Transaction): void

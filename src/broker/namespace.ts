@@ -1,6 +1,7 @@
 /** One namespace's topics, exchanges and cursors, as stored and live. */
 import type { Topic } from '../core/topic.ts'
 import { Router } from './router.ts'
+import { Subjects } from './subjects.ts'
 
 export interface Cursor {
   readonly offset: number
@@ -12,6 +13,7 @@ export class Namespace {
   readonly name: string
   readonly topics = new Map<string, Topic>()
   readonly router: Router
+  readonly subjects = new Subjects()
   /** By group, then topic and partition as `topic/partition`. */
   readonly cursors = new Map<string, Map<string, Cursor>>()
 

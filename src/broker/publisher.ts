@@ -3,18 +3,35 @@
  * From a protocol's session to here; from here to core/shard.ts.
  */
 
-import { type EntryContent, EntryFlag } from '../core/entry.ts'
+import {
+  type EntryContent,
+  EntryFlag,
+  entryBase,
+  entryCount,
+  entryFormat,
+  entryLength,
+  entryPayload,
+  entrySubject,
+  entryTimestamp,
+} from '../core/entry.ts'
 import { CoreError, type CoreErrorCode } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
+import { formats } from '../core/record.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
 import { hash32 } from '../lib/bytes.ts'
 import type { Histories } from './exchanges/history.ts'
-import { type Decision, type Principal, type PublishItem, PublishStatus } from './face.ts'
+import { type Decision, type ExchangeInfo, type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
 
 /** An entry must fit into one frame of the write-ahead log, whatever a topic allows. */
 const entryBytesMax = 40 * 1024 * 1024
+
+/** Read at once of what live subscribers are told at a commit. */
+const tellBytes = 256 * 1024
+/** The exchange whose bindings are those of the subject space. */
+const subjectExchange = 'amq.topic'
 
 export class Publisher {
   readonly #shard: Shard
@@ -34,7 +51,7 @@ export class Publisher {
     let waits = false
     for (const item of items) {
       this.append(namespace, principal, item)
-      if (!item.transient || item.deliverAt > 0) waits = true
+      if (item.routedTo > 0 && (!item.transient || item.deliverAt > 0)) waits = true
     }
     if (!waits) return queueMicrotask(done)
     this.#shard.committer.whenDurable((error) => {
@@ -83,30 +100,42 @@ export class Publisher {
       const bytes = item.payload.length + 512
       if (item.deliverAt > this.#shard.clock.now()) return { error: null, bytes }
       const topics = this.#targets(namespace, item)
-      for (const topic of topics) {
+      for (const topic of topics.keys()) {
         const waiting = ahead.get(topic) ?? 0
         this.#checkRoom(topic, item, waiting)
         ahead.set(topic, waiting + item.count)
       }
-      return { error: null, bytes: topics.length * bytes }
+      return { error: null, bytes: topics.size * bytes }
     } catch (error) {
       if (!(error instanceof CoreError)) throw error
       return { error, bytes: 0 }
     }
   }
 
-  #targets(namespace: Namespace, item: PublishItem): Topic[] {
-    const names = new Set<string>()
-    if (item.exchange === null) {
-      if (!namespace.topics.has(item.address)) throw new CoreError('NotFound', `no topic "${item.address}"`)
-      names.add(item.address)
-    } else for (const name of namespace.router.route(item.exchange, item.address, item)) names.add(name)
-    if (item.extraAddresses !== null && !namespace.router.choosesOne(item.exchange ?? '')) {
-      for (const address of item.extraAddresses) {
-        for (const name of namespace.router.route(item.exchange ?? '', address, item)) names.add(name)
+  /**
+   * Where an item goes, each topic once with the address it was reached by, the topic of that name first. `passed` hears of each exchange it
+   * passes through.
+   */
+  #targets(namespace: Namespace, item: PublishItem, passed?: (exchange: ExchangeInfo) => void): Map<Topic, string> {
+    const { router, subjects, topics } = namespace
+    const { exchange } = item
+    const found = new Map<Topic, string>()
+    const further = router.choosesOne(exchange ?? '') ? null : item.extraAddresses
+    for (const address of further === null ? [item.address] : [item.address, ...further]) {
+      const add = (topic: Topic | undefined): void => {
+        if (topic !== undefined && !found.has(topic)) found.set(topic, address)
       }
+      if (exchange === null || exchange === '') add(topics.get(address))
+      if (exchange !== '') {
+        const hears = address === item.address ? passed : undefined
+        for (const name of router.route(exchange ?? subjectExchange, address, item, hears)) add(topics.get(name))
+      }
+      if (isSubject(exchange)) for (const topic of subjects.captures(address)) add(topic)
     }
-    return [...names].flatMap((name) => namespace.topics.get(name) ?? [])
+    if (exchange === null && found.size === 0 && !subjects.isHeard(item.address)) {
+      throw new CoreError('NotFound', `no topic "${item.address}"`)
+    }
+    return found
   }
 
   #schedule(namespace: Namespace, item: PublishItem): void {
@@ -130,44 +159,56 @@ export class Publisher {
   }
 
   #route(namespace: Namespace, item: PublishItem): void {
-    if (item.exchange === null || item.exchange === '') {
+    const { exchange, extraAddresses } = item
+    // The common case: nothing but the topic itself can match.
+    if (isSubject(exchange) && exchange !== subjectExchange && extraAddresses === null && namespace.subjects.idle) {
       const topic = namespace.topics.get(item.address)
-      if (topic !== undefined) this.#appendTo(topic, item)
-      else if (item.exchange === null) throw new CoreError('NotFound', `no topic "${item.address}"`)
-      if (item.extraAddresses === null) {
-        if (topic === undefined) item.status = PublishStatus.Unrouted
-        return
+      if (topic !== undefined && (exchange === '' || !namespace.router.hasBindings(subjectExchange))) {
+        return this.#appendTo(topic, item, null)
       }
-      this.#routeFurther(namespace, item, topic === undefined ? [] : [item.address])
-      return
     }
-    const names = namespace.router.route(item.exchange, item.address, item, (exchange) => {
-      if (item.remembered) this.#histories.remember(namespace.name, exchange, item)
-    })
-    for (const name of names) {
-      const topic = namespace.topics.get(name)
-      if (topic !== undefined) this.#appendTo(topic, item)
+    const passed = (through: ExchangeInfo): void => {
+      if (item.remembered) this.#histories.remember(namespace.name, through, item)
     }
-    if (item.extraAddresses !== null) this.#routeFurther(namespace, item, names)
-    else if (item.routedTo === 0 && item.status === PublishStatus.Pending) item.status = PublishStatus.Unrouted
+    for (const [topic, address] of this.#targets(namespace, item, passed)) {
+      this.#appendTo(topic, item, isSubject(exchange) && topic.name !== address ? address : null)
+      // What was stored before by its own topic went everywhere else, too.
+      if (item.status === PublishStatus.Duplicate) return
+    }
+    if (isSubject(exchange) && !item.undecided) this.#tell(namespace, item)
+    if (item.status === PublishStatus.Pending) item.status = item.heardBy > 0 ? PublishStatus.Stored : PublishStatus.Unrouted
   }
 
-  #routeFurther(namespace: Namespace, item: PublishItem, already: readonly string[]): void {
-    const seen = new Set(already)
-    const further = namespace.router.choosesOne(item.exchange ?? '') ? [] : (item.extraAddresses ?? [])
-    for (const address of further) {
-      for (const name of namespace.router.route(item.exchange ?? '', address, item)) {
-        if (seen.has(name)) continue
-        seen.add(name)
-        const topic = namespace.topics.get(name)
-        if (topic !== undefined) this.#appendTo(topic, item)
-      }
+  #tell(namespace: Namespace, item: PublishItem): void {
+    const timestamp = item.timestamp || this.#shard.clock.now()
+    for (const address of [item.address, ...(item.extraAddresses ?? [])]) {
+      item.heardBy += namespace.subjects.tell(address, item.format, item.payload, timestamp, item.connection)
     }
-    if (item.routedTo === 0 && item.status === PublishStatus.Pending) item.status = PublishStatus.Unrouted
+  }
+
+  /** Ends a producer's transaction where it says, and wherever copies of its records were captured. */
+  decide(namespace: Namespace, decision: Decision): void {
+    const places = new Map<Log, { readonly topic: Topic; readonly partition: number }>()
+    for (const { topic: name, partition } of decision.partitions) {
+      const topic = namespace.topics.get(name)
+      const log = topic?.logs[partition]
+      if (topic !== undefined && log !== undefined) places.set(log, { topic, partition })
+    }
+    for (const { log, topic, partition } of this.#shard.undecidedOf(decision.producerId)) {
+      if (topic.namespace === namespace.name) places.set(log, { topic, partition })
+    }
+    const happened = decision.commit ? heardRanges(namespace, decision.producerId, places) : []
+    this.#shard.committer.atomically(places.size * (decision.marker.payload.length + 256), () => {
+      for (const { topic, partition } of places.values()) this.#mark(topic, partition, decision)
+    })
+    if (happened.length === 0) return
+    this.#shard.committer.whenDurable((error) => {
+      if (error === null) for (const range of happened) tellRange(namespace, range)
+    })
   }
 
   /** Appends the marker that decides a producer's records in a partition. */
-  mark(topic: Topic, partition: number, { producerId, producerEpoch, commit, marker }: Decision): void {
+  #mark(topic: Topic, partition: number, { producerId, producerEpoch, commit, marker }: Decision): void {
     const content: EntryContent = {
       format: marker.format,
       count: 1,
@@ -175,6 +216,7 @@ export class Publisher {
       expiresAt: 0,
       keyHash: 0,
       flags: EntryFlag.Marker | (commit ? EntryFlag.Commit : 0),
+      subject: null,
       annotations: null,
       payload: marker.payload,
     }
@@ -190,7 +232,7 @@ export class Publisher {
     }
     if (topic.config.storage === 'memory') this.#checkMemory(topic, item)
     if (topic.isFull(ahead)) throw new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
-    if (item.partition >= topic.logs.length) {
+    if (item.partition >= topic.logs.length && topic.name === item.address) {
       throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${item.partition}`)
     }
   }
@@ -202,11 +244,12 @@ export class Publisher {
     throw new CoreError('Full', `topic "${topic.name}": ${sizes}`)
   }
 
-  #appendTo(topic: Topic, item: PublishItem): void {
+  /** `subject`: the address it was published to, when that is not the topic's name. */
+  #appendTo(topic: Topic, item: PublishItem, subject: string | null): void {
     const { config } = topic
     this.#checkRoom(topic, item, 0)
     const keyHash = item.key === null ? 0 : hash32(item.key)
-    const partition = item.partition >= 0 ? item.partition : topic.choosePartition(item.priority, keyHash)
+    const partition = item.partition >= 0 && subject === null ? item.partition : topic.choosePartition(item.priority, keyHash)
     const log = topic.logs[partition]
     if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
     if (item.dedupId !== null) {
@@ -214,7 +257,10 @@ export class Publisher {
       if (offset !== undefined) return duplicate(item, offset, log.start)
     }
     let producer = null
-    if (item.producerId >= 0 && item.producerSequence >= 0) {
+    if (item.producerId >= 0 && subject !== null) {
+      // A copy: what the producer may do was checked where its sequence counts.
+      producer = item.undecided ? { producerId: item.producerId, epoch: item.producerEpoch, sequence: -1 } : null
+    } else if (item.producerId >= 0 && item.producerSequence >= 0) {
       const known =
         topic.producers[partition]?.check(item.producerId, item.producerEpoch, item.producerSequence, item.count) ?? 'ok'
       if (known === 'fenced')
@@ -224,7 +270,8 @@ export class Publisher {
       if (known !== 'ok') return duplicate(item, known.baseOffset, log.start)
       producer = { producerId: item.producerId, epoch: item.producerEpoch, sequence: item.producerSequence }
     }
-    const named = item.producerName === null ? null : { name: item.producerName, sequence: item.producerSequence }
+    const named =
+      item.producerName === null || subject !== null ? null : { name: item.producerName, sequence: item.producerSequence }
     if (named !== null) {
       const last = topic.namedProducers[partition]?.last(named.name)
       if (last !== undefined && named.sequence <= last.sequence) return duplicate(item, last.offset, log.start)
@@ -237,6 +284,7 @@ export class Publisher {
       expiresAt: expiry(item.ttlMs, config.recordTtlMs, now),
       keyHash,
       flags: item.undecided ? EntryFlag.Undecided : 0,
+      subject: subject === null || saysItself(item.format, topic) ? null : Buffer.from(subject),
       annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
       payload: item.payload,
     }
@@ -282,6 +330,50 @@ function checkKey(namespace: Namespace, principal: Principal, exchange: string, 
   if (principal.mayUseKey === undefined || principal.mayUseKey('publish', namespace.name, exchange, key)) return
   if (namespace.router.exchange(exchange)?.kind === 'topic')
     throw new CoreError('AccessDenied', `${principal.user} may not publish with the key "${key}" to "${exchange}"`)
+}
+
+interface Range {
+  readonly log: Log
+  readonly subject: string
+  readonly from: number
+  readonly to: number
+}
+
+/** What the producer has stored where somebody listens; copies that were captured are not told again. */
+function heardRanges(namespace: Namespace, producerId: number, places: ReadonlyMap<Log, { readonly topic: Topic }>): Range[] {
+  const ranges: Range[] = []
+  for (const [log, { topic }] of places) {
+    if (!namespace.subjects.isHeard(topic.name)) continue
+    const pairs = log.decisions?.rangesOf(producerId) ?? []
+    for (let at = 0; at < pairs.length; at += 2) {
+      ranges.push({ log, subject: topic.name, from: pairs[at] as number, to: pairs[at + 1] as number }) // pairs
+    }
+  }
+  return ranges
+}
+
+function tellRange(namespace: Namespace, { log, subject, from, to }: Range): void {
+  log.readChunk(from, tellBytes, (error, buffer, start, end) => {
+    if (error !== null || start === end) return
+    let next = from
+    for (let at = start; at < end && next < to; at += entryLength(buffer, at)) {
+      next = entryBase(buffer, at) + entryCount(buffer, at)
+      if (next > to || entrySubject(buffer, at) !== null) continue
+      const payload = buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at))
+      namespace.subjects.tell(subject, entryFormat(buffer, at), payload, entryTimestamp(buffer, at), 0)
+    }
+    if (next < to) tellRange(namespace, { log, subject, from: next, to })
+  })
+}
+
+/** Whether the exchange stands for the subject space, to which captures and live subscribers belong. */
+function isSubject(exchange: string | null): boolean {
+  return exchange === null || exchange === '' || exchange === subjectExchange
+}
+
+/** Some envelopes name where they were published to; only captures ask for more. */
+function saysItself(format: number, topic: Topic): boolean {
+  return topic.config.captures.length === 0 && formats.has(format) && formats.get(format).origin !== undefined
 }
 
 function expiry(ownMs: number, topicMs: number, now: number): number {

@@ -114,6 +114,10 @@ export class Router {
     return [...this.#exchanges.values()].flatMap((exchange) => exchange.bindings)
   }
 
+  hasBindings(name: string): boolean {
+    return (this.#exchanges.get(name)?.bindings.length ?? 0) > 0
+  }
+
   bindingsFrom(name: string): readonly Binding[] {
     return this.#exchanges.get(name)?.bindings ?? []
   }

@@ -1,6 +1,15 @@
 /** One namespace as one principal sees it. Permission is asked first in each call; then the namespace's topics and the shard do the work. */
 import { AckSet } from '../core/ackset.ts'
-import { entryAnnotations, entryBase, entryCount, entryFormat, entryLength, entryPayload, entryTimestamp } from '../core/entry.ts'
+import {
+  entryAnnotations,
+  entryBase,
+  entryCount,
+  entryFormat,
+  entryLength,
+  entryPayload,
+  entrySubject,
+  entryTimestamp,
+} from '../core/entry.ts'
 import { CoreError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { formats } from '../core/record.ts'
@@ -14,6 +23,9 @@ import type {
   Decision,
   EntryView,
   ExchangeInfo,
+  Listener,
+  ListenSpec,
+  LiveSink,
   PeekedRecord,
   Principal,
   ProducerStatus,
@@ -258,13 +270,7 @@ export class BrokerSpace implements Space {
   }
 
   decide(decision: Decision): void {
-    const { publisher, shard } = this.#engine
-    shard.committer.atomically(decision.partitions.length * (decision.marker.payload.length + 256), () => {
-      for (const { topic, partition } of decision.partitions) {
-        const found = this.#namespace.topics.get(topic)
-        if (found?.logs[partition] !== undefined) publisher.mark(found, partition, decision)
-      }
-    })
+    this.#engine.publisher.decide(this.#namespace, decision)
   }
 
   producers(name: string, partition: number): ProducerStatus[] {
@@ -288,6 +294,15 @@ export class BrokerSpace implements Space {
       topic.subscriptions.get(spec.subscription) ??
       this.#engine.ensureSubscription(topic, spec.subscription, spec.startAt ?? 'oldest', spec.durable ?? true)
     return subscription.subscribe(spec, sink)
+  }
+
+  listen(spec: ListenSpec, sink: LiveSink): Listener {
+    this.#allow('consume', spec.pattern)
+    return this.#namespace.subjects.listen(spec, this.principal, this.namespace, sink)
+  }
+
+  isHeard(address: string): boolean {
+    return this.#namespace.subjects.isHeard(address)
   }
 
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void {
@@ -491,6 +506,7 @@ function viewOf(buffer: Buffer, at: number): EntryView {
     count: entryCount(buffer, at),
     timestamp: entryTimestamp(buffer, at),
     annotations: entryAnnotations(buffer, at),
+    subject: entrySubject(buffer, at),
   }
 }
 
@@ -549,7 +565,9 @@ function collect(
     if (topic.isDone(partition, base + index, base + index + 1)) continue
     if (topic.logs[partition]?.hides(base + index) === true) continue
     const annotations = entryAnnotations(buffer, at)
-    found.push({ partition, offset: base + index, timestamp, format: format.recordFormat ?? format.id, bytes, annotations })
+    const subject = entrySubject(buffer, at)
+    const single = format.recordFormat ?? format.id
+    found.push({ partition, offset: base + index, timestamp, format: single, bytes, annotations, subject })
   }
   return base + entryCount(buffer, at)
 }

@@ -160,7 +160,17 @@ test('an entry that did not fit into the frame being filled is not readable with
   const log = new Log(1, new MemorySegments(), 1 << 30, false, () => undefined)
   const append = (): number => {
     const payload = Buffer.alloc(2.5 * 1024 * 1024)
-    const content = { format: 1, count: 1, timestamp: 1, expiresAt: 0, keyHash: 0, flags: 0, annotations: null, payload }
+    const content = {
+      format: 1,
+      count: 1,
+      timestamp: 1,
+      expiresAt: 0,
+      keyHash: 0,
+      flags: 0,
+      subject: null,
+      annotations: null,
+      payload,
+    }
     return committer.append(log, content, { producer: null, named: null, dedupId: null })
   }
   append()

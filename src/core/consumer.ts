@@ -36,6 +36,7 @@ class Batch implements DeliveryBatch {
   readonly start: number[] = []
   readonly end: number[] = []
   readonly annotations: (Annotations | null)[] = []
+  readonly subject: (string | null)[] = []
 
   push(id: number, lane: number, attempt: number, redelivered: boolean, slot: Slot): void {
     const at = this.length++
@@ -50,6 +51,7 @@ class Batch implements DeliveryBatch {
     this.start[at] = slot.start
     this.end[at] = slot.end
     this.annotations[at] = slot.annotations
+    this.subject[at] = slot.subject
   }
 
   clear(): void {

@@ -96,6 +96,11 @@ export class Decisions {
     return this.#open.get(producerId)?.first ?? -1
   }
 
+  /** Pairs of base offset and offset after it: what the producer's open transaction has stored. */
+  rangesOf(producerId: number): readonly number[] {
+    return this.#open.get(producerId)?.ranges ?? []
+  }
+
   /** Whether the record never happened (or is a marker). */
   hides(offset: number): boolean {
     return this.#hidden.has(offset)

@@ -5,8 +5,9 @@
  *   4 u32 CRC-32C of bytes 8..length   32 u64 expires at, ms; 0 never
  *   8 u64 base offset                  40 u32 key hash; 0 no key
  *  16 u32 count of records             44 u32 length of annotations (JSON) before the payload
- *  20 u8  version  21 u8 format        48 annotations, payload
- *  22 u16 flags: 1 undecided, 2 a marker that decides (with 4: they happened)
+ *  20 u8  version  21 u8 format        48 annotations, [u16 length, subject], payload
+ *  22 u16 flags: 1 undecided, 2 a marker that decides (with 4: they happened),
+ *        8 with a subject
  */
 import { getU64, putU64 } from '../lib/bytes.ts'
 import { crc32c } from '../lib/crc32c.ts'
@@ -15,7 +16,7 @@ import type { Annotations } from './record.ts'
 export const entryHeaderBytes = 48
 const entryVersion = 1
 
-export const EntryFlag = { Undecided: 1, Marker: 2, Commit: 4 } as const
+export const EntryFlag = { Undecided: 1, Marker: 2, Commit: 4, Subject: 8 } as const
 
 /** What an entry is made of, before it has an offset. */
 export interface EntryContent {
@@ -25,30 +26,41 @@ export interface EntryContent {
   readonly expiresAt: number
   readonly keyHash: number
   readonly flags: number
+  /** The address it was published to, where the topic's name does not say. */
+  readonly subject: Buffer | null
   readonly annotations: Buffer | null
   readonly payload: Buffer
 }
 
 export function entryBytes(content: EntryContent): number {
-  return entryHeaderBytes + (content.annotations === null ? 0 : content.annotations.length) + content.payload.length
+  return entryHeaderBytes + (content.annotations?.length ?? 0) + subjectBytes(content) + content.payload.length
+}
+
+function subjectBytes({ subject }: EntryContent): number {
+  return subject === null ? 0 : 2 + subject.length
 }
 
 /** Writes an entry without its checksum: {@link sealEntry} follows once the format has stamped its offset. Returns its end. */
 export function writeEntry(buffer: Buffer, at: number, baseOffset: number, content: EntryContent): number {
-  const annotationBytes = content.annotations === null ? 0 : content.annotations.length
-  const end = at + entryHeaderBytes + annotationBytes + content.payload.length
+  const { annotations, subject, payload } = content
+  const annotationBytes = annotations === null ? 0 : annotations.length
+  const end = at + entryBytes(content)
   buffer.writeUInt32BE(end - at, at)
   putU64(buffer, at + 8, baseOffset)
   buffer.writeUInt32BE(content.count, at + 16)
   buffer[at + 20] = entryVersion
   buffer[at + 21] = content.format
-  buffer.writeUInt16BE(content.flags, at + 22)
+  buffer.writeUInt16BE(subject === null ? content.flags : content.flags | EntryFlag.Subject, at + 22)
   putU64(buffer, at + 24, content.timestamp)
   putU64(buffer, at + 32, content.expiresAt)
   buffer.writeUInt32BE(content.keyHash, at + 40)
   buffer.writeUInt32BE(annotationBytes, at + 44)
-  if (content.annotations !== null) buffer.set(content.annotations, at + entryHeaderBytes)
-  buffer.set(content.payload, at + entryHeaderBytes + annotationBytes)
+  if (annotations !== null) buffer.set(annotations, at + entryHeaderBytes)
+  if (subject !== null) {
+    buffer.writeUInt16BE(subject.length, at + entryHeaderBytes + annotationBytes)
+    buffer.set(subject, at + entryHeaderBytes + annotationBytes + 2)
+  }
+  buffer.set(payload, end - payload.length)
   return end
 }
 
@@ -70,7 +82,16 @@ export const entryTimestamp = (buffer: Buffer, at: number): number => getU64(buf
 export const entryExpiresAt = (buffer: Buffer, at: number): number => getU64(buffer, at + 32)
 export const entryKeyHash = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at + 40)
 /** Where the payload begins. */
-export const entryPayload = (buffer: Buffer, at: number): number => at + entryHeaderBytes + buffer.readUInt32BE(at + 44)
+export function entryPayload(buffer: Buffer, at: number): number {
+  const place = at + entryHeaderBytes + buffer.readUInt32BE(at + 44)
+  return (entryFlags(buffer, at) & EntryFlag.Subject) === 0 ? place : place + 2 + buffer.readUInt16BE(place)
+}
+
+export function entrySubject(buffer: Buffer, at: number): string | null {
+  if ((entryFlags(buffer, at) & EntryFlag.Subject) === 0) return null
+  const place = at + entryHeaderBytes + buffer.readUInt32BE(at + 44)
+  return buffer.toString('utf8', place + 2, place + 2 + buffer.readUInt16BE(place))
+}
 
 export function entryAnnotations(buffer: Buffer, at: number): Annotations | null {
   const bytes = buffer.readUInt32BE(at + 44)

@@ -12,6 +12,7 @@ import {
   entryKeyHash,
   entryLength,
   entryPayload,
+  entrySubject,
   entryTimestamp,
 } from './entry.ts'
 import type { Log } from './log.ts'
@@ -32,6 +33,7 @@ export class Slot {
   expiresAt = 0
   keyHash = 0
   annotations: Annotations | null = null
+  subject: string | null = null
 
   /** From the entry at `at`; `record` is set when the entry is a batch and this one of its records. */
   fill(buffer: Buffer, at: number, offset: number, record: Buffer | null): void {
@@ -53,6 +55,7 @@ export class Slot {
     this.expiresAt = entryExpiresAt(buffer, at)
     this.keyHash = entryKeyHash(buffer, at)
     this.annotations = entryAnnotations(buffer, at)
+    this.subject = entrySubject(buffer, at)
   }
 
   clear(): void {

@@ -71,6 +71,7 @@ export async function recover(
   const visitor = makeVisitor(shard, apply)
   await wal.recover(position, (frame) => visitFrame(frame, visitor))
 
+  for (const { log } of shard.logs.values()) if (log.decisions !== null) shard.withDecisions.add(log)
   const known = new Set(shard.logs.keys())
   for (const id of await segments.logs()) {
     const owner = shard.logs.get(id)

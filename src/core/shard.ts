@@ -59,6 +59,8 @@ export class Shard {
   #balancing = false
   #checkpointAt = 0
   #checkpointing: Promise<void> | null = null
+  /** Logs that hold, or held, undecided entries. */
+  readonly withDecisions = new Set<Log>()
   #transactions = new WeakMap<Transaction, (() => void)[]>()
   closed = false
   readonly pressure: PressureGauge
@@ -101,7 +103,10 @@ export class Shard {
     const log = topic.logs[partition] as Log // callers check the partition
     const base = log.inMemory ? log.append(content) : this.committer.append(log, content, marks)
     const bytes = entryBytes(content)
-    if (content.flags !== 0) log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)
+    if (content.flags !== 0) {
+      log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)
+      this.withDecisions.add(log)
+    }
     this.recordsIn += content.count
     this.bytesIn += bytes
     for (const subscription of topic.subscriptions.values()) subscription.liveBytes += content.payload.length
@@ -135,6 +140,17 @@ export class Shard {
       this.onReadable(owner.topic, owner.partition)
     }
     if (this.storage.wal.position - this.#checkpointAt > this.#checkpointBytes) void this.checkpoint().catch(() => undefined) // logged there
+  }
+
+  /** Where the producer has stored entries that are not decided. */
+  undecidedOf(producerId: number): { readonly log: Log; readonly topic: Topic; readonly partition: number }[] {
+    const found = []
+    for (const log of this.withDecisions) {
+      const owner = this.logs.get(log.id)
+      if (owner === undefined) this.withDecisions.delete(log)
+      else if (log.decisions !== null && log.decisions.openSince(producerId) >= 0) found.push(owner)
+    }
+    return found
   }
 
   // ---------------------------------------------------------------------------------------------------------------- settling

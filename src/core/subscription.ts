@@ -420,6 +420,7 @@ export class Subscription {
         format: slot.format,
         bytes: slot.buffer.subarray(slot.start, slot.end),
         annotations: slot.annotations,
+        subject: slot.subject,
         remaining: this.ready,
         settle: (outcome, transaction) => {
           if (!open || this.closed) return

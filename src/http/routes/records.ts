@@ -85,6 +85,7 @@ export function peekedToJson(record: PeekedRecord): object {
     timestamp: record.timestamp,
     ...attributesToJson(formats.get(record.format).toAttributes(record.bytes)),
     format: formats.get(record.format).name,
+    ...(record.subject === null ? {} : { address: record.subject }),
     ...(record.annotations === null ? {} : { annotations: record.annotations }),
   }
 }

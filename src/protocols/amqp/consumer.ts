@@ -116,6 +116,7 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
         buffer.subarray(start, end),
         format,
         this.queue,
+        batch.subject[i] as string | null, // i < length
         annotations,
         this.quorum && redelivered ? (batch.attempt[i] as number) - 1 : -1,
       )
@@ -212,6 +213,7 @@ export function deliverable(
   bytes: Buffer,
   format: number,
   queue: string,
+  subject: string | null,
   annotations: Parameters<typeof annotatedEnvelope>[3],
   deliveryCount: number,
 ): Buffer {
@@ -219,9 +221,9 @@ export function deliverable(
   if (format !== formatId) {
     envelope = messageFormat.fromAttributes(formats.get(format).toAttributes(bytes))
     const decoded = decodeEnvelope(envelope)
-    // Published to a topic's name elsewhere is published to a queue's name here.
+    // Published to a topic's name elsewhere is published to a queue's name here; to another address, to the subject space.
     if (decoded.exchange === '' && decoded.routingKey === '')
-      envelope = encodeEnvelope('', queue, decoded.properties, decoded.body)
+      envelope = encodeEnvelope(subject === null ? '' : 'amq.topic', subject ?? queue, decoded.properties, decoded.body)
   }
   if (annotations === null && deliveryCount < 0) return envelope
   return annotatedEnvelope(envelope, 0, envelope.length, annotations, deliveryCount)

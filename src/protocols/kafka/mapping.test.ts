@@ -182,6 +182,7 @@ test('records of other formats are coalesced into one batch, our own batches pas
     count,
     timestamp: 5,
     annotations: null,
+    subject: null,
   })
   const own = buildBatch([{ offset: 3, timestamp: 1, body: envelope.subarray(9) }], 3, 4)
   const { buffers } = entriesToBatches([

@@ -153,6 +153,7 @@ function get(channel: Channel, queue: string, noAck: boolean): Promise<void> {
           taken.bytes,
           taken.format,
           queue,
+          taken.subject,
           taken.annotations,
           quorum && taken.redelivered ? taken.attempt - 1 : -1,
         )
