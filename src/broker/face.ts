@@ -691,6 +691,11 @@ export interface CursorPosition {
   readonly leaderEpoch: number
 }
 
+export interface CommittedCursor extends CursorPosition {
+  /** When, ms. */
+  readonly committedAt: number
+}
+
 export interface ScheduledRecord {
   readonly id: number
   readonly dueAt: number
@@ -766,7 +771,7 @@ export interface Space {
 
   // Cursors of groups
   commitCursors(group: string, positions: readonly CursorPosition[], done: (error: Error | null) => void): void
-  cursors(group: string): CursorPosition[]
+  cursors(group: string): CommittedCursor[]
   cursorGroups(): string[]
   deleteCursors(group: string, topic?: string, partition?: number): Promise<void>
   /** Moves a queue subscription. */

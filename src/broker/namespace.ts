@@ -7,6 +7,8 @@ export interface Cursor {
   readonly offset: number
   readonly metadata: string
   readonly leaderEpoch: number
+  /** When, ms. */
+  readonly committedAt: number
 }
 
 export class Namespace {

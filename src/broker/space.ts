@@ -18,6 +18,7 @@ import type { Engine } from './engine.ts'
 import type {
   Action,
   Binding,
+  CommittedCursor,
   Consumer,
   CursorPosition,
   Decision,
@@ -400,15 +401,17 @@ export class BrokerSpace implements Space {
       const error = new CoreError('AccessDenied', `${this.principal.user} may not consume "${position.topic}"`)
       return queueMicrotask(() => done(error))
     }
+    const committedAt = this.#engine.shard.clock.now()
     for (const { topic, partition, offset, metadata, leaderEpoch } of positions) {
-      this.#namespace.setCursor(group, topic, partition, { offset, metadata, leaderEpoch })
+      const cursor = { offset, metadata, leaderEpoch, committedAt }
+      this.#namespace.setCursor(group, topic, partition, cursor)
       const key = [this.namespace, group, topic, partition].join('\u0000')
-      this.#engine.shard.putMetadata('cursor', key, JSON.stringify({ offset, metadata, leaderEpoch }))
+      this.#engine.shard.putMetadata('cursor', key, JSON.stringify(cursor))
     }
     this.#engine.shard.committer.whenDurable(done)
   }
 
-  cursors(group: string): CursorPosition[] {
+  cursors(group: string): CommittedCursor[] {
     return [...(this.#namespace.cursors.get(group) ?? [])].map(([key, cursor]) => {
       const at = key.lastIndexOf('/')
       return { topic: key.slice(0, at), partition: Number(key.slice(at + 1)), ...cursor }

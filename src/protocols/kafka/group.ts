@@ -1,7 +1,7 @@
-// One classic consumer group (the join/sync protocol). Pure but for the clock: answers go out through callbacks.
+// One classic consumer group (the join/sync protocol). Pure but for the clock and its store: answers go out through callbacks.
 //
 //   state       on                                   to
-//   Empty       join                                 Preparing
+//   Empty       join                                 Preparing (gathering: for a moment others that start at the same time are waited for)
 //   Preparing   all members have joined, or timeout  Completing (Empty when nobody is left); generation + 1
 //   Completing  sync of the leader                   Stable
 //   Completing  a member joins anew, leaves, expires Preparing
@@ -10,9 +10,18 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock, Timer } from '../../lib/timers.ts'
 import { KafkaError } from './errors.ts'
-import { consumerProtocolSubscription } from './messages.ts'
-import { Schema } from './schema.ts'
-import { Reader } from './wire.ts'
+import { consumerProtocolType, readSubscription } from './group-consumer-protocol.ts'
+import {
+  type JoinAnswer,
+  type JoinAsk,
+  joinFailure,
+  Member,
+  type MemberState,
+  type SyncAnswer,
+  type SyncAsk,
+  sameProtocols,
+  syncFailure,
+} from './group-member.ts'
 
 export const GroupState = {
   Empty: 'Empty',
@@ -24,108 +33,100 @@ export type GroupState = (typeof GroupState)[keyof typeof GroupState]
 
 export const sessionTimeoutMinMs = 6000
 export const sessionTimeoutMaxMs = 1_800_000
-const membersMax = 5000
+export const groupMembersMax = 5000
 const noBytes = Buffer.alloc(0)
-const subscriptionSchema = new Schema(consumerProtocolSubscription, 0x7fff)
 
-export interface GroupProtocol {
-  readonly name: string
-  readonly metadata: Buffer
-}
-
-export interface JoinAsk {
-  readonly memberId: string
-  readonly instanceId: string | null
-  readonly clientId: string
-  readonly clientHost: string
-  readonly sessionTimeoutMs: number
-  readonly rebalanceTimeoutMs: number
+/** What of a group outlives a restart and a change of its kind. */
+export interface GroupSnapshot {
+  readonly generation: number
   readonly protocolType: string
-  readonly protocols: readonly GroupProtocol[]
-  /** v4 and later: a new member is first told its id, and joins with it. */
-  readonly needsMemberId: boolean
-  /** v9 and later: a leader that need not assign can be told so. */
-  readonly canSkipAssignment: boolean
-}
-
-export interface JoinAnswer {
-  readonly errorCode: number
-  readonly memberId: string
-  readonly generationId: number
-  readonly protocolType: string | null
   readonly protocolName: string | null
   readonly leader: string
-  readonly skipAssignment: boolean
-  readonly members: { memberId: string; groupInstanceId: string | null; metadata: Buffer }[]
+  readonly members: readonly MemberState[]
 }
 
-export interface SyncAnswer {
-  readonly errorCode: number
-  readonly protocolType: string | null
-  readonly protocolName: string | null
-  readonly assignment: Buffer
+export interface GroupOptions {
+  readonly clock: Clock
+  /** How long an empty group waits for more members after each newcomer, before its first generation. */
+  readonly initialDelayMs: number
+  /** Keeps the group as it is now, and says when that is durable, or could not be done. */
+  readonly store: (group: ClassicGroup, done: (error: Error | null) => void) => void
 }
 
-export class Member {
-  readonly id: string
-  readonly instanceId: string | null
-  clientId: string
-  clientHost: string
-  sessionTimeoutMs: number
-  rebalanceTimeoutMs: number
-  protocols: readonly GroupProtocol[]
-  assignment: Buffer = noBytes
-  /** Answers a join that waits for the others. */
-  joining: ((answer: JoinAnswer) => void) | null = null
-  /** Answers a sync that waits for the leader. */
-  syncing: ((answer: SyncAnswer) => void) | null = null
-  lastSeen = 0
-  timer: Timer | null = null
-  isGone = false
-
-  constructor(id: string, ask: JoinAsk) {
-    this.id = id
-    this.instanceId = ask.instanceId
-    this.clientId = ask.clientId
-    this.clientHost = ask.clientHost
-    this.sessionTimeoutMs = ask.sessionTimeoutMs
-    this.rebalanceTimeoutMs = ask.rebalanceTimeoutMs
-    this.protocols = ask.protocols
-  }
-
-  metadataFor(protocol: string | null): Buffer {
-    return this.protocols.find((candidate) => candidate.name === protocol)?.metadata ?? noBytes
-  }
-}
-
-export class Group {
+export class ClassicGroup {
+  readonly kind = 'classic'
   readonly name: string
   readonly #clock: Clock
+  readonly #options: GroupOptions
   state: GroupState = GroupState.Empty
   generation = 0
   protocolType = ''
   protocolName: string | null = null
   leader = ''
+  /** Since when it has had no members, ms. */
+  emptySince: number
   readonly members = new Map<string, Member>()
   readonly #byInstance = new Map<string, string>()
   /** Told an id and not back with it yet. */
   readonly #announced = new Map<string, Timer>()
   #rebalanceTimer: Timer | null = null
+  /** Set while an empty group's first members gather. */
+  #gathering: { hasNewcomer: boolean; readonly until: number } | null = null
 
-  constructor(name: string, clock: Clock) {
+  constructor(name: string, options: GroupOptions) {
     this.name = name
-    this.#clock = clock
+    this.#options = options
+    this.#clock = options.clock
+    this.emptySince = options.clock.now()
   }
 
   get isIdle(): boolean {
     return this.members.size === 0 && this.#announced.size === 0
   }
 
+  get snapshot(): GroupSnapshot {
+    const { generation, protocolType, protocolName, leader } = this
+    return { generation, protocolType, protocolName, leader, members: [...this.members.values()].map((member) => member.state) }
+  }
+
+  /** Takes up a stored group where it was: its members have a session's time to be heard of again. */
+  restore(snapshot: GroupSnapshot): void {
+    this.generation = snapshot.generation
+    this.protocolType = snapshot.protocolType
+    this.protocolName = snapshot.protocolName
+    this.leader = snapshot.leader
+    for (const state of snapshot.members) {
+      const member = new Member(state)
+      this.members.set(member.id, member)
+      if (member.instanceId !== null) this.#byInstance.set(member.instanceId, member.id)
+      this.#watch(member)
+    }
+    if (this.members.size > 0) this.state = GroupState.Stable
+  }
+
+  /** Makes every member join anew. */
+  rebalance(): void {
+    this.#rebalance()
+  }
+
+  /** Ends it without a trace: another kind of group takes its place. */
+  dissolve(errorCode: number): void {
+    this.#rebalanceTimer?.cancel()
+    for (const timer of this.#announced.values()) timer.cancel()
+    this.#announced.clear()
+    for (const member of this.members.values()) member.end(errorCode)
+    this.members.clear()
+    this.#byInstance.clear()
+    this.state = GroupState.Empty
+  }
+
+  /** The topics its members read, as far as they say so in a way that we know. */
   subscribesTo(topic: string): boolean {
-    if (this.protocolType !== 'consumer') return false
-    return [...this.members.values()].some((member) =>
-      member.protocols.some((protocol) => subscribedTopics(protocol.metadata).includes(topic)),
-    )
+    if (this.protocolType !== consumerProtocolType) return false
+    for (const member of this.members.values()) {
+      if (member.protocols.some((protocol) => readSubscription(protocol.metadata)?.topics.includes(topic) === true)) return true
+    }
+    return false
   }
 
   // ------------------------------------------------------------------------------------------------------------------------ join
@@ -135,9 +136,9 @@ export class Group {
     if (!this.#suits(ask)) return refuse(KafkaError.InconsistentGroupProtocol)
     const instanceHolder = ask.instanceId === null ? undefined : this.#byInstance.get(ask.instanceId)
     if (ask.memberId === '') {
-      if (this.members.size + this.#announced.size >= membersMax) return refuse(KafkaError.GroupMaxSizeReached)
       const id = `${ask.instanceId ?? ask.clientId}-${randomUUID()}`
       if (instanceHolder !== undefined) return this.#replaceStatic(instanceHolder, id, ask, answer)
+      if (this.members.size + this.#announced.size >= groupMembersMax) return refuse(KafkaError.GroupMaxSizeReached)
       if (ask.needsMemberId && ask.instanceId === null) {
         this.#announce(id, ask.sessionTimeoutMs)
         return refuse(KafkaError.MemberIdRequired, id)
@@ -162,12 +163,15 @@ export class Group {
   /** The type must be the group's, and one protocol must be common to all. */
   #suits(ask: JoinAsk): boolean {
     if (ask.protocolType === '' || ask.protocols.length === 0) return false
-    const others = [...this.members.values()].filter(
-      (member) => member.id !== ask.memberId && (ask.instanceId === null || member.instanceId !== ask.instanceId),
-    )
-    if (others.length === 0) return true
-    if (ask.protocolType !== this.protocolType) return false
-    return ask.protocols.some(({ name }) => others.every((member) => member.protocols.some((protocol) => protocol.name === name)))
+    let others = 0
+    const common = new Set(ask.protocols.map((protocol) => protocol.name))
+    for (const member of this.members.values()) {
+      if (member.id === ask.memberId || (ask.instanceId !== null && member.instanceId === ask.instanceId)) continue
+      others++
+      for (const name of common) if (!member.supports(name)) common.delete(name)
+      if (common.size === 0) return false
+    }
+    return others === 0 || ask.protocolType === this.protocolType
   }
 
   #announce(id: string, timeoutMs: number): void {
@@ -179,13 +183,14 @@ export class Group {
   }
 
   #add(id: string, ask: JoinAsk, answer: (answer: JoinAnswer) => void): void {
-    const member = new Member(id, ask)
+    const member = Member.joining(id, ask)
     if (this.members.size === 0) this.protocolType = ask.protocolType
     this.members.set(id, member)
     if (ask.instanceId !== null) this.#byInstance.set(ask.instanceId, id)
     if (this.leader === '') this.leader = id
     this.#watch(member)
     member.joining = answer
+    if (this.#gathering !== null) this.#gathering.hasNewcomer = true
     this.#rebalance()
   }
 
@@ -194,6 +199,7 @@ export class Group {
     member.protocols = ask.protocols
     member.sessionTimeoutMs = ask.sessionTimeoutMs
     member.rebalanceTimeoutMs = ask.rebalanceTimeoutMs
+    if (this.members.size === 1) this.protocolType = ask.protocolType
     member.lastSeen = this.#clock.now()
     switch (this.state) {
       case GroupState.Preparing:
@@ -219,53 +225,82 @@ export class Group {
   /** A static member is back after a restart: it takes its old place, and when it wants the same, nobody else notices. */
   #replaceStatic(oldId: string, id: string, ask: JoinAsk, answer: (answer: JoinAnswer) => void): void {
     const old = this.members.get(oldId)
-    const member = new Member(id, ask)
+    const member = Member.joining(id, ask)
     const wasLeader = this.leader === oldId
     if (old !== undefined) {
       member.assignment = old.assignment
-      old.isGone = true
-      old.timer?.cancel()
-      old.joining?.(joinFailure(KafkaError.FencedInstanceId, oldId))
-      old.syncing?.(syncFailure(KafkaError.FencedInstanceId))
       this.members.delete(oldId)
+      old.end(KafkaError.FencedInstanceId)
     }
     this.members.set(id, member)
     if (ask.instanceId !== null) this.#byInstance.set(ask.instanceId, id)
     if (wasLeader) this.leader = id
     this.#watch(member)
-    const same = old?.metadataFor(this.protocolName).equals(member.metadataFor(this.protocolName)) ?? false
-    if (this.state === GroupState.Stable && same && this.#vote() === this.protocolName) {
-      const usual = this.#joinAnswer(member)
-      if (!wasLeader) return answer(usual)
-      // Its assignments stand. One that can not be told so is told that its former self leads, so that it only syncs.
-      return answer(ask.canSkipAssignment ? { ...usual, skipAssignment: true } : { ...usual, leader: oldId, members: [] })
+    if (this.state === GroupState.Stable && this.#vote() === this.protocolName && this.#wantsTheSame(old, member)) {
+      return this.#options.store(this, (error) => {
+        if (error !== null) return answer(joinFailure(KafkaError.CoordinatorNotAvailable, id))
+        const usual = this.#joinAnswer(member)
+        if (!wasLeader) return answer(usual)
+        // Its assignments stand. One that can not be told so is told that its former self leads, so that it only syncs.
+        answer(ask.canSkipAssignment ? { ...usual, skipAssignment: true } : { ...usual, leader: oldId, members: [] })
+      })
     }
     member.joining = answer
     this.#rebalance()
   }
 
+  /** By topics, where we can read them: what else is in there (owned partitions, user data) differs after every restart. */
+  #wantsTheSame(old: Member | undefined, member: Member): boolean {
+    if (old === undefined) return false
+    const before = readSubscription(old.metadataFor(this.protocolName))
+    const after = readSubscription(member.metadataFor(this.protocolName))
+    if (this.protocolType !== consumerProtocolType || before === undefined || after === undefined) return true
+    return before.topics.length === after.topics.length && before.topics.every((topic) => after.topics.includes(topic))
+  }
+
   #rebalance(): void {
+    const wasEmpty = this.state === GroupState.Empty
     if (this.state !== GroupState.Preparing) {
       for (const member of this.members.values()) {
         member.syncing?.(syncFailure(KafkaError.RebalanceInProgress))
         member.syncing = null
       }
       this.state = GroupState.Preparing
+      if (wasEmpty && this.#options.initialDelayMs > 0) return this.#gather()
       this.#arm(() => this.#completeJoin())
     }
     this.#considerCompletingJoin()
   }
 
-  /** The patience of a phase is that of its most patient member. */
+  /** Members that start together should not each cause a rebalance: the first generation waits until nobody new has come for a moment. */
+  #gather(): void {
+    const { initialDelayMs } = this.#options
+    this.#gathering ??= { hasNewcomer: false, until: this.#clock.now() + this.#patience() }
+    const gathering = this.#gathering
+    gathering.hasNewcomer = false
+    this.#rebalanceTimer?.cancel()
+    this.#rebalanceTimer = this.#clock.after(Math.min(initialDelayMs, gathering.until - this.#clock.now()), () => {
+      if (gathering.hasNewcomer && this.#clock.now() < gathering.until) return this.#gather()
+      this.#gathering = null
+      this.#arm(() => this.#completeJoin())
+      this.#considerCompletingJoin()
+    })
+  }
+
   #arm(run: () => void): void {
     this.#rebalanceTimer?.cancel()
+    this.#rebalanceTimer = this.#clock.after(this.#patience(), run)
+  }
+
+  /** The patience of a phase is that of its most patient member. */
+  #patience(): number {
     let patience = 0
     for (const member of this.members.values()) patience = Math.max(patience, member.rebalanceTimeoutMs)
-    this.#rebalanceTimer = this.#clock.after(patience, run)
+    return patience
   }
 
   #considerCompletingJoin(): void {
-    if (this.state !== GroupState.Preparing || this.#announced.size > 0) return
+    if (this.state !== GroupState.Preparing || this.#gathering !== null || this.#announced.size > 0) return
     for (const member of this.members.values()) if (member.joining === null) return
     this.#completeJoin()
   }
@@ -277,18 +312,21 @@ export class Group {
       // Static members keep their place until their session ends.
       if (member.joining === null && member.instanceId === null) this.#forget(member)
     }
+    const joined = [...this.members.values()].find((member) => member.joining !== null)
+    // Only static members that are away: nobody could lead, so they are waited for as long as their sessions last.
+    if (joined === undefined && this.members.size > 0) return this.#arm(() => this.#completeJoin())
     this.generation++
-    if (this.members.size === 0) return this.#becomeEmpty()
-    if (this.members.get(this.leader)?.joining == null)
-      this.leader = [...this.members.values()].find((member) => member.joining !== null)?.id ?? this.leader
+    if (joined === undefined) return this.#becomeEmpty()
+    if (this.members.get(this.leader)?.joining == null) this.leader = joined.id
     this.protocolName = this.#vote()
     this.state = GroupState.Completing
     this.#arm(() => this.#dropUnsynced())
     for (const member of this.members.values()) {
       const answer = member.joining
       member.joining = null
+      if (answer === null) continue
       this.#watch(member)
-      answer?.(this.#joinAnswer(member))
+      answer(this.#joinAnswer(member))
     }
   }
 
@@ -316,12 +354,12 @@ export class Group {
 
   /** Each member votes for the first of its protocols that all have. */
   #vote(): string | null {
-    const members = [...this.members.values()]
-    const common = (name: string): boolean =>
-      members.every((member) => member.protocols.some((protocol) => protocol.name === name))
+    const [first, ...others] = this.members.values()
+    const common = new Set(first?.protocols.map((protocol) => protocol.name))
+    for (const member of others) for (const name of common) if (!member.supports(name)) common.delete(name)
     const votes = new Map<string, number>()
-    for (const member of members) {
-      const choice = member.protocols.find((protocol) => common(protocol.name))
+    for (const member of this.members.values()) {
+      const choice = member.protocols.find((protocol) => common.has(protocol.name))
       if (choice !== undefined) votes.set(choice.name, (votes.get(choice.name) ?? 0) + 1)
     }
     let best: string | null = null
@@ -331,21 +369,13 @@ export class Group {
 
   // ------------------------------------------------------------------------------------------------------------------------ sync
 
-  sync(
-    memberId: string,
-    instanceId: string | null,
-    generation: number,
-    protocol: { readonly type: string | null; readonly name: string | null },
-    assignments: readonly { memberId: string; assignment: Buffer }[],
-    answer: (answer: SyncAnswer) => void,
-  ): void {
-    const refused = this.#check(memberId, instanceId, generation)
-    if (refused !== KafkaError.None) return answer(syncFailure(refused))
-    const member = this.members.get(memberId)
-    if (member === undefined) return answer(syncFailure(KafkaError.UnknownMemberId))
+  sync(ask: SyncAsk, answer: (answer: SyncAnswer) => void): void {
+    const refused = this.#check(ask.memberId, ask.instanceId, ask.generation)
+    const member = this.members.get(ask.memberId)
+    if (refused !== KafkaError.None || member === undefined) return answer(syncFailure(refused))
     if (
-      (protocol.type !== null && protocol.type !== this.protocolType) ||
-      (protocol.name !== null && protocol.name !== this.protocolName)
+      (ask.protocolType !== null && ask.protocolType !== this.protocolType) ||
+      (ask.protocolName !== null && ask.protocolName !== this.protocolName)
     ) {
       return answer(syncFailure(KafkaError.InconsistentGroupProtocol))
     }
@@ -360,23 +390,31 @@ export class Group {
       case GroupState.Completing:
         member.syncing?.(syncFailure(KafkaError.RebalanceInProgress))
         member.syncing = answer
-        if (memberId === this.leader) this.#assign(assignments)
+        if (ask.memberId === this.leader) this.#assign(ask.assignments)
     }
   }
 
-  #assign(assignments: readonly { memberId: string; assignment: Buffer }[]): void {
+  /** The leader's word is kept before it is told: after a restart the members are where they were. */
+  #assign(assignments: SyncAsk['assignments']): void {
     for (const member of this.members.values()) member.assignment = noBytes
     for (const { memberId, assignment } of assignments) {
       const member = this.members.get(memberId)
       if (member !== undefined) member.assignment = Buffer.from(assignment)
     }
+    this.#rebalanceTimer?.cancel()
     this.state = GroupState.Stable
+    const told: (() => void)[] = []
+    let failed = false
     for (const member of this.members.values()) {
       const answer = member.syncing
       member.syncing = null
-      answer?.(this.#syncAnswer(member))
+      const given = this.#syncAnswer(member)
+      if (answer !== null) told.push(() => answer(failed ? syncFailure(KafkaError.CoordinatorNotAvailable) : given))
     }
-    this.#rebalanceTimer?.cancel()
+    this.#options.store(this, (error) => {
+      failed = error !== null
+      for (const tell of told) tell()
+    })
   }
 
   #syncAnswer(member: Member): SyncAnswer {
@@ -391,7 +429,10 @@ export class Group {
   #dropUnsynced(): void {
     if (this.state !== GroupState.Completing) return
     for (const member of [...this.members.values()]) if (member.syncing === null) this.#forget(member)
-    if (this.members.size === 0) return this.#becomeEmpty()
+    if (this.members.size === 0) {
+      this.generation++
+      return this.#becomeEmpty()
+    }
     this.#rebalance()
   }
 
@@ -401,12 +442,14 @@ export class Group {
     const refused = this.#check(memberId, instanceId, generation)
     if (refused !== KafkaError.None) return refused
     const member = this.members.get(memberId)
-    if (member === undefined) return KafkaError.UnknownMemberId
-    member.lastSeen = this.#clock.now()
+    if (member !== undefined) member.lastSeen = this.#clock.now()
     return this.state === GroupState.Preparing ? KafkaError.RebalanceInProgress : KafkaError.None
   }
 
+  /** Whether these offsets may be committed: 0, or Kafka's error code. Without members anybody may who claims to be none. */
   mayCommit(memberId: string, instanceId: string | null, generation: number): number {
+    if (generation < 0 && this.members.size === 0) return KafkaError.None
+    if (generation < 0 && memberId === '' && instanceId === null) return KafkaError.UnknownMemberId
     const refused = this.#check(memberId, instanceId, generation)
     if (refused !== KafkaError.None) return refused
     const member = this.members.get(memberId)
@@ -446,33 +489,28 @@ export class Group {
 
   #remove(member: Member): void {
     this.#forget(member)
-    if (this.members.size === 0) {
-      this.generation++
-      return this.#becomeEmpty()
-    }
     if (this.state === GroupState.Preparing) this.#considerCompletingJoin()
     else this.#rebalance()
   }
 
   /** Takes a member out, whatever that means for the others. */
   #forget(member: Member): void {
-    member.isGone = true
-    member.timer?.cancel()
     this.members.delete(member.id)
     if (member.instanceId !== null && this.#byInstance.get(member.instanceId) === member.id)
       this.#byInstance.delete(member.instanceId)
     if (this.leader === member.id) this.leader = [...this.members.keys()][0] ?? ''
-    member.joining?.(joinFailure(KafkaError.UnknownMemberId, member.id))
-    member.syncing?.(syncFailure(KafkaError.UnknownMemberId))
-    member.joining = null
-    member.syncing = null
+    member.end(KafkaError.UnknownMemberId)
   }
 
   #becomeEmpty(): void {
     this.#rebalanceTimer?.cancel()
+    this.#gathering = null
     this.state = GroupState.Empty
     this.protocolName = null
     this.leader = ''
+    this.emptySince = this.#clock.now()
+    // Nobody waits for this: a restart that finds the members again finds them silent, too.
+    this.#options.store(this, () => undefined)
   }
 
   /** Starts the member's session anew. Heartbeats only note the time; the timer finds out when it fires. */
@@ -487,40 +525,5 @@ export class Group {
       else this.#remove(member)
     }
     member.timer = this.#clock.after(member.sessionTimeoutMs, expire)
-  }
-}
-
-function joinFailure(errorCode: number, memberId: string): JoinAnswer {
-  return {
-    errorCode,
-    memberId,
-    generationId: -1,
-    protocolType: null,
-    protocolName: null,
-    leader: '',
-    skipAssignment: false,
-    members: [],
-  }
-}
-
-function syncFailure(errorCode: number): SyncAnswer {
-  return { errorCode, protocolType: null, protocolName: null, assignment: noBytes }
-}
-
-function sameProtocols(a: readonly GroupProtocol[], b: readonly GroupProtocol[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((protocol, index) => protocol.name === b[index]?.name && protocol.metadata.equals(b[index].metadata))
-  )
-}
-
-/** The topics in a consumer's subscription; none when it is not one. */
-function subscribedTopics(metadata: Buffer): string[] {
-  try {
-    const reader = new Reader(metadata)
-    const version = reader.int16()
-    return subscriptionSchema.decode(reader, Math.min(Math.max(version, 0), 3))['topics']
-  } catch {
-    return [] // Opaque to us by contract.
   }
 }

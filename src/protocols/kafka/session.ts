@@ -109,7 +109,7 @@ export class KafkaSession implements Session {
   constructor(connection: Connection, broker: Broker) {
     this.connection = connection
     this.broker = broker
-    this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker.clock))
+    this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker))
     this.decoder = new FrameDecoder(broker.limits.frameBytesMax, (frame) => this.#onFrame(frame))
     this.principal = broker.anonymous
     this.authenticated = !broker.authenticationRequired

@@ -3,6 +3,7 @@ import type { CursorPosition } from '../../../broker/face.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
+import { mayUse } from './groups.ts'
 
 const metadataBytesMax = 4096
 
@@ -10,17 +11,14 @@ export function offsetCommit(request: Request): void {
   const { session } = request
   const body = request.body()
   const group: string = body['groupId']
-  const refused = session.coordinator.mayCommit(
-    group,
-    body['memberId'],
-    body['groupInstanceId'],
-    body['generationIdOrMemberEpoch'],
-  )
+  const refused = mayUse(session, group)
+    ? session.coordinator.mayCommit(group, body['memberId'], body['groupInstanceId'], body['generationIdOrMemberEpoch'])
+    : KafkaError.GroupAuthorizationFailed
   const positions: CursorPosition[] = []
   const codes = (body['topics'] as Message[]).map((topic) => {
     const found = topicOf(session, topic, request.version >= 10)
     const partitions = (topic['partitions'] as Message[]).map((partition) => {
-      const errorCode = refused || checkCommit(found?.partitions, partition, request.version)
+      const errorCode = refused || checkCommit(session, found, partition, request.version)
       if (errorCode === KafkaError.None && found !== undefined) {
         positions.push({
           topic: found.name,
@@ -44,14 +42,21 @@ export function offsetCommit(request: Request): void {
   })
 }
 
-function topicOf(session: KafkaSession, topic: Message, byId: boolean): { name: string; partitions: number } | undefined {
+interface FoundTopic {
+  readonly name: string
+  readonly partitions: number
+}
+
+function topicOf(session: KafkaSession, topic: Message, byId: boolean): FoundTopic | undefined {
   const info = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex')) : session.space.topic(topic['name'])
   return info && { name: info.name, partitions: info.config.partitions }
 }
 
-function checkCommit(partitions: number | undefined, partition: Message, version: number): number {
-  if (partitions === undefined) return version >= 10 ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition
-  if (partition['partitionIndex'] < 0 || partition['partitionIndex'] >= partitions) return KafkaError.UnknownTopicOrPartition
+function checkCommit(session: KafkaSession, topic: FoundTopic | undefined, partition: Message, version: number): number {
+  if (topic === undefined) return version >= 10 ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition
+  if (!session.principal.may('consume', 'default', topic.name)) return KafkaError.TopicAuthorizationFailed
+  if (partition['partitionIndex'] < 0 || partition['partitionIndex'] >= topic.partitions)
+    return KafkaError.UnknownTopicOrPartition
   if (Buffer.byteLength(partition['committedMetadata'] ?? '') > metadataBytesMax) return KafkaError.OffsetMetadataTooLarge
   return KafkaError.None
 }
@@ -59,17 +64,33 @@ function checkCommit(partitions: number | undefined, partition: Message, version
 export function offsetFetch(request: Request): void {
   const { session, version } = request
   const body = request.body()
-  if (version < 8) return request.respond(fetchGroup(session, body['groupId'], body['topics'], 'partitionIndexes', false))
+  if (version < 8) {
+    const refused = mayUse(session, body['groupId']) ? KafkaError.None : KafkaError.GroupAuthorizationFailed
+    if (refused !== KafkaError.None) return request.respond({ ...refusedPartitions(body, version, refused), errorCode: refused })
+    return request.respond(fetchGroup(session, body['groupId'], body['topics'], 'partitionIndexes', false))
+  }
   request.respond({ groups: (body['groups'] as Message[]).map((group) => fetchOne(session, group, version)) })
 }
 
 function fetchOne(session: KafkaSession, group: Message, version: number): object {
-  const refused = session.coordinator.mayFetch(group['groupId'], group['memberId'], group['memberEpoch'])
+  const refused = mayUse(session, group['groupId'])
+    ? session.coordinator.mayFetch(group['groupId'], group['memberId'], group['memberEpoch'])
+    : KafkaError.GroupAuthorizationFailed
   if (refused !== KafkaError.None) return { groupId: group['groupId'], errorCode: refused }
   return {
     groupId: group['groupId'],
     ...fetchGroup(session, group['groupId'], group['topics'], 'partitionIndexes', version >= 10),
   }
+}
+
+/** Version 1 has no error of its own at the top: each partition says it. */
+function refusedPartitions(body: Message, version: number, errorCode: number): object {
+  if (version >= 2) return { topics: [] }
+  const topics = (body['topics'] as Message[]).map(({ name, partitionIndexes }) => ({
+    name,
+    partitions: (partitionIndexes as number[]).map((partitionIndex) => ({ partitionIndex, committedOffset: -1, errorCode })),
+  }))
+  return { topics }
 }
 
 function fetchGroup(session: KafkaSession, group: string, asked: Message[] | null, indexes: string, byId: boolean): Message {
@@ -85,6 +106,8 @@ function fetchGroup(session: KafkaSession, group: string, asked: Message[] | nul
     const name = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex'))?.name : (topic['name'] as string)
     const partitions = (topic[indexes] as number[]).map((partitionIndex) => {
       if (name === undefined) return { partitionIndex, errorCode: KafkaError.UnknownTopicId, committedOffset: -1 }
+      if (!session.principal.may('consume', 'default', name))
+        return { partitionIndex, errorCode: KafkaError.TopicAuthorizationFailed, committedOffset: -1 }
       return committed(partitionIndex, byPlace.get(`${partitionIndex}/${name}`))
     })
     return { name: name ?? '', topicId: topic['topicId'], partitions }
@@ -94,7 +117,8 @@ function fetchGroup(session: KafkaSession, group: string, asked: Message[] | nul
 
 function allOf(session: KafkaSession, cursors: readonly CursorPosition[]): object[] {
   const names = new Set(cursors.map((cursor) => cursor.topic))
-  return [...names].map((name) => ({
+  const readable = [...names].filter((name) => session.principal.may('consume', 'default', name))
+  return readable.map((name) => ({
     name,
     topicId: session.space.topic(name)?.id.toString('hex'),
     partitions: cursors.filter((cursor) => cursor.topic === name).map((cursor) => committed(cursor.partition, cursor)),
@@ -110,16 +134,21 @@ export async function offsetDelete(request: Request): Promise<void> {
   const { session } = request
   const body = request.body()
   const group: string = body['groupId']
+  if (!mayUse(session, group)) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
+  const present = session.coordinator.get(group)
+  // What a group of another kind reads is not known, so nothing of it is taken away while it lives.
+  if (present !== undefined && present.members.size > 0 && present.protocolType !== 'consumer')
+    return request.respond({ errorCode: KafkaError.NonEmptyGroup })
   if (!session.coordinator.has(group) && !session.space.cursorGroups().includes(group)) {
     return request.respond({ errorCode: KafkaError.GroupIdNotFound })
   }
   const topics: object[] = []
   for (const topic of body['topics'] as Message[]) {
-    const subscribed = session.coordinator.isSubscribed(group, topic['name'])
+    const refused = checkDelete(session, group, topic['name'])
     const partitions: object[] = []
     for (const { partitionIndex } of topic['partitions']) {
-      let errorCode: number = subscribed ? KafkaError.GroupSubscribedToTopic : KafkaError.None
-      if (!subscribed)
+      let errorCode: number = refused
+      if (refused === KafkaError.None)
         await session.space
           .deleteCursors(group, topic['name'], partitionIndex)
           .catch((cause: unknown) => (errorCode = codeOf(cause)))
@@ -128,4 +157,10 @@ export async function offsetDelete(request: Request): Promise<void> {
     topics.push({ name: topic['name'], partitions })
   }
   request.respond({ topics })
+}
+
+function checkDelete(session: KafkaSession, group: string, topic: string): number {
+  if (session.space.topic(topic) === undefined) return KafkaError.UnknownTopicOrPartition
+  if (!session.principal.may('consume', 'default', topic)) return KafkaError.TopicAuthorizationFailed
+  return session.coordinator.isSubscribed(group, topic) ? KafkaError.GroupSubscribedToTopic : KafkaError.None
 }

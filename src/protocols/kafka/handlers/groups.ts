@@ -1,8 +1,14 @@
 // The classic group requests: each finds its group in the coordinator and turns answers into messages.
 import { codeOf, KafkaError } from '../errors.ts'
-import { type GroupProtocol, GroupState, type JoinAsk, sessionTimeoutMaxMs, sessionTimeoutMinMs } from '../group.ts'
+import { GroupState, sessionTimeoutMaxMs, sessionTimeoutMinMs } from '../group.ts'
+import type { GroupProtocol, JoinAsk, SyncAsk } from '../group-member.ts'
 import type { Message } from '../schema.ts'
-import type { Request } from '../session.ts'
+import type { KafkaSession, Request } from '../session.ts'
+
+/** Every use of a group needs the right to consume under its name. */
+export function mayUse(session: KafkaSession, groupId: string): boolean {
+  return session.principal.may('consume', 'default', groupId)
+}
 
 export function joinGroup(request: Request): void {
   const { session, version } = request
@@ -10,7 +16,7 @@ export function joinGroup(request: Request): void {
   const refuse = (errorCode: number): void =>
     request.respond({ errorCode, memberId: body['memberId'], protocolName: version >= 7 ? null : '' })
   if (body['groupId'] === '') return refuse(KafkaError.InvalidGroupId)
-  if (!session.principal.may('consume', 'default', body['groupId'])) return refuse(KafkaError.GroupAuthorizationFailed)
+  if (!mayUse(session, body['groupId'])) return refuse(KafkaError.GroupAuthorizationFailed)
   const sessionTimeoutMs: number = body['sessionTimeoutMs']
   if (sessionTimeoutMs < sessionTimeoutMinMs || sessionTimeoutMs > sessionTimeoutMaxMs)
     return refuse(KafkaError.InvalidSessionTimeout)
@@ -39,17 +45,25 @@ export function joinGroup(request: Request): void {
 export function syncGroup(request: Request): void {
   const { session } = request
   const body = request.body()
+  if (!mayUse(session, body['groupId'])) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
   const group = session.coordinator.get(body['groupId'])
   if (group === undefined) return request.respond({ errorCode: KafkaError.UnknownMemberId })
-  const protocol = { type: body['protocolType'], name: body['protocolName'] }
-  group.sync(body['memberId'], body['groupInstanceId'], body['generationId'], protocol, body['assignments'], (answer) =>
-    request.respond({ ...answer }),
-  )
+  const ask: SyncAsk = {
+    memberId: body['memberId'],
+    instanceId: body['groupInstanceId'],
+    generation: body['generationId'],
+    protocolType: body['protocolType'],
+    protocolName: body['protocolName'],
+    assignments: body['assignments'],
+  }
+  group.sync(ask, (answer) => request.respond({ ...answer }))
 }
 
 export function heartbeat(request: Request): void {
   const body = request.body()
-  const group = request.session.coordinator.get(body['groupId'])
+  const { session } = request
+  if (!mayUse(session, body['groupId'])) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
+  const group = session.coordinator.get(body['groupId'])
   const errorCode =
     group?.heartbeat(body['memberId'], body['groupInstanceId'], body['generationId']) ?? KafkaError.UnknownMemberId
   request.respond({ errorCode })
@@ -58,6 +72,7 @@ export function heartbeat(request: Request): void {
 export function leaveGroup(request: Request): void {
   const { session, version } = request
   const body = request.body()
+  if (!mayUse(session, body['groupId'])) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
   const group = session.coordinator.get(body['groupId'])
   if (version < 3) return request.respond({ errorCode: group?.leave(body['memberId'], null) ?? KafkaError.UnknownMemberId })
   const members = (body['members'] as Message[]).map(({ memberId, groupInstanceId }) => ({
@@ -69,7 +84,8 @@ export function leaveGroup(request: Request): void {
 }
 
 export function listGroups(request: Request): void {
-  const { coordinator, space } = request.session
+  const { session } = request
+  const { coordinator, space } = session
   const body = request.body()
   const states = lowered(body['statesFilter'])
   const types = lowered(body['typesFilter'])
@@ -89,7 +105,9 @@ export function listGroups(request: Request): void {
   request.respond({
     groups: groups.filter(
       (group) =>
-        (states.size === 0 || states.has(group.groupState.toLowerCase())) && (types.size === 0 || types.has(group.groupType)),
+        mayUse(session, group.groupId) &&
+        (states.size === 0 || states.has(group.groupState.toLowerCase())) &&
+        (types.size === 0 || types.has(group.groupType)),
     ),
   })
 }
@@ -97,52 +115,50 @@ export function listGroups(request: Request): void {
 const lowered = (words: readonly string[]): Set<string> => new Set(words.map((word) => word.toLowerCase()))
 
 export function describeGroups(request: Request): void {
-  const { coordinator, space } = request.session
-  const stored = new Set(space.cursorGroups())
-  const groups = (request.body()['groups'] as string[]).map((groupId) => {
-    const group = coordinator.get(groupId)
-    if (group === undefined) {
-      if (stored.has(groupId)) return { groupId, groupState: GroupState.Empty, errorMessage: null }
-      if (request.version < 6) return { groupId, groupState: 'Dead' }
-      return { groupId, groupState: 'Dead', errorCode: KafkaError.GroupIdNotFound, errorMessage: `Group ${groupId} not found.` }
-    }
-    const members = [...group.members.values()].map((member) => ({
-      memberId: member.id,
-      groupInstanceId: member.instanceId,
-      clientId: member.clientId,
-      clientHost: member.clientHost,
-      memberMetadata: member.metadataFor(group.protocolName),
-      memberAssignment: member.assignment,
-    }))
-    return {
-      groupId,
-      groupState: group.state,
-      errorMessage: null,
-      protocolType: group.protocolType,
-      protocolData: group.protocolName ?? '',
-      members,
-    }
-  })
+  const { session } = request
+  const stored = new Set(session.space.cursorGroups())
+  const groups = (request.body()['groups'] as string[]).map((groupId) => describe(request, groupId, stored.has(groupId)))
   request.respond({ groups })
 }
 
+function describe(request: Request, groupId: string, hasOffsets: boolean): object {
+  const { session } = request
+  if (!mayUse(session, groupId)) return { groupId, errorCode: KafkaError.GroupAuthorizationFailed, errorMessage: null }
+  const group = session.coordinator.get(groupId)
+  if (group === undefined) {
+    if (hasOffsets) return { groupId, groupState: GroupState.Empty, errorMessage: null }
+    // KIP-1043: before version 6 a group that does not exist is a dead one.
+    if (request.version < 6) return { groupId, groupState: 'Dead', errorMessage: null }
+    return { groupId, groupState: 'Dead', errorCode: KafkaError.GroupIdNotFound, errorMessage: `Group ${groupId} not found.` }
+  }
+  // What members say and have is settled in a stable group only.
+  const isStable = group.state === GroupState.Stable
+  const members = [...group.members.values()].map((member) => ({
+    memberId: member.id,
+    groupInstanceId: member.instanceId,
+    clientId: member.clientId,
+    clientHost: member.clientHost,
+    ...(isStable && { memberMetadata: member.metadataFor(group.protocolName), memberAssignment: member.assignment }),
+  }))
+  const protocolData = isStable ? (group.protocolName ?? '') : ''
+  return { groupId, groupState: group.state, errorMessage: null, protocolType: group.protocolType, protocolData, members }
+}
+
 export async function deleteGroups(request: Request): Promise<void> {
-  const { coordinator, space } = request.session
   const results: object[] = []
   for (const groupId of request.body()['groupsNames'] as string[]) {
-    const group = coordinator.get(groupId)
-    let errorCode: number = KafkaError.None
-    if (group !== undefined && group.members.size > 0) errorCode = KafkaError.NonEmptyGroup
-    else if (group === undefined && !space.cursorGroups().includes(groupId)) errorCode = KafkaError.GroupIdNotFound
-    else {
-      try {
-        await space.deleteCursors(groupId)
-        coordinator.delete(groupId)
-      } catch (cause) {
-        errorCode = codeOf(cause)
-      }
-    }
-    results.push({ groupId, errorCode })
+    results.push({ groupId, errorCode: await deleteGroup(request.session, groupId).catch(codeOf) })
   }
   request.respond({ results })
+}
+
+async function deleteGroup(session: KafkaSession, groupId: string): Promise<number> {
+  const { coordinator, space } = session
+  if (!mayUse(session, groupId)) return KafkaError.GroupAuthorizationFailed
+  const group = coordinator.get(groupId)
+  if (group !== undefined && group.members.size > 0) return KafkaError.NonEmptyGroup
+  if (group === undefined && !space.cursorGroups().includes(groupId)) return KafkaError.GroupIdNotFound
+  coordinator.delete(groupId)
+  await space.deleteCursors(groupId)
+  return KafkaError.None
 }
