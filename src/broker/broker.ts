@@ -14,7 +14,7 @@ import type {
   Credential,
   Limits,
   Logger,
-  Permission,
+  PolicyAdmin,
   Pressure,
   Principal,
   Rows,
@@ -88,6 +88,7 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
     clusterId = randomBytes(16).toString('base64url')
     shard.putMetadata('counter', 'cluster', clusterId)
   }
+  for (const namespace of engine.namespaces.values()) engine.governAll(namespace)
   await engine.scheduler.start()
   return new RunningBroker(options, engine, users, clusterId)
 }
@@ -99,6 +100,7 @@ class RunningBroker implements OwnedBroker {
   readonly clusterId: string
   readonly anonymous = everyone
   readonly users: StoredUsers
+  readonly policies: PolicyAdmin
   readonly #engine: Engine
   readonly #users: Users
   readonly #connections: ConnectionRegistry
@@ -114,6 +116,7 @@ class RunningBroker implements OwnedBroker {
     this.#users = users
     this.#connections = options.connections
     this.users = new StoredUsers(users, engine.shard)
+    this.policies = policyAdmin(engine)
     this.#maintain()
   }
 
@@ -178,6 +181,7 @@ class RunningBroker implements OwnedBroker {
     const namespace = this.#engine.namespace(name)
     for (const topic of [...namespace.topics.values()]) this.#engine.deleteTopic(namespace, topic)
     for (const exchange of namespace.router.exchanges()) this.#engine.deleteExchange(namespace, exchange.name)
+    this.#engine.policies.deleteNamespace(name)
     this.#engine.namespaces.delete(name)
     this.#engine.shard.putMetadata('namespace', name, null)
     await this.#engine.shard.durable()
@@ -241,5 +245,28 @@ class RunningBroker implements OwnedBroker {
   close(): Promise<void> {
     this.#closing ??= this.#engine.shard.close()
     return this.#closing
+  }
+}
+
+function policyAdmin(engine: Engine): PolicyAdmin {
+  const { policies, shard } = engine
+  return {
+    list: () => policies.list(),
+    put: async (policy) => {
+      const namespace = engine.namespace(policy.namespace)
+      policies.put(policy)
+      engine.governAll(namespace)
+      await shard.durable()
+    },
+    delete: async (of) => {
+      if (!policies.delete(of)) return false
+      engine.governAll(engine.namespace(of.namespace))
+      await shard.durable()
+      return true
+    },
+    ofExchange: (namespace, exchange) => {
+      const { policy, cap } = policies.ofExchange(namespace, exchange)
+      return { policy: policy?.name ?? null, cap: cap?.name ?? null }
+    },
   }
 }

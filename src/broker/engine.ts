@@ -12,6 +12,7 @@ import { annotate, goesInCircles, originOf } from './deadletter.ts'
 import { Histories } from './exchanges/history.ts'
 import { type Binding, type Limits, PublishItem, type StartAt, type TopicConfig, topicDefaults } from './face.ts'
 import { Namespace } from './namespace.ts'
+import { effectiveAlternate, effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
 import { RowTables } from './rows.ts'
 import { Waiters } from './waiters.ts'
@@ -32,6 +33,7 @@ export class Engine implements TopicOwner {
   readonly counters: Counters
   readonly scheduler: Scheduler
   readonly publisher: Publisher
+  readonly policies: Policies
   readonly rows: RowTables
   readonly #randomBytes: (size: number) => Buffer
   readonly histories: Histories
@@ -42,6 +44,7 @@ export class Engine implements TopicOwner {
     this.#randomBytes = randomBytes
     this.histories = new Histories(shard)
     this.counters = new Counters(shard)
+    this.policies = new Policies(shard)
     this.rows = new RowTables(shard)
     this.scheduler = new Scheduler(shard, (delayed) => this.#fire(delayed))
     this.publisher = new Publisher(shard, this.scheduler, this.histories, () => this.counters.next('schedule'))
@@ -102,6 +105,7 @@ export class Engine implements TopicOwner {
     namespace.router.changed()
     this.shard.topics.set(definition.id, topic)
     this.topicsByUuid.set(definition.uuid, topic)
+    this.#governTopic(topic)
     return topic
   }
 
@@ -110,7 +114,7 @@ export class Engine implements TopicOwner {
   }
 
   alterTopic(topic: Topic, config: Partial<TopicConfig>, declaration: Record<string, unknown> | undefined): void {
-    const next = checkConfig({ ...topic.config, ...config })
+    const next = checkConfig({ ...topic.definition.config, ...config })
     if (next.partitions < topic.config.partitions)
       throw new CoreError(
         'Invalid',
@@ -137,6 +141,7 @@ export class Engine implements TopicOwner {
 
   #redefine(topic: Topic, definition: TopicDefinition): void {
     topic.redefine(definition)
+    this.#governTopic(topic)
     const namespace = this.namespaces.get(topic.namespace)
     namespace?.subjects.capture(topic, definition.config.captures)
     topic.cursorFloor =
@@ -223,6 +228,30 @@ export class Engine implements TopicOwner {
       return log.blocks.find((block) => block.timestampMax >= to.time)?.base ?? log.committed
     }
     return startOffset(log, to)
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- policies
+
+  #governTopic(topic: Topic): void {
+    const governing = this.policies.ofTopic(topic.namespace, topic.name, topic.definition.config)
+    const config = effectiveConfig(topic.definition.config, governing)
+    topic.govern(config, governing.policy?.name ?? null, governing.cap?.name ?? null)
+  }
+
+  governExchange(namespace: Namespace, name: string): void {
+    const info = namespace.router.exchange(name)
+    if (info === undefined) return
+    namespace.router.setAlternate(name, effectiveAlternate(info, this.policies.ofExchange(namespace.name, name)))
+  }
+
+  /** After a change of policies, and after recovery. */
+  governAll(namespace: Namespace): void {
+    for (const { name } of namespace.router.exchanges()) this.governExchange(namespace, name)
+    for (const topic of namespace.topics.values()) {
+      this.#governTopic(topic)
+      // A limit on length may have come: what is beyond it goes.
+      topic.onCommitted()
+    }
   }
 
   // ---------------------------------------------------------------------------------------------------------------- bindings
@@ -370,6 +399,8 @@ export class Engine implements TopicOwner {
         if (text === null) this.namespaces.delete(key)
         else if (!this.namespaces.has(key)) this.makeNamespace(key)
         return
+      case 'policy':
+        return this.policies.apply(key, text)
       case 'topic':
         return this.#applyTopic(Number(key), text)
       case 'subscription':

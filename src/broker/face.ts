@@ -183,6 +183,7 @@ export interface Broker {
   atomically(run: () => void, done: (error: Error | null) => void): void
   /** Users and permissions. */
   readonly users: UserAdmin
+  readonly policies: PolicyAdmin
   stats(): BrokerStats
   /** What there is too little of, so that publishes are, or soon will be, refused with Full. */
   readonly pressure: Pressure
@@ -345,6 +346,10 @@ export interface TopicConfig {
   /** `logAppend`: the broker's clock overrides the record's time. */
   readonly timestampType: 'create' | 'logAppend'
   readonly paused: boolean
+  /** By which policies tell topics apart: a word of whoever declares it, as "classic". Policies never touch a topic without one. */
+  readonly kind: string
+  /** Settings above that the declarer did not ask for, though they are set: a policy's take their place. */
+  readonly unasked: readonly (keyof TopicConfig)[]
 }
 
 export const topicDefaults: TopicConfig = {
@@ -370,6 +375,8 @@ export const topicDefaults: TopicConfig = {
   captures: [],
   timestampType: 'create',
   paused: false,
+  kind: '',
+  unasked: [],
 }
 
 export interface TopicInfo {
@@ -381,6 +388,54 @@ export interface TopicInfo {
   readonly declaredBy: string
   readonly declaration: Readonly<Record<string, unknown>>
   readonly createdAt: number
+  /** Names of the policy and the cap that have their say in `config`. */
+  readonly policy: string | null
+  readonly cap: string | null
+}
+
+/** Settings for all topics and exchanges of a namespace whose name matches; broker/policy.ts says how they combine. */
+export interface Policy {
+  readonly namespace: string
+  readonly name: string
+  /** A regular expression, searched for in names. */
+  readonly pattern: string
+  /** Stronger than declarations and policies, and apart from these: of its own author, in its own list. */
+  readonly cap: boolean
+  /** Kinds of topics it is for (`TopicConfig.kind`). */
+  readonly topicKinds: readonly string[]
+  /** Whether it is for exchanges. */
+  readonly exchanges: boolean
+  /** The highest that matches counts. */
+  readonly priority: number
+  readonly settings: PolicySettings
+  /** In its author's own words. */
+  readonly declaration: Readonly<Record<string, unknown>>
+}
+
+/** As the settings of {@link TopicConfig} with these names. */
+export interface PolicySettings {
+  readonly recordTtlMs?: number
+  readonly expiresMs?: number
+  readonly recordsMax?: number
+  readonly bytesMax?: number
+  readonly deliveryLimit?: number
+  readonly retentionMs?: number
+  readonly retentionBytes?: number
+  readonly overflow?: TopicConfig['overflow']
+  readonly deadLetterExchange?: string
+  readonly deadLetterRoutingKey?: string
+  /** Of exchanges. */
+  readonly alternate?: string
+}
+
+/** Who may do it is asked by whoever offers it to clients. */
+export interface PolicyAdmin {
+  list(): Policy[]
+  /** Creates or replaces; it counts at once. Throws NotFound for the namespace, Invalid, Full. */
+  put(policy: Policy): Promise<void>
+  delete(of: Pick<Policy, 'namespace' | 'name' | 'cap'>): Promise<boolean>
+  /** What counts for an exchange; for topics {@link TopicInfo} says it. */
+  ofExchange(namespace: string, exchange: string): { policy: string | null; cap: string | null }
 }
 
 /** How much is where; counts are of records. */

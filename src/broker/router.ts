@@ -56,6 +56,14 @@ export class Router {
     this.changed()
   }
 
+  /** Where it sends what no binding wants, whatever it was declared with. */
+  setAlternate(name: string, alternate: string | null): void {
+    const exchange = this.#exchanges.get(name)
+    if (exchange === undefined || exchange.alternate === alternate) return
+    exchange.alternate = alternate
+    this.changed()
+  }
+
   /** Removes it with its bindings, which are returned. */
   delete(name: string): Binding[] {
     const exchange = this.#exchanges.get(name)
@@ -167,7 +175,7 @@ export class Router {
       if (binding.destinationKind === 'topic') walk.topics.add(binding.destination)
       else this.#follow(binding.destination, walk)
     })
-    if (!matched && exchange.info.alternate !== null) this.#follow(exchange.info.alternate, walk)
+    if (!matched && exchange.alternate !== null) this.#follow(exchange.alternate, walk)
   }
 }
 

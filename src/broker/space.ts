@@ -212,6 +212,7 @@ export class BrokerSpace implements Space {
     if (this.#namespace.router.exchange(exchange.name) !== undefined)
       throw new CoreError('AlreadyExists', `exchange "${exchange.name}" exists`)
     this.#namespace.router.declare(exchange)
+    this.#engine.governExchange(this.#namespace, exchange.name)
     if (exchange.durable)
       this.#engine.shard.putMetadata('exchange', `${this.namespace}\u0000${exchange.name}`, JSON.stringify(exchange))
     await this.#engine.shard.durable()

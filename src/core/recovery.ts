@@ -14,6 +14,7 @@ const tables = [
   'counter',
   'namespace',
   'user',
+  'policy',
   'topic',
   'subscription',
   'exchange',

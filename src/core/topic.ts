@@ -43,6 +43,8 @@ export class Topic implements SubscriptionHost {
   readonly clock: Clock
   info: TopicInfo
   definition: TopicDefinition
+  /** As declared, and as policies have it. */
+  config: TopicConfig
   readonly logs: Log[] = []
   readonly producers: ProducerWindow[] = []
   readonly namedProducers: NamedProducers[] = []
@@ -60,20 +62,24 @@ export class Topic implements SubscriptionHost {
     this.namespace = definition.namespace
     this.name = definition.name
     this.definition = definition
-    this.info = toInfo(definition)
+    this.config = definition.config
+    this.info = toInfo(definition, this.config, null, null)
     this.shard = shard
     this.clock = shard.clock
     this.#owner = owner
     this.lastUsedAt = shard.clock.now()
   }
 
-  get config(): TopicConfig {
-    return this.definition.config
-  }
-
   redefine(definition: TopicDefinition): void {
     this.definition = definition
-    this.info = toInfo(definition)
+    this.config = definition.config
+    this.info = toInfo(definition, this.config, null, null)
+  }
+
+  /** What it does from here on, beside what it was declared to do, and by whose word. */
+  govern(config: TopicConfig, policy: string | null, cap: string | null): void {
+    this.config = config
+    this.info = toInfo(this.definition, config, policy, cap)
   }
 
   addLog(log: Log): void {
@@ -246,11 +252,13 @@ export class Topic implements SubscriptionHost {
   }
 }
 
-function toInfo(definition: TopicDefinition): TopicInfo {
+function toInfo(definition: TopicDefinition, config: TopicConfig, policy: string | null, cap: string | null): TopicInfo {
   return {
     name: definition.name,
     id: Buffer.from(definition.uuid, 'hex'),
-    config: definition.config,
+    config,
+    policy,
+    cap,
     declaredBy: definition.declaredBy,
     declaration: definition.declaration,
     createdAt: definition.createdAt,

@@ -10,6 +10,8 @@ export const choosesOne: ReadonlySet<ExchangeKind> = new Set<ExchangeKind>(['has
 
 export class Exchange {
   info: ExchangeInfo
+  /** As declared, or as a policy has it. */
+  alternate: string | null
   readonly bindings: Binding[] = []
   readonly #byKey = new Map<string, Binding[]>()
   readonly #trie = new PatternTrie<Binding>()
@@ -17,6 +19,7 @@ export class Exchange {
 
   constructor(info: ExchangeInfo) {
     this.info = info
+    this.alternate = info.alternate
   }
 
   add(binding: Binding): void {

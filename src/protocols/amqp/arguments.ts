@@ -116,6 +116,11 @@ export function topicConfig(declare: Declare): Partial<TopicConfig> {
     singleActiveConsumer: flagOf(table.get('x-single-active-consumer')) ?? false,
     expiresMs: number('x-expires'),
     autoDelete: declare.autoDelete,
+    kind: queueType(table),
+    unasked: [
+      ...(overflow === undefined ? (['overflow'] as const) : []),
+      ...(table.has('x-delivery-limit') ? [] : (['deliveryLimit'] as const)),
+    ],
   }
 }
 
