@@ -239,6 +239,7 @@ class RunningBroker implements OwnedBroker {
       bytesIn: shard.bytesIn,
       recordsOut: shard.recordsOut,
       scheduled: scheduler.count,
+      diskFreeBytes: shard.pressure.freeBytes,
     }
   }
 

@@ -63,6 +63,8 @@ export interface Session {
   onTick(now: number): void
   /** The broker shuts down: say goodbye in the protocol's words, finish what is in flight, then `connection.end`. */
   drain(): void
+  /** What a listing in the protocol's own words shows of it: for the protocol's own tools, never interpreted by others. */
+  describe?(): object
   /** Last call. Release everything. */
   onClose(cause: CloseCause): void
 }
@@ -299,9 +301,13 @@ export interface KeyPermission {
 export interface ConnectionListing extends ConnectionInfo {
   readonly id: number
   readonly remote: string
+  readonly local: string
+  readonly encrypted: boolean
   readonly openedAt: number
   readonly bytesIn: number
   readonly bytesOut: number
+  /** See {@link Session.describe}; absent where the protocol says nothing. */
+  describe?(): object
 }
 
 // ------------------------------------------------------------------------------------------------------------------- topics
@@ -442,6 +448,8 @@ export interface PolicyAdmin {
 export interface TopicStatus {
   readonly partitions: readonly { readonly startOffset: number; readonly nextOffset: number; readonly bytes: number }[]
   readonly subscriptions: readonly SubscriptionStatus[]
+  /** Stored since the broker started. */
+  readonly recordsIn: number
 }
 
 export interface SubscriptionStatus {
@@ -451,6 +459,12 @@ export interface SubscriptionStatus {
   readonly inFlight: number
   readonly consumers: number
   readonly paused: boolean
+  /** Of records not done; an estimate after a restart. 0 for cursors. */
+  readonly bytes: number
+  /** Since the broker started, 0 for cursors: handed out, accepted, given back. */
+  readonly delivered: number
+  readonly accepted: number
+  readonly returned: number
   readonly cursors: readonly { readonly partition: number; readonly offset: number; readonly lag: number }[]
 }
 
@@ -872,4 +886,6 @@ export interface BrokerStats {
   readonly bytesIn: number
   readonly recordsOut: number
   readonly scheduled: number
+  /** Of the data directory's file system, as last measured; -1 before. */
+  readonly diskFreeBytes: number
 }

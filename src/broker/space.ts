@@ -108,12 +108,17 @@ export class BrokerSpace implements Space {
         inFlight: subscription.inFlight,
         consumers: subscription.consumers.length,
         paused: subscription.paused,
+        bytes: subscription.liveBytes,
+        delivered: subscription.delivered,
+        accepted: subscription.accepted,
+        returned: subscription.returned,
         cursors: subscription.lanes.map((lane) => ({ partition: lane.index, offset: lane.acked.floor, lag: lane.outstanding })),
       }),
     )
     return {
       partitions: topic.logs.map((log) => ({ startOffset: log.start, nextOffset: log.committed, bytes: log.bytes })),
       subscriptions: [...queues, ...this.#cursorStatuses(topic)],
+      recordsIn: topic.recordsIn,
     }
   }
 
@@ -128,7 +133,8 @@ export class BrokerSpace implements Space {
       })
       if (cursors.length === 0) continue
       const ready = cursors.reduce((sum, cursor) => sum + cursor.lag, 0)
-      statuses.push({ name: group, kind: 'cursor', ready, inFlight: 0, consumers: 0, paused: false, cursors })
+      const idle = { inFlight: 0, consumers: 0, paused: false, bytes: 0, delivered: 0, accepted: 0, returned: 0 }
+      statuses.push({ name: group, kind: 'cursor', ready, ...idle, cursors })
     }
     return statuses
   }

@@ -13,6 +13,8 @@ export class PressureGauge {
   readonly #watchers = new Set<(pressure: Pressure) => void>()
   state: Pressure = 'none'
   lowOnSpace = false
+  /** As last measured; -1 before. */
+  freeBytes = -1
   /** Held by topics kept in memory. */
   memoryBytes = 0
   #lowOnMemory = false
@@ -38,6 +40,7 @@ export class PressureGauge {
   }
 
   setFreeBytes(freeBytes: number): void {
+    this.freeBytes = freeBytes
     const low = freeBytes < diskReserveBytes
     if (low === this.lowOnSpace) return
     this.lowOnSpace = low

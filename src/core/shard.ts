@@ -108,6 +108,7 @@ export class Shard {
       this.withDecisions.add(log)
     }
     this.recordsIn += content.count
+    topic.recordsIn += content.count
     this.bytesIn += bytes
     for (const subscription of topic.subscriptions.values()) subscription.liveBytes += content.payload.length
     if (log.inMemory) {

@@ -55,6 +55,10 @@ export class Subscription {
   liveBytes = 0
   /** Ever had a consumer. */
   wasUsed = false
+  /** Since the broker started: records handed out, accepted, and given back. */
+  delivered = 0
+  accepted = 0
+  returned = 0
   #turn = 0
   #laneTurn = 0
   #scheduled = false
@@ -130,7 +134,7 @@ export class Subscription {
       served.add(consumer)
       budget--
     }
-    if (budget < recordsPerPumpMax) this.host.delivered(recordsPerPumpMax - budget)
+    if (budget < recordsPerPumpMax) this.#count(recordsPerPumpMax - budget)
     for (const consumer of served) consumer.flush()
     if (budget === 0) {
       this.#scheduled = true
@@ -238,6 +242,7 @@ export class Subscription {
     switch (outcome.kind) {
       case 'accept':
         lane.inFlight--
+        this.accepted++
         return this.#done(lane, offset, flight.bytes)
       case 'release':
         return this.#release(flight, outcome.countsAsAttempt, outcome.delayMs ?? 0)
@@ -249,7 +254,13 @@ export class Subscription {
     }
   }
 
+  #count(records: number): void {
+    this.delivered += records
+    this.host.delivered(records)
+  }
+
   #release(flight: InFlight, counts: boolean, delayMs: number): void {
+    this.returned++
     const { lane, offset } = flight
     const attempts = counts ? flight.attempt : flight.attempt - 1
     const { deliveryLimit } = this.host
@@ -409,7 +420,7 @@ export class Subscription {
       lane.inFlight++
       if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
       else this.#taken.add(flight)
-      this.host.delivered(1)
+      this.#count(1)
       let open = !taker.autoSettle
       taker.done({
         partition: lane.index,

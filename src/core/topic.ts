@@ -53,6 +53,8 @@ export class Topic implements SubscriptionHost {
   readonly #owner: TopicOwner
   deleted = false
   lastUsedAt: number
+  /** Records stored since the broker started. */
+  recordsIn = 0
   #turn = 0
   /** Where readers by cursor are, for retention until acknowledged: the least committed offset of each partition. */
   cursorFloor: ((partition: number) => number) | null = null

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import {
   type Broker,
   type ConnectionInfo,
+  type ConnectionListing,
   CoreError,
   type HttpAnswer,
   type HttpHandler,
@@ -174,10 +175,12 @@ class HttpConnection implements OpenConnection {
     this.info = { protocol, clientName: '', clientVersion: '', user: '', namespace: 'default' }
   }
 
-  listing() {
+  listing(): ConnectionListing {
     const { bytesRead: bytesIn, bytesWritten: bytesOut } = this.#socket
     const remote = `${this.remoteAddress}:${this.remotePort}`
-    return { ...this.info, id: this.id, remote, openedAt: this.#openedAt, bytesIn, bytesOut }
+    const local = `${this.localAddress}:${this.localPort}`
+    const { id, encrypted } = this
+    return { ...this.info, id, remote, local, encrypted, openedAt: this.#openedAt, bytesIn, bytesOut }
   }
 
   drain(_reason: string): void {

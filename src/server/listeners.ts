@@ -140,7 +140,10 @@ export class Listeners {
     connection.attach(session)
     const open: OpenConnection = {
       id: connection.id,
-      listing: () => connection.listing(),
+      listing: () => {
+        const describe = session.describe?.bind(session)
+        return describe === undefined ? connection.listing() : { ...connection.listing(), describe }
+      },
       drain: (reason) => {
         connection.closeReason ||= reason
         this.#guard(connection, () => session.drain())

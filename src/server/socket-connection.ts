@@ -143,6 +143,8 @@ export class SocketConnection implements Connection {
       ...this.info,
       id: this.id,
       remote: `${this.remoteAddress}:${this.remotePort}`,
+      local: `${this.localAddress}:${this.localPort}`,
+      encrypted: this.encrypted,
       openedAt: this.openedAt,
       bytesIn: this.#socket.bytesRead,
       bytesOut: this.#socket.bytesWritten,

@@ -14,6 +14,7 @@ import type { Channel } from './channel.ts'
 import { deliverBytes, deliverPrefix, FrameType, frameEnd, frameOverhead, writeDeliver, writeU32 } from './codec.ts'
 import { annotatedEnvelope } from './deaths.ts'
 import { decodeEnvelope, EnvelopeView, encodeEnvelope, formatId, messageFormat } from './mapping.ts'
+import type { Table } from './table.ts'
 
 /** Deliveries asked for ahead when the client set no prefetch: enough to keep the log busy, little enough to stop soon. */
 const openWindow = 1024
@@ -42,7 +43,10 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
   readonly limited = true
   readonly #prefix: Buffer
   /** 0: no limit. */
-  readonly #prefetch: number
+  readonly prefetch: number
+  /** As it was asked for; for listings. */
+  exclusive = false
+  arguments: Table = new Map()
   #consumer: Consumer | null = null
   /** Deliveries the core may still make. */
   #granted = 0
@@ -57,8 +61,12 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
     this.queue = queue
     this.noAck = noAck
     this.quorum = quorum
-    this.#prefetch = noAck ? 0 : prefetch
+    this.prefetch = noAck ? 0 : prefetch
     this.#prefix = deliverPrefix(channel.number, tag)
+  }
+
+  get active(): boolean {
+    return this.#consumer?.active ?? false
   }
 
   attach(consumer: Consumer): void {
@@ -70,7 +78,7 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
   topUp(): void {
     const consumer = this.#consumer
     if (consumer === null || this.#cancelled || !this.channel.open || this.channel.session.connection.congested) return
-    const window = this.#prefetch === 0 ? openWindow : this.#prefetch - this.#unacked
+    const window = this.prefetch === 0 ? openWindow : this.prefetch - this.#unacked
     const shared = this.noAck ? Infinity : this.channel.sharedCreditLeft()
     if (shared !== Infinity) {
       this.#granted = Math.max(0, Math.min(window, shared))
@@ -78,7 +86,7 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
       return
     }
     // Without a prefetch credit is renewed by halves, so that one call renews for many deliveries.
-    if (this.#prefetch === 0 && openWindow / 2 < this.#granted) return
+    if (this.prefetch === 0 && openWindow / 2 < this.#granted) return
     const more = window - this.#granted
     if (more <= 0) return
     this.#granted = window
@@ -101,7 +109,7 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
       this.#unacked += length
       this.channel.countUnacked(length)
     }
-    if (this.#prefetch === 0) this.topUp()
+    if (this.prefetch === 0) this.topUp()
   }
 
   #deliver(batch: DeliveryBatch, i: number, tag: number): void {

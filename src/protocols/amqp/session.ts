@@ -30,6 +30,7 @@ import {
   writeContentHeader,
   writeU32,
 } from './codec.ts'
+import { describe } from './describe.ts'
 import { AmqpError, coreReplies } from './errors.ts'
 import { handlers, immediateMethods } from './handlers/all.ts'
 import { declareStandardExchanges } from './handlers/exchange.ts'
@@ -58,6 +59,9 @@ export class Session implements BrokerSession {
   frameMax = frameBytesMax
   capabilities = { cancelNotify: false, authenticationFailureClose: false }
   readonly channels = new Map<number, Channel>()
+  /** What the client said of itself. */
+  clientProperties: Table = new Map()
+  #mechanism = ''
   /** Transient messages went to a topic on disk, so they were answered before they can be read. */
   unreadPublishes = false
   /** While a queue is deleted here, what its consumers are told waits for the deletion's own answer; RabbitMQ's order. */
@@ -352,6 +356,7 @@ export class Session implements BrokerSession {
 
   #onStartOk(fields: MethodFields<'connection.start-ok'>, key: number): void {
     this.#learnClient(fields.clientProperties)
+    this.#mechanism = fields.mechanism
     const credential = credentialOf(fields.mechanism, fields.response, this.connection.peerName)
     if (credential === undefined) return this.#refuseLogin(fields.mechanism)
     this.#await(
@@ -376,6 +381,7 @@ export class Session implements BrokerSession {
   }
 
   #learnClient(properties: Table): void {
+    this.clientProperties = properties
     const capabilities = properties.get('capabilities')
     const has = (name: string): boolean => capabilities?.type === 'F' && flagOf(capabilities.value.get(name)) === true
     this.capabilities = {
@@ -595,6 +601,15 @@ export class Session implements BrokerSession {
     if (this.#state !== State.Open) return this.#end('the server is stopping')
     this.#flush()
     this.#closeConnection(new AmqpError('CONNECTION_FORCED', "broker forced connection closure with reason 'shutdown'"), 0, 0)
+  }
+
+  get negotiated(): { mechanism: string; channelMax: number; frameMax: number; heartbeatSeconds: number } {
+    const heartbeatSeconds = this.#heartbeatMs / 1000
+    return { mechanism: this.#mechanism, channelMax: this.#channelMax, frameMax: this.frameMax, heartbeatSeconds }
+  }
+
+  describe(): object {
+    return describe(this)
   }
 
   onClose(_cause: CloseCause): void {

@@ -1,8 +1,7 @@
 // Opening compressed batches. Only when another protocol, or compaction, wants the records inside: Kafka clients get them as they came.
-import { createRequire } from 'node:module'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
-import type Lz4 from 'lz4-napi'
-import type Snappy from 'snappy'
+import { decompressFrameSync as lz4Decompress } from 'lz4-napi'
+import { uncompressSync as snappyUncompress } from 'snappy'
 import { MalformedFrame } from './wire.ts'
 
 export const Codec = { None: 0, Gzip: 1, Snappy: 2, Lz4: 3, Zstd: 4 } as const
@@ -10,21 +9,6 @@ export const Codec = { None: 0, Gzip: 1, Snappy: 2, Lz4: 3, Zstd: 4 } as const
 // A batch is refused above the topic's limit while it is compressed; this bounds what it may become when opened.
 const openedBytesMax = 256 * 1024 * 1024
 const xerialMagic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
-
-// Native libraries, loaded when the first batch needs them: an idle broker does without.
-const load = createRequire(import.meta.url)
-let loadedLz4: typeof Lz4 | undefined
-let loadedSnappy: typeof Snappy | undefined
-
-function lz4(): typeof Lz4 {
-  loadedLz4 ??= load('lz4-napi') as typeof Lz4 // the library's own types
-  return loadedLz4
-}
-
-function snappy(): typeof Snappy {
-  loadedSnappy ??= load('snappy') as typeof Snappy // the library's own types
-  return loadedSnappy
-}
 
 export function decompress(codec: number, bytes: Buffer): Buffer {
   switch (codec) {
@@ -35,7 +19,7 @@ export function decompress(codec: number, bytes: Buffer): Buffer {
     case Codec.Snappy:
       return bytes.subarray(0, 8).equals(xerialMagic) ? openXerial(bytes) : snappyBlock(bytes)
     case Codec.Lz4:
-      return Buffer.from(lz4().decompressFrameSync(bytes))
+      return Buffer.from(lz4Decompress(bytes))
     case Codec.Zstd:
       return zstdDecompressSync(bytes, { maxOutputLength: openedBytesMax })
     default:
@@ -70,5 +54,5 @@ function snappyBlock(bytes: Buffer): Buffer {
     if (byte < 0x80) break
   }
   if (length > openedBytesMax) throw new MalformedFrame(`a batch opens to more than ${openedBytesMax} bytes`)
-  return snappy().uncompressSync(bytes, { asBuffer: true }) as Buffer
+  return snappyUncompress(bytes, { asBuffer: true }) as Buffer
 }

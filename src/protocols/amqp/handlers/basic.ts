@@ -96,6 +96,8 @@ function consume(channel: Channel, fields: MethodFields<'basic.consume'>, tag: s
     )
   }
   const consumer = new ChannelConsumer(channel, tag, queue, fields.noAck, channel.prefetch, isQuorum(topic.declaration))
+  consumer.exclusive = fields.exclusive
+  consumer.arguments = fields.arguments
   try {
     const core = session.space.subscribe(
       {

@@ -16,6 +16,10 @@ const owners = (session: Session): Map<string, Session> =>
   session.broker.shared('amqp exclusive queues', () => new Map<string, Session>())
 const ownerKey = (session: Session, queue: string): string => `${session.space.namespace}\0${queue}`
 
+export function ownedQueues(session: Session): string[] {
+  return [...owners(session)].flatMap(([key, owner]) => (owner === session ? [key.slice(key.indexOf('\0') + 1)] : []))
+}
+
 /** Exclusive queues go with their connection. */
 export function releaseExclusiveQueues(session: Session): void {
   const all = owners(session)
