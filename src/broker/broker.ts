@@ -20,7 +20,6 @@ import type {
   Rows,
   ScramVerifier,
   Space,
-  UserAdmin,
 } from './face.ts'
 import { BrokerSpace } from './space.ts'
 import { StoredUsers } from './user-admin.ts'
@@ -61,6 +60,8 @@ export interface BrokerOptions {
   readonly frameBytes?: number
   /** Where ids come from; the system's own unless a simulation repeats itself. */
   readonly randomBytes?: (size: number) => Buffer
+  /** What retention by key may take to remember keys; with less, it takes more passes. */
+  readonly compactionBytes?: number
 }
 
 /** A broker that can be stopped by who made it. */
@@ -74,8 +75,14 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
   const { storage, clock, log } = options
   const limits = { ...defaultLimits, ...options.limits }
   const { memoryBytesMax } = limits
-  const { cacheBytes = cacheBytesDefault, checkpointBytes, frameBytes, randomBytes = crypto.randomBytes } = options
-  const shard = new Shard({ storage, clock, log, cacheBytes, memoryBytesMax, checkpointBytes, frameBytes })
+  const {
+    cacheBytes = cacheBytesDefault,
+    checkpointBytes,
+    frameBytes,
+    compactionBytes,
+    randomBytes = crypto.randomBytes,
+  } = options
+  const shard = new Shard({ storage, clock, log, cacheBytes, memoryBytesMax, checkpointBytes, frameBytes, compactionBytes })
   const engine = new Engine(shard, limits, randomBytes)
   const users = new Users()
   let clusterId = ''

@@ -496,6 +496,22 @@ function checkConfig(config: TopicConfig): TopicConfig {
   }
   positive('partitions', 10_000)
   positive('priorityLevels', 256)
-  if (config.segmentBytes < 1024 * 1024) return { ...config, segmentBytes: 1024 * 1024 }
+  const least = (
+    name: 'segmentBytes' | 'segmentMs' | 'tombstoneRetentionMs' | 'minCompactionLagMs' | 'minCleanableRatio',
+    min: number,
+    max = Number.MAX_SAFE_INTEGER,
+  ): void => {
+    if (!(config[name] >= min && config[name] <= max))
+      throw new CoreError('Invalid', `${name} must be from ${min} to ${max}`, name)
+  }
+  least('segmentBytes', 4096)
+  least('segmentMs', 1)
+  least('tombstoneRetentionMs', 0)
+  least('minCompactionLagMs', 0)
+  least('minCleanableRatio', 0, 1)
+  if (config.compact && config.retention === 'acknowledged')
+    throw new CoreError('Invalid', 'a topic kept until acknowledged cannot be kept by key as well', 'compact')
+  if (config.compact && config.storage === 'memory')
+    throw new CoreError('Invalid', 'a topic kept in memory cannot be kept by key', 'compact')
   return config
 }

@@ -321,13 +321,21 @@ export interface TopicConfig {
   readonly retentionMs: number
   /** For each partition; -1: no limit. */
   readonly retentionBytes: number
-  /** Keep the newest record by key (with retention `time`). */
+  /** Keep the newest record by key (with retention `time`, on disk). Records without a key are refused. */
   readonly compact: boolean
   /** With both: old segments are deleted too. */
   readonly compactAndDelete: boolean
+  /** How long a tombstone stays after it was first cleaned, ms. */
+  readonly tombstoneRetentionMs: number
+  /** Younger records are not cleaned yet, ms. */
+  readonly minCompactionLagMs: number
+  /** A log is cleaned when more than this share of its full segments is not clean, 0 to 1. */
+  readonly minCleanableRatio: number
   /** `memory`: gone after a restart, never waits for the disk. */
   readonly storage: 'disk' | 'memory'
   readonly segmentBytes: number
+  /** A segment takes no more after this time, so that it can be cleaned or expire, ms. */
+  readonly segmentMs: number
   /** 1: none. Else lanes 0..n-1, the highest first. */
   readonly priorityLevels: number
   readonly recordBytesMax: number
@@ -365,8 +373,12 @@ export const topicDefaults: TopicConfig = {
   retentionBytes: -1,
   compact: false,
   compactAndDelete: false,
+  tombstoneRetentionMs: 24 * 3600 * 1000,
+  minCompactionLagMs: 0,
+  minCleanableRatio: 0.5,
   storage: 'disk',
   segmentBytes: 64 * 1024 * 1024,
+  segmentMs: 7 * 24 * 3600 * 1000,
   priorityLevels: 1,
   recordBytesMax: 16 * 1024 * 1024,
   recordTtlMs: -1,

@@ -16,7 +16,7 @@ import {
 } from '../core/entry.ts'
 import { CoreError, type CoreErrorCode } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
-import { formats } from '../core/record.ts'
+import { formats, keyedRecords } from '../core/record.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
@@ -235,6 +235,8 @@ export class Publisher {
     if (item.partition >= topic.logs.length && topic.name === item.address) {
       throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${item.partition}`)
     }
+    if (topic.config.compact && keyedRecords(formats.get(item.format), item.payload).some((record) => record?.key === null))
+      throw new CoreError('Invalid', `topic "${topic.name}" is kept by key; a record without a key was refused`)
   }
 
   #checkMemory(topic: Topic, item: PublishItem): void {

@@ -16,19 +16,11 @@ export async function checkpoint(shard: Shard): Promise<void> {
       await flushOnce(log, upTo, (from, to) => topic.isDone(partition, from, to))
     }
   }
-  for (const { log } of [...shard.logs.values()]) {
-    for (const segment of log.segments) {
-      if (segment.unsynced) throw new Error(`segment ${segment.base} of log ${log.id} could not be synced earlier`)
-      if (!segment.dirty) continue
-      segment.dirty = false
-      try {
-        await shard.storage.segments.sync(log.id, segment.base)
-      } catch (error) {
-        // What a failed sync leaves on the disk is unknown, and a second try would not tell: the write-ahead log must be kept from here on.
-        segment.unsynced = true
-        throw error
-      }
-    }
+  try {
+    // More may be written to a segment while another is synced, but what is collected below must all be on the disk.
+    for (let round = 0; await syncSegments(shard); round++) if (round === 2) shard.holdFlushes(true)
+  } finally {
+    shard.holdFlushes(false)
   }
   const dead = [...shard.deadSegments]
   const deadLogs = [...shard.deadLogs]
@@ -44,11 +36,32 @@ export async function checkpoint(shard: Shard): Promise<void> {
   shard.deadSegments.splice(0, dead.length)
   shard.deadLogs.splice(0, deadLogs.length)
   await shard.storage.wal.trim(position)
-  for (const { log, segment } of dead) await shard.storage.segments.delete(log.id, segment.base)
+  for (const { log, segment } of dead) await shard.storage.segments.delete(log.id, segment.object)
   for (const log of deadLogs) await shard.storage.segments.deleteOthers(log, new Set())
 }
 
-function flushOnce(log: Log, upTo: number, isDone: (from: number, to: number) => boolean): Promise<void> {
+/** False when there was nothing to sync. */
+async function syncSegments(shard: Shard): Promise<boolean> {
+  let synced = false
+  for (const { log } of [...shard.logs.values()]) {
+    for (const segment of [...log.segments]) {
+      if (segment.unsynced) throw new Error(`segment ${segment.base} of log ${log.id} could not be synced earlier`)
+      if (!segment.dirty) continue
+      segment.dirty = false
+      synced = true
+      try {
+        await shard.storage.segments.sync(log.id, segment.object)
+      } catch (error) {
+        // What a failed sync leaves on the disk is unknown, and a second try would not tell: the write-ahead log must be kept from here on.
+        segment.unsynced = true
+        throw error
+      }
+    }
+  }
+  return synced
+}
+
+export function flushOnce(log: Log, upTo: number, isDone: (from: number, to: number) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     if (log.flushing) return log.afterFlush(resolve)
     const before = log.flushedTo
@@ -78,7 +91,7 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
   for (const { log, topic, partition } of shard.logs.values()) {
     if (log.inMemory) continue
     const { start, flushedTo, timestampMax, segments, decisions } = log
-    const state = { start, flushedTo, timestampMax, segments, decisions }
+    const state = { start, flushedTo, timestampMax, cleanedTo: log.cleanedTo, segments, decisions }
     changes.push({ table: 'log', key: String(log.id), value: JSON.stringify(state) })
     const producers = topic.producers[partition]
     if (producers?.changed === true) take(producers, 'producers', String(log.id), producers)

@@ -40,11 +40,13 @@ export class Log {
   flushedTo = 0
   flushing = false
   #afterFlush: (() => void)[] = []
+  /** Retention by key has been here: below this, what segments hold counts, and blocks may hold more. */
+  cleanedTo = 0
   memoryBytes = 0
   timestampMax = 0
   /** Of producers with transactions; null as long as there was none. */
   decisions: Decisions | null = null
-  readonly segmentBytes: number
+  segmentBytes: number
   readonly inMemory: boolean
   /** Tells the owner of the memory budget of new blocks, and of those let go. */
   readonly #onBlock: (log: Log, block: Block) => void
@@ -144,6 +146,7 @@ export class Log {
   /** Whether {@link readChunk} from `offset` answers without the store. */
   inBlocks(offset: number): boolean {
     const first = this.blocks[0]
+    if (offset < this.cleanedTo) return offset >= this.committed
     return offset >= this.committed || (first !== undefined && offset >= first.base) || offset >= this.flushedTo
   }
 
@@ -175,7 +178,7 @@ export class Log {
 
   #readSegments(offset: number, maxBytes: number, done: ChunkDone): void {
     const segment = this.segments.find((candidate) => candidate.next > offset)
-    if (segment === undefined) return this.#readBlocks(offset, maxBytes, done)
+    if (segment === undefined) return this.#readBlocks(Math.max(offset, this.cleanedTo), maxBytes, done)
     if (segment.damage !== null) return done(new Error(segment.damage), nothing, 0, 0)
     const place = segment.placeOf(offset)
     this.#readAt(segment, place, Math.max(readBytesMin, maxBytes), offset, maxBytes, done)
@@ -183,12 +186,10 @@ export class Log {
 
   #readAt(segment: Segment, place: number, bytes: number, offset: number, maxBytes: number, done: ChunkDone): void {
     const wanted = Math.min(bytes, segment.bytes - place)
-    this.#store.read(this.id, segment.base, place, wanted, (error, buffer) => {
-      if (error !== null || buffer === null) {
-        // Deleted meanwhile (retention): go on behind it.
-        if (!this.segments.includes(segment)) return this.readChunk(offset, maxBytes, done)
-        return done(error ?? new Error('nothing was read'), nothing, 0, 0)
-      }
+    this.#store.read(this.id, segment.object, place, wanted, (error, buffer) => {
+      // Deleted or replaced meanwhile: read what is there now.
+      if (!this.segments.includes(segment)) return this.readChunk(offset, maxBytes, done)
+      if (error !== null || buffer === null) return done(error ?? new Error('nothing was read'), nothing, 0, 0)
       let at = 0
       let whole = 0
       let start = -1
@@ -239,6 +240,22 @@ export class Log {
       this.segments.shift()
     }
     return dead
+  }
+
+  /** Puts one segment, or none, in the place of several neighbours. False when these are not all there any more. */
+  replace(old: readonly Segment[], by: Segment | null): boolean {
+    const at = this.segments.indexOf(old[0] as Segment) // never empty
+    if (at < 0 || old.some((segment, index) => this.segments[at + index] !== segment)) return false
+    this.segments.splice(at, old.length, ...(by === null ? [] : [by]))
+    return true
+  }
+
+  /** Everything below `offset` in segments is clean; blocks that hold what was removed go. */
+  cleaned(offset: number): void {
+    if (offset > this.cleanedTo) this.cleanedTo = offset
+    for (let block = this.blocks[0]; block !== undefined && block.next <= this.cleanedTo; block = this.blocks[0]) {
+      if (!this.evict(block)) break
+    }
   }
 
   /** The last block goes on being filled unless it is nearly full. */
@@ -314,7 +331,7 @@ export class Log {
       }
       if (runStart >= 0) chunks.push(block.buffer.subarray(runStart, end))
       marks.push({ block, used: end })
-      if (end < block.used || place - begin >= 4 * 1024 * 1024) break
+      if (end < block.used || place - begin >= 4 * 1024 * 1024 || place >= this.segmentBytes) break
     }
     const flushedTo = Math.max(this.flushedTo, next)
     if (target === undefined || chunks.length === 0) {
@@ -324,7 +341,7 @@ export class Log {
     }
     const into = target
     this.flushing = true
-    this.#store.append(this.id, into.base, begin, chunks, (error) => {
+    this.#store.append(this.id, into.object, begin, chunks, (error) => {
       this.flushing = false
       for (const run of this.#afterFlush.splice(0)) setImmediate(run)
       if (error !== null) {

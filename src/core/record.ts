@@ -104,8 +104,24 @@ export interface Annotations {
   /** The exchange and key it was last published to when that differs from its envelope (dead-lettering, scheduling). */
   exchange?: string
   routingKey?: string
+  /** In a topic kept by key: the tombstones of this entry go after this time, ms since the epoch. Set when it is first cleaned. */
+  tombstonesUntil?: number
   /** The id under which it was scheduled. */
   scheduleId?: number
+}
+
+/** What retention by key must know of a record. */
+export interface KeyedRecord {
+  readonly key: Buffer | null
+  /** It has no value: a deletion of its key. */
+  readonly tombstone: boolean
+}
+
+/** A payload's records by their index; null marks an offset that carries none. */
+export function keyedRecords(format: Format, payload: Buffer): readonly (KeyedRecord | null)[] {
+  if (format.keys !== undefined) return format.keys(payload)
+  const { key, value } = format.toAttributes(payload)
+  return [{ key, tombstone: value === null }]
 }
 
 /** How one kind of stored envelope is read and written. All functions are pure and total: they never throw. */
@@ -122,8 +138,8 @@ export interface Format {
   stamp?(buffer: Buffer, start: number, baseOffset: number): void
   /** For retention by key: the payload with only the records whose index `keep` says, or null when none is left. Count of offsets spanned stays the same. */
   retain?(payload: Buffer, keep: (index: number) => boolean): Buffer | null
-  /** The keys of a payload's records, in order. */
-  keys?(payload: Buffer): readonly (Buffer | null)[]
+  /** For retention by key: what {@link keyedRecords} answers, where `batched` or where it is cheaper than `toAttributes`. */
+  keys?(payload: Buffer): readonly (KeyedRecord | null)[]
   /** Where the envelope says it was published to. */
   origin?(envelope: Buffer): { exchange: string; routingKeys: string[] }
   /** Provenance that a client put into the envelope itself (it publishes again what was dead-lettered), newest first. */

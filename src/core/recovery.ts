@@ -28,6 +28,7 @@ interface StoredLog {
   start: number
   flushedTo: number
   timestampMax: number
+  cleanedTo?: number
   segments: Parameters<typeof Segment.from>[0][]
   decisions?: Parameters<typeof Decisions.from>[0] | null
 }
@@ -69,16 +70,15 @@ export async function recover(
   await metadata.load('ids', (key, value) => shard.topics.get(Number(key))?.ids.load(JSON.parse(String(value))))
   await metadata.load('start', (key, value) => raiseStart(shard, Number(key), Number(value)))
 
+  // Before the log is replayed: what is replayed may be written to segments again while that goes on.
+  for (const id of await segments.logs()) {
+    const keep = new Set(shard.logs.get(id)?.log.segments.map((segment) => segment.object))
+    await segments.deleteOthers(id, keep)
+  }
   const visitor = makeVisitor(shard, apply)
   await wal.recover(position, (frame) => visitFrame(frame, visitor))
 
   for (const { log } of shard.logs.values()) if (log.decisions !== null) shard.withDecisions.add(log)
-  const known = new Set(shard.logs.keys())
-  for (const id of await segments.logs()) {
-    const owner = shard.logs.get(id)
-    const keep = new Set(known.has(id) && owner !== undefined ? owner.log.segments.map((segment) => segment.base) : [])
-    await segments.deleteOthers(id, keep)
-  }
   for (const { subscription } of shard.subscriptions.values()) {
     for (const lane of subscription.lanes) {
       lane.acked.raiseTo(Math.min(lane.log.start, lane.log.next))
@@ -96,6 +96,7 @@ function loadLog(shard: Shard, id: number, stored: StoredLog): void {
   log.next = stored.flushedTo
   log.committed = stored.flushedTo
   log.timestampMax = stored.timestampMax
+  log.cleanedTo = stored.cleanedTo ?? 0
   if (stored.decisions) {
     log.decisions = Decisions.from(stored.decisions)
     log.decisions.settle(log.committed)

@@ -1,8 +1,14 @@
 const indexEveryBytes = 64 * 1024
 
+/** The objects of one base that may exist at a time are told apart by this much. Offsets stay below it. */
+const generationStep = 2 ** 48
+const generations = 31
+
 /** What is known of one segment: an immutable stretch of a log in the segment store, and its sparse index by offset and time. */
 export class Segment {
   readonly base: number
+  /** How often it was written anew (retention by key), so that the new object has another name than the one it replaces. */
+  generation = 0
   /** Offset after its last entry. */
   next: number
   bytes = 0
@@ -13,6 +19,10 @@ export class Segment {
   dirty = false
   /** A sync of it failed: what is on the disk is unknown. */
   unsynced = false
+  /** About when its first entry came, ms since the epoch; 0: not known yet. */
+  startedAt = 0
+  /** When the first of its tombstones may go, ms since the epoch; 0: it has none that were cleaned. */
+  tombstonesUntil = 0
   /** Found damaged; where. Reads of it fail. */
   damage: string | null = null
   offsets: number[] = []
@@ -23,6 +33,21 @@ export class Segment {
   constructor(base: number) {
     this.base = base
     this.next = base
+  }
+
+  /** Its name in the segment store. */
+  get object(): number {
+    return this.base + this.generation * generationStep
+  }
+
+  /** What takes its place, and that of what follows up to `next`. */
+  successor(next: number): Segment {
+    const made = new Segment(this.base)
+    made.generation = (this.generation % generations) + 1
+    made.next = next
+    made.sealed = true
+    made.startedAt = this.startedAt
+    return made
   }
 
   note(offset: number, place: number): void {
@@ -44,8 +69,8 @@ export class Segment {
   }
 
   toJSON(): object {
-    const { base, next, bytes, timestampMax, sealed, offsets, places, timestamps } = this
-    return { base, next, bytes, timestampMax, sealed, offsets, places, timestamps }
+    const { base, generation, next, bytes, timestampMax, sealed, startedAt, tombstonesUntil, offsets, places, timestamps } = this
+    return { base, generation, next, bytes, timestampMax, sealed, startedAt, tombstonesUntil, offsets, places, timestamps }
   }
 
   static from(stored: ReturnType<Segment['toJSON']>): Segment {

@@ -8,6 +8,7 @@ import type { Storage } from '../storage/interfaces.ts'
 import type { Block } from './block.ts'
 import { checkpoint } from './checkpoint.ts'
 import { Committer } from './committer.ts'
+import { Compactor } from './compaction.ts'
 import { type EntryContent, entryBytes } from './entry.ts'
 import { Log } from './log.ts'
 import type { AppendMarks, Frame } from './ops.ts'
@@ -34,6 +35,8 @@ export interface ShardOptions {
   readonly checkpointBytes?: number | undefined
   /** A frame of the write-ahead log takes no more above this. */
   readonly frameBytes?: number | undefined
+  /** For retention by key: what one pass may take to remember keys. */
+  readonly compactionBytes?: number | undefined
 }
 
 export class Shard {
@@ -63,6 +66,9 @@ export class Shard {
   readonly withDecisions = new Set<Log>()
   #transactions = new WeakMap<Transaction, (() => void)[]>()
   closed = false
+  #flushesHeld = false
+  #balanceHeld = false
+  readonly compactor: Compactor
   readonly pressure: PressureGauge
   recordsIn = 0
   bytesIn = 0
@@ -76,6 +82,8 @@ export class Shard {
     this.log = options.log
     this.#cacheBytes = options.cacheBytes
     this.#checkpointBytes = options.checkpointBytes ?? checkpointBytesDefault
+    this.compactor = new Compactor(this, options.compactionBytes)
+    this.compactor = new Compactor(this, options.compactionBytes)
     this.pressure = new PressureGauge(options.memoryBytesMax, options.log)
     this.committer = new Committer(
       options.storage.wal,
@@ -285,6 +293,10 @@ export class Shard {
         continue
       }
       if (log.flushing) return log.afterFlush(() => this.#balance())
+      if (this.#flushesHeld) {
+        this.#balanceHeld = true
+        return
+      }
       const before = log.flushedTo
       log.flush(
         log.committed,
@@ -306,6 +318,14 @@ export class Shard {
       return
     }
     this.#balancing = false
+  }
+
+  /** A checkpoint is about to say what stands in segments: freeing memory waits. */
+  holdFlushes(hold: boolean): void {
+    this.#flushesHeld = hold
+    if (hold || !this.#balanceHeld) return
+    this.#balanceHeld = false
+    setImmediate(() => this.#balance())
   }
 
   #balanceWhenDurable(): void {
@@ -344,11 +364,13 @@ export class Shard {
   async maintain(): Promise<void> {
     const now = this.clock.now()
     for (const topic of this.topics.values()) topic.collect(now)
+    this.compactor.consider(now)
     this.pressure.setFreeBytes(await this.storage.freeBytes())
   }
 
   async close(): Promise<void> {
     if (this.closed) return
+    await this.compactor.stop()
     if (this.committer.failure === null) {
       await this.durable().catch(() => undefined)
       await this.checkpoint().catch(() => undefined) // logged; what it would have saved is in the write-ahead log

@@ -82,6 +82,7 @@ export class Topic implements SubscriptionHost {
   govern(config: TopicConfig, policy: string | null, cap: string | null): void {
     this.config = config
     this.info = toInfo(this.definition, config, policy, cap)
+    for (const log of this.logs) log.segmentBytes = config.segmentBytes
   }
 
   addLog(log: Log): void {

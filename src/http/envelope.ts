@@ -19,7 +19,6 @@ export const envelopeFormat: Format = {
   batched: false,
   toAttributes,
   fromAttributes,
-  keys: (payload) => [toAttributes(payload).key],
 }
 
 function fromAttributes(attributes: Attributes): Buffer {

@@ -2,7 +2,8 @@
 import { type BrokerOptions, createBroker, type OwnedBroker } from '../../src/broker/broker.ts'
 import { type PublishItem, PublishStatus, type Space } from '../../src/broker/face.ts'
 import { type Attributes, type Format, formats } from '../../src/core/record.ts'
-import { VirtualClock } from '../../src/lib/timers.ts'
+import { type Clock, VirtualClock } from '../../src/lib/timers.ts'
+import type { Disk } from '../../src/storage/local/disk.ts'
 import { LocalSegments } from '../../src/storage/local/segments.ts'
 import { LocalWal } from '../../src/storage/local/wal.ts'
 import { MemoryMetadata } from '../../src/storage/memory/index.ts'
@@ -22,6 +23,7 @@ export class Machine {
   readonly clock = new VirtualClock()
   readonly #options: MachineOptions
   #broker: OwnedBroker | null = null
+  #power = new Power()
 
   constructor(seed = 1, options: MachineOptions = {}) {
     this.disk = new SimulatedDisk(new Random(seed))
@@ -30,8 +32,11 @@ export class Machine {
 
   /** Starts a broker on what the disk holds. */
   async start(): Promise<OwnedBroker> {
-    const wal = new LocalWal(this.disk, '/wal', true, walFileBytes)
-    const segments = new LocalSegments(this.disk, '/segments')
+    const power = new Power()
+    this.#power = power
+    const disk = powered(this.disk, power)
+    const wal = new LocalWal(disk, '/wal', true, walFileBytes)
+    const segments = new LocalSegments(disk, '/segments')
     const storage = {
       wal,
       segments,
@@ -42,13 +47,21 @@ export class Machine {
         await segments.close()
       },
     }
-    const options = { storage, clock: this.clock, log: quiet, connections: noConnections, ...this.#options }
+    const clock: Clock = {
+      now: () => this.clock.now(),
+      after: (delayMs, run) =>
+        this.clock.after(delayMs, () => {
+          if (power.on) run()
+        }),
+    }
+    const options = { storage, clock, log: quiet, connections: noConnections, ...this.#options }
     this.#broker = await createBroker(options)
     return this.#broker
   }
 
   /** The power goes; then it starts again. What was not durable is lost, wholly or in part. */
   async crash(): Promise<OwnedBroker> {
+    this.#power.on = false
     this.disk.crash()
     return await this.start()
   }
@@ -61,6 +74,26 @@ export class Machine {
 
   async stop(): Promise<void> {
     await this.#broker?.close()
+  }
+}
+
+/** Of one life of the machine: what ran in it does nothing any more once it is off. */
+class Power {
+  on = true
+}
+
+/** The disk as long as the power is on; an operation begun later never ends. */
+function powered(disk: SimulatedDisk, power: Power): Disk {
+  const never = new Promise<never>(() => undefined)
+  return {
+    open: (file, synced) => (power.on ? disk.open(file, synced) : never),
+    list: (path) => (power.on ? disk.list(path) : never),
+    makeDirectory: () => (power.on ? disk.makeDirectory() : never),
+    rename: (from, to) => (power.on ? disk.rename(from, to) : never),
+    remove: (path) => (power.on ? disk.remove(path) : never),
+    removeTree: (path) => (power.on ? disk.removeTree(path) : never),
+    syncDirectory: (path) => (power.on ? disk.syncDirectory(path) : never),
+    freeBytes: () => disk.freeBytes(),
   }
 }
 

@@ -27,6 +27,28 @@ export const plainFormat: Format = {
 }
 formats.register(plainFormat)
 
+/** Several records in one entry: a JSON list of base offset and records; null where one was removed. */
+export const plainBatchFormat: Format = {
+  id: 251,
+  name: 'plain batch (tests)',
+  batched: true,
+  recordFormat: plainFormat.id,
+  open: (payload) => recordsIn(payload).map((record) => (record === null ? null : Buffer.from(JSON.stringify(record)))),
+  keys: (payload) =>
+    recordsIn(payload).map((record) =>
+      record === null ? null : { key: record.key ? Buffer.from(record.key) : null, tombstone: record.value === null },
+    ),
+  retain(payload, keep) {
+    const kept = recordsIn(payload).map((record, index) => (keep(index) ? record : null))
+    return kept.every((record) => record === null) ? null : Buffer.from(JSON.stringify(kept))
+  },
+  toAttributes: (payload) => plainFormat.toAttributes(plainBatchFormat.open?.(payload, 0)[0] ?? payload),
+  fromAttributes: (attributes) => Buffer.from(`[${String(plainFormat.fromAttributes(attributes))}]`),
+}
+formats.register(plainBatchFormat)
+
+const recordsIn = (payload: Buffer): (PlainRecord | null)[] => JSON.parse(payload.toString()) as (PlainRecord | null)[]
+
 export interface PlainRecord extends Omit<Partial<Attributes>, 'key' | 'value' | 'headers'> {
   key?: string | null
   value?: string | null
@@ -37,6 +59,12 @@ export interface PlainRecord extends Omit<Partial<Attributes>, 'key' | 'value' |
 export function plainItem(topic: string, record: PlainRecord): PublishItem {
   const item = new PublishItem(null, topic, plainFormat.id, Buffer.from(JSON.stringify(record)))
   if (typeof record.key === 'string') item.key = Buffer.from(record.key)
+  return item
+}
+
+export function plainBatchItem(topic: string, records: readonly PlainRecord[]): PublishItem {
+  const item = new PublishItem(null, topic, plainBatchFormat.id, Buffer.from(JSON.stringify(records)))
+  item.count = records.length
   return item
 }
 

@@ -89,7 +89,7 @@ export const messageFormat: Format = {
     return { exchange, routingKeys: [routingKey, ...furtherKeys(properties.headers)] }
   },
   deaths: (envelope) => deathsIn(decodeEnvelope(envelope).properties.headers),
-  keys: (payload) => [decodeEnvelopeKey(payload)],
+  keys: (payload) => [{ key: decodeEnvelopeKey(payload), tombstone: false }],
 }
 
 function decodeEnvelopeKey(payload: Buffer): Buffer | null {

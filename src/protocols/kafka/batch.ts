@@ -5,7 +5,7 @@
 //   baseTimestamp i64 | maxTimestamp i64 | producerId i64 | producerEpoch i16 | baseSequence i32 | count i32 | records
 //   record = length | attributes i8 | timestampDelta | offsetDelta | key | value | headers   (zig-zag varints)
 import { crc32c } from '../../lib/crc32c.ts'
-import { Codec, decompress } from './compression.ts'
+import { Codec, compress, decompress } from './compression.ts'
 import { KafkaError } from './errors.ts'
 import { MalformedFrame, Reader, readInt64, Writer, writeInt64 } from './wire.ts'
 
@@ -26,6 +26,7 @@ const at = {
 } as const
 
 export const batchHeaderBytes = at.records
+const codecBits = 0x07
 const logAppendTimeBit = 0x08
 const transactionalBit = 0x10
 const controlBit = 0x20
@@ -158,7 +159,7 @@ export function buildBatch(
   return batch
 }
 
-/** The same batch with only the records `keep` names, offsets unchanged; null when none is left. Written uncompressed. */
+/** The same batch with only the records `keep` names, offsets and compression unchanged; null when none is left. */
 export function retainRecords(batch: Buffer, keep: (index: number) => boolean): Buffer | null {
   const baseOffset = readInt64(batch, 0)
   const kept = openBatch(batch).filter((record) => keep(record.offsetDelta))
@@ -172,11 +173,18 @@ export function retainRecords(batch: Buffer, keep: (index: number) => boolean): 
     baseOffset,
     baseOffset + batchCount(batch, 0),
   )
+  const attributes = batch.readInt16BE(at.attributes)
+  const opened = rebuilt.subarray(at.records)
+  const compressed = compress(attributes & codecBits, opened)
+  // A few records may take more compressed than as they are.
+  const smaller = compressed.length < opened.length
+  const result = Buffer.concat([rebuilt.subarray(0, at.records), smaller ? compressed : opened])
+  result.writeInt16BE(smaller ? attributes : attributes & ~codecBits, at.attributes)
   // Who wrote it stays known, for duplicates and for fences.
-  batch.copy(rebuilt, at.producerId, at.producerId, at.count)
-  if (batch.readInt16BE(at.attributes) & logAppendTimeBit) rebuilt.writeInt16BE(logAppendTimeBit, at.attributes)
-  rebuilt.writeUInt32BE(crc32c(rebuilt, at.attributes, rebuilt.length), at.crc)
-  return rebuilt
+  batch.copy(result, at.producerId, at.producerId, at.count)
+  result.writeInt32BE(result.length - at.leaderEpoch, at.length)
+  result.writeUInt32BE(crc32c(result, at.attributes, result.length), at.crc)
+  return result
 }
 
 function varlongBytes(value: number): number {

@@ -1,7 +1,9 @@
-// Opening compressed batches. Only when another protocol, or compaction, wants the records inside: Kafka clients get them as they came.
-import { gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { decompressFrameSync as lz4Decompress } from 'lz4-napi'
-import { uncompressSync as snappyUncompress } from 'snappy'
+// Opening compressed batches. Only when another protocol, or retention by key, wants the records inside: Kafka clients get them as they came.
+// Compressing only what retention by key has written anew.
+import { createRequire } from 'node:module'
+import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import type Lz4 from 'lz4-napi'
+import type Snappy from 'snappy'
 import { MalformedFrame } from './wire.ts'
 
 export const Codec = { None: 0, Gzip: 1, Snappy: 2, Lz4: 3, Zstd: 4 } as const
@@ -9,6 +11,21 @@ export const Codec = { None: 0, Gzip: 1, Snappy: 2, Lz4: 3, Zstd: 4 } as const
 // A batch is refused above the topic's limit while it is compressed; this bounds what it may become when opened.
 const openedBytesMax = 256 * 1024 * 1024
 const xerialMagic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
+
+// Native libraries, loaded when the first batch needs them: an idle broker does without.
+const load = createRequire(import.meta.url)
+let loadedLz4: typeof Lz4 | undefined
+let loadedSnappy: typeof Snappy | undefined
+
+function lz4(): typeof Lz4 {
+  loadedLz4 ??= load('lz4-napi') as typeof Lz4 // the library's own types
+  return loadedLz4
+}
+
+function snappy(): typeof Snappy {
+  loadedSnappy ??= load('snappy') as typeof Snappy // the library's own types
+  return loadedSnappy
+}
 
 export function decompress(codec: number, bytes: Buffer): Buffer {
   switch (codec) {
@@ -19,12 +36,38 @@ export function decompress(codec: number, bytes: Buffer): Buffer {
     case Codec.Snappy:
       return bytes.subarray(0, 8).equals(xerialMagic) ? openXerial(bytes) : snappyBlock(bytes)
     case Codec.Lz4:
-      return Buffer.from(lz4Decompress(bytes))
+      return Buffer.from(lz4().decompressFrameSync(bytes))
     case Codec.Zstd:
       return zstdDecompressSync(bytes, { maxOutputLength: openedBytesMax })
     default:
       throw new MalformedFrame(`no such compression: ${codec}`)
   }
+}
+
+export function compress(codec: number, bytes: Buffer): Buffer {
+  switch (codec) {
+    case Codec.Gzip:
+      return gzipSync(bytes)
+    case Codec.Snappy:
+      return makeXerial(bytes)
+    case Codec.Lz4:
+      return Buffer.from(lz4().compressFrameSync(bytes))
+    case Codec.Zstd:
+      return zstdCompressSync(bytes)
+    default:
+      return bytes
+  }
+}
+
+/** The form of Java's library, which is the one that all clients read: magic, version 1, compatible with 1, then one block. */
+function makeXerial(bytes: Buffer): Buffer {
+  const block = snappy().compressSync(bytes)
+  const header = Buffer.alloc(20)
+  xerialMagic.copy(header)
+  header.writeInt32BE(1, 8)
+  header.writeInt32BE(1, 12)
+  header.writeInt32BE(block.length, 16)
+  return Buffer.concat([header, block])
 }
 
 /** Java and sarama: a 16-byte header, then blocks of int32 length + snappy. */
@@ -54,5 +97,5 @@ function snappyBlock(bytes: Buffer): Buffer {
     if (byte < 0x80) break
   }
   if (length > openedBytesMax) throw new MalformedFrame(`a batch opens to more than ${openedBytesMax} bytes`)
-  return snappyUncompress(bytes, { asBuffer: true }) as Buffer
+  return snappy().uncompressSync(bytes, { asBuffer: true }) as Buffer
 }

@@ -12,7 +12,14 @@ interface ConfigRow {
   readonly write: (value: string) => Partial<TopicConfig> | undefined
 }
 
-type NumberSetting = 'retentionMs' | 'retentionBytes' | 'segmentBytes' | 'recordBytesMax'
+type NumberSetting =
+  | 'retentionMs'
+  | 'retentionBytes'
+  | 'segmentBytes'
+  | 'segmentMs'
+  | 'recordBytesMax'
+  | 'tombstoneRetentionMs'
+  | 'minCompactionLagMs'
 
 function number(name: string, type: number, setting: NumberSetting, min: number, max: number): ConfigRow {
   return {
@@ -55,6 +62,18 @@ export const configRows: readonly ConfigRow[] = [
   number('retention.ms', long, 'retentionMs', -1, longMax),
   number('retention.bytes', long, 'retentionBytes', -1, longMax),
   number('segment.bytes', int, 'segmentBytes', 1024 * 1024, intMax),
+  number('segment.ms', long, 'segmentMs', 1, longMax),
+  number('delete.retention.ms', long, 'tombstoneRetentionMs', 0, longMax),
+  number('min.compaction.lag.ms', long, 'minCompactionLagMs', 0, longMax),
+  {
+    name: 'min.cleanable.dirty.ratio',
+    type: double,
+    read: (config) => String(config.minCleanableRatio),
+    write: (text) => {
+      const value = Number(text)
+      return text.trim() !== '' && value >= 0 && value <= 1 ? { minCleanableRatio: value } : undefined
+    },
+  },
   number('max.message.bytes', int, 'recordBytesMax', 0, intMax),
   {
     name: 'message.timestamp.type',
@@ -68,7 +87,6 @@ export const configRows: readonly ConfigRow[] = [
   fixed('compression.lz4.level', int, '9'),
   fixed('compression.zstd.level', int, '3'),
   fixed('min.insync.replicas', int, '1'),
-  fixed('delete.retention.ms', long, '86400000'),
   fixed('file.delete.delay.ms', long, '60000'),
   fixed('flush.messages', long, longMaxText),
   fixed('flush.ms', long, longMaxText),
@@ -80,15 +98,12 @@ export const configRows: readonly ConfigRow[] = [
   fixed('max.compaction.lag.ms', long, longMaxText),
   fixed('message.timestamp.after.max.ms', long, longMaxText),
   fixed('message.timestamp.before.max.ms', long, longMaxText),
-  fixed('min.cleanable.dirty.ratio', double, '0.5'),
-  fixed('min.compaction.lag.ms', long, '0'),
   fixed('preallocate', bool, 'false'),
   fixed('remote.log.copy.disable', bool, 'false'),
   fixed('remote.log.delete.on.disable', bool, 'false'),
   fixed('remote.storage.enable', bool, 'false'),
   fixed('segment.index.bytes', int, '10485760'),
   fixed('segment.jitter.ms', long, '0'),
-  fixed('segment.ms', long, '604800000'),
   fixed('unclean.leader.election.enable', bool, 'false'),
 ]
 

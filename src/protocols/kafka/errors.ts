@@ -94,9 +94,10 @@ export function wireCode(code: CoreErrorCode): number {
   return wireErrors[code].code
 }
 
-/** While producing, what can mismatch is the sequence of an idempotent producer, and what can be out of range is the partition. */
+/** While producing, what can mismatch is the sequence of an idempotent producer, what can be out of range is the partition, and what can be invalid is a record. */
 export function produceCode(code: CoreErrorCode): number {
   if (code === 'Mismatch') return KafkaError.OutOfOrderSequenceNumber
+  if (code === 'Invalid') return KafkaError.InvalidRecord
   return code === 'OutOfRange' ? KafkaError.UnknownTopicOrPartition : wireCode(code)
 }
 

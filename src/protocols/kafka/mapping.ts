@@ -5,7 +5,15 @@
 
 import type { EntryView } from '../../broker/face.ts'
 import type { Annotations } from '../../core/record.ts'
-import { type Attributes, type Format, formats, type Header, type HeaderType, type HeaderValue } from '../../core/record.ts'
+import {
+  type Attributes,
+  type Format,
+  formats,
+  type Header,
+  type HeaderType,
+  type HeaderValue,
+  type KeyedRecord,
+} from '../../core/record.ts'
 import { batchCount, buildBatch, isStamped, type LooseRecord, openBatch, retainRecords, stampBatch } from './batch.ts'
 import { Reader, readInt64, Writer } from './wire.ts'
 
@@ -31,7 +39,7 @@ export const batchFormat: Format = {
   open: (payload) => openEnvelopes(payload),
   stamp: stampBatch,
   retain: (payload, keep) => retainOrKeep(payload, keep),
-  keys: (payload) => openEnvelopes(payload).map((envelope) => (envelope === null ? null : keyOf(envelope))),
+  keys: (payload) => openEnvelopes(payload).map((envelope) => (envelope === null ? null : keyedRecordOf(envelope))),
   toAttributes: (payload) =>
     total(() => attributesOf(openEnvelopes(payload).find((envelope) => envelope !== null) ?? payload), payload),
   fromAttributes: (attributes) =>
@@ -81,10 +89,9 @@ function safeCount(payload: Buffer): number {
   return count > 0 && count <= payload.length * 1024 ? count : 1
 }
 
-function keyOf(envelope: Buffer): Buffer | null {
+function keyedRecordOf(envelope: Buffer): KeyedRecord {
   const reader = new Reader(envelope, bodyAt)
-  const length = reader.varint()
-  return length < 0 ? null : reader.bytes(length)
+  return { key: readBytes(reader), tombstone: reader.varint() < 0 }
 }
 
 // ----------------------------------------------------------------------------------------------------- attributes → Kafka record
