@@ -14,6 +14,7 @@ import { type Binding, type Limits, PublishItem, type StartAt, type TopicConfig,
 import { Namespace } from './namespace.ts'
 import { effectiveAlternate, effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
+import { findTime } from './reading.ts'
 import { RowTables } from './rows.ts'
 import { Waiters } from './waiters.ts'
 
@@ -22,6 +23,7 @@ interface SubscriptionDefinition {
   readonly topic: number
   readonly name: string
   readonly floors: readonly number[]
+  readonly paused?: boolean
 }
 
 export class Engine implements TopicOwner {
@@ -35,6 +37,8 @@ export class Engine implements TopicOwner {
   readonly publisher: Publisher
   readonly policies: Policies
   readonly rows: RowTables
+  /** As stored; of durable subscriptions of topics on disk. */
+  readonly #subscriptionDefinitions = new Map<number, SubscriptionDefinition>()
   readonly #randomBytes: (size: number) => Buffer
   readonly histories: Histories
 
@@ -178,7 +182,10 @@ export class Engine implements TopicOwner {
     this.shard.topics.delete(topic.id)
     this.topicsByUuid.delete(topic.definition.uuid)
     topic.close()
-    for (const subscription of topic.subscriptions.values()) this.shard.subscriptions.delete(subscription.id)
+    for (const subscription of topic.subscriptions.values()) {
+      this.shard.subscriptions.delete(subscription.id)
+      this.#subscriptionDefinitions.delete(subscription.id)
+    }
     for (const log of topic.logs) {
       this.shard.logs.delete(log.id)
       log.discard()
@@ -194,11 +201,19 @@ export class Engine implements TopicOwner {
     if (present !== undefined) return present
     const floors = topic.logs.map((log) => startOffset(log, startAt))
     const subscription = this.#makeSubscription(topic, this.counters.next('subscription'), name, floors, durable)
-    if (durable && topic.config.storage === 'disk') {
-      const definition: SubscriptionDefinition = { topic: topic.id, name, floors }
-      this.shard.putMetadata('subscription', String(subscription.id), JSON.stringify(definition))
-    }
+    if (durable && topic.config.storage === 'disk') this.#storeSubscription(subscription, { topic: topic.id, name, floors })
     return subscription
+  }
+
+  #storeSubscription(subscription: Subscription, definition: SubscriptionDefinition): void {
+    this.#subscriptionDefinitions.set(subscription.id, definition)
+    this.shard.putMetadata('subscription', String(subscription.id), JSON.stringify(definition))
+  }
+
+  pauseSubscription(subscription: Subscription, paused: boolean): void {
+    subscription.pause(paused)
+    const definition = this.#subscriptionDefinitions.get(subscription.id)
+    if (definition !== undefined) this.#storeSubscription(subscription, { ...definition, paused })
   }
 
   #makeSubscription(topic: Topic, id: number, name: string, floors: readonly number[], durable: boolean): Subscription {
@@ -214,6 +229,7 @@ export class Engine implements TopicOwner {
 
   deleteSubscription(topic: Topic, subscription: Subscription): void {
     topic.subscriptions.delete(subscription.name)
+    this.#subscriptionDefinitions.delete(subscription.id)
     this.shard.subscriptions.delete(subscription.id)
     this.shard.putMetadata('subscription', String(subscription.id), null)
     this.shard.noteMetadata('state', String(subscription.id), null)
@@ -223,10 +239,7 @@ export class Engine implements TopicOwner {
   async resolveStart(topic: Topic, partition: number, to: StartAt): Promise<number> {
     const log = topic.logs[partition]
     if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
-    if (typeof to === 'object' && 'time' in to) {
-      for (const block of log.segments) if (block.timestampMax >= to.time) return Math.max(log.start, block.base)
-      return log.blocks.find((block) => block.timestampMax >= to.time)?.base ?? log.committed
-    }
+    if (typeof to === 'object' && 'time' in to) return (await findTime(log, to.time))?.offset ?? log.committed
     return startOffset(log, to)
   }
 
@@ -448,10 +461,12 @@ export class Engine implements TopicOwner {
       this.shard.subscriptions.delete(id)
       return
     }
-    if (present !== undefined) return
     const definition = JSON.parse(text) as SubscriptionDefinition // our own rows
     const topic = this.shard.topics.get(definition.topic)
-    if (topic !== undefined) this.#makeSubscription(topic, id, definition.name, definition.floors, true)
+    if (topic === undefined) return
+    this.#subscriptionDefinitions.set(id, definition)
+    const subscription = present?.subscription ?? this.#makeSubscription(topic, id, definition.name, definition.floors, true)
+    subscription.pause(definition.paused === true)
   }
 
   #applyBinding(key: string, text: string | null): void {

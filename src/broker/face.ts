@@ -359,6 +359,7 @@ export interface TopicConfig {
   readonly captures: readonly string[]
   /** `logAppend`: the broker's clock overrides the record's time. */
   readonly timestampType: 'create' | 'logAppend'
+  /** Nothing is delivered from any of its subscriptions. Publishing, and reading by offset, go on. */
   readonly paused: boolean
   /** By which policies tell topics apart: a word of whoever declares it, as "classic". Policies never touch a topic without one. */
   readonly kind: string
@@ -857,6 +858,8 @@ export interface Space {
   deleteCursors(group: string, topic?: string, partition?: number): Promise<void>
   /** Moves a queue subscription. */
   seek(topic: string, subscription: string, to: StartAt): Promise<void>
+  /** Nothing more is delivered from a queue subscription, or it is again; survives a restart. */
+  pauseSubscription(topic: string, subscription: string, paused: boolean): Promise<void>
   deleteSubscription(topic: string, subscription: string): Promise<void>
 
   // Delayed records

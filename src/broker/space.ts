@@ -1,18 +1,7 @@
 /** One namespace as one principal sees it. Permission is asked first in each call; then the namespace's topics and the shard do the work. */
 import { AckSet } from '../core/ackset.ts'
-import {
-  entryAnnotations,
-  entryBase,
-  entryCount,
-  entryFormat,
-  entryLength,
-  entryPayload,
-  entrySubject,
-  entryTimestamp,
-} from '../core/entry.ts'
 import { CoreError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
-import { formats } from '../core/record.ts'
 import type { Topic } from '../core/topic.ts'
 import type { Engine } from './engine.ts'
 import type {
@@ -22,7 +11,6 @@ import type {
   Consumer,
   CursorPosition,
   Decision,
-  EntryView,
   ExchangeInfo,
   Listener,
   ListenSpec,
@@ -46,9 +34,8 @@ import type {
 } from './face.ts'
 import type { Namespace } from './namespace.ts'
 import { mayPublish } from './publisher.ts'
+import { failedRead, findTime, peekLog, readEntries } from './reading.ts'
 import { BrokerTransaction } from './transaction.ts'
-
-const peekBytes = 256 * 1024
 
 export class BrokerSpace implements Space {
   readonly principal: Principal
@@ -320,32 +307,10 @@ export class BrokerSpace implements Space {
   }
 
   read(name: string, partition: number, offset: number, maxBytes: number, done: (result: ReadResult) => void): void {
-    const failed = (error: ReadResult['error']): void =>
-      done({ error, entries: [], startOffset: -1, nextOffset: -1, stableOffset: -1, aborted: [] })
-    if (!this.principal.may('consume', this.#namespace.name, name)) return failed('AccessDenied')
+    if (!this.principal.may('consume', this.#namespace.name, name)) return done(failedRead('AccessDenied'))
     const log = this.#namespace.topics.get(name)?.logs[partition]
-    if (log === undefined) return failed('NotFound')
-    if (offset < log.start || offset > log.committed) {
-      return done({ ...nothingRead, error: 'OutOfRange', ...offsetsOf(log) })
-    }
-    const entries: EntryView[] = []
-    let next = offset
-    const step = (from: number, left: number): void => {
-      log.readChunk(from, left, (error, buffer, start, end) => {
-        if (error !== null) return failed('Internal')
-        let at = start
-        while (at < end) {
-          entries.push(viewOf(buffer, at))
-          next = entryBase(buffer, at) + entryCount(buffer, at)
-          at += entryLength(buffer, at)
-        }
-        const remaining = left - (end - start)
-        // Blocks are small: go on while more stands in memory and fits.
-        if (end > start && remaining > 0 && next < log.committed && log.inBlocks(next)) return step(next, remaining)
-        done({ error: null, entries, ...offsetsOf(log), aborted: log.decisions?.abortedBetween(offset, next) ?? [] })
-      })
-    }
-    step(offset, maxBytes)
+    if (log === undefined) return done(failedRead('NotFound'))
+    readEntries(log, offset, maxBytes, done)
   }
 
   whenReadable(name: string, partition: number, offset: number, wake: () => void, decided = false): () => void {
@@ -360,20 +325,7 @@ export class BrokerSpace implements Space {
 
   async offsetForTime(name: string, partition: number, time: number): Promise<{ offset: number; timestamp: number } | null> {
     this.#allow('consume', name)
-    const log = this.#log(name, partition)
-    if (log.timestampMax < time) return null
-    for (let offset = startForTime(log, time); offset < log.committed; ) {
-      const chunk = await readChunk(log, offset)
-      let at = chunk.start
-      for (; at < chunk.end; at += entryLength(chunk.buffer, at)) {
-        const timestamp = entryTimestamp(chunk.buffer, at)
-        const base = entryBase(chunk.buffer, at)
-        if (timestamp >= time) return recordForTime(chunk.buffer, at, time) ?? { offset: base, timestamp }
-        offset = base + entryCount(chunk.buffer, at)
-      }
-      if (chunk.start === chunk.end) return null
-    }
-    return null
+    return await findTime(this.#log(name, partition), time)
   }
 
   async peek(
@@ -384,18 +336,10 @@ export class BrokerSpace implements Space {
     const topic = this.#topic(name)
     const found: PeekedRecord[] = []
     const partitions = options.partition === undefined ? topic.logs.map((_, index) => index) : [options.partition]
-    each: for (const partition of partitions) {
+    for (const partition of partitions) {
       const log = this.#log(name, partition)
-      let offset = Math.max(log.start, options.offset ?? log.start)
-      if (options.time !== undefined) offset = (await this.offsetForTime(name, partition, options.time))?.offset ?? log.committed
-      while (offset < log.stable && found.length < options.limit) {
-        const chunk = await readChunk(log, offset)
-        if (chunk.start === chunk.end) break
-        for (let at = chunk.start; at < chunk.end; at += entryLength(chunk.buffer, at)) {
-          if (entryBase(chunk.buffer, at) >= log.stable) continue each
-          offset = collect(chunk.buffer, at, offset, partition, options.limit, found, topic)
-        }
-      }
+      const from = options.time === undefined ? options.offset : ((await findTime(log, options.time))?.offset ?? log.committed)
+      await peekLog(topic, partition, from ?? 0, options.limit, found)
     }
     return found
   }
@@ -455,6 +399,13 @@ export class BrokerSpace implements Space {
     await this.#engine.shard.durable()
   }
 
+  async pauseSubscription(name: string, subscriptionName: string, paused: boolean): Promise<void> {
+    this.#allow('manage', name)
+    const subscription = this.#subscription(name, subscriptionName)
+    this.#engine.pauseSubscription(subscription, paused)
+    await this.#engine.shard.durable()
+  }
+
   async deleteSubscription(name: string, subscriptionName: string): Promise<void> {
     this.#allow('manage', name)
     const topic = this.#topic(name)
@@ -498,86 +449,4 @@ export class BrokerSpace implements Space {
   async nextProducerId(): Promise<number> {
     return await this.#engine.counters.durableNext('producer')
   }
-}
-
-const nothingRead = { entries: [], aborted: [] }
-
-function offsetsOf(log: Log): { startOffset: number; nextOffset: number; stableOffset: number } {
-  return { startOffset: log.start, nextOffset: log.committed, stableOffset: log.stable }
-}
-
-function viewOf(buffer: Buffer, at: number): EntryView {
-  return {
-    buffer,
-    start: entryPayload(buffer, at),
-    end: at + entryLength(buffer, at),
-    format: entryFormat(buffer, at),
-    baseOffset: entryBase(buffer, at),
-    count: entryCount(buffer, at),
-    timestamp: entryTimestamp(buffer, at),
-    annotations: entryAnnotations(buffer, at),
-    subject: entrySubject(buffer, at),
-  }
-}
-
-/** Where to begin looking for a time: the last known place that is certainly before it. */
-function startForTime(log: Log, time: number): number {
-  for (const segment of log.segments) {
-    if (segment.timestampMax < time) continue
-    const place = segment.placeOfTime(time)
-    const index = segment.places.indexOf(place)
-    return Math.max(log.start, segment.offsets[index] ?? segment.base)
-  }
-  const block = log.blocks.find((candidate) => candidate.timestampMax >= time)
-  return Math.max(log.start, block?.base ?? log.start)
-}
-
-/** Within a batch, the first record whose own time is late enough. */
-function recordForTime(buffer: Buffer, at: number, time: number): { offset: number; timestamp: number } | null {
-  const format = formats.get(entryFormat(buffer, at))
-  if (format.open === undefined || format.recordFormat === undefined || entryCount(buffer, at) === 1) return null
-  const records = format.open(buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at)), entryTimestamp(buffer, at))
-  for (const [index, record] of records.entries()) {
-    if (record === null) continue
-    const timestamp = formats.get(format.recordFormat).toAttributes(record).timestamp ?? 0
-    if (timestamp >= time) return { offset: entryBase(buffer, at) + index, timestamp }
-  }
-  return null
-}
-
-export function readChunk(log: Log, offset: number): Promise<{ buffer: Buffer; start: number; end: number }> {
-  return new Promise((resolve, reject) => {
-    log.readChunk(offset, peekBytes, (error, buffer, start, end) => {
-      if (error === null) resolve({ buffer, start, end })
-      else reject(new CoreError('Internal', error.message))
-    })
-  })
-}
-
-/** Adds an entry's records from `offset` on; returns the offset after it. */
-function collect(
-  buffer: Buffer,
-  at: number,
-  offset: number,
-  partition: number,
-  limit: number,
-  found: PeekedRecord[],
-  topic: Topic,
-): number {
-  const base = entryBase(buffer, at)
-  const payload = buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at))
-  const format = formats.get(entryFormat(buffer, at))
-  const timestamp = entryTimestamp(buffer, at)
-  const records = format.open === undefined ? [payload] : format.open(payload, timestamp)
-  for (const [index, bytes] of records.entries()) {
-    if (bytes === null || base + index < offset || found.length >= limit) continue
-    // What everyone has acknowledged is gone, though its entry may not be freed yet.
-    if (topic.isDone(partition, base + index, base + index + 1)) continue
-    if (topic.logs[partition]?.hides(base + index) === true) continue
-    const annotations = entryAnnotations(buffer, at)
-    const subject = entrySubject(buffer, at)
-    const single = format.recordFormat ?? format.id
-    found.push({ partition, offset: base + index, timestamp, format: single, bytes, annotations, subject })
-  }
-  return base + entryCount(buffer, at)
 }

@@ -33,6 +33,7 @@ export interface SubscriptionHost {
   readonly recordsMax: number
   readonly bytesMax: number
   readonly dropsOldest: boolean
+  readonly paused: boolean
   recordAttempts(subscription: Subscription, lane: Lane, offset: number, attempts: number): void
   consumersChanged(subscription: Subscription): void
   damaged(subscription: Subscription, error: Error): void
@@ -49,7 +50,10 @@ export class Subscription {
   readonly lanes: Lane[] = []
   readonly host: SubscriptionHost
   readonly consumers: MemberConsumer[] = []
+  /** Asked for; see {@link idle}. */
   paused = false
+  /** Its stored records cannot be read. */
+  damaged = false
   closed = false
   /** Bytes of records not done; an estimate after a restart. */
   liveBytes = 0
@@ -125,7 +129,7 @@ export class Subscription {
     this.#serveTakers()
     let budget = recordsPerPumpMax
     const served = new Set<MemberConsumer>()
-    while (budget > 0 && !this.paused) {
+    while (budget > 0 && !this.idle) {
       const consumer = this.#nextConsumer()
       if (consumer === null) break
       const slot = this.#next()
@@ -404,8 +408,8 @@ export class Subscription {
 
   #serveTakers(): void {
     while (this.#takers.length > 0) {
-      const slot = this.paused ? null : this.#next()
-      if (slot === null && !this.paused && this.lanes.some((lane) => lane.reading)) return
+      const slot = this.idle ? null : this.#next()
+      if (slot === null && !this.idle && this.lanes.some((lane) => lane.reading)) return
       const taker = this.#takers.shift()
       if (taker === undefined) return
       if (slot === null) {
@@ -449,6 +453,16 @@ export class Subscription {
   }
 
   // ----------------------------------------------------------------------------------------------------------- administration
+
+  /** Whether nothing is to be delivered, whoever asks. */
+  get idle(): boolean {
+    return this.paused || this.damaged || this.host.paused
+  }
+
+  pause(paused: boolean): void {
+    this.paused = paused
+    if (!paused) this.wake()
+  }
 
   /** Everything ready is done; what is in flight stays. */
   purge(): number {

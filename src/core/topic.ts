@@ -204,6 +204,9 @@ export class Topic implements SubscriptionHost {
   get bytesMax(): number {
     return this.config.bytesMax
   }
+  get paused(): boolean {
+    return this.config.paused
+  }
   get dropsOldest(): boolean {
     return this.config.overflow === 'dropOldest'
   }
@@ -233,8 +236,8 @@ export class Topic implements SubscriptionHost {
   }
 
   damaged(subscription: Subscription, error: Error): void {
-    if (subscription.paused) return
-    subscription.paused = true
+    if (subscription.damaged) return
+    subscription.damaged = true
     this.shard.log.error(
       { topic: this.name, subscription: subscription.name, error: error.message },
       'stored records are damaged; delivery from this topic is stopped',

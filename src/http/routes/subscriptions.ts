@@ -70,6 +70,23 @@ export const subscriptionRoutes: readonly Route[] = [
     },
   },
   {
+    method: 'PATCH',
+    path: '/v1/topics/{topic}/subscriptions/{subscription}',
+    tag: 'subscriptions',
+    summary: 'Pause or resume a subscription',
+    body: { type: 'object', required: ['paused'], properties: { paused: { type: 'boolean' } } },
+    handle: async ({ space, parameter, body }) => {
+      onlyKeys(body, ['paused'])
+      const { paused } = body
+      if (typeof paused !== 'boolean') throw invalid('paused must be true or false')
+      const { name } = knownTopic(space, parameter('topic'))
+      const subscription = knownSubscription(space, name, parameter('subscription'))
+      if (subscription.kind === 'cursor') throw invalid('a cursor is read by its own clients; it cannot be paused')
+      await space.pauseSubscription(name, subscription.name, paused)
+      return subscriptionToJson(name, knownSubscription(space, name, parameter('subscription')))
+    },
+  },
+  {
     method: 'DELETE',
     path: '/v1/topics/{topic}/subscriptions/{subscription}',
     tag: 'subscriptions',
