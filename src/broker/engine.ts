@@ -1,6 +1,6 @@
 /** What the broker is made of, and the changes that several of its faces make: topics, subscriptions, dead letters, and what is stored of them. */
 import { CoreError } from '../core/errors.ts'
-import type { Lane, Slot } from '../core/lane.ts'
+import { type Lane, Slot } from '../core/lane.ts'
 import type { Death } from '../core/record.ts'
 import { type Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
@@ -8,7 +8,7 @@ import { Subscription } from '../core/subscription.ts'
 import { Topic, type TopicDefinition, type TopicOwner } from '../core/topic.ts'
 import { everyone } from './access.ts'
 import { Counters } from './counters.ts'
-import { annotate, goesInCircles, originOf } from './deadletter.ts'
+import { bury } from './deadletter.ts'
 import { Histories } from './exchanges/history.ts'
 import { type Binding, type Limits, PublishItem, type StartAt, type TopicConfig, topicDefaults } from './face.ts'
 import { Namespace } from './namespace.ts'
@@ -51,7 +51,13 @@ export class Engine implements TopicOwner {
     this.policies = new Policies(shard)
     this.rows = new RowTables(shard)
     this.scheduler = new Scheduler(shard, (delayed) => this.#fire(delayed))
-    this.publisher = new Publisher(shard, this.scheduler, this.histories, () => this.counters.next('schedule'))
+    this.publisher = new Publisher(
+      shard,
+      this.scheduler,
+      this.histories,
+      () => this.counters.next('schedule'),
+      (namespace, topic, item) => this.#deadLetterRefused(namespace, topic, item),
+    )
     this.makeNamespace('default')
     shard.onReadable = (topic, partition) => this.waiters.readable(topic, partition)
   }
@@ -231,8 +237,10 @@ export class Engine implements TopicOwner {
     topic.subscriptions.delete(subscription.name)
     this.#subscriptionDefinitions.delete(subscription.id)
     this.shard.subscriptions.delete(subscription.id)
-    this.shard.putMetadata('subscription', String(subscription.id), null)
-    this.shard.noteMetadata('state', String(subscription.id), null)
+    if (subscription.durable) {
+      this.shard.putMetadata('subscription', String(subscription.id), null)
+      this.shard.noteMetadata('state', String(subscription.id), null)
+    }
     subscription.close('NotFound')
   }
 
@@ -316,43 +324,22 @@ export class Engine implements TopicOwner {
     reason: Death['reason'],
     attempts: number,
     error: string | undefined,
-  ): void {
-    const target = topic.config.deadLetter
+  ): boolean {
     const namespace = this.namespaces.get(topic.namespace)
-    if (target === null || namespace === undefined) return
-    const origin = originOf(slot, topic)
-    const annotations = annotate(topic, slot, origin, reason, attempts, error)
-    annotations.exchange = target.exchange
-    const keys = target.routingKey === null ? origin.routingKeys : [target.routingKey]
-    if (target.routingKey !== null) annotations.routingKey = target.routingKey
-    const names = new Set<string>()
-    const source = { format: slot.format, payload: slot.buffer.subarray(slot.start, slot.end) }
-    for (const key of keys) {
-      try {
-        for (const name of namespace.router.route(target.exchange, key, source)) names.add(name)
-      } catch (cause) {
-        if (!(cause instanceof CoreError)) throw cause
-        this.shard.log.warn(
-          { topic: topic.name, exchange: target.exchange },
-          'the dead-letter exchange does not exist; the record is dropped',
-        )
-      }
-    }
-    for (const name of names) {
-      if (goesInCircles(annotations, name)) {
-        this.shard.log.warn({ topic: topic.name, target: name }, 'a record would be dead-lettered in a circle; it is dropped')
-        continue
-      }
-      const item = new PublishItem('', name, slot.format, slot.buffer.subarray(slot.start, slot.end))
-      item.annotations = annotations
-      item.timestamp = slot.timestamp
-      this.publisher.append(namespace, everyone, item, true)
-      if (item.errorCode !== null)
-        this.shard.log.warn(
-          { topic: topic.name, target: name, error: item.errorMessage },
-          'a dead-lettered record was refused by its target and is dropped',
-        )
-    }
+    if (namespace === undefined) return true
+    const dead = { topic, slot, reason, attempts, error }
+    return bury(dead, namespace, this.publisher, this.shard.log)
+  }
+
+  /** A record that a full topic refuses, where such ones are dead letters. */
+  #deadLetterRefused(namespace: Namespace, topic: Topic, item: PublishItem): void {
+    const slot = new Slot()
+    slot.buffer = item.payload
+    slot.end = item.payload.length
+    slot.format = item.format
+    slot.timestamp = item.timestamp || this.shard.clock.now()
+    slot.annotations = item.annotations
+    bury({ topic, slot, reason: 'maxLength', attempts: 0, error: undefined }, namespace, this.publisher, this.shard.log)
   }
 
   /** False when it could not be stored for now. */
@@ -377,8 +364,14 @@ export class Engine implements TopicOwner {
 
   // ------------------------------------------------------------------------------------------------------------------ upkeep
 
-  consumersChanged(topic: Topic): void {
-    if (!topic.config.autoDelete || topic.deleted) return
+  consumersChanged(topic: Topic, changed: Subscription): void {
+    if (topic.deleted) return
+    if (!changed.durable && changed.consumers.length === 0) {
+      queueMicrotask(() => {
+        if (changed.consumers.length === 0 && !changed.closed) this.deleteSubscription(topic, changed)
+      })
+    }
+    if (!topic.config.autoDelete) return
     queueMicrotask(() => {
       const subscription = topic.defaultSubscription
       const namespace = this.namespaces.get(topic.namespace)

@@ -346,8 +346,13 @@ export interface TopicConfig {
   /** Bytes of ready records at most; -1: no limit. */
   readonly bytesMax: number
   readonly overflow: 'dropOldest' | 'refuse' | 'refuseDeadLetter'
-  /** Where rejected, expired, overflowed and too often delivered records go. Exchange '' is the default one (the key is a topic's name). */
-  readonly deadLetter: { readonly exchange: string; readonly routingKey: string | null } | null
+  /**
+   * Where rejected, expired, overflowed and too often delivered records go. Exchange '' is the default one (the key is a topic's name).
+   * `untilStored`: a record that leads nowhere there, or is refused, stays here and is tried again.
+   */
+  readonly deadLetter: { readonly exchange: string; readonly routingKey: string | null; readonly untilStored?: boolean } | null
+  /** How long what came back waits: `minMs` for each attempt so far, at most `maxMs`. Which returns: those that count as an attempt (`failed`), the others (`returned`), or `all`. */
+  readonly retryDelay: { readonly minMs: number; readonly maxMs: number; readonly on: 'all' | 'failed' | 'returned' } | null
   /** How often one record may come back; the next return dead-letters or drops it. -1: no limit. */
   readonly deliveryLimit: number
   readonly singleActiveConsumer: boolean
@@ -387,6 +392,7 @@ export const topicDefaults: TopicConfig = {
   bytesMax: -1,
   overflow: 'dropOldest',
   deadLetter: null,
+  retryDelay: null,
   deliveryLimit: -1,
   singleActiveConsumer: false,
   expiresMs: -1,
@@ -619,8 +625,10 @@ export interface DeliveryBatch {
   readonly id: readonly number[]
   readonly partition: readonly number[]
   readonly offset: readonly number[]
-  /** 1 on the first delivery. */
+  /** 1 on the first delivery; counts those that came back as failed. */
   readonly attempt: readonly number[]
+  /** How often it was handed out before, whatever became of that. */
+  readonly handedOut: readonly number[]
   /** True when it was, or may have been, delivered before. */
   readonly redelivered: readonly boolean[]
   readonly timestamp: readonly number[]
@@ -877,6 +885,7 @@ export interface Taken {
   readonly partition: number
   readonly offset: number
   readonly attempt: number
+  readonly handedOut: number
   readonly redelivered: boolean
   readonly timestamp: number
   readonly format: number

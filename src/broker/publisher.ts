@@ -40,7 +40,17 @@ export class Publisher {
 
   readonly #histories: Histories
 
-  constructor(shard: Shard, scheduler: Scheduler, histories: Histories, nextId: () => number) {
+  /** Told of what a full topic refuses that wants such records as dead letters. */
+  readonly #onRefused: (namespace: Namespace, topic: Topic, item: PublishItem) => void
+
+  constructor(
+    shard: Shard,
+    scheduler: Scheduler,
+    histories: Histories,
+    nextId: () => number,
+    onRefused: (namespace: Namespace, topic: Topic, item: PublishItem) => void,
+  ) {
+    this.#onRefused = onRefused
     this.#shard = shard
     this.#scheduler = scheduler
     this.#histories = histories
@@ -164,19 +174,32 @@ export class Publisher {
     if (isSubject(exchange) && exchange !== subjectExchange && extraAddresses === null && namespace.subjects.idle) {
       const topic = namespace.topics.get(item.address)
       if (topic !== undefined && (exchange === '' || !namespace.router.hasBindings(subjectExchange))) {
+        if (topic.isFull(0)) throw this.#refused(namespace, topic, item)
         return this.#appendTo(topic, item, null)
       }
     }
     const passed = (through: ExchangeInfo): void => {
       if (item.remembered) this.#histories.remember(namespace.name, through, item)
     }
+    let refused: CoreError | null = null
     for (const [topic, address] of this.#targets(namespace, item, passed)) {
+      // One that is full does not keep the record from the others; its producer still hears of it.
+      if (topic.isFull(0)) {
+        refused = this.#refused(namespace, topic, item)
+        continue
+      }
       this.#appendTo(topic, item, isSubject(exchange) && topic.name !== address ? address : null)
       // What was stored before by its own topic went everywhere else, too.
       if (item.status === PublishStatus.Duplicate) return
     }
+    if (refused !== null) throw refused
     if (isSubject(exchange) && !item.undecided) this.#tell(namespace, item)
     if (item.status === PublishStatus.Pending) item.status = item.heardBy > 0 ? PublishStatus.Stored : PublishStatus.Unrouted
+  }
+
+  #refused(namespace: Namespace, topic: Topic, item: PublishItem): CoreError {
+    if (topic.config.overflow === 'refuseDeadLetter') this.#onRefused(namespace, topic, item)
+    return full(topic)
   }
 
   #tell(namespace: Namespace, item: PublishItem): void {
@@ -231,7 +254,7 @@ export class Publisher {
       throw new CoreError('TooLarge', `topic "${topic.name}": ${sizes}`)
     }
     if (topic.config.storage === 'memory') this.#checkMemory(topic, item)
-    if (topic.isFull(ahead)) throw new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
+    if (topic.isFull(ahead)) throw full(topic)
     if (item.partition >= topic.logs.length && topic.name === item.address) {
       throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${item.partition}`)
     }
@@ -390,6 +413,8 @@ function duplicate(item: PublishItem, offset: number, start: number): void {
   item.startOffset = start
   item.routedTo++
 }
+
+const full = (topic: Topic): CoreError => new CoreError('Full', `topic "${topic.name}" has reached its length limit`)
 
 function fail(item: PublishItem, code: CoreErrorCode, message: string): void {
   item.status = PublishStatus.Failed

@@ -12,8 +12,11 @@ export class InFlight {
   readonly attempt: number
   readonly bytes: number
   readonly keyHash: number
+  /** How often it was handed out before. */
+  readonly handedOut: number
   deadline: number
-  constructor(lane: Lane, offset: number, attempt: number, bytes: number, keyHash: number, deadline: number) {
+  constructor(lane: Lane, offset: number, attempt: number, bytes: number, keyHash: number, handedOut: number, deadline: number) {
+    this.handedOut = handedOut
     this.lane = lane
     this.offset = offset
     this.attempt = attempt
@@ -29,6 +32,7 @@ class Batch implements DeliveryBatch {
   readonly partition: number[] = []
   readonly offset: number[] = []
   readonly attempt: number[] = []
+  readonly handedOut: number[] = []
   readonly redelivered: boolean[] = []
   readonly timestamp: number[] = []
   readonly format: number[] = []
@@ -38,12 +42,13 @@ class Batch implements DeliveryBatch {
   readonly annotations: (Annotations | null)[] = []
   readonly subject: (string | null)[] = []
 
-  push(id: number, lane: number, attempt: number, redelivered: boolean, slot: Slot): void {
+  push(id: number, lane: number, attempt: number, handedOut: number, redelivered: boolean, slot: Slot): void {
     const at = this.length++
     this.id[at] = id
     this.partition[at] = lane
     this.offset[at] = slot.offset
     this.attempt[at] = attempt
+    this.handedOut[at] = handedOut
     this.redelivered[at] = redelivered
     this.timestamp[at] = slot.timestamp
     this.format[at] = slot.format
@@ -129,10 +134,10 @@ export class MemberConsumer implements Consumer {
     return id
   }
 
-  take(id: number, lane: Lane, attempt: number, redelivered: boolean, slot: Slot, bytes: number): void {
+  take(id: number, lane: Lane, attempt: number, handedOut: number, redelivered: boolean, slot: Slot, bytes: number): void {
     this.#credit--
     this.#creditBytes -= bytes
-    this.#batch.push(id, lane.index, attempt, redelivered, slot)
+    this.#batch.push(id, lane.index, attempt, handedOut, redelivered, slot)
   }
 
   flush(): void {

@@ -75,6 +75,8 @@ export class Lane {
   delayed = 0
   /** Attempts so far of records that were delivered and are not done. */
   readonly attempts = new Map<number, number>()
+  /** How often records were handed out, where that is more than their attempts. */
+  readonly handedOut = new Map<number, number>()
   /** Offsets that came back and are ready again: a binary heap, the smallest first. */
   readonly #returned: number[] = []
   readonly #front = new Slot()

@@ -2,7 +2,7 @@
  * The one delivery engine: ready → in flight → accepted | released | dead-lettered | expired, for competing consumers with credit.
  * Work is done in one pump at the end of the turn, so a sink is never called from inside a session's own call.
  */
-import type { Outcome, Sink, SubscribeSpec, Taken, Transaction } from '../broker/face.ts'
+import type { Outcome, Sink, SubscribeSpec, Taken, TopicConfig, Transaction } from '../broker/face.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
 import { hold, InFlight, MemberConsumer } from './consumer.ts'
 import { CoreError, type CoreErrorCode } from './errors.ts'
@@ -12,12 +12,24 @@ import type { Death } from './record.ts'
 
 const recordsPerPumpMax = 512
 
+/** How long a dead record waits that its target does not take. */
+const deadLetterRetryMs = 1000
+
+interface SetAside {
+  readonly lane: Lane
+  readonly offset: number
+  readonly bytes: number
+  readonly reason: Death['reason']
+  readonly attempts: number
+  readonly error: string | undefined
+}
+
 /** What a subscription needs of its topic. */
 export interface SubscriptionHost {
   readonly clock: Clock
   /** The record is done with: written lazily, then what nobody needs is freed. */
   markDirty(subscription: Subscription): void
-  /** Moves the record to the dead-letter target, if there is one, in one frame with its settling. */
+  /** Moves the record to the dead-letter target, if there is one, in one frame with its settling. False: it must stay, and be tried again. */
   deadLetter(
     subscription: Subscription,
     lane: Lane,
@@ -25,8 +37,9 @@ export interface SubscriptionHost {
     reason: Death['reason'],
     attempts: number,
     error: string | undefined,
-  ): void
+  ): boolean
   readonly deliveryLimit: number
+  readonly retryDelay: TopicConfig['retryDelay']
   readonly singleActiveConsumer: boolean
   readonly hasDeadLetter: boolean
   readonly priorityLanes: boolean
@@ -69,6 +82,7 @@ export class Subscription {
   #headTimer: Timer | null = null
   #headTimerAt = Infinity
   #deadlineTimer: Timer | null = null
+  readonly #aside: SetAside[] = []
   readonly #takers: { autoSettle: boolean; done: (taken: Taken | null) => void }[] = []
   /** Members no longer, with deliveries that are not settled yet. */
   readonly #stopped = new Set<MemberConsumer>()
@@ -178,9 +192,11 @@ export class Subscription {
   /** Takes a ready record away without a consumer. */
   #remove(lane: Lane, slot: Slot, reason: Death['reason']): void {
     const attempts = lane.attempts.get(slot.offset) ?? 0
-    this.host.deadLetter(this, lane, slot, reason, attempts, undefined)
+    const bytes = slot.end - slot.start
+    const moved = this.host.deadLetter(this, lane, slot, reason, attempts, undefined)
     lane.consume(slot)
-    this.#done(lane, slot.offset, slot.end - slot.start)
+    if (moved) this.#done(lane, slot.offset, bytes)
+    else this.#setAside({ lane, offset: slot.offset, bytes, reason, attempts, error: undefined })
   }
 
   #nextConsumer(): MemberConsumer | null {
@@ -209,23 +225,25 @@ export class Subscription {
     const lane = this.#lane as Lane // set by #next with the slot
     const before = lane.attempts.get(slot.offset)
     const attempt = (before ?? 0) + 1
+    const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
     const bytes = slot.end - slot.start
     lane.consume(slot)
     if (consumer.autoSettle) {
-      consumer.take(0, lane, attempt, before !== undefined, slot, bytes)
+      consumer.take(0, lane, attempt, handedOut, before !== undefined, slot, bytes)
       this.#done(lane, slot.offset, bytes)
       return
     }
     lane.inFlight++
     const deadline = consumer.deadlineMs < 0 ? Infinity : this.host.clock.now() + consumer.deadlineMs
-    const flight = new InFlight(lane, slot.offset, attempt, bytes, slot.keyHash, deadline)
-    consumer.take(consumer.hold(flight), lane, attempt, before !== undefined, slot, bytes)
+    const flight = new InFlight(lane, slot.offset, attempt, bytes, slot.keyHash, handedOut, deadline)
+    consumer.take(consumer.hold(flight), lane, attempt, handedOut, before !== undefined, slot, bytes)
     if (deadline !== Infinity) this.#watchDeadlines(consumer.deadlineMs)
   }
 
   #done(lane: Lane, offset: number, bytes: number): void {
     if (!lane.acked.add(offset)) return
     if (lane.attempts.size > 0) lane.attempts.delete(offset)
+    if (lane.handedOut.size > 0) lane.handedOut.delete(offset)
     this.liveBytes = Math.max(0, this.liveBytes - bytes)
     const runs = this.settledRuns[lane.index] as number[] // one for each lane
     const last = runs.length - 2
@@ -249,7 +267,7 @@ export class Subscription {
         this.accepted++
         return this.#done(lane, offset, flight.bytes)
       case 'release':
-        return this.#release(flight, outcome.countsAsAttempt, outcome.delayMs ?? 0)
+        return this.#release(flight, outcome.countsAsAttempt, outcome.delayMs)
       case 'reject':
         return this.#bury(flight, 'rejected', outcome.reason)
       case 'extend':
@@ -263,13 +281,15 @@ export class Subscription {
     this.host.delivered(records)
   }
 
-  #release(flight: InFlight, counts: boolean, delayMs: number): void {
+  #release(flight: InFlight, counts: boolean, askedDelayMs: number | undefined): void {
     this.returned++
     const { lane, offset } = flight
     const attempts = counts ? flight.attempt : flight.attempt - 1
     const { deliveryLimit } = this.host
     if (deliveryLimit >= 0 && attempts > deliveryLimit) return this.#bury(flight, 'attempts', undefined)
+    const delayMs = askedDelayMs ?? this.#retryDelayMs(counts, attempts)
     lane.attempts.set(offset, attempts)
+    if (attempts < flight.handedOut + 1) lane.handedOut.set(offset, flight.handedOut + 1)
     if (deliveryLimit >= 0) this.host.recordAttempts(this, lane, offset, attempts)
     lane.inFlight--
     if (delayMs <= 0) {
@@ -285,6 +305,12 @@ export class Subscription {
     this.wake()
   }
 
+  #retryDelayMs(failed: boolean, attempts: number): number {
+    const { retryDelay } = this.host
+    if (retryDelay === null || retryDelay.on === (failed ? 'returned' : 'failed')) return 0
+    return Math.min(retryDelay.minMs * Math.max(1, attempts), retryDelay.maxMs)
+  }
+
   #bury(flight: InFlight, reason: Death['reason'], error: string | undefined): void {
     const { lane, offset } = flight
     if (!this.host.hasDeadLetter) {
@@ -293,10 +319,32 @@ export class Subscription {
     }
     lane.readRecord(offset, (slot) => {
       if (this.closed) return
-      if (slot !== null) this.host.deadLetter(this, lane, slot, reason, flight.attempt, error)
+      const moved = slot === null || this.host.deadLetter(this, lane, slot, reason, flight.attempt, error)
       lane.inFlight--
-      this.#done(lane, offset, flight.bytes)
+      if (moved) this.#done(lane, offset, flight.bytes)
+      else this.#setAside({ lane, offset, bytes: flight.bytes, reason, attempts: flight.attempt, error })
     })
+  }
+
+  /** A dead record that its target does not take waits here, neither ready nor done. */
+  #setAside(dead: SetAside): void {
+    dead.lane.delayed++
+    this.#aside.push(dead)
+    if (this.#aside.length === 1) this.host.clock.after(deadLetterRetryMs, () => this.#buryAside())
+  }
+
+  #buryAside(): void {
+    if (this.closed) return
+    for (const dead of this.#aside.splice(0)) {
+      const { lane, offset, bytes, reason, attempts, error } = dead
+      lane.readRecord(offset, (slot) => {
+        if (this.closed) return
+        lane.delayed--
+        if (lane.acked.has(offset)) return
+        if (slot === null || this.host.deadLetter(this, lane, slot, reason, attempts, error)) this.#done(lane, offset, bytes)
+        else this.#setAside(dead)
+      })
+    }
   }
 
   // ---------------------------------------------------------------------------------------------------- expiry and deadlines
@@ -418,9 +466,10 @@ export class Subscription {
       }
       const lane = this.#lane as Lane // set by #next with the slot
       const before = lane.attempts.get(slot.offset)
+      const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
       const bytes = slot.end - slot.start
       lane.consume(slot)
-      const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, Infinity)
+      const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, handedOut, Infinity)
       lane.inFlight++
       if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
       else this.#taken.add(flight)
@@ -430,6 +479,7 @@ export class Subscription {
         partition: lane.index,
         offset: slot.offset,
         attempt: flight.attempt,
+        handedOut,
         redelivered: before !== undefined,
         timestamp: slot.timestamp,
         format: slot.format,
@@ -485,7 +535,10 @@ export class Subscription {
         if (!keep.has(offset)) this.#done(lane, offset, 0)
       }
       lane.moveTo(end)
-      if (lane.inFlight === 0) lane.attempts.clear()
+      if (lane.inFlight === 0) {
+        lane.attempts.clear()
+        lane.handedOut.clear()
+      }
     }
     if (this.inFlight === 0) this.liveBytes = 0
     this.changed = true

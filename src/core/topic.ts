@@ -31,8 +31,8 @@ export interface TopicOwner {
     reason: Death['reason'],
     attempts: number,
     error: string | undefined,
-  ): void
-  consumersChanged(topic: Topic): void
+  ): boolean
+  consumersChanged(topic: Topic, subscription: Subscription): void
 }
 
 export class Topic implements SubscriptionHost {
@@ -189,6 +189,9 @@ export class Topic implements SubscriptionHost {
   get deliveryLimit(): number {
     return this.config.deliveryLimit
   }
+  get retryDelay(): TopicConfig['retryDelay'] {
+    return this.config.retryDelay
+  }
   get singleActiveConsumer(): boolean {
     return this.config.singleActiveConsumer
   }
@@ -222,17 +225,18 @@ export class Topic implements SubscriptionHost {
     reason: Death['reason'],
     attempts: number,
     error: string | undefined,
-  ): void {
-    if (this.config.deadLetter !== null) this.#owner.deadLetter(this, subscription, lane, slot, reason, attempts, error)
+  ): boolean {
+    if (this.config.deadLetter === null) return true
+    return this.#owner.deadLetter(this, subscription, lane, slot, reason, attempts, error)
   }
 
   recordAttempts(subscription: Subscription, lane: Lane, offset: number, attempts: number): void {
     if (this.config.storage === 'disk') this.shard.committer.frame(32).attempts(subscription.id, lane.index, offset, attempts)
   }
 
-  consumersChanged(_subscription: Subscription): void {
+  consumersChanged(subscription: Subscription): void {
     this.lastUsedAt = this.clock.now()
-    this.#owner.consumersChanged(this)
+    this.#owner.consumersChanged(this, subscription)
   }
 
   damaged(subscription: Subscription, error: Error): void {

@@ -19,7 +19,9 @@ interface PendingSettlement {
   readonly outcome: Outcome
 }
 
-export const requeue: Outcome = { kind: 'release', countsAsAttempt: true }
+/** RabbitMQ 4.3: basic.reject and a lost consumer say that the message failed, basic.nack and basic.recover only that it was not taken. */
+export const failed: Outcome = { kind: 'release', countsAsAttempt: true }
+export const putBack: Outcome = { kind: 'release', countsAsAttempt: false }
 export const discard: Outcome = { kind: 'reject', reason: 'rejected' }
 
 export class Channel {
@@ -34,6 +36,8 @@ export class Channel {
   /** Shared by the channel's consumers (basic.qos with global); 0: none. */
   sharedPrefetch = 0
   lastQueue = ''
+  /** The least time that any of its deliveries may stay unacknowledged, ms; 0: none has one. */
+  timeoutMsLeast = 0
   replyToken: string | null = null
   replyTag = ''
   /** True when markDirty has listed it for the turn's end. */
@@ -96,7 +100,7 @@ export class Channel {
     this.flushAcks()
     const taken: PendingSettlement[] = []
     this.unacked.takeThrough(this.unacked.nextTag - 1, (owner, handle, tag) => {
-      taken.push({ owner, handle, tag, outcome: requeue })
+      taken.push({ owner, handle, tag, outcome: putBack })
     })
     settleAll(taken)
   }
@@ -123,6 +127,11 @@ export class Channel {
   countUnacked(change: number): void {
     this.#unackedByConsumers += change
     if (this.sharedPrefetch !== 0) this.topUp()
+  }
+
+  /** Notes for how long deliveries to come may stay unacknowledged. */
+  watch(timeoutMs: number): void {
+    if (0 < timeoutMs && (this.timeoutMsLeast === 0 || timeoutMs < this.timeoutMsLeast)) this.timeoutMsLeast = timeoutMs
   }
 
   topUp(): void {
@@ -172,7 +181,7 @@ export class Channel {
 
   rollback(): void {
     this.publisher.takeTransaction()
-    for (const { tag, owner, handle } of this.#settlements ?? []) this.unacked.restore(tag, owner, handle)
+    for (const { tag, owner, handle } of this.#settlements ?? []) this.unacked.restore(tag, owner, handle, this.session.now)
     this.#settlements = []
   }
 
@@ -209,7 +218,7 @@ export class Channel {
     const owners = new Set<DeliveryOwner>(this.consumers.values())
     const returnOne = (owner: DeliveryOwner, handle: number): void => {
       if (owner.limited) owners.add(owner)
-      else owner.settle([handle], requeue)
+      else owner.settle([handle], failed)
     }
     this.unacked.takeThrough(this.unacked.nextTag - 1, returnOne)
     for (const { owner, handle } of this.#settlements ?? []) returnOne(owner, handle)

@@ -12,9 +12,11 @@ import {
 import { formats } from '../../core/record.ts'
 import type { Channel } from './channel.ts'
 import { deliverBytes, deliverPrefix, FrameType, frameEnd, frameOverhead, writeDeliver, writeU32 } from './codec.ts'
-import { annotatedEnvelope } from './deaths.ts'
+import { type AddedHeaders, annotatedEnvelope } from './deaths.ts'
+import type { QueueType } from './declaration.ts'
 import { decodeEnvelope, EnvelopeView, encodeEnvelope, formatId, messageFormat } from './mapping.ts'
-import type { Table } from './table.ts'
+import type { StreamReader } from './stream.ts'
+import { long, type Table } from './table.ts'
 
 /** Deliveries asked for ahead when the client set no prefetch: enough to keep the log busy, little enough to stop soon. */
 const openWindow = 1024
@@ -23,6 +25,8 @@ const copyBytesMax = 8192
 
 /** What an unacknowledged delivery belongs to. */
 export interface DeliveryOwner {
+  /** How long a delivery may stay unacknowledged, ms; 0: for ever. */
+  readonly timeoutMs: number
   /** True when the delivery counts against the channel's prefetch. */
   readonly limited: boolean
   settle(handles: readonly number[], outcome: Outcome, transaction?: Transaction): void
@@ -33,20 +37,35 @@ export interface DeliveryOwner {
 }
 
 const view = new EnvelopeView()
+const nothing: AddedHeaders = []
+
+export interface ConsumeOptions {
+  readonly noAck: boolean
+  /** 0: no limit. */
+  readonly prefetch: number
+  readonly type: QueueType
+  readonly timeoutMs: number
+  /** Set when this reads a stream. */
+  readonly stream: StreamReader | null
+  readonly exclusive: boolean
+  readonly arguments: Table
+}
 
 export class ChannelConsumer implements Sink, DeliveryOwner {
   readonly channel: Channel
   readonly tag: string
   readonly queue: string
   readonly noAck: boolean
-  readonly quorum: boolean
+  readonly type: QueueType
+  readonly timeoutMs: number
   readonly limited = true
+  readonly #stream: StreamReader | null
   readonly #prefix: Buffer
   /** 0: no limit. */
   readonly prefetch: number
   /** As it was asked for; for listings. */
-  exclusive = false
-  arguments: Table = new Map()
+  readonly exclusive: boolean
+  readonly arguments: Table
   #consumer: Consumer | null = null
   /** Deliveries the core may still make. */
   #granted = 0
@@ -55,13 +74,17 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
   /** Acknowledgements of this turn. */
   pendingAccept: number[] = []
 
-  constructor(channel: Channel, tag: string, queue: string, noAck: boolean, prefetch: number, quorum: boolean) {
+  constructor(channel: Channel, tag: string, queue: string, options: ConsumeOptions) {
     this.channel = channel
     this.tag = tag
     this.queue = queue
-    this.noAck = noAck
-    this.quorum = quorum
-    this.prefetch = noAck ? 0 : prefetch
+    this.noAck = options.noAck
+    this.type = options.type
+    this.timeoutMs = options.noAck ? 0 : options.timeoutMs
+    this.#stream = options.stream
+    this.prefetch = options.noAck ? 0 : options.prefetch
+    this.exclusive = options.exclusive
+    this.arguments = options.arguments
     this.#prefix = deliverPrefix(channel.number, tag)
   }
 
@@ -101,15 +124,38 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
       return
     }
     const unacked = this.channel.unacked
+    const now = this.channel.session.now
+    const passedOver = this.#stream === null ? nobody : this.#passOver(this.#stream, batch)
     for (let i = 0; i < length; i++) {
-      const tag = this.noAck ? unacked.skip() : unacked.add(this, batch.id[i] as number)
+      if (passedOver.has(i)) continue
+      const tag = this.noAck ? unacked.skip() : unacked.add(this, batch.id[i] as number, now)
       this.#deliver(batch, i, tag)
     }
     if (!this.noAck) {
-      this.#unacked += length
-      this.channel.countUnacked(length)
+      this.#unacked += length - passedOver.size
+      this.channel.countUnacked(length - passedOver.size)
     }
-    if (this.prefetch === 0) this.topUp()
+    if (this.prefetch === 0 || 0 < passedOver.size) this.topUp()
+  }
+
+  /** Settles what the filter does not let through; returns which. */
+  #passOver(stream: StreamReader, batch: DeliveryBatch): ReadonlySet<number> {
+    const passed = new Set<number>()
+    const handles: number[] = []
+    for (let i = 0; i < batch.length; i++) {
+      const envelope = (batch.buffer[i] as Buffer).subarray(batch.start[i], batch.end[i])
+      if (stream.wants(batch.offset[i] as number, batch.format[i] as number, envelope)) continue
+      passed.add(i)
+      handles.push(batch.id[i] as number)
+    }
+    if (0 < handles.length) this.#consumer?.settle(handles, accept)
+    return passed
+  }
+
+  /** What the broker tells beside what the publisher said. */
+  #added(batch: DeliveryBatch, i: number): AddedHeaders {
+    if (this.type === 'quorum') return returnHeaders(batch.handedOut[i] as number, batch.attempt[i] as number)
+    return this.#stream === null ? nothing : [['x-stream-offset', long(batch.offset[i] as number)]]
   }
 
   #deliver(batch: DeliveryBatch, i: number, tag: number): void {
@@ -119,14 +165,15 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
     const format = batch.format[i] as number
     const annotations = batch.annotations[i] ?? null
     const redelivered = batch.redelivered[i] as boolean
-    if (format !== formatId || annotations !== null || (this.quorum && redelivered)) {
+    const added = this.#added(batch, i)
+    if (format !== formatId || annotations !== null || 0 < added.length) {
       buffer = deliverable(
         buffer.subarray(start, end),
         format,
         this.queue,
         batch.subject[i] as string | null, // i < length
         annotations,
-        this.quorum && redelivered ? (batch.attempt[i] as number) - 1 : -1,
+        added,
       )
       start = 0
       end = buffer.length
@@ -172,7 +219,9 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
     if (!copied && 0 < bodyBytes) session.writeBody(this.channel.number, buffer, view.body, end)
   }
 
-  settle(handles: readonly number[], outcome: Outcome, transaction?: Transaction): void {
+  settle(handles: readonly number[], given: Outcome, transaction?: Transaction): void {
+    // Whatever becomes of what was read from a stream, it stays there.
+    const outcome = this.#stream === null ? given : accept
     if (transaction === undefined) this.#consumer?.settle(handles, outcome)
     else this.#consumer?.settle(handles, outcome, transaction)
   }
@@ -216,6 +265,15 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
   }
 }
 
+/** What a quorum queue tells of a message that came back: how often it was taken before, and how often that failed. */
+export function returnHeaders(handedOut: number, attempt: number): AddedHeaders {
+  if (handedOut === 0) return nothing
+  const acquired = ['x-acquired-count', long(handedOut)] as const
+  return attempt <= 1 ? [acquired] : [acquired, ['x-delivery-count', long(attempt - 1)]]
+}
+
+const nobody: ReadonlySet<number> = new Set()
+
 /** The envelope to deliver of a record that another protocol wrote, or that carries news of the broker. */
 export function deliverable(
   bytes: Buffer,
@@ -223,7 +281,7 @@ export function deliverable(
   queue: string,
   subject: string | null,
   annotations: Parameters<typeof annotatedEnvelope>[3],
-  deliveryCount: number,
+  added: AddedHeaders,
 ): Buffer {
   let envelope = bytes
   if (format !== formatId) {
@@ -233,6 +291,6 @@ export function deliverable(
     if (decoded.exchange === '' && decoded.routingKey === '')
       envelope = encodeEnvelope(subject === null ? '' : 'amq.topic', subject ?? queue, decoded.properties, decoded.body)
   }
-  if (annotations === null && deliveryCount < 0) return envelope
-  return annotatedEnvelope(envelope, 0, envelope.length, annotations, deliveryCount)
+  if (annotations === null && added.length === 0) return envelope
+  return annotatedEnvelope(envelope, 0, envelope.length, annotations, added)
 }

@@ -11,13 +11,16 @@ const reasons = {
   attempts: 'delivery_limit',
 } as const satisfies Record<Death['reason'], string>
 
-/** The envelope as it is to be delivered, with the broker's own headers. `deliveryCount` below 0: not shown. */
+/** Headers that the broker adds to a delivery, beside those of its deaths. */
+export type AddedHeaders = readonly (readonly [name: string, value: FieldValue])[]
+
+/** The envelope as it is to be delivered, with the broker's own headers. */
 export function annotatedEnvelope(
   buffer: Buffer,
   start: number,
   end: number,
   annotations: Annotations | null,
-  deliveryCount: number,
+  added: AddedHeaders,
 ): Buffer {
   const { exchange, routingKey, properties, body } = decodeEnvelope(buffer, start, end)
   const headers: Table = new Map(properties.headers)
@@ -33,7 +36,7 @@ export function annotatedEnvelope(
       headers.set(`x-${which}-death-exchange`, text(death.exchange))
     }
   }
-  if (0 <= deliveryCount) headers.set('x-delivery-count', long(deliveryCount))
+  for (const [name, value] of added) headers.set(name, value)
   if (0 < headers.size) properties.headers = headers
   if (annotations?.expirationRemoved === true) delete properties.expiration
   return encodeEnvelope(annotations?.exchange ?? exchange, annotations?.routingKey ?? routingKey, properties, body)

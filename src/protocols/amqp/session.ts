@@ -39,6 +39,7 @@ import { credentialOf, mechanismsFor, serverProperties } from './login.ts'
 import { EnvelopeView, namespaceOf } from './mapping.ts'
 import { decodeMethod, type Method, type MethodFields, type MethodName, methodName, methods } from './methods.ts'
 import { flagOf, type Table, textOf } from './table.ts'
+import { checkTimeouts } from './timeouts.ts'
 
 const State = { AwaitHeader: 0, AwaitStartOk: 1, AwaitTuneOk: 2, AwaitOpen: 3, Open: 4, Closing: 5, Closed: 6 } as const
 type State = (typeof State)[keyof typeof State]
@@ -62,6 +63,8 @@ export class Session implements BrokerSession {
   /** What the client said of itself. */
   clientProperties: Table = new Map()
   #mechanism = ''
+  /** The time of the last tick, ms: near enough for timeouts of seconds. */
+  now: number
   /** Transient messages went to a topic on disk, so they were answered before they can be read. */
   unreadPublishes = false
   /** While a queue is deleted here, what its consumers are told waits for the deletion's own answer; RabbitMQ's order. */
@@ -92,7 +95,7 @@ export class Session implements BrokerSession {
     this.#principal = broker.anonymous
     // Replaced by connection.open before any channel can use it.
     this.space = null as unknown as Space
-    this.#openedAt = this.#receivedAt = this.#sentAt = broker.clock.now()
+    this.now = this.#openedAt = this.#receivedAt = this.#sentAt = broker.clock.now()
     connection.info.protocol = 'amqp 0-9-1'
   }
 
@@ -577,6 +580,8 @@ export class Session implements BrokerSession {
   }
 
   onTick(now: number): void {
+    this.now = now
+    for (const channel of this.channels.values()) checkTimeouts(channel, now)
     if (this.#received) {
       this.#received = false
       this.#receivedAt = now

@@ -20,7 +20,7 @@ test('random adds, skips and acknowledgements agree with a map', () => {
       const model = new Map<number, number>()
       const add = (): void => {
         const handle = unacked.nextTag * 3
-        model.set(unacked.add(owner, handle), handle)
+        model.set(unacked.add(owner, handle, 0), handle)
       }
       for (const { kind, amount } of operations) {
         if (kind === 'add') add()
@@ -47,8 +47,8 @@ test('random adds, skips and acknowledgements agree with a map', () => {
 
 test('one delivery left unacknowledged does not make the table grow with all that came after', () => {
   const unacked = new Unacked<typeof owner>()
-  unacked.add(owner, 1)
-  for (let i = 0; i < 200_000; i++) unacked.take(unacked.add(owner, i), () => {})
+  unacked.add(owner, 1, 0)
+  for (let i = 0; i < 200_000; i++) unacked.take(unacked.add(owner, i, 0), () => {})
   assert.equal(unacked.count, 1)
   assert.ok(unacked.take(1, (_owner, handle) => assert.equal(handle, 1)))
   assert.equal(unacked.count, 0)

@@ -6,13 +6,14 @@ const startCapacity = 256
 export class Unacked<Owner extends object> {
   #owners: (Owner | null)[] = new Array<Owner | null>(startCapacity).fill(null)
   #handles: number[] = new Array<number>(startCapacity).fill(0)
+  #times: number[] = new Array<number>(startCapacity).fill(0)
   #mask = startCapacity - 1
   /** Lowest tag that the ring may hold. */
   #low = 1
   /** The next tag to be given. */
   #next = 1
   #ringCount = 0
-  readonly #stragglers = new Map<number, { owner: Owner; handle: number }>()
+  readonly #stragglers = new Map<number, { owner: Owner; handle: number; at: number }>()
 
   get count(): number {
     return this.#ringCount + this.#stragglers.size
@@ -28,20 +29,52 @@ export class Unacked<Owner extends object> {
     return this.#next++
   }
 
-  add(owner: Owner, handle: number): number {
+  /** `at`: when it is delivered. */
+  add(owner: Owner, handle: number, at: number): number {
     const tag = this.#next
     if (this.#mask < tag - this.#low) this.#makeRoom()
     const slot = tag & this.#mask
     this.#owners[slot] = owner
     this.#handles[slot] = handle
+    this.#times[slot] = at
     this.#ringCount++
     this.#next = tag + 1
     return tag
   }
 
   /** Puts one back that was taken (a rolled back acknowledgement). */
-  restore(tag: number, owner: Owner, handle: number): void {
-    this.#stragglers.set(tag, { owner, handle })
+  restore(tag: number, owner: Owner, handle: number, at: number): void {
+    this.#stragglers.set(tag, { owner, handle, at })
+  }
+
+  /** Visits what was delivered at `until` or before and still waits; tags are given in the order of their time, so it stops there. */
+  olderThan(until: number, visit: (owner: Owner, at: number) => void): void {
+    for (const { owner, at } of this.#stragglers.values()) if (at <= until) visit(owner, at)
+    for (let tag = this.#low; tag < this.#next; tag++) {
+      const slot = tag & this.#mask
+      const owner = this.#owners[slot]
+      if (owner === null || owner === undefined) continue
+      const at = this.#times[slot] as number
+      if (until < at) return
+      visit(owner, at)
+    }
+  }
+
+  /** Takes all that belongs to `owner`, leaving `instead` in its place. Returns the handles, the oldest first. */
+  replace(owner: Owner, instead: Owner): number[] {
+    const handles: number[] = []
+    for (const [tag, straggler] of [...this.#stragglers].sort(([a], [b]) => a - b)) {
+      if (straggler.owner !== owner) continue
+      handles.push(straggler.handle)
+      this.#stragglers.set(tag, { ...straggler, owner: instead })
+    }
+    for (let tag = this.#low; tag < this.#next; tag++) {
+      const slot = tag & this.#mask
+      if (this.#owners[slot] !== owner) continue
+      handles.push(this.#handles[slot] as number)
+      this.#owners[slot] = instead
+    }
+    return handles
   }
 
   /** Takes one tag out; false when it is not known. */
@@ -105,7 +138,7 @@ export class Unacked<Owner extends object> {
         const slot = tag & this.#mask
         const owner = this.#owners[slot]
         if (owner === null || owner === undefined) continue
-        this.#stragglers.set(tag, { owner, handle: this.#handles[slot] as number })
+        this.#stragglers.set(tag, { owner, handle: this.#handles[slot] as number, at: this.#times[slot] as number })
         this.#owners[slot] = null
         this.#ringCount--
       }
@@ -115,13 +148,16 @@ export class Unacked<Owner extends object> {
     }
     const owners = new Array<Owner | null>(capacity * 2).fill(null)
     const handles = new Array<number>(capacity * 2).fill(0)
+    const times = new Array<number>(capacity * 2).fill(0)
     const mask = capacity * 2 - 1
     for (let tag = this.#low; tag < this.#next; tag++) {
       owners[tag & mask] = this.#owners[tag & this.#mask] ?? null
       handles[tag & mask] = this.#handles[tag & this.#mask] as number
+      times[tag & mask] = this.#times[tag & this.#mask] as number
     }
     this.#owners = owners
     this.#handles = handles
+    this.#times = times
     this.#mask = mask
   }
 }

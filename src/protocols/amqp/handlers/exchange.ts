@@ -1,8 +1,8 @@
 // exchange.declare, delete, bind, unbind.
 import type { Binding, ExchangeInfo, ExchangeKind, Space } from '../../../broker/face.ts'
 import { asCoreError } from '../../../core/errors.ts'
-import { assertSameArguments, type Declaration, declaredArguments, declaredType, inequivalent } from '../arguments.ts'
 import type { Channel } from '../channel.ts'
+import { assertSameArguments, type Declaration, declaredArguments, declaredType, inequivalent } from '../declaration.ts'
 import { AmqpError, named, notFound, preconditionFailed } from '../errors.ts'
 import { checkBindingKey, exchangeOptions, typeOf } from '../exchange-types.ts'
 import { plain } from '../mapping.ts'

@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import type { TopicInfo } from '../../../broker/face.ts'
 import { asCoreError } from '../../../core/errors.ts'
-import { assertEquivalent, checkArguments, declarationOf, topicConfig } from '../arguments.ts'
+import { checkArguments, queueType, topicConfig } from '../arguments.ts'
 import type { Channel } from '../channel.ts'
+import { assertEquivalent, declarationOf, declaredType } from '../declaration.ts'
 import { AmqpError, locked, named, notFound, preconditionFailed } from '../errors.ts'
 import type { MethodFields } from '../methods.ts'
 import { repliesTo, replyPrefix, replyQueue } from '../reply.ts'
@@ -95,7 +96,11 @@ export const queueHandlers: Handlers<Names> = {
 
   async 'queue.purge'(channel, fields) {
     const queue = lastDeclared(channel, fields.queue)
-    accessibleQueue(channel, queue)
+    if (declaredType(accessibleQueue(channel, queue)) === 'stream')
+      throw new AmqpError(
+        'NOT_IMPLEMENTED',
+        `queue.purge not supported by stream queues ${named('queue', queue, channel.session.vhost)}`,
+      )
     const messageCount = await channel.session.space.purge(queue)
     if (!fields.nowait) channel.session.send(channel.number, 'queue.purge-ok', { messageCount })
   },
@@ -120,7 +125,12 @@ async function remove(channel: Channel, fields: MethodFields<'queue.delete'>): P
   const queue = withoutLineBreaks(lastDeclared(channel, fields.queue))
   // Deleting what is not there succeeds, as in RabbitMQ since 3.2.
   if (session.space.topic(queue) === undefined) return 0
-  accessibleQueue(channel, queue)
+  const topic = accessibleQueue(channel, queue)
+  const condition = fields.ifUnused ? 'if-unused' : fields.ifEmpty ? 'if-empty' : null
+  if (condition !== null && declaredType(topic) === 'quorum') {
+    const why = `queue.delete operations with ${condition} flag set are not supported by quorum queues`
+    throw new AmqpError('NOT_IMPLEMENTED', `cannot delete ${named('queue', queue, session.vhost)}. ${why}`)
+  }
   const { messageCount, consumerCount } = counts(channel, queue)
   if (fields.ifUnused && 0 < consumerCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} in use`)
   if (fields.ifEmpty && 0 < messageCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} is not empty`)
@@ -145,6 +155,9 @@ async function declare(channel: Channel, fields: MethodFields<'queue.declare'>, 
   if (given.startsWith('amq.') && space.topic(given) === undefined) {
     throw new AmqpError('ACCESS_REFUSED', `queue name '${given}' contains reserved prefix 'amq.*'`)
   }
+  const type = queueType(fields.arguments)
+  if (given === '' && type !== 'classic')
+    throw preconditionFailed(`Cannot declare a server-named queue for type rabbit_${type}_queue`)
   const queue = given === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : given
   const present = space.topic(queue)
   if (present !== undefined) {
