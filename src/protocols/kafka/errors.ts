@@ -60,6 +60,11 @@ export const KafkaError = {
   ThrottlingQuotaExceeded: 89,
   UnknownTopicId: 100,
   FetchSessionTopicIdError: 106,
+  FencedMemberEpoch: 110,
+  UnreleasedInstanceId: 111,
+  UnsupportedAssignor: 112,
+  StaleMemberEpoch: 113,
+  InvalidRegularExpression: 128,
   RebootstrapRequired: 129,
 } as const
 

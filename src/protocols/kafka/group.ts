@@ -370,7 +370,7 @@ export class ClassicGroup {
   // ------------------------------------------------------------------------------------------------------------------------ sync
 
   sync(ask: SyncAsk, answer: (answer: SyncAnswer) => void): void {
-    const refused = this.#check(ask.memberId, ask.instanceId, ask.generation)
+    const refused = this.check(ask.memberId, ask.instanceId, ask.generation)
     const member = this.members.get(ask.memberId)
     if (refused !== KafkaError.None || member === undefined) return answer(syncFailure(refused))
     if (
@@ -439,7 +439,7 @@ export class ClassicGroup {
   // -------------------------------------------------------------------------------------------------------- heartbeat, leave, expiry
 
   heartbeat(memberId: string, instanceId: string | null, generation: number): number {
-    const refused = this.#check(memberId, instanceId, generation)
+    const refused = this.check(memberId, instanceId, generation)
     if (refused !== KafkaError.None) return refused
     const member = this.members.get(memberId)
     if (member !== undefined) member.lastSeen = this.#clock.now()
@@ -450,14 +450,15 @@ export class ClassicGroup {
   mayCommit(memberId: string, instanceId: string | null, generation: number): number {
     if (generation < 0 && this.members.size === 0) return KafkaError.None
     if (generation < 0 && memberId === '' && instanceId === null) return KafkaError.UnknownMemberId
-    const refused = this.#check(memberId, instanceId, generation)
+    const refused = this.check(memberId, instanceId, generation)
     if (refused !== KafkaError.None) return refused
     const member = this.members.get(memberId)
     if (member !== undefined) member.lastSeen = this.#clock.now()
     return this.state === GroupState.Completing ? KafkaError.RebalanceInProgress : KafkaError.None
   }
 
-  #check(memberId: string, instanceId: string | null, generation: number): number {
+  /** Whether this is a member of the current generation: 0, or Kafka's error code. */
+  check(memberId: string, instanceId: string | null, generation: number): number {
     if (instanceId !== null) {
       const holder = this.#byInstance.get(instanceId)
       if (holder === undefined) return KafkaError.UnknownMemberId

@@ -5,6 +5,8 @@ import type { GroupProtocol, JoinAsk, SyncAsk } from '../group-member.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
 
+export const clientHost = (session: KafkaSession): string => `/${session.connection.remoteAddress.replace(/^::ffff:/, '')}`
+
 /** Every use of a group needs the right to consume under its name. */
 export function mayUse(session: KafkaSession, groupId: string): boolean {
   return session.principal.may('consume', 'default', groupId)
@@ -20,15 +22,11 @@ export function joinGroup(request: Request): void {
   const sessionTimeoutMs: number = body['sessionTimeoutMs']
   if (sessionTimeoutMs < sessionTimeoutMinMs || sessionTimeoutMs > sessionTimeoutMaxMs)
     return refuse(KafkaError.InvalidSessionTimeout)
-  // Only a member that is new may make a group: one that says it has an id belongs to a group we do not know.
-  const group = body['memberId'] === '' ? session.coordinator.open(body['groupId']) : session.coordinator.get(body['groupId'])
-  if (group === undefined)
-    return refuse(body['memberId'] === '' ? KafkaError.CoordinatorNotAvailable : KafkaError.UnknownMemberId)
   const ask: JoinAsk = {
     memberId: body['memberId'],
     instanceId: body['groupInstanceId'],
     clientId: request.clientId ?? '',
-    clientHost: `/${session.connection.remoteAddress.replace(/^::ffff:/, '')}`,
+    clientHost: clientHost(session),
     sessionTimeoutMs,
     rebalanceTimeoutMs: body['rebalanceTimeoutMs'] < 0 ? sessionTimeoutMs : body['rebalanceTimeoutMs'],
     protocolType: body['protocolType'],
@@ -39,15 +37,15 @@ export function joinGroup(request: Request): void {
     needsMemberId: version >= 4,
     canSkipAssignment: version >= 9,
   }
-  group.join(ask, (answer) => request.respond({ ...answer, protocolName: answer.protocolName ?? (version >= 7 ? null : '') }))
+  session.coordinator.join(body['groupId'], ask, (answer) =>
+    request.respond({ ...answer, protocolName: answer.protocolName ?? (version >= 7 ? null : '') }),
+  )
 }
 
 export function syncGroup(request: Request): void {
   const { session } = request
   const body = request.body()
   if (!mayUse(session, body['groupId'])) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
-  const group = session.coordinator.get(body['groupId'])
-  if (group === undefined) return request.respond({ errorCode: KafkaError.UnknownMemberId })
   const ask: SyncAsk = {
     memberId: body['memberId'],
     instanceId: body['groupInstanceId'],
@@ -56,16 +54,14 @@ export function syncGroup(request: Request): void {
     protocolName: body['protocolName'],
     assignments: body['assignments'],
   }
-  group.sync(ask, (answer) => request.respond({ ...answer }))
+  session.coordinator.sync(body['groupId'], ask, (answer) => request.respond({ ...answer }))
 }
 
 export function heartbeat(request: Request): void {
   const body = request.body()
   const { session } = request
   if (!mayUse(session, body['groupId'])) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
-  const group = session.coordinator.get(body['groupId'])
-  const errorCode =
-    group?.heartbeat(body['memberId'], body['groupInstanceId'], body['generationId']) ?? KafkaError.UnknownMemberId
+  const errorCode = session.coordinator.beat(body['groupId'], body['memberId'], body['groupInstanceId'], body['generationId'])
   request.respond({ errorCode })
 }
 
@@ -73,12 +69,13 @@ export function leaveGroup(request: Request): void {
   const { session, version } = request
   const body = request.body()
   if (!mayUse(session, body['groupId'])) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
-  const group = session.coordinator.get(body['groupId'])
-  if (version < 3) return request.respond({ errorCode: group?.leave(body['memberId'], null) ?? KafkaError.UnknownMemberId })
+  const leave = (memberId: string, instanceId: string | null): number =>
+    session.coordinator.leave(body['groupId'], memberId, instanceId)
+  if (version < 3) return request.respond({ errorCode: leave(body['memberId'], null) })
   const members = (body['members'] as Message[]).map(({ memberId, groupInstanceId }) => ({
     memberId,
     groupInstanceId,
-    errorCode: group?.leave(memberId, groupInstanceId) ?? KafkaError.UnknownMemberId,
+    errorCode: leave(memberId, groupInstanceId),
   }))
   request.respond({ members })
 }
@@ -89,15 +86,12 @@ export function listGroups(request: Request): void {
   const body = request.body()
   const states = lowered(body['statesFilter'])
   const types = lowered(body['typesFilter'])
-  const groups = coordinator
-    .all()
-    .filter((group) => !group.isIdle || group.generation > 0)
-    .map((group) => ({
-      groupId: group.name,
-      protocolType: group.protocolType,
-      groupState: group.state as string,
-      groupType: 'classic',
-    }))
+  const groups = coordinator.all().map((group) => ({
+    groupId: group.name,
+    protocolType: group.protocolType,
+    groupState: group.state as string,
+    groupType: group.kind as string,
+  }))
   const known = new Set(groups.map((group) => group.groupId))
   for (const groupId of space.cursorGroups()) {
     if (!known.has(groupId)) groups.push({ groupId, protocolType: '', groupState: GroupState.Empty, groupType: 'classic' })
@@ -130,6 +124,11 @@ function describe(request: Request, groupId: string, hasOffsets: boolean): objec
     // KIP-1043: before version 6 a group that does not exist is a dead one.
     if (request.version < 6) return { groupId, groupState: 'Dead', errorMessage: null }
     return { groupId, groupState: 'Dead', errorCode: KafkaError.GroupIdNotFound, errorMessage: `Group ${groupId} not found.` }
+  }
+  if (group.kind !== 'classic') {
+    if (request.version < 6) return { groupId, groupState: 'Dead', errorMessage: null }
+    const errorMessage = `Group ${groupId} is not a classic group.`
+    return { groupId, groupState: 'Dead', errorCode: KafkaError.GroupIdNotFound, errorMessage }
   }
   // What members say and have is settled in a stable group only.
   const isStable = group.state === GroupState.Stable

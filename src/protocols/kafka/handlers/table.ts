@@ -3,6 +3,7 @@ import { ApiKey } from '../codec.ts'
 import type { Request } from '../session.ts'
 import { describeAcls, describeCluster, describeLogDirs, findCoordinator, metadata } from './cluster.ts'
 import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './configs.ts'
+import { consumerGroupDescribe, consumerGroupHeartbeat } from './consumer-groups.ts'
 import { offsetCommit, offsetDelete, offsetFetch } from './cursors.ts'
 import { fetch } from './fetch.ts'
 import { deleteGroups, describeGroups, heartbeat, joinGroup, leaveGroup, listGroups, syncGroup } from './groups.ts'
@@ -54,4 +55,6 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.IncrementalAlterConfigs, 0, 1, incrementalAlterConfigs),
   row(ApiKey.OffsetDelete, 0, 0, offsetDelete),
   row(ApiKey.DescribeCluster, 0, 2, describeCluster),
+  row(ApiKey.ConsumerGroupHeartbeat, 0, 1, consumerGroupHeartbeat),
+  row(ApiKey.ConsumerGroupDescribe, 0, 1, consumerGroupDescribe),
 ])
