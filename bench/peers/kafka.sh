@@ -1,7 +1,7 @@
 #!/bin/bash
 # Apache Kafka, one node that is broker and controller. Needs: java 17+, mvn.
 #   kafka.sh install           the jars of the broker and of its performance tools, and kcat
-#   kafka.sh start             in the foreground; PORT, DATA_DIR, DURABILITY=os|fsync (fsync: each append is flushed), HEAP (1g)
+#   kafka.sh start             in the foreground; PORT, DATA_DIR, ADVERTISED_PORT (what clients are told; PORT), DURABILITY=os|fsync (fsync: each append is flushed), HEAP (1g)
 #   kafka.sh tool CLASS ARGS   e.g. tool org.apache.kafka.tools.ProducerPerformance ...
 NAME=kafka; . "$(dirname "$0")/lib.sh"
 V=${KAFKA_VERSION:-4.3.1}
@@ -24,7 +24,7 @@ start)
     echo "process.roles=broker,controller"; echo "node.id=1"
     echo "controller.quorum.voters=1@$BIND:$((PORT+1))"
     echo "listeners=PLAINTEXT://$BIND:$PORT,CONTROLLER://$BIND:$((PORT+1))"
-    echo "advertised.listeners=PLAINTEXT://$BIND:$PORT"
+    echo "advertised.listeners=PLAINTEXT://$BIND:${ADVERTISED_PORT:-$PORT}"
     echo "controller.listener.names=CONTROLLER"
     echo "log.dirs=$DATA_DIR"; echo "num.partitions=1"
     echo "offsets.topic.replication.factor=1"; echo "transaction.state.log.replication.factor=1"; echo "transaction.state.log.min.isr=1"
