@@ -37,7 +37,7 @@ interface Schema {
 const folder = process.argv[2] ?? '/tmp/kafka/common/message'
 
 // Internal to Kafka's own cluster: never advertised to a client.
-const internalKeys = new Set([4, 5, 6, 7, 27, 52, 53, 54, 56, 58, 59, 62, 63, 64, 67, 70, 73, 80, 81, 82, 83, 84, 85, 86, 87, 93])
+const internalKeys = new Set([4, 5, 6, 7, 52, 53, 54, 56, 58, 59, 62, 63, 64, 67, 70, 73, 80, 81, 82, 83, 84, 85, 86, 87, 93])
 
 function load(file: string): Schema {
   const text = readFileSync(join(folder, file), 'utf8').replace(/^\s*\/\/.*$/gm, '').replace(/([,{[])\s*\/\/.*$/gm, '$1')

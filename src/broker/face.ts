@@ -82,6 +82,11 @@ export interface Protocol {
   readonly name: string
   readonly listeners: readonly ListenerSpec[]
   readonly formats: readonly Format[]
+  /**
+   * Called once, when the broker has recovered and before anything listens: for what acts by itself, such as a transaction that is to be ended
+   * though its client never comes back.
+   */
+  start?(broker: Broker): void
   /** When several protocols share a port: whether a connection that begins so is ours; undefined means more bytes are needed. */
   detect?(firstBytes: Buffer): boolean | undefined
   /** Needed where a listener is of the kind `bytes`. */
@@ -465,10 +470,18 @@ export interface PolicyAdmin {
 
 /** How much is where; counts are of records. */
 export interface TopicStatus {
-  readonly partitions: readonly { readonly startOffset: number; readonly nextOffset: number; readonly bytes: number }[]
+  readonly partitions: readonly PartitionStatus[]
   readonly subscriptions: readonly SubscriptionStatus[]
   /** Stored since the broker started. */
   readonly recordsIn: number
+}
+
+export interface PartitionStatus {
+  readonly startOffset: number
+  readonly nextOffset: number
+  /** The first offset that is not yet decided; see {@link ReadResult.stableOffset}. */
+  readonly stableOffset: number
+  readonly bytes: number
 }
 
 export interface SubscriptionStatus {
@@ -559,6 +572,8 @@ export class PublishItem {
   producerId = -1
   producerEpoch = -1
   producerSequence = -1
+  /** A producer that the partition does not know has to begin with sequence 0. False: it may go on from anywhere, since partitions forget. */
+  sequenceFromZero = false
   /** Part of its producer's open transaction: kept from whoever wants decided records until {@link Space.decide}. Needs producerId. */
   undecided = false
   /**

@@ -287,7 +287,13 @@ export class Publisher {
       producer = item.undecided ? { producerId: item.producerId, epoch: item.producerEpoch, sequence: -1 } : null
     } else if (item.producerId >= 0 && item.producerSequence >= 0) {
       const known =
-        topic.producers[partition]?.check(item.producerId, item.producerEpoch, item.producerSequence, item.count) ?? 'ok'
+        topic.producers[partition]?.check(
+          item.producerId,
+          item.producerEpoch,
+          item.producerSequence,
+          item.count,
+          item.sequenceFromZero,
+        ) ?? 'ok'
       if (known === 'fenced')
         throw new CoreError('Fenced', `producer ${item.producerId} has a newer epoch than ${item.producerEpoch}`)
       if (known === 'outOfOrder')

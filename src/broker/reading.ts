@@ -80,7 +80,7 @@ export async function peekLog(
   }
 }
 
-function offsetsOf(log: Log): { startOffset: number; nextOffset: number; stableOffset: number } {
+export function offsetsOf(log: Log): { startOffset: number; nextOffset: number; stableOffset: number } {
   return { startOffset: log.start, nextOffset: log.committed, stableOffset: log.stable }
 }
 

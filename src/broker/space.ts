@@ -34,7 +34,7 @@ import type {
 } from './face.ts'
 import type { Namespace } from './namespace.ts'
 import { mayPublish } from './publisher.ts'
-import { failedRead, findTime, peekLog, readEntries } from './reading.ts'
+import { failedRead, findTime, offsetsOf, peekLog, readEntries } from './reading.ts'
 import { BrokerTransaction } from './transaction.ts'
 
 export class BrokerSpace implements Space {
@@ -103,7 +103,7 @@ export class BrokerSpace implements Space {
       }),
     )
     return {
-      partitions: topic.logs.map((log) => ({ startOffset: log.start, nextOffset: log.committed, bytes: log.bytes })),
+      partitions: topic.logs.map((log) => ({ ...offsetsOf(log), bytes: log.bytes })),
       subscriptions: [...queues, ...this.#cursorStatuses(topic)],
       recordsIn: topic.recordsIn,
     }

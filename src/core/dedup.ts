@@ -28,9 +28,13 @@ export class ProducerWindow {
   readonly #producers = new Map<number, ProducerState>()
   changed = false
 
-  check(producerId: number, epoch: number, sequence: number, count: number): SequenceCheck {
+  /**
+   * `fromZero`: a producer that is not known here has to begin with 0. Else it may go on from anywhere: it may have been forgotten, or its
+   * records are gone.
+   */
+  check(producerId: number, epoch: number, sequence: number, count: number, fromZero = false): SequenceCheck {
     const state = this.#producers.get(producerId)
-    if (state === undefined) return sequence === 0 ? 'ok' : 'ok' // a producer that was forgotten, or whose records are gone, may go on
+    if (state === undefined) return sequence === 0 || !fromZero ? 'ok' : 'outOfOrder'
     if (epoch < state.epoch) return 'fenced'
     if (epoch > state.epoch) return sequence === 0 ? 'ok' : 'outOfOrder'
     const lastSequence = (sequence + count - 1) % sequenceLimit
@@ -38,8 +42,8 @@ export class ProducerWindow {
       if (entry.sequence === sequence && entry.lastSequence === lastSequence) return entry
     }
     const last = state.entries.at(-1)
-    if (last === undefined || sequence === (last.lastSequence + 1) % sequenceLimit) return 'ok'
-    return 'outOfOrder'
+    const expected = last === undefined ? 0 : (last.lastSequence + 1) % sequenceLimit
+    return sequence === expected ? 'ok' : 'outOfOrder'
   }
 
   /** Notes what a producer stored; with a sequence of -1 only its epoch, which fences older ones. */

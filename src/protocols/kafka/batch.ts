@@ -9,6 +9,7 @@ import { Codec, compress, decompress } from './compression.ts'
 import { KafkaError } from './errors.ts'
 import { MalformedFrame, Reader, readInt64, Writer, writeInt64 } from './wire.ts'
 
+/** Where each field begins. */
 const at = {
   length: 8,
   leaderEpoch: 12,
@@ -25,11 +26,13 @@ const at = {
   records: 61,
 } as const
 
+export { at as batchAt }
+
 export const batchHeaderBytes = at.records
 const codecBits = 0x07
 const logAppendTimeBit = 0x08
-const transactionalBit = 0x10
-const controlBit = 0x20
+export const transactionalBit = 0x10
+export const controlBit = 0x20
 
 /** What a producer's batch must be before it is stored; 0 or Kafka's error code. `produceVersion` decides whether zstd is allowed. */
 export function validateBatch(buffer: Buffer, start: number, end: number, produceVersion: number): number {
@@ -46,13 +49,18 @@ export function validateBatch(buffer: Buffer, start: number, end: number, produc
   const codec = attributes & 7
   if (codec > Codec.Zstd || (codec === Codec.Zstd && produceVersion < 7)) return KafkaError.UnsupportedCompressionType
   if (attributes & controlBit) return KafkaError.InvalidRecord
-  if (attributes & transactionalBit) return KafkaError.InvalidTxnState
+  // Whoever has an id numbers its records, and only who has one has transactions.
+  const hasProducer = readInt64(buffer, start + at.producerId) >= 0
+  if (hasProducer ? buffer.readInt32BE(start + at.baseSequence) < 0 : attributes & transactionalBit)
+    return KafkaError.InvalidRecord
   const count = buffer.readInt32BE(start + at.count)
   if (count <= 0 || buffer.readInt32BE(start + at.lastOffsetDelta) !== count - 1) return KafkaError.InvalidRecord
   if (attributes & logAppendTimeBit) return KafkaError.InvalidTimestamp
   return KafkaError.None
 }
 
+export const batchIsTransactional = (buffer: Buffer, start: number): boolean =>
+  (buffer.readInt16BE(start + at.attributes) & transactionalBit) !== 0
 export const batchCount = (buffer: Buffer, start: number): number => buffer.readInt32BE(start + at.lastOffsetDelta) + 1
 export const batchMaxTimestamp = (buffer: Buffer, start: number): number => readInt64(buffer, start + at.maxTimestamp)
 export const batchProducerId = (buffer: Buffer, start: number): number => readInt64(buffer, start + at.producerId)
@@ -159,8 +167,9 @@ export function buildBatch(
   return batch
 }
 
-/** The same batch with only the records `keep` names, offsets and compression unchanged; null when none is left. */
+/** The same batch with only the records `keep` names, offsets and compression unchanged; null when none is left. Control batches stay. */
 export function retainRecords(batch: Buffer, keep: (index: number) => boolean): Buffer | null {
+  if (batch.readInt16BE(at.attributes) & controlBit) return batch // It says what became of others.
   const baseOffset = readInt64(batch, 0)
   const kept = openBatch(batch).filter((record) => keep(record.offsetDelta))
   if (kept.length === 0) return null

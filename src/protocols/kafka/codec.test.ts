@@ -145,6 +145,9 @@ test('the fetch response written by hand equals the table, in every version', ()
     ]
     parts.forEach((part, index) => {
       part.highWatermark = 2 ** 40 + index
+      part.lastStableOffset = 2 ** 39 + index
+      const aborted = [{ producerId: 2 ** 35, first: 2 ** 36, last: 2 ** 37 }]
+      part.aborted = [null, [], aborted][index] ?? null
       part.logStartOffset = index
       part.errorCode = index === 2 ? 1 : 0
       part.batches = [Buffer.alloc(70, 1), Buffer.alloc(9000, 2)].slice(index)
@@ -155,9 +158,9 @@ test('the fetch response written by hand equals the table, in every version', ()
       partitionIndex: part.partition,
       errorCode: part.errorCode,
       highWatermark: part.highWatermark,
-      lastStableOffset: part.highWatermark,
+      lastStableOffset: part.lastStableOffset,
       logStartOffset: part.logStartOffset,
-      abortedTransactions: null,
+      abortedTransactions: part.aborted?.map(({ producerId, first }) => ({ producerId, firstOffset: first })) ?? null,
       preferredReadReplica: -1,
       records: Buffer.concat(part.batches),
     })

@@ -2,7 +2,7 @@
 //
 // A session keeps apart the partitions that may have something to tell (`pending`) from the idle ones. An idle one costs nothing: it waits
 // for its log to grow and comes back to `pending` by itself. So a request over a thousand idle partitions looks at none of them.
-import type { EntryView, Space } from '../../broker/face.ts'
+import type { EntryView, ReadResult, Space } from '../../broker/face.ts'
 import type { Clock } from '../../lib/timers.ts'
 import { KafkaError } from './errors.ts'
 
@@ -19,12 +19,16 @@ export class FetchPart {
   requestError: number = KafkaError.None
   errorCode: number = KafkaError.None
   highWatermark = -1
+  lastStableOffset = -1
   logStartOffset = -1
+  /** The client wants what is decided alone (read_committed), and who was aborted within; else null. */
+  aborted: ReadResult['aborted'] | null = null
   entries: readonly EntryView[] = []
   bytes = 0
   /** Filled when the answer is written. */
   batches: Buffer[] = []
   toldHighWatermark = -1
+  toldLastStableOffset = -1
   toldLogStartOffset = -1
   /** Set while it waits for its log to grow. */
   cancelWaiting: (() => void) | null = null
@@ -43,13 +47,19 @@ export class FetchPart {
       this.errorCode !== KafkaError.None ||
       this.entries.length > 0 ||
       this.highWatermark !== this.toldHighWatermark ||
+      this.lastStableOffset !== this.toldLastStableOffset ||
       this.logStartOffset !== this.toldLogStartOffset
     )
   }
 
+  /** The first offset that its client may not have yet. */
+  get readableTo(): number {
+    return this.aborted === null ? this.highWatermark : this.lastStableOffset
+  }
+
   /** Whether the next request finds something here without the log growing first. */
   get hasMore(): boolean {
-    return this.errorCode !== KafkaError.None || this.offset < this.highWatermark
+    return this.errorCode !== KafkaError.None || this.offset < this.readableTo
   }
 }
 
@@ -129,17 +139,20 @@ export class FetchSession {
   /** Has the part come back to `pending` when its log grows beyond what was seen of it. */
   await(part: FetchPart, space: Space): void {
     if (part.cancelWaiting !== null) return
-    part.cancelWaiting = space.whenReadable(part.topic, part.partition, Math.max(part.highWatermark, part.offset), () => {
+    const wake = (): void => {
       part.cancelWaiting = null
       this.pending.add(part)
       this.onPending?.()
-    })
+    }
+    const beyond = Math.max(part.readableTo, part.offset)
+    part.cancelWaiting = space.whenReadable(part.topic, part.partition, beyond, wake, part.aborted !== null)
   }
 
   /** After an answer: what was told is noted; who gave records goes to the end of the row, so that everybody has a turn. */
   settle(answered: readonly FetchPart[]): void {
     for (const part of answered) {
       part.toldHighWatermark = part.errorCode === KafkaError.None ? part.highWatermark : -1
+      part.toldLastStableOffset = part.errorCode === KafkaError.None ? part.lastStableOffset : -1
       part.toldLogStartOffset = part.logStartOffset
       if (part.entries.length > 0 && this.pending.delete(part)) this.pending.add(part)
       part.entries = []

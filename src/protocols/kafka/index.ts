@@ -3,6 +3,7 @@ import type { Broker, Connection, Protocol, Session } from '../../broker/face.ts
 import { formats } from '../../core/record.ts'
 import { batchFormat, recordFormat } from './mapping.ts'
 import { KafkaSession } from './session.ts'
+import { TransactionCoordinator } from './transaction-coordinator.ts'
 
 formats.register(batchFormat)
 formats.register(recordFormat)
@@ -11,5 +12,6 @@ export const protocol: Protocol = {
   name: 'kafka',
   listeners: [{ name: 'kafka', port: 9092 }],
   formats: [batchFormat, recordFormat],
+  start: (broker: Broker) => void TransactionCoordinator.of(broker),
   open: (connection: Connection, broker: Broker): Session => new KafkaSession(connection, broker),
 }

@@ -30,6 +30,7 @@ import { codeOf, KafkaError, textOf } from './errors.ts'
 import { type Handler, handlers } from './handlers/table.ts'
 import type { SaslExchange } from './sasl.ts'
 import type { Message } from './schema.ts'
+import { TransactionCoordinator } from './transaction-coordinator.ts'
 import { MalformedFrame, Reader, type Writer } from './wire.ts'
 
 const State = { Open: 0, Draining: 1, Closed: 2 } as const
@@ -93,6 +94,7 @@ export class KafkaSession implements Session {
   readonly connection: Connection
   readonly broker: Broker
   readonly coordinator: Coordinator
+  readonly transactions: TransactionCoordinator
   readonly decoder: FrameDecoder
   principal: Principal
   authenticated: boolean
@@ -110,6 +112,7 @@ export class KafkaSession implements Session {
     this.connection = connection
     this.broker = broker
     this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker))
+    this.transactions = TransactionCoordinator.of(broker)
     this.decoder = new FrameDecoder(broker.limits.frameBytesMax, (frame) => this.#onFrame(frame))
     this.principal = broker.anonymous
     this.authenticated = !broker.authenticationRequired

@@ -58,14 +58,16 @@ function describeTopic(topic: TopicInfo): object {
   return { name: topic.name, topicId: topic.id.toString('hex'), partitions, topicAuthorizedOperations: notAsked }
 }
 
+const KeyType = { Group: 0, Transaction: 1 } as const
+
 export function findCoordinator(request: Request): void {
   const { session, version } = request
   const body = request.body()
   const keys: string[] = version >= 4 ? body['coordinatorKeys'] : [body['key']]
-  const groupType = 0
   const coordinators = keys.map((key) => {
-    if (body['keyType'] === groupType) return { key, nodeId, host: session.host, port: session.port, errorMessage: null }
-    const errorMessage = 'transactions and share groups are not served yet'
+    if (body['keyType'] === KeyType.Group || body['keyType'] === KeyType.Transaction)
+      return { key, nodeId, host: session.host, port: session.port, errorMessage: null }
+    const errorMessage = 'share groups are not served yet'
     return { key, nodeId: -1, host: '', port: -1, errorCode: KafkaError.UnsupportedVersion, errorMessage }
   })
   request.respond(version >= 4 ? { coordinators } : { ...coordinators[0] })

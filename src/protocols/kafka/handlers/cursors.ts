@@ -18,7 +18,7 @@ export function offsetCommit(request: Request): void {
   const codes = (body['topics'] as Message[]).map((topic) => {
     const found = topicOf(session, topic, request.version >= 10)
     const partitions = (topic['partitions'] as Message[]).map((partition) => {
-      const errorCode = refused || checkCommit(session, found, partition, request.version)
+      const errorCode = refused || checkCommit(session, found, partition, request.version >= 10)
       if (errorCode === KafkaError.None && found !== undefined) {
         positions.push({
           topic: found.name,
@@ -47,13 +47,13 @@ interface FoundTopic {
   readonly partitions: number
 }
 
-function topicOf(session: KafkaSession, topic: Message, byId: boolean): FoundTopic | undefined {
+export function topicOf(session: KafkaSession, topic: Message, byId: boolean): FoundTopic | undefined {
   const info = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex')) : session.space.topic(topic['name'])
   return info && { name: info.name, partitions: info.config.partitions }
 }
 
-function checkCommit(session: KafkaSession, topic: FoundTopic | undefined, partition: Message, version: number): number {
-  if (topic === undefined) return version >= 10 ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition
+export function checkCommit(session: KafkaSession, topic: FoundTopic | undefined, partition: Message, byId: boolean): number {
+  if (topic === undefined) return byId ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition
   if (!session.principal.may('consume', 'default', topic.name)) return KafkaError.TopicAuthorizationFailed
   if (partition['partitionIndex'] < 0 || partition['partitionIndex'] >= topic.partitions)
     return KafkaError.UnknownTopicOrPartition
@@ -64,22 +64,23 @@ function checkCommit(session: KafkaSession, topic: FoundTopic | undefined, parti
 export function offsetFetch(request: Request): void {
   const { session, version } = request
   const body = request.body()
+  const stable: boolean = body['requireStable']
   if (version < 8) {
     const refused = mayUse(session, body['groupId']) ? KafkaError.None : KafkaError.GroupAuthorizationFailed
     if (refused !== KafkaError.None) return request.respond({ ...refusedPartitions(body, version, refused), errorCode: refused })
-    return request.respond(fetchGroup(session, body['groupId'], body['topics'], 'partitionIndexes', false))
+    return request.respond(fetchGroup(session, body['groupId'], body['topics'], false, stable))
   }
-  request.respond({ groups: (body['groups'] as Message[]).map((group) => fetchOne(session, group, version)) })
+  request.respond({ groups: (body['groups'] as Message[]).map((group) => fetchOne(session, group, version, stable)) })
 }
 
-function fetchOne(session: KafkaSession, group: Message, version: number): object {
+function fetchOne(session: KafkaSession, group: Message, version: number, stable: boolean): object {
   const refused = mayUse(session, group['groupId'])
     ? session.coordinator.mayFetch(group['groupId'], group['memberId'], group['memberEpoch'])
     : KafkaError.GroupAuthorizationFailed
   if (refused !== KafkaError.None) return { groupId: group['groupId'], errorCode: refused }
   return {
     groupId: group['groupId'],
-    ...fetchGroup(session, group['groupId'], group['topics'], 'partitionIndexes', version >= 10),
+    ...fetchGroup(session, group['groupId'], group['topics'], version >= 10, stable),
   }
 }
 
@@ -93,7 +94,8 @@ function refusedPartitions(body: Message, version: number, errorCode: number): o
   return { topics }
 }
 
-function fetchGroup(session: KafkaSession, group: string, asked: Message[] | null, indexes: string, byId: boolean): Message {
+/** `stable`: offsets that an open transaction may change are refused, so that nothing is consumed twice. */
+function fetchGroup(session: KafkaSession, group: string, asked: Message[] | null, byId: boolean, stable: boolean): Message {
   let cursors: CursorPosition[]
   try {
     cursors = session.space.cursors(group)
@@ -101,27 +103,36 @@ function fetchGroup(session: KafkaSession, group: string, asked: Message[] | nul
     return { errorCode: codeOf(cause), topics: [] }
   }
   const byPlace = new Map(cursors.map((cursor) => [`${cursor.partition}/${cursor.topic}`, cursor]))
-  if (asked === null) return { topics: allOf(session, cursors) }
+  const isPending = session.transactions.pendingOf(group)
+  const answerFor = (topic: string, partition: number, cursor: CursorPosition | undefined): object =>
+    stable && isPending(topic, partition)
+      ? { partitionIndex: partition, errorCode: KafkaError.UnstableOffsetCommit, committedOffset: -1, metadata: '' }
+      : committed(partition, cursor)
+  if (asked === null) return { topics: allOf(session, cursors, answerFor) }
   const topics = asked.map((topic) => {
     const name = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex'))?.name : (topic['name'] as string)
-    const partitions = (topic[indexes] as number[]).map((partitionIndex) => {
+    const partitions = (topic['partitionIndexes'] as number[]).map((partitionIndex) => {
       if (name === undefined) return { partitionIndex, errorCode: KafkaError.UnknownTopicId, committedOffset: -1 }
       if (!session.principal.may('consume', 'default', name))
         return { partitionIndex, errorCode: KafkaError.TopicAuthorizationFailed, committedOffset: -1 }
-      return committed(partitionIndex, byPlace.get(`${partitionIndex}/${name}`))
+      return answerFor(name, partitionIndex, byPlace.get(`${partitionIndex}/${name}`))
     })
     return { name: name ?? '', topicId: topic['topicId'], partitions }
   })
   return { topics }
 }
 
-function allOf(session: KafkaSession, cursors: readonly CursorPosition[]): object[] {
+function allOf(
+  session: KafkaSession,
+  cursors: readonly CursorPosition[],
+  answerFor: (topic: string, partition: number, cursor: CursorPosition) => object,
+): object[] {
   const names = new Set(cursors.map((cursor) => cursor.topic))
   const readable = [...names].filter((name) => session.principal.may('consume', 'default', name))
   return readable.map((name) => ({
     name,
     topicId: session.space.topic(name)?.id.toString('hex'),
-    partitions: cursors.filter((cursor) => cursor.topic === name).map((cursor) => committed(cursor.partition, cursor)),
+    partitions: cursors.filter((cursor) => cursor.topic === name).map((cursor) => answerFor(name, cursor.partition, cursor)),
   }))
 }
 

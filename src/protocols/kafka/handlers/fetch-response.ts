@@ -34,11 +34,9 @@ function writePartition(writer: Writer, part: FetchPart, version: number, flexib
   writer.int32(part.partition)
   writer.int16(part.errorCode)
   writer.int64(part.highWatermark)
-  writer.int64(part.highWatermark)
+  writer.int64(part.lastStableOffset)
   if (version >= 5) writer.int64(part.logStartOffset)
-  // No transaction is ever aborted in the log: null list.
-  if (flexible) writer.uvarint(0)
-  else writer.int32(-1)
+  writeAborted(writer, part.aborted, flexible)
   if (version >= 11) writer.int32(-1)
   let bytes = 0
   for (const batch of part.batches) bytes += batch.length
@@ -46,6 +44,17 @@ function writePartition(writer: Writer, part: FetchPart, version: number, flexib
   else writer.int32(bytes)
   for (const batch of part.batches) writer.bytes(batch)
   if (flexible) writer.int8(0)
+}
+
+/** null for those who read what is not decided, too. */
+function writeAborted(writer: Writer, aborted: FetchPart['aborted'], flexible: boolean): void {
+  if (flexible) writer.uvarint(aborted === null ? 0 : aborted.length + 1)
+  else writer.int32(aborted === null ? -1 : aborted.length)
+  for (const { producerId, first } of aborted ?? []) {
+    writer.int64(producerId)
+    writer.int64(first)
+    if (flexible) writer.int8(0)
+  }
 }
 
 function byTopic(parts: readonly FetchPart[]): FetchPart[][] {

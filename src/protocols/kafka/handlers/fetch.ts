@@ -1,6 +1,6 @@
 // Fetch: reads what may have something new in the client's session (fetch-session.ts), and answers at once or waits until enough is
 // readable or the time is over.
-import type { ReadResult } from '../../../broker/face.ts'
+import type { EntryView, ReadResult } from '../../../broker/face.ts'
 import { codeOf, KafkaError, wireCode } from '../errors.ts'
 import { type FetchPart, type FetchSession, FetchSessions, type FetchUser, type PartAsk } from '../fetch-session.ts'
 import { entriesToBatches } from '../mapping.ts'
@@ -10,6 +10,7 @@ import { writeFetchResponse } from './fetch-response.ts'
 
 /** What one answer carries at most, whatever the client allows; it asks again at once. */
 const answerBytesMax = 32 * 1024 * 1024
+const readCommitted = 1
 /** Session epochs with a meaning: a client begins with 0, and says -1 when it wants no session (or ends the one it names). */
 const Epoch = { First: 0, None: -1 } as const
 
@@ -40,6 +41,8 @@ class FetchOperation implements FetchUser {
   readonly #minBytes: number
   readonly #maxBytes: number
   readonly #deadline: number
+  /** What is not decided yet, and who was aborted, matters to this client. */
+  readonly #committedOnly: boolean
   #cancels: (() => void)[] = []
   #woken = false
   #done = false
@@ -51,6 +54,7 @@ class FetchOperation implements FetchUser {
     this.#isFull = isFull
     this.#minBytes = body['minBytes']
     this.#maxBytes = Math.min(body['maxBytes'], answerBytesMax)
+    this.#committedOnly = body['isolationLevel'] === readCommitted
     this.#deadline = request.session.broker.clock.now() + Math.max(0, body['maxWaitMs'])
   }
 
@@ -92,6 +96,7 @@ class FetchOperation implements FetchUser {
   /** `isFirst`: nothing was found yet, so that one whole batch is given however big it is; a client with small limits gets on. */
   #read(part: FetchPart, left: number, isFirst: boolean, done: () => void): void {
     part.entries = []
+    part.aborted = this.#committedOnly ? [] : null
     part.bytes = 0
     part.errorCode = part.requestError
     const { space } = this.#request.session
@@ -106,7 +111,7 @@ class FetchOperation implements FetchUser {
       const offset = isFirst || limit > 0 ? part.offset : Number.MAX_SAFE_INTEGER
       space.read(part.topic, part.partition, offset, Math.max(0, limit), (result) => {
         // Its request may have ended meanwhile; the part then belongs to the next one.
-        if (!this.#done) accept(part, result, limit, isFirst)
+        if (!this.#done) accept(part, result, limit, isFirst, this.#committedOnly)
         done()
       })
     } catch (cause) {
@@ -170,17 +175,26 @@ class FetchOperation implements FetchUser {
   }
 }
 
-function accept(part: FetchPart, result: ReadResult, limit: number, isFirst: boolean): void {
+function accept(part: FetchPart, result: ReadResult, limit: number, isFirst: boolean, committedOnly: boolean): void {
   part.highWatermark = result.nextOffset
+  part.lastStableOffset = result.stableOffset
   part.logStartOffset = result.startOffset
   if (result.error !== null && result.error !== 'OutOfRange') part.errorCode = wireCode(result.error)
   else if (part.offset < result.startOffset || part.offset > result.nextOffset) part.errorCode = KafkaError.OffsetOutOfRange
   else {
-    for (const entry of result.entries) part.bytes += entry.end - entry.start
+    const entries = committedOnly ? decidedOf(result) : result.entries
+    for (const entry of entries) part.bytes += entry.end - entry.start
     // The core gives one entry at least; here only the first partition with records does, as in Kafka.
-    if (isFirst || part.bytes <= limit) part.entries = result.entries
-    else part.bytes = 0
+    if (isFirst || part.bytes <= limit) {
+      part.entries = entries
+      if (committedOnly) part.aborted = result.aborted
+    } else part.bytes = 0
   }
+}
+
+function decidedOf({ entries, stableOffset }: ReadResult): readonly EntryView[] {
+  const end = entries.findIndex((entry) => entry.baseOffset >= stableOffset)
+  return end < 0 ? entries : entries.slice(0, end)
 }
 
 function asksOf(request: Request, topics: readonly Message[], byId: boolean): PartAsk[] {

@@ -152,12 +152,13 @@ export async function deleteGroups(request: Request): Promise<void> {
 }
 
 async function deleteGroup(session: KafkaSession, groupId: string): Promise<number> {
-  const { coordinator, space } = session
+  const { coordinator, space, transactions } = session
   if (!mayUse(session, groupId)) return KafkaError.GroupAuthorizationFailed
   const group = coordinator.get(groupId)
   if (group !== undefined && group.members.size > 0) return KafkaError.NonEmptyGroup
   if (group === undefined && !space.cursorGroups().includes(groupId)) return KafkaError.GroupIdNotFound
   coordinator.delete(groupId)
+  transactions.dropPending(groupId)
   await space.deleteCursors(groupId)
   return KafkaError.None
 }

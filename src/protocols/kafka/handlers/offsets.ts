@@ -15,36 +15,42 @@ interface Found {
 }
 const nowhere: Found = { offset: -1, timestamp: -1 }
 
+const readCommitted = 1
+
 export async function listOffsets(request: Request): Promise<void> {
+  const body = request.body()
+  const committedOnly = body['isolationLevel'] === readCommitted
   const topics = await Promise.all(
-    (request.body()['topics'] as Message[]).map(async (topic) => ({
+    (body['topics'] as Message[]).map(async (topic) => ({
       name: topic['name'],
       partitions: await Promise.all(
-        (topic['partitions'] as Message[]).map((partition) => listOne(request.session, topic['name'], partition)),
+        (topic['partitions'] as Message[]).map((partition) => listOne(request.session, topic['name'], partition, committedOnly)),
       ),
     })),
   )
   request.respond({ topics })
 }
 
-async function listOne(session: KafkaSession, topic: string, partition: Message): Promise<object> {
+async function listOne(session: KafkaSession, topic: string, partition: Message, committedOnly: boolean): Promise<object> {
   const { partitionIndex } = partition
   const failed = (errorCode: number): object => ({ partitionIndex, errorCode })
   try {
     const log = session.space.status(topic)?.partitions[partitionIndex]
     if (log === undefined) return failed(KafkaError.UnknownTopicOrPartition)
     if (partition['currentLeaderEpoch'] > 0) return failed(KafkaError.UnknownLeaderEpoch)
-    const found = await find(session.space, topic, partitionIndex, log.startOffset, log.nextOffset, partition['timestamp'])
+    const end = committedOnly ? log.stableOffset : log.nextOffset
+    const found = await find(session.space, topic, partitionIndex, log.startOffset, end, partition['timestamp'])
     return { partitionIndex, ...found, leaderEpoch: found.offset < 0 ? -1 : 0 }
   } catch (cause) {
     return failed(codeOf(cause))
   }
 }
 
-async function find(space: Space, topic: string, partition: number, start: number, next: number, time: number): Promise<Found> {
+/** `end`: what lies at or beyond it is not there for who asks. */
+async function find(space: Space, topic: string, partition: number, start: number, end: number, time: number): Promise<Found> {
   switch (time) {
     case At.Latest:
-      return { offset: next, timestamp: -1 }
+      return { offset: end, timestamp: -1 }
     case At.Earliest:
     case At.EarliestLocal:
       return { offset: start, timestamp: -1 }
@@ -52,12 +58,13 @@ async function find(space: Space, topic: string, partition: number, start: numbe
     case At.EarliestPendingUpload:
       return nowhere // There is no second tier.
     case At.MaxTimestamp:
-      return start === next ? nowhere : newest(await firstEntry(space, topic, partition, next - 1))
+      return start === end ? nowhere : newest(await firstEntry(space, topic, partition, end - 1))
     default: {
       const near = await space.offsetForTime(topic, partition, time)
       if (near === null) return nowhere
       const within = firstAtOrAfter(await firstEntry(space, topic, partition, near.offset), time)
-      return within ?? near
+      const found = within ?? near
+      return found.offset < end ? found : nowhere
     }
   }
 }
@@ -80,10 +87,11 @@ function timesOf(entry: EntryView | undefined): Found[] {
   if (entry === undefined) return []
   if (entry.format !== batchFormatId) return [{ offset: entry.baseOffset, timestamp: entry.timestamp }]
   try {
-    return openBatch(entry.buffer.subarray(entry.start, entry.end)).map((record) => ({
+    const times = openBatch(entry.buffer.subarray(entry.start, entry.end)).map((record) => ({
       offset: entry.baseOffset + record.offsetDelta,
       timestamp: record.timestamp,
     }))
+    return times.length > 0 ? times : [{ offset: entry.baseOffset, timestamp: entry.timestamp }] // The end of a transaction.
   } catch {
     return [{ offset: entry.baseOffset, timestamp: entry.timestamp }] // Unreadable inside: the batch's own place is the answer.
   }

@@ -4,6 +4,7 @@ import { PublishItem, PublishStatus } from '../../../broker/face.ts'
 import {
   batchBaseSequence,
   batchCount,
+  batchIsTransactional,
   batchMaxTimestamp,
   batchProducerEpoch,
   batchProducerId,
@@ -11,10 +12,14 @@ import {
   validateBatch,
 } from '../batch.ts'
 import { skipTags } from '../codec.ts'
-import { codeOf, KafkaError, produceCode } from '../errors.ts'
+import { KafkaError, produceCode } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
 import type { Request } from '../session.ts'
+import type { TopicPartition } from '../transaction.ts'
 import { MalformedFrame, type Reader } from '../wire.ts'
+
+/** From this version on (KIP-890) a partition joins its producer's transaction by being written to. */
+const joiningVersion = 12
 
 /** One partition's part of a produce request, and what became of it. */
 export class ProducePart {
@@ -76,16 +81,14 @@ function compactString(reader: Reader): string | null {
 export function produce(request: Request): void {
   const { session, version } = request
   if (version < 3) return refuseOldVersion(request)
-  const { acks, parts } = readProduceRequest(request.reader, version)
+  const { acks, parts, transactionalId } = readProduceRequest(request.reader, version)
   if (acks < -1 || acks > 1) {
     for (const part of parts) part.errorCode = KafkaError.InvalidRequiredAcks
     return answer(request, parts, acks)
   }
-  const items: PublishItem[] = []
-  for (const part of parts) {
-    prepare(request, part)
-    if (part.item !== null) items.push(part.item)
-  }
+  for (const part of parts) prepare(request, part)
+  if (parts.some((part) => part.item?.undecided)) admit(request, transactionalId, parts)
+  const items = parts.flatMap((part) => part.item ?? [])
   if (items.length === 0) return answer(request, parts, acks)
   if (acks === 0) request.silent()
   session.space.publish(items, () => {
@@ -127,8 +130,70 @@ function prepare(request: Request, part: ProducePart): void {
   if (item.producerId >= 0) {
     item.producerEpoch = batchProducerEpoch(records, 0)
     item.producerSequence = batchBaseSequence(records, 0)
+    item.undecided = batchIsTransactional(records, 0)
+    // With a new epoch for each transaction there is nothing to be remembered from before.
+    item.sequenceFromZero = item.undecided && request.version >= joiningVersion
+    if (!item.undecided && isInTransaction(request, item)) return refuse(part, KafkaError.InvalidTxnState)
   }
   part.item = item
+}
+
+function refuse(part: ProducePart, errorCode: number): void {
+  part.errorCode = errorCode
+  part.item = null
+}
+
+/** Whether the partition holds records of the open transaction of this item's producer: nothing else of that producer may come between. */
+function isInTransaction({ session }: Request, { producerId, address, partition }: PublishItem): boolean {
+  const transaction = session.transactions.ofProducer(producerId)
+  if (transaction === undefined || !transaction.has(address, partition)) return false
+  return session.space.producers(address, partition).some((known) => known.producerId === producerId && known.openSince >= 0)
+}
+
+/** Records of transactions: the producer must be the one that has the id now, and the partition part of its open transaction, or become so. */
+function admit(request: Request, transactionalId: string | null, parts: readonly ProducePart[]): void {
+  const { principal, transactions } = request.session
+  if (transactionalId === null || !principal.may('publish', 'default', transactionalId)) {
+    for (const part of parts) refuse(part, KafkaError.TransactionalIdAuthorizationFailed)
+    return
+  }
+  const joining = new Map<string, PublishItem[]>()
+  for (const part of parts) {
+    const { item } = part
+    if (item === null || !item.undecided) continue
+    const by = { producerId: item.producerId, epoch: item.producerEpoch }
+    if (request.version < joiningVersion) {
+      const errorCode = transactions.verify(transactionalId, by, placeOf(item))
+      if (errorCode !== KafkaError.None) refuse(part, refusalCode(errorCode, request.version))
+      continue
+    }
+    // As a rule all are of one producer: its row is written once.
+    const key = `${by.producerId}/${by.epoch}`
+    const together = joining.get(key)
+    if (together === undefined) joining.set(key, [item])
+    else together.push(item)
+  }
+  for (const items of joining.values()) {
+    const [first] = items
+    if (first === undefined) continue // no list is empty
+    const by = { producerId: first.producerId, epoch: first.producerEpoch }
+    const errorCode = transactions.add(transactionalId, by, items.map(placeOf))
+    if (errorCode === KafkaError.None) continue
+    for (const part of parts) {
+      if (part.item !== null && items.includes(part.item)) refuse(part, refusalCode(errorCode, request.version))
+    }
+  }
+}
+
+function placeOf({ address, partition }: PublishItem): TopicPartition {
+  return { topic: address, partition }
+}
+
+/** In a produce answer a fenced producer has an invalid epoch (it can still abort), and old clients know of no abortable error. */
+function refusalCode(errorCode: number, version: number): number {
+  if (errorCode === KafkaError.ProducerFenced) return KafkaError.InvalidProducerEpoch
+  if (errorCode === KafkaError.TransactionAbortable && version < 11) return KafkaError.InvalidTxnState
+  return errorCode
 }
 
 function conclude(part: ProducePart): void {
@@ -201,19 +266,4 @@ function refuseOldVersion(request: Request): void {
   }
   request.api.response.encode(writer, { responses: topics }, request.version)
   request.respondWritten(writer)
-}
-
-export async function initProducerId(request: Request): Promise<void> {
-  const { transactionalId, producerId, producerEpoch } = request.body()
-  if (transactionalId !== null)
-    return request.respond({ errorCode: KafkaError.UnsupportedVersion, producerId: -1, producerEpoch: -1 })
-  // KIP-360: an idempotent producer that lost its place asks with the id it has; the next epoch of it starts its sequences anew.
-  if (producerId >= 0 && producerEpoch >= 0 && producerEpoch < 0x7ffe) {
-    return request.respond({ producerId, producerEpoch: producerEpoch + 1 })
-  }
-  try {
-    request.respond({ producerId: await request.session.space.nextProducerId(), producerEpoch: 0 })
-  } catch (cause) {
-    request.respond({ errorCode: codeOf(cause), producerId: -1, producerEpoch: -1 })
-  }
 }

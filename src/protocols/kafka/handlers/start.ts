@@ -4,6 +4,7 @@ import { KafkaError } from '../errors.ts'
 import { beginSasl, saslMechanisms } from '../sasl.ts'
 import type { Message } from '../schema.ts'
 import { nodeId, type Request, softwareNamePattern } from '../session.ts'
+import { describeFeatures } from './features.ts'
 import { handlers } from './table.ts'
 
 export function apiVersions(request: Request): void {
@@ -25,7 +26,7 @@ export function apiVersions(request: Request): void {
   if (version >= 5 && isOtherBroker(body, session.broker.clusterId))
     return request.respond({ errorCode: KafkaError.RebootstrapRequired })
   const apiKeys = [...handlers].map(([apiKey, handler]) => ({ apiKey, minVersion: handler.from, maxVersion: handler.to }))
-  request.respond({ apiKeys, finalizedFeaturesEpoch: 0 })
+  request.respond({ apiKeys, ...describeFeatures(request) })
 }
 
 // KIP-1242: the client says whom it means to talk to; -1 and null say nothing.

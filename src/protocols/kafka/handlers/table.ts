@@ -5,12 +5,15 @@ import { describeAcls, describeCluster, describeLogDirs, findCoordinator, metada
 import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './configs.ts'
 import { consumerGroupDescribe, consumerGroupHeartbeat } from './consumer-groups.ts'
 import { offsetCommit, offsetDelete, offsetFetch } from './cursors.ts'
+import { updateFeatures } from './features.ts'
 import { fetch } from './fetch.ts'
 import { deleteGroups, describeGroups, heartbeat, joinGroup, leaveGroup, listGroups, syncGroup } from './groups.ts'
 import { listOffsets, offsetForLeaderEpoch } from './offsets.ts'
-import { initProducerId, produce } from './produce.ts'
+import { produce } from './produce.ts'
 import { apiVersions, saslAuthenticate, saslHandshake } from './start.ts'
 import { createPartitions, createTopics, deleteRecords, deleteTopics } from './topics.ts'
+import { describeProducers, describeTransactions, listTransactions, writeTxnMarkers } from './transaction-admin.ts'
+import { addOffsetsToTxn, addPartitionsToTxn, endTxn, initProducerId, txnOffsetCommit } from './transactions.ts'
 
 export interface Handler {
   readonly from: number
@@ -45,6 +48,11 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.DeleteRecords, 0, 2, deleteRecords),
   row(ApiKey.InitProducerId, 0, 5, initProducerId),
   row(ApiKey.OffsetForLeaderEpoch, 2, 4, offsetForLeaderEpoch),
+  row(ApiKey.AddPartitionsToTxn, 0, 5, addPartitionsToTxn),
+  row(ApiKey.AddOffsetsToTxn, 0, 4, addOffsetsToTxn),
+  row(ApiKey.EndTxn, 0, 5, endTxn),
+  row(ApiKey.WriteTxnMarkers, 1, 2, writeTxnMarkers),
+  row(ApiKey.TxnOffsetCommit, 0, 6, txnOffsetCommit),
   row(ApiKey.DescribeAcls, 1, 3, describeAcls),
   row(ApiKey.DescribeConfigs, 1, 4, describeConfigs),
   row(ApiKey.AlterConfigs, 0, 2, alterConfigs),
@@ -54,7 +62,11 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.DeleteGroups, 0, 3, deleteGroups),
   row(ApiKey.IncrementalAlterConfigs, 0, 1, incrementalAlterConfigs),
   row(ApiKey.OffsetDelete, 0, 0, offsetDelete),
+  row(ApiKey.UpdateFeatures, 0, 2, updateFeatures),
   row(ApiKey.DescribeCluster, 0, 2, describeCluster),
   row(ApiKey.ConsumerGroupHeartbeat, 0, 1, consumerGroupHeartbeat),
   row(ApiKey.ConsumerGroupDescribe, 0, 1, consumerGroupDescribe),
+  row(ApiKey.DescribeProducers, 0, 0, describeProducers),
+  row(ApiKey.DescribeTransactions, 0, 0, describeTransactions),
+  row(ApiKey.ListTransactions, 0, 2, listTransactions),
 ])

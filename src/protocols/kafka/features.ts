@@ -1,0 +1,53 @@
+// Features (KIP-584): what a cluster has agreed to use, by name and level. A client takes the newer way of doing something where the level says
+// so; the old one is served at every level. Durable in the rows "kafka.features".
+import type { Broker, Rows } from '../../broker/face.ts'
+
+export interface Feature {
+  readonly name: string
+  /** The highest level there is; it is the level of a new broker. 0 is the lowest: not used. */
+  readonly max: number
+}
+
+const known: readonly Feature[] = [
+  // 2: each transaction has an epoch of its own, and partitions join it by being written to (KIP-890).
+  { name: 'transaction.version', max: 2 },
+]
+
+/** The row that counts the changes; no feature is named so. */
+const epochKey = ''
+
+export interface FeatureLevel extends Feature {
+  readonly level: number
+}
+
+export class Features {
+  readonly #rows: Rows
+
+  static of(broker: Broker): Features {
+    return broker.shared('kafka.features', () => new Features(broker.rows('kafka.features')))
+  }
+
+  constructor(rows: Rows) {
+    this.#rows = rows
+  }
+
+  /** Grows with each change. */
+  get epoch(): number {
+    return Number(this.#rows.get(epochKey) ?? 0)
+  }
+
+  all(): FeatureLevel[] {
+    return known.map((feature) => ({ ...feature, level: Number(this.#rows.get(feature.name) ?? feature.max) }))
+  }
+
+  get(name: string): FeatureLevel | undefined {
+    return this.all().find((feature) => feature.name === name)
+  }
+
+  /** Durable when the promise resolves. */
+  async set(levels: ReadonlyMap<string, number>): Promise<void> {
+    for (const [name, level] of levels) this.#rows.put(name, String(level))
+    if (levels.size > 0) this.#rows.put(epochKey, String(this.epoch + 1))
+    await this.#rows.durable()
+  }
+}

@@ -1,0 +1,61 @@
+// The features in ApiVersions, and UpdateFeatures, which changes their levels (KIP-584, KIP-778).
+import { codeOf, KafkaError, textOf } from '../errors.ts'
+import { type FeatureLevel, Features } from '../features.ts'
+import type { Message } from '../schema.ts'
+import type { Request } from '../session.ts'
+
+const UpgradeType = { Upgrade: 1, SafeDowngrade: 2, UnsafeDowngrade: 3 } as const
+/** Kafka's name of the cluster as a resource. */
+const clusterName = 'kafka-cluster'
+
+/** The fields of ApiVersions that tell of features. */
+export function describeFeatures({ session, version }: Request): Message {
+  const features = Features.of(session.broker)
+  const all = features.all()
+  return {
+    finalizedFeaturesEpoch: features.epoch,
+    finalizedFeatures: all
+      .filter(({ level }) => level > 0)
+      .map(({ name, level }) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
+    // Before version 4 a lowest level of 0 is not understood (KAFKA-17011).
+    supportedFeatures: version < 4 ? [] : all.map(({ name, max }) => ({ name, minVersion: 0, maxVersion: max })),
+  }
+}
+
+/** All of the updates, or none. */
+export async function updateFeatures(request: Request): Promise<void> {
+  const { session, version } = request
+  const body = request.body()
+  const updates: Message[] = body['featureUpdates']
+  const refuse = (errorCode: number, errorMessage: string): void => request.respond({ errorCode, errorMessage, results: [] })
+  if (!session.principal.may('manage', 'default', clusterName))
+    return refuse(KafkaError.ClusterAuthorizationFailed, 'features are changed by who may manage the cluster')
+  const features = Features.of(session.broker)
+  const results = updates.map((update) => {
+    const errorMessage = refusalOf(features.get(update['feature']), update, version)
+    return { feature: update['feature'], errorCode: errorMessage === null ? 0 : KafkaError.InvalidUpdateVersion, errorMessage }
+  })
+  const refused = results.find(({ errorMessage }) => errorMessage !== null)
+  if (refused !== undefined) {
+    const errorMessage = `The update failed for ${refused.feature}: ${refused.errorMessage}`
+    return request.respond({ errorCode: KafkaError.InvalidUpdateVersion, errorMessage, results })
+  }
+  try {
+    if (!body['validateOnly'])
+      await features.set(new Map(updates.map((update) => [update['feature'], update['maxVersionLevel']])))
+    request.respond({ errorMessage: null, results })
+  } catch (cause) {
+    refuse(codeOf(cause), textOf(cause))
+  }
+}
+
+function refusalOf(feature: FeatureLevel | undefined, update: Message, version: number): string | null {
+  const level: number = update['maxVersionLevel']
+  if (feature === undefined) return 'it is not known here'
+  if (level < 0 || level > feature.max) return `level ${level} is not between 0 and ${feature.max}`
+  const isDowngrade = level < feature.level
+  const allowed = version === 0 ? update['allowDowngrade'] : update['upgradeType'] !== UpgradeType.Upgrade
+  if (isDowngrade && !allowed) return `level ${level} is below ${feature.level}, and a downgrade was not asked for`
+  if (!isDowngrade && allowed) return `level ${level} is not below ${feature.level}`
+  return null
+}
