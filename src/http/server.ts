@@ -14,7 +14,7 @@ import { authenticateRequest, requireAdmin } from './access.ts'
 import { readJsonBody } from './body.ts'
 import { envelopeFormat } from './envelope.ts'
 import { errorBody, statusOf } from './errors.ts'
-import { Metrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import type { Call, Route } from './route.ts'
 import { Router } from './router.ts'
@@ -44,7 +44,9 @@ export class HttpServer {
   readonly #options: HttpOptions
   readonly #server: Server
   readonly #router: Router
-  readonly #metrics: Metrics
+  /** Loaded with the first request: an idle broker does without. */
+  #metrics: Promise<Metrics> | null = null
+  #closed = false
   readonly #bodyBytesMax: number
   /** The names in verified certificates of clients, by their connections. */
   readonly #peerNames = new WeakMap<Socket, string | undefined>()
@@ -53,7 +55,6 @@ export class HttpServer {
     formats.register(envelopeFormat)
     this.#options = options
     this.#bodyBytesMax = options.bodyBytesMax ?? bodyBytesMaxDefault
-    this.#metrics = new Metrics(options.broker)
     const routes = [...apiRoutes, this.#metricsRoute(), ...this.#documentRoutes()]
     this.#router = new Router(routes)
     this.#server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs }, (request, response) => {
@@ -82,7 +83,8 @@ export class HttpServer {
 
   /** Answers what is under way, closes idle connections, then whatever is left. */
   async close(graceMs: number): Promise<void> {
-    this.#metrics.close()
+    this.#closed = true
+    void this.#metrics?.then((metrics) => metrics.close())
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     const force = setTimeout(() => this.#server.closeAllConnections(), graceMs)
@@ -102,7 +104,8 @@ export class HttpServer {
     } catch (cause) {
       this.#fail(request, response, asCoreError(cause))
     } finally {
-      this.#metrics.observeRequest(label, response.statusCode, Number(process.hrtime.bigint() - startedAt) / 1e9)
+      const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9
+      if (!this.#closed) (await this.#loadMetrics()).observeRequest(label, response.statusCode, seconds)
     }
   }
 
@@ -176,6 +179,11 @@ export class HttpServer {
     sendJson(response, statusOf(error), errorBody(error))
   }
 
+  #loadMetrics(): Promise<Metrics> {
+    this.#metrics ??= import('./metrics.ts').then(({ Metrics }) => new Metrics(this.#options.broker))
+    return this.#metrics
+  }
+
   #metricsRoute(): Route {
     return {
       method: 'GET',
@@ -183,8 +191,9 @@ export class HttpServer {
       tag: 'server',
       summary: 'Figures for Prometheus',
       handle: async ({ response }) => {
-        const text = await this.#metrics.render()
-        response.writeHead(200, { 'content-type': this.#metrics.contentType }).end(text)
+        const metrics = await this.#loadMetrics()
+        const text = await metrics.render()
+        response.writeHead(200, { 'content-type': metrics.contentType }).end(text)
       },
     }
   }

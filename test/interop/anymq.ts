@@ -57,6 +57,8 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       ...(options.extra ?? []),
     ],
     {
+      // As npm start does it.
+      env: { NODE_COMPILE_CACHE: join(repository, 'node_modules/.cache/anymq') },
       onLine: (line) => {
         if (line.startsWith('AnyMQ ready')) ready?.()
       },
