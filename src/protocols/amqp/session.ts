@@ -58,7 +58,7 @@ export class Session implements BrokerSession {
   vhost = '/'
   userName = ''
   frameMax = frameBytesMax
-  capabilities = { cancelNotify: false, authenticationFailureClose: false }
+  capabilities = { cancelNotify: false, authenticationFailureClose: false, blocked: false }
   readonly channels = new Map<number, Channel>()
   /** What the client said of itself. */
   clientProperties: Table = new Map()
@@ -78,6 +78,8 @@ export class Session implements BrokerSession {
   /** Methods that wait for an answer of the core; while there is one no frame is read. */
   #waiting = false
   #pausedForPublishing = false
+  /** Set while a publish is held because the broker is short of something: how to stop listening for the end of that. */
+  #held: (() => void) | null = null
   #publishing = 0
   #publishingBytes = 0
   /** What goes on once everything published has been answered. */
@@ -210,7 +212,10 @@ export class Session implements BrokerSession {
     if (channel.publisher.assembling) {
       throw new AmqpError('UNEXPECTED_FRAME', `expected content header for class 60, got non content header frame instead`)
     }
-    if (key === publishKey) return channel.publisher.onMethod(buffer, start, end)
+    if (key === publishKey) {
+      if (this.broker.pressure !== 'none') return this.#hold()
+      return channel.publisher.onMethod(buffer, start, end)
+    }
     if (key === ackKey) return channel.onAck(buffer, start, end)
     const method = this.#decode(key, buffer, start, end)
     const handler = handlers[method.name as keyof typeof handlers] as
@@ -252,6 +257,30 @@ export class Session implements BrokerSession {
     }
     if (this.#publishing === 0) readable()
     else this.#afterPublishing = readable
+  }
+
+  /** Like RabbitMQ with an alarm: this publish, and what follows it on the connection, waits until there is room again. */
+  #hold(): void {
+    this.#wait()
+    const { pressure } = this.broker
+    if (this.capabilities.blocked)
+      this.send(0, 'connection.blocked', { reason: pressure === 'disk' ? 'low on disk' : 'low on memory' })
+    this.#held = this.broker.onPressure((now) => {
+      if (now === 'none') this.#release(true)
+    })
+  }
+
+  /** Goes on behind {@link #hold}, with the publish that was held when there is room for it. */
+  #release(retry: boolean): void {
+    if (this.#held === null) return
+    this.#held()
+    this.#held = null
+    this.#waiting = false
+    if (this.#state === State.Closed) return
+    if (retry && this.capabilities.blocked) this.send(0, 'connection.unblocked', {})
+    this.connection.resume()
+    if (retry) this.#onFrame()
+    this.#pump()
   }
 
   #wait(): void {
@@ -390,6 +419,7 @@ export class Session implements BrokerSession {
     this.capabilities = {
       cancelNotify: has('consumer_cancel_notify'),
       authenticationFailureClose: has('authentication_failure_close'),
+      blocked: has('connection.blocked'),
     }
     this.connection.info.clientName = textOf(properties.get('connection_name')) ?? textOf(properties.get('product')) ?? ''
     this.connection.info.clientVersion = textOf(properties.get('version')) ?? ''
@@ -581,6 +611,8 @@ export class Session implements BrokerSession {
 
   onTick(now: number): void {
     this.now = now
+    // Pressure that came and went within a turn is told to nobody.
+    if (this.#held !== null && this.broker.pressure === 'none') this.#release(true)
     for (const channel of this.channels.values()) checkTimeouts(channel, now)
     if (this.#received) {
       this.#received = false
@@ -605,6 +637,7 @@ export class Session implements BrokerSession {
   drain(): void {
     if (this.#state !== State.Open) return this.#end('the server is stopping')
     this.#flush()
+    this.#release(false)
     this.#closeConnection(new AmqpError('CONNECTION_FORCED', "broker forced connection closure with reason 'shutdown'"), 0, 0)
   }
 
@@ -619,6 +652,7 @@ export class Session implements BrokerSession {
 
   onClose(_cause: CloseCause): void {
     this.#state = State.Closed
+    this.#release(false)
     this.#releaseAll()
   }
 
