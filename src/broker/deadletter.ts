@@ -51,6 +51,8 @@ export function bury(dead: Dead, namespace: Namespace, publisher: Publisher, log
     const item = new PublishItem('', name, slot.format, payload)
     item.annotations = annotations
     item.timestamp = slot.timestamp
+    if ((namespace.topics.get(name)?.config.priorityLevels ?? 1) > 1)
+      item.priority = formats.get(slot.format).toAttributes(payload).priority ?? -1
     items.push(item)
   }
   // All or none, so that trying again makes no copies.

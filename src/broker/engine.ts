@@ -57,6 +57,7 @@ export class Engine implements TopicOwner {
       this.histories,
       () => this.counters.next('schedule'),
       (namespace, topic, item) => this.#deadLetterRefused(namespace, topic, item),
+      (topic, level) => this.#addLane(topic, level),
     )
     this.makeNamespace('default')
     shard.onReadable = (topic, partition) => this.waiters.readable(topic, partition)
@@ -86,8 +87,10 @@ export class Engine implements TopicOwner {
     if (name === '') throw new CoreError('Invalid', 'a topic needs a name')
     if (this.shard.topics.size >= this.limits.topicsMax)
       throw new CoreError('Full', `there are ${this.shard.topics.size} topics already (topicsMax)`)
-    const full = checkConfig({ ...topicDefaults, ...config })
-    const logs = Array.from({ length: Math.max(full.partitions, full.priorityLevels) }, () => this.counters.next('log'))
+    const asked = checkConfig({ ...topicDefaults, ...config })
+    const ranked = asked.priorityLevels > 1
+    const full = ranked ? { ...asked, partitions: 1 } : asked
+    const logs = Array.from({ length: full.partitions }, () => this.counters.next('log'))
     const definition: TopicDefinition = {
       id: this.counters.next('topic'),
       uuid: this.#randomBytes(16).toString('hex'),
@@ -98,6 +101,7 @@ export class Engine implements TopicOwner {
       declaration,
       createdAt: this.shard.clock.now(),
       logs,
+      ...(ranked ? { priorities: [full.priorityDefault] } : {}),
     }
     const topic = this.#makeTopic(namespace, definition)
     this.#storeTopic(topic)
@@ -135,6 +139,12 @@ export class Engine implements TopicOwner {
       throw new CoreError('Invalid', `topic "${topic.name}": storage cannot be changed`, 'storage')
     if (next.priorityLevels !== topic.config.priorityLevels)
       throw new CoreError('Invalid', `topic "${topic.name}": priorityLevels cannot be changed`, 'priorityLevels')
+    if (next.priorityLevels > 1 && next.partitions !== topic.config.partitions)
+      throw new CoreError(
+        'Invalid',
+        `topic "${topic.name}" has a partition for each priority in use; there are no others`,
+        'partitions',
+      )
     const added = Array.from({ length: Math.max(0, next.partitions - topic.definition.logs.length) }, () =>
       this.counters.next('log'),
     )
@@ -147,6 +157,19 @@ export class Engine implements TopicOwner {
     this.#storeTopic(topic)
     if (next.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
     topic.onCommitted()
+  }
+
+  /** The lane of a priority that no record had before. Stored ahead of that record, in the same frame or an earlier one. */
+  #addLane(topic: Topic, level: number): number {
+    const { config, logs, priorities = [] } = topic.definition
+    this.#redefine(topic, {
+      ...topic.definition,
+      config: { ...config, partitions: logs.length + 1 },
+      logs: [...logs, this.counters.next('log')],
+      priorities: [...priorities, level],
+    })
+    this.#storeTopic(topic)
+    return logs.length
   }
 
   #redefine(topic: Topic, definition: TopicDefinition): void {
@@ -504,6 +527,8 @@ function checkConfig(config: TopicConfig): TopicConfig {
   }
   positive('partitions', 10_000)
   positive('priorityLevels', 256)
+  if (!Number.isInteger(config.priorityDefault) || config.priorityDefault < 0 || config.priorityDefault >= config.priorityLevels)
+    throw new CoreError('Invalid', 'priorityDefault must be below priorityLevels', 'priorityDefault')
   const least = (
     name: 'segmentBytes' | 'segmentMs' | 'tombstoneRetentionMs' | 'minCompactionLagMs' | 'minCleanableRatio',
     min: number,

@@ -318,7 +318,7 @@ export interface ConnectionListing extends ConnectionInfo {
 // ------------------------------------------------------------------------------------------------------------------- topics
 
 export interface TopicConfig {
-  /** Number of logs. With priorityLevels > 1 each lane is a log of its own and this is priorityLevels. */
+  /** Number of logs. With priorityLevels > 1 each priority is a lane, a log of its own, made when the first record of that priority comes. */
   readonly partitions: number
   /** `acknowledged`: until every subscription has acknowledged. `time`: by retentionMs and retentionBytes. */
   readonly retention: 'acknowledged' | 'time'
@@ -343,6 +343,8 @@ export interface TopicConfig {
   readonly segmentMs: number
   /** 1: none. Else lanes 0..n-1, the highest first. */
   readonly priorityLevels: number
+  /** The priority of records that say none. */
+  readonly priorityDefault: number
   readonly recordBytesMax: number
   /** Time to live of each record, ms; -1: none. The smaller of this and the record's own wins. */
   readonly recordTtlMs: number
@@ -391,6 +393,7 @@ export const topicDefaults: TopicConfig = {
   segmentBytes: 64 * 1024 * 1024,
   segmentMs: 7 * 24 * 3600 * 1000,
   priorityLevels: 1,
+  priorityDefault: 0,
   recordBytesMax: 16 * 1024 * 1024,
   recordTtlMs: -1,
   recordsMax: -1,
@@ -556,7 +559,8 @@ export class PublishItem {
   timestamp = 0
   /** ms from now; -1 none. */
   ttlMs = -1
-  priority = 0
+  /** -1: the producer did not say. */
+  priority = -1
   /** For partition choice, key order and retention by key of single records. */
   key: Buffer | null = null
   /** More addresses routed as well, each topic once at most. */

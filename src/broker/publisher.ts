@@ -40,6 +40,8 @@ export class Publisher {
 
   readonly #histories: Histories
 
+  /** Makes a lane for a priority and returns its index. */
+  readonly #addLane: (topic: Topic, level: number) => number
   /** Told of what a full topic refuses that wants such records as dead letters. */
   readonly #onRefused: (namespace: Namespace, topic: Topic, item: PublishItem) => void
 
@@ -49,7 +51,9 @@ export class Publisher {
     histories: Histories,
     nextId: () => number,
     onRefused: (namespace: Namespace, topic: Topic, item: PublishItem) => void,
+    addLane: (topic: Topic, level: number) => number,
   ) {
+    this.#addLane = addLane
     this.#onRefused = onRefused
     this.#shard = shard
     this.#scheduler = scheduler
@@ -270,11 +274,18 @@ export class Publisher {
   }
 
   /** `subject`: the address it was published to, when that is not the topic's name. */
+  #partitionFor(topic: Topic, item: PublishItem, keyHash: number): number {
+    if (topic.config.priorityLevels === 1) return topic.choosePartition(keyHash)
+    const level = topic.priorityLevel(item.priority)
+    const lane = topic.laneOfLevel(level)
+    return lane < 0 ? this.#addLane(topic, level) : lane
+  }
+
   #appendTo(topic: Topic, item: PublishItem, subject: string | null): void {
     const { config } = topic
     this.#checkRoom(topic, item, 0)
     const keyHash = item.key === null ? 0 : hash32(item.key)
-    const partition = item.partition >= 0 && subject === null ? item.partition : topic.choosePartition(item.priority, keyHash)
+    const partition = item.partition >= 0 && subject === null ? item.partition : this.#partitionFor(topic, item, keyHash)
     const log = topic.logs[partition]
     if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
     if (item.dedupId !== null) {

@@ -43,6 +43,8 @@ export interface SubscriptionHost {
   readonly singleActiveConsumer: boolean
   readonly hasDeadLetter: boolean
   readonly priorityLanes: boolean
+  /** With priority lanes: their indexes, the most urgent first. */
+  readonly byUrgency: readonly number[]
   readonly recordsMax: number
   readonly bytesMax: number
   readonly dropsOldest: boolean
@@ -168,7 +170,7 @@ export class Subscription {
     for (;;) {
       let expired = false
       for (let step = 0; step < lanes.length; step++) {
-        const index = this.host.priorityLanes ? lanes.length - 1 - step : (this.#laneTurn + step) % lanes.length
+        const index = this.host.priorityLanes ? (this.host.byUrgency[step] as number) : (this.#laneTurn + step) % lanes.length // one for each lane
         const lane = lanes[index] as Lane // index < length
         const slot = lane.peek()
         if (slot === null) {
@@ -393,7 +395,10 @@ export class Subscription {
     if (!dropsOldest || (recordsMax < 0 && bytesMax < 0)) return
     while ((recordsMax >= 0 && this.ready > recordsMax) || (bytesMax >= 0 && this.liveBytes > bytesMax && this.ready > 0)) {
       // The least urgent lane gives first.
-      const lane = this.lanes.find((candidate) => candidate.ready > 0)
+      const least = this.host.priorityLanes
+        ? this.host.byUrgency.findLast((index) => (this.lanes[index]?.ready ?? 0) > 0)
+        : undefined
+      const lane = least === undefined ? this.lanes.find((candidate) => candidate.ready > 0) : this.lanes[least]
       const slot = lane?.peek()
       if (lane === undefined || slot === null || slot === undefined) return
       this.#remove(lane, slot, 'maxLength')

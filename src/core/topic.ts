@@ -19,6 +19,8 @@ export interface TopicDefinition {
   readonly declaration: Readonly<Record<string, unknown>>
   readonly createdAt: number
   readonly logs: readonly number[]
+  /** With priority levels: the priority of each log. Absent where each log's place is its priority. */
+  readonly priorities?: readonly number[]
 }
 
 /** What lies above a topic: where its dead letters go, and who hears that it is not used any more. */
@@ -51,6 +53,7 @@ export class Topic implements SubscriptionHost {
   readonly ids = new IdWindow()
   readonly subscriptions = new Map<string, Subscription>()
   readonly #owner: TopicOwner
+  #byUrgency: readonly number[] | null = null
   deleted = false
   lastUsedAt: number
   /** Records stored since the broker started. */
@@ -87,16 +90,36 @@ export class Topic implements SubscriptionHost {
 
   addLog(log: Log): void {
     this.logs.push(log)
+    this.#byUrgency = null
     this.producers.push(new ProducerWindow())
     this.namedProducers.push(new NamedProducers())
     for (const subscription of this.subscriptions.values()) subscription.addLane(log, 0)
   }
 
-  /** For records that say no partition: lane of the priority, hash of the key, or in turn. */
-  choosePartition(priority: number, keyHash: number): number {
+  /** The level that a record of this priority (-1: it says none) belongs to. */
+  priorityLevel(priority: number): number {
+    const { priorityLevels, priorityDefault } = this.config
+    return Math.min(priority < 0 ? priorityDefault : priority, priorityLevels - 1)
+  }
+
+  /** -1 when there is no lane of it yet. */
+  laneOfLevel(level: number): number {
+    const { priorities } = this.definition
+    return priorities === undefined ? Math.min(level, this.logs.length - 1) : priorities.indexOf(level)
+  }
+
+  /** Lanes in the order in which they are served, the most urgent first. */
+  get byUrgency(): readonly number[] {
+    const { priorities } = this.definition
+    const priorityOf = (lane: number): number => priorities?.[lane] ?? lane
+    this.#byUrgency ??= this.logs.map((_, lane) => lane).sort((a, b) => priorityOf(b) - priorityOf(a))
+    return this.#byUrgency
+  }
+
+  /** For records that say no partition, where there are no priorities: hash of the key, or in turn. */
+  choosePartition(keyHash: number): number {
     const { logs } = this
     if (logs.length === 1) return 0
-    if (this.config.priorityLevels > 1) return Math.min(Math.max(0, priority), logs.length - 1)
     if (keyHash !== 0) return keyHash % logs.length
     this.#turn = (this.#turn + 1) % logs.length
     return this.#turn

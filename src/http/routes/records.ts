@@ -99,7 +99,7 @@ export function itemFromJson(topic: string, json: unknown): PublishItem {
   item.key = attributes.key
   item.timestamp = attributes.timestamp ?? 0
   item.ttlMs = attributes.expirationMs ?? -1
-  item.priority = attributes.priority ?? 0
+  item.priority = attributes.priority ?? -1
   item.deliverAt = attributes.deliverAt ?? 0
   item.dedupId = attributes.dedupId ?? null
   item.transient = attributes.persistent === false

@@ -13,6 +13,9 @@ type Check = (field: FieldValue, table: Table) => string | null
 export const timerMax = 315_360_000_000
 const segmentBytesMax = 3_000_000_000
 const defaultDeliveryLimit = 20
+/** RabbitMQ 4.3: always there, from 0 to 31. */
+const quorumPriorities = 32
+const quorumPriorityDefault = 4
 
 const positive: Check = (field) => {
   const value = integerOf(field)
@@ -246,13 +249,13 @@ function retryDelay(table: Table): TopicConfig['retryDelay'] {
 function queueConfig(declare: Declare): Partial<TopicConfig> {
   const table = declare.arguments
   const quorum = queueType(table) === 'quorum'
-  const priorityLevels = quorum ? 1 : Math.max(0, numberOf(table, 'x-max-priority')) + 1
+  const priorityLevels = quorum ? quorumPriorities : Math.max(0, numberOf(table, 'x-max-priority')) + 1
   const exchange = textOf(table.get('x-dead-letter-exchange'))
   const limit = table.has('x-delivery-limit') ? numberOf(table, 'x-delivery-limit') : quorum ? defaultDeliveryLimit : -1
   const overflow = textOf(table.get('x-overflow')) as keyof typeof overflows | undefined // checked
   return {
-    partitions: priorityLevels,
     priorityLevels,
+    priorityDefault: quorum ? quorumPriorityDefault : 0,
     retention: 'acknowledged',
     retentionMs: -1,
     retentionBytes: -1,

@@ -161,7 +161,7 @@ export class Publisher {
       throw new AmqpError('SYNTAX_ERROR', 'malformed content properties')
     const item = new PublishItem(exchange, this.#routingKey, formatId, this.#envelope)
     item.transient = scan.deliveryMode !== 2
-    if (0 < scan.priority) item.priority = scan.priority
+    if (0 <= scan.priority) item.priority = scan.priority
     if (0 <= scan.expiration) item.ttlMs = this.#expiration(scan.expiration)
     if (0 <= scan.userId) this.#checkUser(scan.userId)
     if (0 <= scan.headers || 0 <= scan.replyTo) this.#special(item, delayed)

@@ -261,3 +261,24 @@ test('consumers of a higher priority are served first, and a queue that is not u
   for (let step = 0; step < 10; step++) await talk.broker.clock.advance('10s')
   assert.match(await talk.refusal((other) => other.checkQueue('ranked')), /^NOT_FOUND - no queue 'ranked'/)
 })
+
+test('priorities: a classic queue up to its most, a quorum queue from 0 to 31 with 4 for who says none', async () => {
+  const channel = await talk.fresh('ranked classic', { maxPriority: 10 })
+  await channel.assertQueue('ranked quorum', quorum())
+  for (const queue of ['ranked classic', 'ranked quorum']) {
+    for (const priority of [undefined, 0, 3, 5, 31, 255, undefined, 5])
+      channel.sendToQueue(queue, Buffer.from(String(priority)), priority === undefined ? {} : { priority })
+    assert.equal((await channel.checkQueue(queue)).messageCount, 8)
+  }
+  const none = 'undefined'
+  assert.deepEqual(texts(await collected(channel, 'ranked classic', 8)), ['31', '255', '5', '5', '3', none, '0', none])
+  assert.deepEqual(texts(await collected(channel, 'ranked quorum', 8)), ['31', '255', '5', '5', none, none, '3', '0'])
+})
+
+test('a dead-lettered message keeps its priority', async () => {
+  const channel = await talk.fresh('ranked dead', { maxPriority: 5 })
+  await channel.assertQueue('to ranked', { deadLetterExchange: '', deadLetterRoutingKey: 'ranked dead' })
+  for (const priority of [1, 5]) channel.sendToQueue('to ranked', Buffer.from(String(priority)), { priority })
+  for (let count = 0; count < 2; count++) channel.reject(await taken(channel, 'to ranked'), false)
+  assert.deepEqual(texts(await collected(channel, 'ranked dead', 2)), ['5', '1'])
+})
