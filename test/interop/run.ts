@@ -43,6 +43,11 @@ const clients: readonly Client[] = [
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaClients'],
   },
   {
+    name: 'kafka/groups (java)',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaGroups'],
+  },
+  {
     name: 'kafka/security (kcat, kafkajs)',
     install: () => installDebianPackages({ kcat: 'kcat' }),
     command: node('kafka/security.ts'),

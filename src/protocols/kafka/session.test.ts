@@ -154,6 +154,16 @@ test('a fetch waits for data, at most as long as it said', async () => {
   assert.equal((await fetchOne(to, 'later', 7))['errorCode'], 1)
 })
 
+test('metadata by topic id, whether the name beside it is null or empty', async () => {
+  const to = client()
+  const { topics } = await createTopic(to, 'by-id-alone')
+  const { topicId } = topics[0]
+  for (const name of [null, '']) {
+    const answer = await to.ask(ApiKey.Metadata, 12, { topics: [{ topicId, name }] })
+    assert.deepEqual([answer['topics'][0].errorCode, answer['topics'][0].name], [0, 'by-id-alone'])
+  }
+})
+
 test('fetch by topic id, and an unknown id', async () => {
   const to = client()
   const { topics } = await createTopic(to, 'by-id')

@@ -26,8 +26,11 @@ export async function metadata(request: Request): Promise<void> {
 // "The set of operations was not asked for": what a broker without the answer says.
 const notAsked = -2147483648
 
+const noTopicId = '0'.repeat(32)
+
 async function describeAsked(session: KafkaSession, topic: Message, version: number, mayCreate: boolean): Promise<object> {
-  if (version >= 10 && topic['name'] === null) {
+  // Who asks by id may leave the name null or empty.
+  if (version >= 10 && (topic['name'] === null || topic['topicId'] !== noTopicId)) {
     const found = session.space.topicById(Buffer.from(topic['topicId'], 'hex'))
     return found
       ? describeTopic(found)
