@@ -61,6 +61,7 @@ export function validateBatch(buffer: Buffer, start: number, end: number, produc
 
 export const batchIsTransactional = (buffer: Buffer, start: number): boolean =>
   (buffer.readInt16BE(start + at.attributes) & transactionalBit) !== 0
+export const batchCodec = (buffer: Buffer, start: number): number => buffer.readInt16BE(start + at.attributes) & codecBits
 export const batchCount = (buffer: Buffer, start: number): number => buffer.readInt32BE(start + at.lastOffsetDelta) + 1
 export const batchMaxTimestamp = (buffer: Buffer, start: number): number => readInt64(buffer, start + at.maxTimestamp)
 export const batchProducerId = (buffer: Buffer, start: number): number => readInt64(buffer, start + at.producerId)
@@ -191,6 +192,17 @@ export function retainRecords(batch: Buffer, keep: (index: number) => boolean): 
   result.writeInt16BE(smaller ? attributes : attributes & ~codecBits, at.attributes)
   // Who wrote it stays known, for duplicates and for fences.
   batch.copy(result, at.producerId, at.producerId, at.count)
+  result.writeInt32BE(result.length - at.leaderEpoch, at.length)
+  result.writeUInt32BE(crc32c(result, at.attributes, result.length), at.crc)
+  return result
+}
+
+/** The same records in another compression. Throws MalformedFrame when the batch cannot be opened. */
+export function recompressBatch(batch: Buffer, codec: number): Buffer {
+  const attributes = batch.readInt16BE(at.attributes)
+  const opened = decompress(attributes & codecBits, batch.subarray(at.records))
+  const result = Buffer.concat([batch.subarray(0, at.records), compress(codec, opened)])
+  result.writeInt16BE((attributes & ~codecBits) | codec, at.attributes)
   result.writeInt32BE(result.length - at.leaderEpoch, at.length)
   result.writeUInt32BE(crc32c(result, at.attributes, result.length), at.crc)
   return result

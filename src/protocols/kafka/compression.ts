@@ -1,5 +1,5 @@
 // Opening compressed batches. Only when another protocol, or retention by key, wants the records inside: Kafka clients get them as they came.
-// Compressing only what retention by key has written anew.
+// Compressing only what retention by key has written anew, and what a topic wants compressed in its own way (compression.type).
 import { createRequire } from 'node:module'
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type Lz4 from 'lz4-napi'

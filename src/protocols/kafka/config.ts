@@ -1,13 +1,18 @@
-// Kafka's topic configs over the broker's own settings. A config is either enforced by the core under its neutral name, or known and fixed:
-// then only the value it has anyway is accepted. Nothing is stored and ignored.
-import { type TopicConfig, topicDefaults } from '../../broker/face.ts'
+// Kafka's topic configs over the broker's own settings. A config is enforced by the core under its neutral name, or enforced here when records
+// are produced (produce-rules.ts), or known and fixed: then only the value it has anyway is accepted. Nothing is stored and ignored.
+import { type TopicConfig, type TopicInfo, topicDefaults } from '../../broker/face.ts'
+import { configNotes } from './config-notes.ts'
+import { ConfigRefused } from './refused.ts'
 
 export const ConfigType = { Boolean: 1, String: 2, Int: 3, Long: 5, Double: 6, List: 7 } as const
+
+/** What was set by name, as text: how Kafka tells a topic's own configs from defaults, and all there is of those that are enforced here. */
+export type SetConfigs = Readonly<Record<string, string>>
 
 interface ConfigRow {
   readonly name: string
   readonly type: number
-  readonly read: (config: TopicConfig) => string
+  readonly read: (config: TopicConfig, set: SetConfigs) => string
   /** undefined when the value is not one. */
   readonly write: (value: string) => Partial<TopicConfig> | undefined
 }
@@ -22,14 +27,16 @@ type NumberSetting =
   | 'minCompactionLagMs'
 
 function number(name: string, type: number, setting: NumberSetting, min: number, max: number): ConfigRow {
+  // A long may be greater than what numbers here hold exactly; so large, it means no limit in either form.
+  const parsed = (text: string): number => Math.min(Number(text), longMax)
   return {
     name,
     type,
-    read: (config) => String(config[setting]),
-    write: (text) => {
-      const value = Number(text)
-      return /^-?\d+$/.test(text.trim()) && value >= min && value <= max ? { [setting]: value } : undefined
+    read: (config, set) => {
+      const text = set[name]
+      return text !== undefined && parsed(text) === config[setting] ? text : String(config[setting])
     },
+    write: (text) => (wholeBetween(min, max === longMax ? longest : BigInt(max))(text) ? { [setting]: parsed(text) } : undefined),
   }
 }
 
@@ -40,12 +47,30 @@ const fixed = (name: string, type: number, value: string): ConfigRow => ({
   write: (text) => (text === value ? {} : undefined),
 })
 
+/** Enforced when records are produced; kept with what was set. */
+const own = (name: string, type: number, standard: string, valid: (text: string) => boolean): ConfigRow => ({
+  name,
+  type,
+  read: (_, set) => set[name] ?? standard,
+  write: (text) => (valid(text) ? {} : undefined),
+})
+
+/** Longs reach beyond what a number holds exactly. */
+const wholeBetween =
+  (min: number, max: bigint) =>
+  (text: string): boolean =>
+    /^-?\d+$/.test(text) && BigInt(text) >= min && BigInt(text) <= max
+
 const longMax = Number.MAX_SAFE_INTEGER
 const intMax = 0x7fffffff
 const { Boolean: bool, String: string, Int: int, Long: long, Double: double, List: list } = ConfigType
 
+/** compression.type by name, as a batch's attributes number it. */
+export const codecs: Readonly<Record<string, number>> = { gzip: 1, snappy: 2, lz4: 3, zstd: 4 }
+
 /** What Kafka calls unlimited is the greatest long. */
 const longMaxText = '9223372036854775807'
+const longest = BigInt(longMaxText)
 
 export const configRows: readonly ConfigRow[] = [
   {
@@ -82,7 +107,7 @@ export const configRows: readonly ConfigRow[] = [
     write: (text) =>
       text === 'CreateTime' ? { timestampType: 'create' } : text === 'LogAppendTime' ? { timestampType: 'logAppend' } : undefined,
   },
-  fixed('compression.type', string, 'producer'),
+  own('compression.type', string, 'producer', (text) => text === 'producer' || text === 'uncompressed' || text in codecs),
   fixed('compression.gzip.level', int, '-1'),
   fixed('compression.lz4.level', int, '9'),
   fixed('compression.zstd.level', int, '3'),
@@ -96,8 +121,8 @@ export const configRows: readonly ConfigRow[] = [
   fixed('local.retention.bytes', long, '-2'),
   fixed('local.retention.ms', long, '-2'),
   fixed('max.compaction.lag.ms', long, longMaxText),
-  fixed('message.timestamp.after.max.ms', long, longMaxText),
-  fixed('message.timestamp.before.max.ms', long, longMaxText),
+  own('message.timestamp.after.max.ms', long, '3600000', wholeBetween(0, longest)),
+  own('message.timestamp.before.max.ms', long, longMaxText, wholeBetween(0, longest)),
   fixed('preallocate', bool, 'false'),
   fixed('remote.log.copy.disable', bool, 'false'),
   fixed('remote.log.delete.on.disable', bool, 'false'),
@@ -116,10 +141,21 @@ export const kafkaDefaults: TopicConfig = {
   segmentBytes: topicDefaults.segmentBytes,
 }
 
-export class ConfigRefused extends Error {}
+const setKey = 'kafka.configs'
 
-/** The neutral settings of a whole set of configs; throws ConfigRefused. */
-export function configFrom(values: Readonly<Record<string, string | null>>): Partial<TopicConfig> {
+/** What Kafka clients set on this topic. */
+export function setConfigs(topic: TopicInfo): SetConfigs {
+  // Only {@link declarationWith} writes under this name.
+  return (topic.declaration[setKey] ?? {}) as SetConfigs
+}
+
+/** The topic's declaration with these set configs in place of the ones it has; what other protocols declared stays. */
+export function declarationWith(declaration: Readonly<Record<string, unknown>>, set: SetConfigs): Record<string, unknown> {
+  return { ...declaration, [setKey]: set }
+}
+
+/** The neutral settings of a new topic with these configs; throws ConfigRefused. */
+export function configFrom(values: SetConfigs): Partial<TopicConfig> {
   const config: Partial<TopicConfig> = { retention: 'time', recordBytesMax: kafkaDefaults.recordBytesMax }
   for (const [name, value] of Object.entries(values)) Object.assign(config, settingOf(name, value))
   return config
@@ -129,20 +165,48 @@ export function configFrom(values: Readonly<Record<string, string | null>>): Par
 export function settingOf(name: string, value: string | null): Partial<TopicConfig> {
   const row = rowsByName.get(name)
   if (row === undefined) throw new ConfigRefused(`Unknown topic config name: ${name}`)
-  const setting = row.write(value ?? row.read(kafkaDefaults))
-  if (setting === undefined) {
-    const present = row.read(kafkaDefaults)
-    throw new ConfigRefused(
-      `Invalid value ${value} for configuration ${name}${row.write(present) && Object.keys(row.write(present) ?? {}).length === 0 ? `: this broker has ${present} and nothing else` : ''}`,
-    )
-  }
-  return setting
+  const standard = row.read(kafkaDefaults, {})
+  const setting = row.write(value ?? standard)
+  if (setting !== undefined) return setting
+  const why = configNotes[name]?.fixed
+  throw new ConfigRefused(
+    `Invalid value ${value} for configuration ${name}${why === undefined ? '' : `: this broker has ${standard} and nothing else, since ${why}`}`,
+  )
 }
 
-export function describeConfig(
-  config: TopicConfig,
-  row: ConfigRow,
-): { name: string; value: string; type: number; isDefault: boolean } {
-  const value = row.read(config)
-  return { name: row.name, value, type: row.type, isDefault: value === row.read(kafkaDefaults) }
+export const ConfigSource = { Topic: 1, StaticBroker: 4, Default: 5 } as const
+
+export interface ShownConfig {
+  readonly name: string
+  readonly value: string | null
+  readonly readOnly: boolean
+  readonly configSource: number
+  readonly configType: number
+  readonly documentation: string
+  readonly synonyms: readonly { readonly name: string; readonly value: string; readonly source: number }[]
+}
+
+/** A topic's configs as Kafka shows them. */
+export function shownConfigs(config: TopicConfig, set: SetConfigs): ShownConfig[] {
+  return configRows.map((row) => {
+    const { name, type } = row
+    const value = row.read(config, set)
+    const standard = row.read(kafkaDefaults, {})
+    // What another protocol set differs from Kafka's default and is the topic's own as well.
+    const ofTopic = set[name] !== undefined || value !== standard
+    const note = configNotes[name]
+    const synonyms: { name: string; value: string; source: number }[] = ofTopic
+      ? [{ name, value, source: ConfigSource.Topic }]
+      : []
+    if (note?.broker !== undefined) synonyms.push({ name: note.broker, value: standard, source: ConfigSource.Default })
+    return {
+      name,
+      value,
+      readOnly: false,
+      configSource: ofTopic ? ConfigSource.Topic : ConfigSource.Default,
+      configType: type,
+      documentation: note?.documentation ?? '',
+      synonyms,
+    }
+  })
 }

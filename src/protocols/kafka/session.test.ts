@@ -214,7 +214,7 @@ test('garbage closes that connection only', async () => {
 
 test('a config that can not be enforced is refused, one that can is shown and kept', async () => {
   const to = client()
-  const refused = await createTopic(to, 'conf-bad', [{ name: 'compression.type', value: 'zstd' }])
+  const refused = await createTopic(to, 'conf-bad', [{ name: 'min.insync.replicas', value: '2' }])
   assert.equal(refused['topics'][0].errorCode, 40)
   await createTopic(to, 'conf', [{ name: 'cleanup.policy', value: 'compact' }])
   const resource = { resourceType: 2, resourceName: 'conf' }

@@ -1,13 +1,24 @@
-// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs. Topic configs are the broker's own topic settings (config.ts); the broker's own
-// configs are shown read-only.
+// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources. Topic configs are the broker's own topic settings (config.ts);
+// the broker's own configs are shown read-only.
 import type { TopicConfig, TopicInfo } from '../../../broker/face.ts'
-import { ConfigRefused, ConfigType, configRows, describeConfig, kafkaDefaults, settingOf } from '../config.ts'
-import { codeOf, KafkaError, textOf } from '../errors.ts'
+import { brokerConfigs } from '../broker-configs.ts'
+import {
+  ConfigType,
+  configRows,
+  declarationWith,
+  type SetConfigs,
+  type ShownConfig,
+  setConfigs,
+  settingOf,
+  shownConfigs,
+} from '../config.ts'
+import { KafkaError } from '../errors.ts'
+import { isTopicName } from '../names.ts'
+import { ConfigRefused, failure, Refused } from '../refused.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
 
 const ResourceType = { Topic: 2, Broker: 4, BrokerLogger: 8, ClientMetrics: 16, Group: 32 } as const
-const Source = { Topic: 1, StaticBroker: 4, Default: 5 } as const
 const Operation = { Set: 0, Delete: 1, Append: 2, Subtract: 3 } as const
 
 export function describeConfigs(request: Request): void {
@@ -15,109 +26,119 @@ export function describeConfigs(request: Request): void {
   const results = (body['resources'] as Message[]).map((resource) => {
     const { resourceType, resourceName } = resource
     const wanted: string[] | null = resource['configurationKeys']
-    const shown = configsOf(request.session, resourceType, resourceName)
-    const head = { resourceType, resourceName }
-    if (typeof shown === 'number') return { ...head, errorCode: shown, errorMessage: `no such resource: ${resourceName}` }
-    const configs = shown
-      .filter((config) => wanted === null || wanted.length === 0 || wanted.includes(config.name))
-      .map((config) => ({
-        ...config,
-        synonyms: body['includeSynonyms'] ? [{ name: config.name, value: config.value, source: config.configSource }] : [],
-      }))
-    return { ...head, errorMessage: null, configs }
+    try {
+      const configs = configsOf(request.session, resourceType, resourceName)
+        .filter((config) => wanted === null || wanted.length === 0 || wanted.includes(config.name))
+        .map((config) => ({
+          ...config,
+          synonyms: body['includeSynonyms'] ? config.synonyms : [],
+          documentation: body['includeDocumentation'] ? config.documentation : null,
+        }))
+      return { resourceType, resourceName, errorMessage: '', configs }
+    } catch (cause) {
+      return { resourceType, resourceName, configs: [], ...failure(cause) }
+    }
   })
   request.respond({ results })
 }
 
-interface ShownConfig {
-  readonly name: string
-  readonly value: string
-  readonly readOnly: boolean
-  readonly configSource: number
-  readonly configType: number
-}
-
-function configsOf(session: KafkaSession, type: number, name: string): ShownConfig[] | number {
-  if (type === ResourceType.Broker)
-    return name === '' || name === String(nodeId) ? brokerConfigs(session) : KafkaError.InvalidRequest
-  if (type !== ResourceType.Topic)
-    return type === ResourceType.BrokerLogger || type === ResourceType.Group || type === ResourceType.ClientMetrics
-      ? []
-      : KafkaError.InvalidRequest
-  const topic = session.space.topic(name)
-  if (topic === undefined) return KafkaError.UnknownTopicOrPartition
-  return configRows.map((row) => {
-    const { value, isDefault } = describeConfig(topic.config, row)
-    return {
-      name: row.name,
-      value,
-      readOnly: false,
-      configSource: isDefault ? Source.Default : Source.Topic,
-      configType: row.type,
+function configsOf(session: KafkaSession, type: number, name: string): readonly ShownConfig[] {
+  switch (type) {
+    case ResourceType.Topic: {
+      const topic = topicNamed(session, name)
+      return shownConfigs(topic.config, setConfigs(topic))
     }
-  })
+    case ResourceType.Broker:
+      // Without a name: what was set for all brokers at run time, which here is nothing.
+      if (name === '') return []
+      checkBroker(name)
+      return brokerConfigs(nodeId, session.broker.limits)
+    case ResourceType.BrokerLogger:
+      checkBroker(name)
+      return []
+    case ResourceType.ClientMetrics:
+    case ResourceType.Group:
+      if (name === '') throw new Refused(KafkaError.InvalidRequest, 'the resource has no name')
+      return []
+    default:
+      throw new Refused(KafkaError.InvalidRequest, `unknown kind of resource: ${type}`)
+  }
 }
 
-function brokerConfigs(session: KafkaSession): ShownConfig[] {
-  const values: [string, string, number][] = [
-    ['broker.id', String(nodeId), ConfigType.Int],
-    ['node.id', String(nodeId), ConfigType.Int],
-    ['auto.create.topics.enable', 'true', ConfigType.Boolean],
-    ['delete.topic.enable', 'true', ConfigType.Boolean],
-    ['default.replication.factor', '1', ConfigType.Int],
-    ['num.partitions', String(kafkaDefaults.partitions), ConfigType.Int],
-    ['message.max.bytes', String(kafkaDefaults.recordBytesMax), ConfigType.Int],
-    ['socket.request.max.bytes', String(session.broker.limits.frameBytesMax), ConfigType.Int],
-    ['log.retention.ms', String(kafkaDefaults.retentionMs), ConfigType.Long],
-    ['log.retention.bytes', String(kafkaDefaults.retentionBytes), ConfigType.Long],
-    ['log.segment.bytes', String(kafkaDefaults.segmentBytes), ConfigType.Int],
-    ['log.cleanup.policy', 'delete', ConfigType.List],
-    ['log.message.timestamp.type', 'CreateTime', ConfigType.String],
-    ['compression.type', 'producer', ConfigType.String],
-    ['min.insync.replicas', '1', ConfigType.Int],
-    ['group.initial.rebalance.delay.ms', '0', ConfigType.Int],
-    ['group.min.session.timeout.ms', '6000', ConfigType.Int],
-    ['group.max.session.timeout.ms', '1800000', ConfigType.Int],
-  ]
-  return values.map(([name, value, configType]) => ({
-    name,
-    value,
-    readOnly: true,
-    configSource: Source.StaticBroker,
-    configType,
-  }))
+function topicNamed(session: KafkaSession, name: string): TopicInfo {
+  const topic = session.space.topic(name)
+  if (topic !== undefined) return topic
+  if (!isTopicName(name)) throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name`)
+  throw new Refused(KafkaError.UnknownTopicOrPartition, `no such topic: ${name}`)
 }
+
+function checkBroker(name: string): void {
+  if (name !== String(nodeId))
+    throw new Refused(KafkaError.InvalidRequest, `Unexpected broker id, expected ${nodeId}, but received ${name}`)
+}
+
+export function listConfigResources(request: Request): void {
+  const { session, version } = request
+  // Version 0 knows client metrics only, of which there are none to configure.
+  const asked: number[] = version === 0 ? [ResourceType.ClientMetrics] : request.body()['resourceTypes']
+  const known: number[] = Object.values(ResourceType)
+  if (asked.some((type) => !known.includes(type))) {
+    return request.respond({ errorCode: KafkaError.UnsupportedVersion, configResources: [] })
+  }
+  const wanted = asked.length === 0 ? known : asked
+  const configResources: object[] = []
+  for (const resourceType of [ResourceType.BrokerLogger, ResourceType.Broker]) {
+    if (wanted.includes(resourceType)) configResources.push({ resourceName: String(nodeId), resourceType })
+  }
+  if (wanted.includes(ResourceType.Topic)) {
+    for (const topic of session.space.topics())
+      configResources.push({ resourceName: topic.name, resourceType: ResourceType.Topic })
+  }
+  request.respond({ configResources })
+}
+
+// --------------------------------------------------------------------------------------------------------------------- changes
 
 /** The old call: the configs named are all there are, the others go back to their defaults. */
 export async function alterConfigs(request: Request): Promise<void> {
-  await alter(request, (_topic, configs) => {
-    const setting: Partial<TopicConfig> = {}
-    for (const row of configRows) Object.assign(setting, settingOf(row.name, null))
-    for (const config of configs) Object.assign(setting, settingOf(config['name'], config['value']))
-    return setting
+  const everyName = configRows.map((row) => row.name)
+  await alter(request, everyName, (_, configs) => {
+    const set: Record<string, string> = {}
+    for (const { name, value } of configs) {
+      if (value === null) throw new Refused(KafkaError.InvalidRequest, `Null value not supported for configs: ${name}`)
+      set[name] = value
+    }
+    return set
   })
 }
 
 export async function incrementalAlterConfigs(request: Request): Promise<void> {
-  await alter(request, (topic, configs) => {
-    const setting: Partial<TopicConfig> = {}
-    for (const config of configs) Object.assign(setting, settingOf(config['name'], valueAfter(topic, config)))
-    return setting
+  await alter(request, [], (topic, configs) => {
+    const set: Record<string, string> = { ...setConfigs(topic) }
+    for (const config of configs) {
+      const value = valueAfter(topic, config)
+      if (value === null) delete set[config['name']]
+      else set[config['name']] = value
+    }
+    return set
   })
 }
 
+/** What an operation leaves of a config; null is its default. */
 function valueAfter(topic: TopicInfo, config: Message): string | null {
   const { name, value, configOperation } = config
-  if (configOperation === Operation.Delete) return null
-  if (configOperation === Operation.Set) {
-    if (value === null) throw new ConfigRefused(`Null value not supported for ${name}`)
-    return value
-  }
   const row = configRows.find((candidate) => candidate.name === name)
-  if (row?.type !== ConfigType.List) throw new ConfigRefused(`${name} is not a list: it can be set, not appended to`)
+  if (row === undefined) throw new ConfigRefused(`Unknown topic config name: ${name}`)
+  if (configOperation === Operation.Delete) return null
+  if (value === null) throw new Refused(KafkaError.InvalidRequest, `Null value not supported for: ${name}`)
+  if (configOperation === Operation.Set) return value
+  if (configOperation !== Operation.Append && configOperation !== Operation.Subtract)
+    throw new Refused(KafkaError.InvalidRequest, `unknown operation ${configOperation} on ${name}`)
+  if (row.type !== ConfigType.List)
+    throw new ConfigRefused(`Can't append to or subtract from ${name}: it is not a list, and can only be set`)
   const words = new Set(
     row
-      .read(topic.config)
+      .read(topic.config, setConfigs(topic))
       .split(',')
       .filter((word) => word !== ''),
   )
@@ -128,30 +149,67 @@ function valueAfter(topic: TopicInfo, config: Message): string | null {
   return [...words].join(',')
 }
 
+/** `reset`: the configs that go back to their defaults unless they are set. */
 async function alter(
   request: Request,
-  settingsFor: (topic: TopicInfo, configs: Message[]) => Partial<TopicConfig>,
+  reset: readonly string[],
+  setAfter: (topic: TopicInfo, configs: Message[]) => SetConfigs,
 ): Promise<void> {
-  const { space } = request.session
   const body = request.body()
+  const resources: Message[] = body['resources']
+  const seen = new Map<string, number>()
+  for (const each of resources) seen.set(keyOf(each), (seen.get(keyOf(each)) ?? 0) + 1)
   const responses: object[] = []
-  for (const resource of body['resources'] as Message[]) {
+  for (const resource of resources) {
     const { resourceType, resourceName } = resource
-    const answer = (errorCode: number, errorMessage: string | null): void => {
-      responses.push({ errorCode, errorMessage, resourceType, resourceName })
-    }
-    const topic = resourceType === ResourceType.Topic ? space.topic(resourceName) : undefined
-    if (resourceType !== ResourceType.Topic) answer(KafkaError.InvalidConfig, 'only topics have configs that can be changed here')
-    else if (topic === undefined) answer(KafkaError.UnknownTopicOrPartition, `no such topic: ${resourceName}`)
-    else {
-      try {
-        const setting = settingsFor(topic, resource['configs'])
-        if (!body['validateOnly']) await space.alterTopic(resourceName, setting)
-        answer(KafkaError.None, null)
-      } catch (cause) {
-        answer(cause instanceof ConfigRefused ? KafkaError.InvalidConfig : codeOf(cause), textOf(cause))
-      }
+    try {
+      if ((seen.get(keyOf(resource)) ?? 0) > 1)
+        throw new Refused(KafkaError.InvalidRequest, 'Each resource must appear at most once.')
+      await alterOne(request.session, resource, reset, setAfter, body['validateOnly'])
+      responses.push({ resourceType, resourceName, errorMessage: null })
+    } catch (cause) {
+      responses.push({ resourceType, resourceName, ...failure(cause) })
     }
   }
   request.respond({ responses })
+}
+
+const keyOf = (resource: Message): string => `${resource['resourceType']}:${resource['resourceName']}`
+
+async function alterOne(
+  session: KafkaSession,
+  resource: Message,
+  reset: readonly string[],
+  setAfter: (topic: TopicInfo, configs: Message[]) => SetConfigs,
+  validateOnly: boolean,
+): Promise<void> {
+  const { resourceType, resourceName } = resource
+  const configs: Message[] = resource['configs']
+  if (new Set(configs.map((config) => config['name'])).size < configs.length)
+    throw new Refused(KafkaError.InvalidRequest, 'Error due to duplicate config keys')
+  if (resourceType !== ResourceType.Topic) refuseOthers(resourceType, resourceName, configs)
+  const topic = topicNamed(session, resourceName)
+  const after = setAfter(topic, configs)
+  const setting: Partial<TopicConfig> = {}
+  for (const name of reset) if (!(name in after)) Object.assign(setting, settingOf(name, null))
+  for (const { name } of configs) Object.assign(setting, settingOf(name, after[name] ?? null))
+  if (!validateOnly) await session.space.alterTopic(topic.name, setting, declarationWith(topic.declaration, after))
+}
+
+function refuseOthers(resourceType: number, name: string, configs: Message[]): never {
+  const names = configs.map((config) => config['name']).join(', ')
+  switch (resourceType) {
+    case ResourceType.Broker:
+    case ResourceType.BrokerLogger:
+      if (name !== '') checkBroker(name)
+      throw new Refused(
+        KafkaError.InvalidRequest,
+        `Cannot update these configs dynamically: ${names}. The broker's own configuration has them`,
+      )
+    case ResourceType.ClientMetrics:
+    case ResourceType.Group:
+      throw new Refused(KafkaError.InvalidConfig, `nothing can be configured here: ${names}`)
+    default:
+      throw new Refused(KafkaError.InvalidRequest, `unknown kind of resource: ${resourceType}`)
+  }
 }

@@ -5,9 +5,17 @@ import { openBatch } from '../batch.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { Request } from '../session.ts'
 
 const At = { Latest: -1, Earliest: -2, MaxTimestamp: -3, EarliestLocal: -4, LatestTiered: -5, EarliestPendingUpload: -6 } as const
+
+/** The first version of the request that knows each of the later places. */
+const since: Readonly<Record<number, number>> = {
+  [At.MaxTimestamp]: 7,
+  [At.EarliestLocal]: 8,
+  [At.LatestTiered]: 9,
+  [At.EarliestPendingUpload]: 11,
+}
 
 interface Found {
   readonly offset: number
@@ -24,19 +32,21 @@ export async function listOffsets(request: Request): Promise<void> {
     (body['topics'] as Message[]).map(async (topic) => ({
       name: topic['name'],
       partitions: await Promise.all(
-        (topic['partitions'] as Message[]).map((partition) => listOne(request.session, topic['name'], partition, committedOnly)),
+        (topic['partitions'] as Message[]).map((partition) => listOne(request, topic['name'], partition, committedOnly)),
       ),
     })),
   )
   request.respond({ topics })
 }
 
-async function listOne(session: KafkaSession, topic: string, partition: Message, committedOnly: boolean): Promise<object> {
+async function listOne(request: Request, topic: string, partition: Message, committedOnly: boolean): Promise<object> {
+  const { session, version } = request
   const { partitionIndex } = partition
   const failed = (errorCode: number): object => ({ partitionIndex, errorCode })
   try {
     const log = session.space.status(topic)?.partitions[partitionIndex]
     if (log === undefined) return failed(KafkaError.UnknownTopicOrPartition)
+    if (version < (since[partition['timestamp']] ?? 0)) return failed(KafkaError.UnsupportedVersion)
     if (partition['currentLeaderEpoch'] > 0) return failed(KafkaError.UnknownLeaderEpoch)
     const end = committedOnly ? log.stableOffset : log.nextOffset
     const found = await find(session.space, topic, partitionIndex, log.startOffset, end, partition['timestamp'])

@@ -1,6 +1,6 @@
 // Produce: the hot request, read by hand (produce.test.ts holds it equal to the table). A batch is checked and handed to the broker as it
 // came; the answer goes out when the broker says it is stored. Next: broker/ (publish).
-import { PublishItem, PublishStatus } from '../../../broker/face.ts'
+import { PublishItem, PublishStatus, type TopicInfo } from '../../../broker/face.ts'
 import {
   batchBaseSequence,
   batchCount,
@@ -12,8 +12,9 @@ import {
   validateBatch,
 } from '../batch.ts'
 import { skipTags } from '../codec.ts'
-import { KafkaError, produceCode } from '../errors.ts'
+import { KafkaError, produceCode, textOf } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
+import { asConfigured, refusedTime } from '../produce-rules.ts'
 import type { Request } from '../session.ts'
 import type { TopicPartition } from '../transaction.ts'
 import { MalformedFrame, type Reader } from '../wire.ts'
@@ -100,7 +101,7 @@ export function produce(request: Request): void {
 /** Checks a part; sets its item, or its error. */
 function prepare(request: Request, part: ProducePart): void {
   const { space, broker } = request.session
-  const { records } = part
+  const { records: received } = part
   const info = part.topic !== '' ? space.topic(part.topic) : space.topicById(Buffer.from(part.topicId, 'hex'))
   if (info === undefined) {
     part.errorCode = request.version >= 13 ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition
@@ -110,18 +111,19 @@ function prepare(request: Request, part: ProducePart): void {
     part.errorCode = KafkaError.UnknownTopicOrPartition
     return
   }
-  if (records === null || records.length === 0) {
+  if (received === null || received.length === 0) {
     part.errorCode = KafkaError.InvalidRecord
     return
   }
-  if (records.length > info.config.recordBytesMax) {
+  if (received.length > info.config.recordBytesMax) {
     part.errorCode = KafkaError.MessageTooLarge
-    part.errorMessage = `the batch has ${records.length} bytes; max.message.bytes of ${info.name} is ${info.config.recordBytesMax}`
+    part.errorMessage = `the batch has ${received.length} bytes; max.message.bytes of ${info.name} is ${info.config.recordBytesMax}`
     return
   }
-  part.errorCode = validateBatch(records, 0, records.length, request.version)
+  part.errorCode = validateBatch(received, 0, received.length, request.version)
   if (part.errorCode !== KafkaError.None) return
-  if (info.config.timestampType === 'logAppend') setLogAppendTime(records, 0, records.length, broker.clock.now())
+  const records = applyRules(part, info, received, broker.clock.now())
+  if (records === null) return
   const item = new PublishItem(null, info.name, batchFormatId, records)
   item.partition = part.index
   item.count = batchCount(records, 0)
@@ -136,6 +138,25 @@ function prepare(request: Request, part: ProducePart): void {
     if (!item.undecided && isInTransaction(request, item)) return refuse(part, KafkaError.InvalidTxnState)
   }
   part.item = item
+}
+
+/** The batch as the topic's configs want it, or null with the part's error set. */
+function applyRules(part: ProducePart, info: TopicInfo, received: Buffer, now: number): Buffer | null {
+  try {
+    part.errorMessage = refusedTime(info, received, now)
+    if (part.errorMessage !== null) {
+      part.errorCode = KafkaError.InvalidTimestamp
+      return null
+    }
+    const records = asConfigured(info, received)
+    if (info.config.timestampType === 'logAppend') setLogAppendTime(records, 0, records.length, now)
+    return records
+  } catch (cause) {
+    // Only a batch that had to be opened gets here; what is within is not what its header says.
+    part.errorCode = KafkaError.CorruptMessage
+    part.errorMessage = textOf(cause)
+    return null
+  }
 }
 
 function refuse(part: ProducePart, errorCode: number): void {

@@ -1,14 +1,26 @@
 // Which requests are served, in which versions, by what. ApiVersions advertises exactly this.
 import { ApiKey } from '../codec.ts'
 import type { Request } from '../session.ts'
-import { describeAcls, describeCluster, describeLogDirs, findCoordinator, metadata } from './cluster.ts'
-import { alterConfigs, describeConfigs, incrementalAlterConfigs } from './configs.ts'
+import { describeAcls, findCoordinator, metadata } from './cluster.ts'
+import { alterConfigs, describeConfigs, incrementalAlterConfigs, listConfigResources } from './configs.ts'
 import { consumerGroupDescribe, consumerGroupHeartbeat } from './consumer-groups.ts'
 import { offsetCommit, offsetDelete, offsetFetch } from './cursors.ts'
 import { updateFeatures } from './features.ts'
 import { fetch } from './fetch.ts'
 import { deleteGroups, describeGroups, heartbeat, joinGroup, leaveGroup, listGroups, syncGroup } from './groups.ts'
+import {
+  alterPartitionReassignments,
+  alterReplicaLogDirs,
+  createDelegationToken,
+  describeCluster,
+  describeLogDirs,
+  describeQuorum,
+  electLeaders,
+  listPartitionReassignments,
+  refuseDelegationToken,
+} from './nodes.ts'
 import { listOffsets, offsetForLeaderEpoch } from './offsets.ts'
+import { describeTopicPartitions } from './partitions.ts'
 import { produce } from './produce.ts'
 import { apiVersions, saslAuthenticate, saslHandshake } from './start.ts'
 import { createPartitions, createTopics, deleteRecords, deleteTopics } from './topics.ts'
@@ -56,12 +68,21 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.DescribeAcls, 1, 3, describeAcls),
   row(ApiKey.DescribeConfigs, 1, 4, describeConfigs),
   row(ApiKey.AlterConfigs, 0, 2, alterConfigs),
+  row(ApiKey.AlterReplicaLogDirs, 1, 2, alterReplicaLogDirs),
   row(ApiKey.DescribeLogDirs, 1, 5, describeLogDirs),
   row(ApiKey.SaslAuthenticate, 0, 2, saslAuthenticate, true),
   row(ApiKey.CreatePartitions, 0, 3, createPartitions),
+  row(ApiKey.CreateDelegationToken, 1, 3, createDelegationToken),
+  row(ApiKey.RenewDelegationToken, 1, 2, refuseDelegationToken),
+  row(ApiKey.ExpireDelegationToken, 1, 2, refuseDelegationToken),
+  row(ApiKey.DescribeDelegationToken, 1, 3, refuseDelegationToken),
   row(ApiKey.DeleteGroups, 0, 3, deleteGroups),
+  row(ApiKey.ElectLeaders, 0, 2, electLeaders),
   row(ApiKey.IncrementalAlterConfigs, 0, 1, incrementalAlterConfigs),
+  row(ApiKey.AlterPartitionReassignments, 0, 1, alterPartitionReassignments),
+  row(ApiKey.ListPartitionReassignments, 0, 0, listPartitionReassignments),
   row(ApiKey.OffsetDelete, 0, 0, offsetDelete),
+  row(ApiKey.DescribeQuorum, 0, 2, describeQuorum),
   row(ApiKey.UpdateFeatures, 0, 2, updateFeatures),
   row(ApiKey.DescribeCluster, 0, 2, describeCluster),
   row(ApiKey.ConsumerGroupHeartbeat, 0, 1, consumerGroupHeartbeat),
@@ -69,4 +90,6 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.DescribeProducers, 0, 0, describeProducers),
   row(ApiKey.DescribeTransactions, 0, 0, describeTransactions),
   row(ApiKey.ListTransactions, 0, 2, listTransactions),
+  row(ApiKey.ListConfigResources, 0, 1, listConfigResources),
+  row(ApiKey.DescribeTopicPartitions, 0, 0, describeTopicPartitions),
 ])

@@ -1,59 +1,61 @@
 // CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
 
-import { type TopicConfig, topicDefaults } from '../../../broker/face.ts'
-import { ConfigRefused, configFrom, configRows, describeConfig } from '../config.ts'
-import { codeOf, KafkaError, textOf } from '../errors.ts'
-import { isTopicName } from '../names.ts'
+import { type TopicInfo, topicDefaults } from '../../../broker/face.ts'
+import { configFrom, declarationWith, shownConfigs } from '../config.ts'
+import { codeOf, KafkaError } from '../errors.ts'
+import { collidingTopic, isTopicName } from '../names.ts'
+import { ConfigRefused, failure, Refused } from '../refused.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
 
 /** A topic's partitions are logs of their own; this bounds what one request may ask for. */
 const partitionsMax = 10_000
 
-class Refused extends Error {
-  readonly errorCode: number
-  constructor(errorCode: number, message: string) {
-    super(message)
-    this.errorCode = errorCode
-  }
-}
-
-function failure(cause: unknown): { errorCode: number; errorMessage: string } {
-  const errorCode =
-    cause instanceof Refused ? cause.errorCode : cause instanceof ConfigRefused ? KafkaError.InvalidConfig : codeOf(cause)
-  return { errorCode, errorMessage: textOf(cause) }
-}
-
 export async function createTopics(request: Request): Promise<void> {
+  const { session } = request
   const body = request.body()
-  const asked: Message[] = body['topics']
+  const twice = namedTwice(body['topics'])
   const topics: object[] = []
-  for (const topic of asked) {
+  for (const topic of oneEach(body['topics'])) {
+    const { name } = topic
     try {
-      if (asked.filter((other) => other['name'] === topic['name']).length > 1)
-        throw new Refused(KafkaError.InvalidRequest, 'named twice in one request')
-      topics.push(await createOne(request.session, topic, body['validateOnly']))
+      if (twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
+      topics.push(await createOne(session, topic, body['validateOnly']))
     } catch (cause) {
-      topics.push({ name: topic['name'], numPartitions: -1, replicationFactor: -1, configs: [], ...failure(cause) })
+      topics.push({ name, numPartitions: -1, replicationFactor: -1, configs: [], ...failure(cause) })
     }
   }
   request.respond({ topics })
 }
+
+/** What a request names more than once is refused, with one answer. */
+function namedTwice(topics: readonly Message[]): Set<string> {
+  const [seen, twice] = [new Set<string>(), new Set<string>()]
+  for (const { name } of topics) (seen.has(name) ? twice : seen).add(name)
+  return twice
+}
+
+const oneEach = (topics: readonly Message[]): Message[] =>
+  topics.filter(
+    (topic, index) => topic['name'] === null || topics.findIndex((other) => other['name'] === topic['name']) === index,
+  )
 
 async function createOne(session: KafkaSession, topic: Message, validateOnly: boolean): Promise<object> {
   const name: string = topic['name']
   if (!isTopicName(name))
     throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name: 1 to 249 of a-z A-Z 0-9 . _ -`)
   if (session.space.topic(name) !== undefined) throw new Refused(KafkaError.TopicAlreadyExists, `Topic '${name}' already exists.`)
+  const other = collidingTopic(session.space, name)
+  if (other !== undefined) throw new Refused(KafkaError.InvalidTopic, `Topic '${name}' collides with existing topic: ${other}`)
   const partitions = partitionsOf(topic)
-  const values = Object.fromEntries((topic['configs'] as Message[]).map((config) => [config['name'], config['value']]))
-  const config = { ...configFrom(values), partitions }
-  const created = validateOnly ? undefined : await session.space.createTopic(name, config, 'kafka')
-  const effective: TopicConfig = created?.config ?? { ...topicDefaults, ...config }
-  const configs = configRows.map((row) => {
-    const { value, isDefault } = describeConfig(effective, row)
-    return { name: row.name, value, readOnly: false, configSource: isDefault ? 5 : 1 }
-  })
+  const set: Record<string, string> = {}
+  for (const config of topic['configs'] as Message[]) {
+    if (config['value'] === null) throw new ConfigRefused(`Null value not supported for topic configs: ${config['name']}`)
+    set[config['name']] = config['value']
+  }
+  const config = { ...configFrom(set), partitions }
+  const created = validateOnly ? undefined : await session.space.createTopic(name, config, 'kafka', declarationWith({}, set))
+  const configs = shownConfigs(created?.config ?? { ...topicDefaults, ...config }, set)
   const id = created === undefined ? {} : { topicId: created.id.toString('hex') }
   return { name, ...id, errorMessage: null, numPartitions: partitions, replicationFactor: 1, configs }
 }
@@ -95,39 +97,47 @@ function checkAssignments(replicas: number[][]): void {
 export async function deleteTopics(request: Request): Promise<void> {
   const { session, version } = request
   const body = request.body()
-  const asked: Message[] = version >= 6 ? body['topics'] : body['topicNames'].map((name: string) => ({ name }))
+  const asked: Message[] = version >= 6 ? body['topics'] : body['topicNames'].map((name: string) => ({ name, topicId: noId }))
+  const twice = namedTwice(asked.filter((topic) => topic['name'] !== null))
   const responses: object[] = []
-  for (const topic of asked) {
-    const byId = topic['name'] === null
-    const found = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex')) : session.space.topic(topic['name'])
-    const head = { name: found?.name ?? topic['name'], topicId: found?.id.toString('hex') ?? topic['topicId'] }
-    if (found === undefined) {
-      responses.push({
-        ...head,
-        errorCode: byId ? KafkaError.UnknownTopicId : KafkaError.UnknownTopicOrPartition,
-        errorMessage: null,
-      })
-      continue
-    }
+  for (const topic of oneEach(asked)) {
+    const { name, topicId } = topic
     try {
+      if (name !== null && twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
+      const found = topicToDelete(session, name, topicId)
       await session.space.deleteTopic(found.name)
-      responses.push({ ...head, errorMessage: null })
+      responses.push({ name: found.name, topicId: found.id.toString('hex'), errorMessage: null })
     } catch (cause) {
-      responses.push({ ...head, ...failure(cause) })
+      responses.push({ name, topicId, ...failure(cause) })
     }
   }
   request.respond({ responses })
 }
 
+const noId = '0'.repeat(32)
+
+function topicToDelete(session: KafkaSession, name: string | null, topicId: string): TopicInfo {
+  if (name !== null && topicId !== noId)
+    throw new Refused(KafkaError.InvalidRequest, 'You may not specify both topic name and topic id.')
+  if (name === null && topicId === noId) throw new Refused(KafkaError.InvalidRequest, 'Neither topic name nor id were specified.')
+  const found = name === null ? session.space.topicById(Buffer.from(topicId, 'hex')) : session.space.topic(name)
+  if (found !== undefined) return found
+  if (name === null) throw new Refused(KafkaError.UnknownTopicId, 'This server does not host this topic ID.')
+  throw new Refused(KafkaError.UnknownTopicOrPartition, 'This server does not host this topic-partition.')
+}
+
 export async function createPartitions(request: Request): Promise<void> {
   const body = request.body()
+  const twice = namedTwice(body['topics'])
   const results: object[] = []
-  for (const topic of body['topics'] as Message[]) {
+  for (const topic of oneEach(body['topics'])) {
+    const { name } = topic
     try {
+      if (twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
       await growOne(request.session, topic, body['validateOnly'])
-      results.push({ name: topic['name'], errorMessage: null })
+      results.push({ name, errorMessage: null })
     } catch (cause) {
-      results.push({ name: topic['name'], ...failure(cause) })
+      results.push({ name, ...failure(cause) })
     }
   }
   request.respond({ results })
