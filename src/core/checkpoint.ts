@@ -32,6 +32,8 @@ export async function checkpoint(shard: Shard): Promise<void> {
   } catch (error) {
     collected.putBack()
     throw error
+  } finally {
+    shard.saving = new Map()
   }
   shard.deadSegments.splice(0, dead.length)
   shard.deadLogs.splice(0, deadLogs.length)
@@ -85,9 +87,10 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
     marked.push(from)
     changes.push({ table, key, value: JSON.stringify(value) })
   }
-  for (const [table, rows] of shard.changed) for (const [key, value] of rows) changes.push({ table, key, value })
+  shard.saving = shard.changed
+  shard.changed = new Map()
+  for (const [table, rows] of shard.saving) for (const [key, value] of rows) changes.push({ table, key, value })
   const rows = changes.length
-  shard.changed.clear()
   for (const { log, topic, partition } of shard.logs.values()) {
     if (log.inMemory) continue
     const { start, flushedTo, timestampMax, segments, decisions } = log

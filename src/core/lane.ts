@@ -89,6 +89,8 @@ export class Lane {
   #recordsBase = 0
   #recordsAt = 0
   reading = false
+  /** How often {@link moveTo} was called: what is read from before means nothing. */
+  #moves = 0
   failure: Error | null = null
   readonly #onReady: () => void
 
@@ -117,8 +119,15 @@ export class Lane {
   /** The next ready record, what came back first, or null: nothing is ready, or {@link reading}. It stays until {@link consume}. */
   peek(): Slot | null {
     if (this.reading || this.failure !== null) return null
+    while (this.#returned.length > 0 && this.acked.has(this.#returned[0] as number)) this.#drop() // not empty
     if (this.#returned.length > 0) return this.#peekReturned()
     return this.#front.full ? this.#front : this.#advance()
+  }
+
+  /** What came back first was truncated meanwhile. */
+  #drop(): void {
+    popHeap(this.#returned)
+    this.#back.clear()
   }
 
   /** The slot that {@link peek} gave is taken. */
@@ -136,6 +145,7 @@ export class Lane {
   /** Forgets everything in hand and reads on from `offset`. */
   moveTo(offset: number): void {
     this.cursor = offset
+    this.#moves++
     this.#returned.length = 0
     this.#front.clear()
     this.#back.clear()
@@ -166,7 +176,8 @@ export class Lane {
     this.log.readChunk(offset, 1, (error, buffer, start, end) => {
       this.reading = false
       if (error !== null) this.failure = error
-      else if (!fillAt(this.#back, buffer, start, end, offset)) {
+      // Meanwhile a smaller offset may have come back, or all may have been dropped.
+      else if (this.#returned[0] === offset && !fillAt(this.#back, buffer, start, end, offset)) {
         popHeap(this.#returned)
         this.acked.add(offset)
         missing = true
@@ -250,11 +261,12 @@ export class Lane {
     if (from > this.cursor) this.cursor = from
     if (from >= this.log.stable) return true
     let atOnce = true
+    const move = this.#moves
     this.reading = true
     this.log.readChunk(from, this.log.inBlocks(from) ? Number.POSITIVE_INFINITY : readBytes, (error, buffer, start, end) => {
       this.reading = false
       if (error !== null) this.failure = error
-      else if (this.cursor <= from) {
+      else if (this.#moves === move) {
         this.#chunk = buffer
         this.#at = start
         this.#end = end

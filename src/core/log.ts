@@ -13,6 +13,7 @@ import {
   entryBase,
   entryBytes,
   entryCount,
+  entryHeaderBytes,
   entryIsWhole,
   entryLength,
   entryTimestamp,
@@ -190,15 +191,21 @@ export class Log {
       // Deleted or replaced meanwhile: read what is there now.
       if (!this.segments.includes(segment)) return this.readChunk(offset, maxBytes, done)
       if (error !== null || buffer === null) return done(error ?? new Error('nothing was read'), nothing, 0, 0)
+      if (buffer.length < wanted) return done(this.#damaged(segment, place + buffer.length), nothing, 0, 0)
       let at = 0
       let whole = 0
       let start = -1
+      // An entry that is whole may still be one that belongs elsewhere.
+      let next = segment.offsetAt(place)
+      if (next >= 0 && entryBase(buffer, 0) !== next) return done(this.#damaged(segment, place), nothing, 0, 0)
       while (at + 4 <= buffer.length) {
         const length = entryLength(buffer, at)
-        if (length < 48 || length > segment.bytes) return done(this.#damaged(segment, place + at), nothing, 0, 0)
+        if (length < entryHeaderBytes || length > segment.bytes) return done(this.#damaged(segment, place + at), nothing, 0, 0)
         if (at + length > buffer.length) break
-        if (!entryIsWhole(buffer, at, at + length)) return done(this.#damaged(segment, place + at), nothing, 0, 0)
-        if (start < 0 && entryBase(buffer, at) + entryCount(buffer, at) > offset) start = at
+        const base = entryBase(buffer, at)
+        if (base < next || !entryIsWhole(buffer, at, at + length)) return done(this.#damaged(segment, place + at), nothing, 0, 0)
+        next = base + entryCount(buffer, at)
+        if (start < 0 && next > offset) start = at
         at += length
         whole = at
       }

@@ -32,6 +32,9 @@ export class Scheduler {
   readonly #fire: (delayed: Delayed) => boolean
   /** By storage key, which sorts by due time. */
   readonly #soon = new Map<string, Delayed>()
+  /** Keys taken off while somebody looks at what is stored, which may be older than that. */
+  readonly #removed = new Set<string>()
+  #looking = 0
   #timer: Timer | null = null
   #timerAt = Infinity
   count = 0
@@ -43,14 +46,23 @@ export class Scheduler {
 
   add(delayed: Delayed): void {
     const key = keyOf(delayed)
-    this.#shard.putMetadata('schedule', key, encode(delayed))
-    this.#shard.putMetadata('scheduleId', String(delayed.id), key)
+    this.#shard.committer.atomically(delayed.payload.length + 1024, () => {
+      this.#shard.putMetadata('schedule', key, encode(delayed))
+      this.#shard.putMetadata('scheduleId', String(delayed.id), key)
+    })
+    this.#removed.delete(key)
     this.count++
     if (delayed.dueAt < this.#shard.clock.now() + horizonMs) this.#hold(key, delayed)
   }
 
   /** Recovery and start: loads what is due soon, and goes on doing so. */
   async start(): Promise<void> {
+    const { metadata } = this.#shard.storage
+    this.count = await metadata.count('schedule')
+    for (const [key, value] of this.#shard.unsavedRows('schedule')) {
+      const stored = (await metadata.range('schedule', key, after(key), 1)).length
+      this.count += (value === null ? 0 : 1) - stored
+    }
     await this.#load()
   }
 
@@ -58,7 +70,7 @@ export class Scheduler {
     if (this.#shard.closed) return
     for (;;) {
       const to = this.#shard.clock.now() + horizonMs
-      for (const delayed of await this.list(loadedMax, 0, to)) this.#hold(keyOf(delayed), delayed)
+      await this.#look(loadedMax, 0, to, (delayed) => this.#hold(keyOf(delayed), delayed))
       // A clock that was moved ahead meanwhile has more to bring in.
       if (to >= this.#shard.clock.now() + horizonMs / 2) break
     }
@@ -108,67 +120,97 @@ export class Scheduler {
   #remove(key: string, id: number): void {
     this.#soon.delete(key)
     this.count = Math.max(0, this.count - 1)
+    if (this.#looking > 0) this.#removed.add(key)
     this.#shard.putMetadata('schedule', key, null)
     this.#shard.putMetadata('scheduleId', String(id), null)
   }
 
   /** In order of due time, from `from` (inclusive) to `to` (exclusive), ms. */
   async list(limit: number, from = 0, to = Number.MAX_SAFE_INTEGER): Promise<Delayed[]> {
-    const stored = await this.#shard.storage.metadata.range(
-      'schedule',
-      dueKey(from),
-      dueKey(to),
-      limit + (this.#shard.changed.get('schedule')?.size ?? 0),
-    )
-    const rows = new Map<string, string | Uint8Array | null>(stored.map((row) => [row.key, row.value]))
-    for (const [key, value] of this.#shard.changed.get('schedule') ?? [])
-      if (key >= dueKey(from) && key < dueKey(to)) rows.set(key, value)
-    const keys = [...rows.keys()].sort()
     const found: Delayed[] = []
-    for (const key of keys) {
-      const value = rows.get(key)
-      if (value === null || value === undefined) continue
-      found.push(decode(value))
-      if (found.length >= limit) break
-    }
+    await this.#look(limit, from, to, (delayed) => found.push(delayed))
     return found
   }
 
-  async find(id: number): Promise<Delayed | undefined> {
-    const fresh = this.#shard.changed.get('scheduleId')?.get(String(id))
-    let key = typeof fresh === 'string' ? fresh : undefined
-    if (fresh === undefined) {
-      const [row] = await this.#shard.storage.metadata.range('scheduleId', String(id), `${id}\u0000`, 1)
-      key = row === undefined ? undefined : String(row.value)
+  /** Visits what is scheduled at the moment of the visits, all of them in one turn. */
+  async #look(limit: number, from: number, to: number, visit: (delayed: Delayed) => void): Promise<void> {
+    const within = (key: string): boolean => key >= dueKey(from) && key < dueKey(to)
+    this.#looking++
+    try {
+      const before = this.#shard.unsavedRows('schedule')
+      const stored = await this.#shard.storage.metadata.range('schedule', dueKey(from), dueKey(to), limit + before.size)
+      // A checkpoint may have stored some of it meanwhile, after this was read.
+      const rows = new Map<string, string | Uint8Array | null>(stored.map((row) => [row.key, row.value]))
+      for (const [key, value] of before) if (within(key)) rows.set(key, value)
+      for (const [key, value] of this.#shard.unsavedRows('schedule')) if (within(key)) rows.set(key, value)
+      let count = 0
+      for (const key of [...rows.keys()].sort()) {
+        const value = rows.get(key)
+        if (value === null || value === undefined || this.#removed.has(key)) continue
+        if (count++ >= limit) break
+        visit(decode(value))
+      }
+    } finally {
+      this.#doneLooking()
     }
-    if (key === undefined) return undefined
-    const changed = this.#shard.changed.get('schedule')?.get(key)
-    if (changed === null) return undefined
-    if (changed !== undefined) return decode(changed)
-    const [row] = await this.#shard.storage.metadata.range('schedule', key, `${key}\u0000`, 1)
-    return row === undefined ? undefined : decode(row.value)
+  }
+
+  #doneLooking(): void {
+    if (--this.#looking === 0) this.#removed.clear()
+  }
+
+  async find(id: number): Promise<Delayed | undefined> {
+    return await this.#with(id, (delayed) => delayed)
+  }
+
+  /** What `act` returns of the record with this id, which is scheduled at that moment; undefined when there is none. */
+  async #with<T>(id: number, act: (delayed: Delayed) => T): Promise<T | undefined> {
+    this.#looking++
+    try {
+      for (;;) {
+        const key = await this.#row('scheduleId', String(id))
+        if (key === null) return undefined
+        const value = await this.#row('schedule', String(key))
+        if (this.#removed.has(String(key))) continue // it was moved, or is gone
+        return value === null ? undefined : act(decode(value))
+      }
+    } finally {
+      this.#doneLooking()
+    }
+  }
+
+  async #row(table: string, key: string): Promise<string | Uint8Array | null> {
+    const unsaved = this.#shard.unsaved(table, key)
+    if (unsaved !== undefined) return unsaved
+    const [row] = await this.#shard.storage.metadata.range(table, key, after(key), 1)
+    // What was changed meanwhile is newer than what was read.
+    const newer = this.#shard.unsaved(table, key)
+    return newer === undefined ? (row?.value ?? null) : newer
   }
 
   async cancel(id: number): Promise<Delayed | undefined> {
-    const delayed = await this.find(id)
-    if (delayed === undefined) return undefined
-    this.#remove(keyOf(delayed), id)
-    await this.#shard.durable()
-    return delayed
+    const cancelled = await this.#with(id, (delayed) => {
+      this.#remove(keyOf(delayed), id)
+      return delayed
+    })
+    if (cancelled !== undefined) await this.#shard.durable()
+    return cancelled
   }
 
   async move(id: number, dueAt: number): Promise<boolean> {
-    const delayed = await this.find(id)
-    if (delayed === undefined) return false
-    this.#shard.committer.atomically(delayed.payload.length + 1024, () => {
-      this.#remove(keyOf(delayed), id)
-      this.add({ ...delayed, dueAt })
+    const moved = await this.#with(id, (delayed) => {
+      this.#shard.committer.atomically(delayed.payload.length + 1024, () => {
+        this.#remove(keyOf(delayed), id)
+        this.add({ ...delayed, dueAt })
+      })
+      return true
     })
-    await this.#shard.durable()
-    return true
+    if (moved === true) await this.#shard.durable()
+    return moved === true
   }
 }
 
+const after = (key: string): string => `${key}\u0000`
 const dueKey = (dueAt: number): string => String(Math.max(0, Math.floor(dueAt))).padStart(16, '0')
 const keyOf = (delayed: Delayed): string => `${dueKey(delayed.dueAt)}-${String(delayed.id).padStart(12, '0')}`
 

@@ -63,6 +63,12 @@ export class Segment {
     return this.places[lastAtOrBelow(this.offsets, offset)] ?? 0
   }
 
+  /** The offset of the entry at an indexed place; -1 for any other place. */
+  offsetAt(place: number): number {
+    const index = lastAtOrBelow(this.places, place)
+    return this.places[index] === place ? (this.offsets[index] ?? -1) : -1
+  }
+
   /** A place at or before the first entry whose time is `time` or later. */
   placeOfTime(time: number): number {
     return this.places[lastAtOrBelow(this.timestamps, time - 1)] ?? 0

@@ -39,6 +39,8 @@ export interface ShardOptions {
   readonly compactionBytes?: number | undefined
 }
 
+export type ChangedTables = Map<string, Map<string, string | Uint8Array | null>>
+
 export class Shard {
   readonly storage: Storage
   readonly clock: Clock
@@ -48,7 +50,9 @@ export class Shard {
   readonly topics = new Map<number, Topic>()
   readonly subscriptions = new Map<number, { readonly topic: Topic; readonly subscription: Subscription }>()
   /** Metadata changed since the last checkpoint, by table and key; null is a deletion. */
-  readonly changed = new Map<string, Map<string, string | Uint8Array | null>>()
+  changed: ChangedTables = new Map()
+  /** What the checkpoint under way is storing of it. */
+  saving: ChangedTables = new Map()
   readonly deadSegments: { readonly log: Log; readonly segment: Segment }[] = []
   readonly deadLogs: number[] = []
   readonly #cacheBytes: number
@@ -230,6 +234,17 @@ export class Shard {
     rows.set(key, value)
   }
 
+  /** What is not in the metadata store yet; undefined: nothing is known of that key. */
+  unsaved(table: string, key: string): string | Uint8Array | null | undefined {
+    const newest = this.changed.get(table)?.get(key)
+    return newest === undefined ? this.saving.get(table)?.get(key) : newest
+  }
+
+  /** The same of a whole table. */
+  unsavedRows(table: string): Map<string, string | Uint8Array | null> {
+    return new Map([...(this.saving.get(table) ?? []), ...(this.changed.get(table) ?? [])])
+  }
+
   durable(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.committer.whenDurable((error) => (error === null ? resolve() : reject(error)))
@@ -370,6 +385,8 @@ export class Shard {
 
   async close(): Promise<void> {
     if (this.closed) return
+    // What would be handed out from here on could not be settled any more.
+    for (const { subscription } of [...this.subscriptions.values()]) subscription.close('Unavailable')
     await this.compactor.stop()
     if (this.committer.failure === null) {
       await this.durable().catch(() => undefined)

@@ -84,6 +84,7 @@ export class Subscription {
   #headTimer: Timer | null = null
   #headTimerAt = Infinity
   #deadlineTimer: Timer | null = null
+  #deadlineTimerAt = Infinity
   readonly #aside: SetAside[] = []
   readonly #takers: { autoSettle: boolean; done: (taken: Taken | null) => void }[] = []
   /** Members no longer, with deliveries that are not settled yet. */
@@ -377,15 +378,32 @@ export class Subscription {
   }
 
   #watchDeadlines(inMs: number): void {
-    if (this.#deadlineTimer !== null) return
+    const at = this.host.clock.now() + inMs
+    if (at >= this.#deadlineTimerAt) return
+    this.#deadlineTimer?.cancel()
+    this.#deadlineTimerAt = at
     this.#deadlineTimer = this.host.clock.after(inMs, () => {
-      this.#deadlineTimer = null
+      this.#deadlineTimerAt = Infinity
       if (this.closed) return
       const now = this.host.clock.now()
-      let next = Infinity
+      let next = this.#releaseTakenOverdue(now)
       for (const consumer of [...this.consumers, ...this.#stopped]) next = Math.min(next, consumer.releaseOverdue(now))
       if (next !== Infinity) this.#watchDeadlines(Math.max(1, next - now))
     })
+  }
+
+  /** Returns when the next of them is overdue. */
+  #releaseTakenOverdue(now: number): number {
+    let next = Infinity
+    for (const flight of this.#taken) {
+      if (flight.deadline > now) {
+        next = Math.min(next, flight.deadline)
+        continue
+      }
+      this.#taken.delete(flight)
+      this.settle(flight, { kind: 'release', countsAsAttempt: true })
+    }
+    return next
   }
 
   // ------------------------------------------------------------------------------------------------------------ length limit
@@ -479,7 +497,6 @@ export class Subscription {
       if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
       else this.#taken.add(flight)
       this.#count(1)
-      let open = !taker.autoSettle
       taker.done({
         partition: lane.index,
         offset: slot.offset,
@@ -493,11 +510,11 @@ export class Subscription {
         subject: slot.subject,
         remaining: this.ready,
         settle: (outcome, transaction) => {
-          if (!open || this.closed) return
+          // Settled already, or taken away by the deadline that an extension set.
+          if (!this.#taken.has(flight) || this.closed) return
           const act = (): void => {
-            if (!open || this.closed) return
-            open = outcome.kind === 'extend'
-            if (!open) this.#taken.delete(flight)
+            if (!this.#taken.has(flight) || this.closed) return
+            if (outcome.kind !== 'extend') this.#taken.delete(flight)
             this.settle(flight, outcome)
           }
           if (transaction === undefined) act()

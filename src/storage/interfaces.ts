@@ -55,6 +55,8 @@ export interface MetadataStore {
   load(table: string, visit: (key: string, value: string | Uint8Array) => void): Promise<void>
   /** Up to `limit` rows with a key below `before` (in byte order), the smallest first. */
   range(table: string, from: string, before: string, limit: number): Promise<{ key: string; value: string | Uint8Array }[]>
+  /** How many rows a table has. */
+  count(table: string): Promise<number>
   checkpoint(position: number, changes: readonly MetadataChange[]): Promise<void>
   close(): Promise<void>
 }

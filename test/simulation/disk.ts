@@ -1,6 +1,8 @@
 /**
- * A disk in memory that loses what was not synced. A crash keeps of each write under way nothing, all, a prefix, a suffix or some of its
- * 512-byte blocks, and of the names changed since the last directory sync only the first few changes. Seeded, so that a run can be repeated.
+ * A disk in memory that loses what was not synced. When the power goes it keeps of each write that was not synced nothing, all, a prefix, a suffix
+ * or some of its 512-byte blocks, and of the names changed since the last directory sync only the first few changes. When the process is killed it
+ * keeps what the system had taken, which is not synced by that. Writes and syncs end in any order, fail, fill it up, or land in the wrong place.
+ * Seeded, so that a run can be repeated.
  */
 import path from 'node:path'
 import type { Disk, DiskFile } from '../../src/storage/local/disk.ts'
@@ -82,9 +84,14 @@ class Bytes {
 type Change = { readonly at: number; readonly bytes: Buffer } | { readonly cut: number }
 
 class Inode {
+  /** As a reader sees it. */
   live = new Bytes()
+  /** What is left when the power goes. */
   durable = new Bytes()
+  /** Done or under way, and not synced. */
   pending: Change[] = []
+  /** Writes under way. */
+  readonly flying = new Set<Change>()
 }
 
 type NameChange = { readonly name: string; readonly inode: Inode | null }
@@ -92,14 +99,28 @@ type NameChange = { readonly name: string; readonly inode: Inode | null }
 export interface Faults {
   /** Probability that a write or sync fails. */
   failing: number
-  /** Bytes that may still be written before the disk is full. */
+  /** Only operations on names with this in them fail. */
+  failingIn: string
+  /** By how many bytes files may still grow before the disk is full. */
   room: number
+  /** The next write for which this says so lands elsewhere in its file, and says that all went well. */
+  misdirect: ((file: string, bytes: Buffer) => boolean) | null
+}
+
+/** Bytes of a file that are not what was written there. */
+export interface Damage {
+  readonly file: string
+  readonly at: number
+  readonly length: number
 }
 
 export class SimulatedDisk implements Disk {
   readonly random: Random
-  readonly faults: Faults = { failing: 0, room: Infinity }
+  readonly faults: Faults = { failing: 0, failingIn: '', room: Infinity, misdirect: null }
+  readonly damage: Damage[] = []
   generation = 0
+  /** Operations that have not ended. */
+  underWay = 0
   #live = new Map<string, Inode>()
   #durable = new Map<string, Inode>()
   #renames: { readonly directory: string; readonly changes: NameChange[] }[] = []
@@ -110,9 +131,7 @@ export class SimulatedDisk implements Disk {
 
   /** Power is lost: operations under way never end, and of what was not synced only parts remain. */
   crash(): void {
-    this.generation++
-    this.faults.failing = 0
-    this.faults.room = Infinity
+    this.#stop()
     const blocked = new Set<string>()
     for (const { directory, changes } of this.#renames) {
       // What happened to one directory survives in order.
@@ -124,26 +143,54 @@ export class SimulatedDisk implements Disk {
     for (const inode of inodes) {
       for (const change of inode.pending) this.#tear(inode.durable, change)
       inode.pending = []
+      inode.flying.clear()
       inode.live = new Bytes(inode.durable)
     }
     this.#live = new Map(this.#durable)
   }
 
+  /** The process is killed: what was under way happened in part; what the system has is still there, synced or not. */
+  kill(): void {
+    this.#stop()
+    for (const inode of this.#live.values()) {
+      for (const change of inode.flying) {
+        const done = this.pieces(change)
+        for (const piece of done) apply(inode.live, piece)
+        inode.pending = inode.pending.flatMap((each) => (each === change ? done : [each]))
+      }
+      inode.flying.clear()
+    }
+  }
+
+  #stop(): void {
+    this.generation++
+    this.underWay = 0
+    this.faults.failing = 0
+    this.faults.room = Infinity
+    this.faults.misdirect = null
+  }
+
   #tear(durable: Bytes, change: Change): void {
+    for (const piece of this.pieces(change)) apply(durable, piece)
+  }
+
+  /** What becomes of a change that was not finished. */
+  pieces(change: Change): Change[] {
     const kind = this.random.below(5)
-    if (kind === 0) return
-    if ('cut' in change) return durable.cut(change.cut)
+    if (kind === 0) return []
+    if ('cut' in change || kind === 1) return [change]
     const { at, bytes } = change
-    if (kind === 1) return durable.put(bytes, at)
+    const kept: Change[] = []
     const blocks = Math.ceil(((at % blockBytes) + bytes.length) / blockBytes)
     const middle = this.random.below(blocks + 1)
     for (let block = 0; block < blocks; block++) {
-      const kept = kind === 2 ? block < middle : kind === 3 ? block >= middle : this.random.chance(0.5)
-      if (!kept) continue
+      const keep = kind === 2 ? block < middle : kind === 3 ? block >= middle : this.random.chance(0.5)
+      if (!keep) continue
       const from = Math.max(0, block * blockBytes - (at % blockBytes))
       const to = Math.min(bytes.length, (block + 1) * blockBytes - (at % blockBytes))
-      durable.put(bytes.subarray(from, to), at + from)
+      kept.push({ at: at + from, bytes: bytes.subarray(from, to) })
     }
+    return kept
   }
 
   #apply(changes: readonly NameChange[]): void {
@@ -164,11 +211,14 @@ export class SimulatedDisk implements Disk {
   /** Ends an operation some turns later, unless the power goes first. */
   later(run: () => void, generation = this.generation): void {
     const turns = this.random.below(3)
+    if (generation !== this.generation) return
+    this.underWay++
     const step = (left: number): void => {
       setImmediate(() => {
         if (generation !== this.generation) return
-        if (left > 0) step(left - 1)
-        else run()
+        if (left > 0) return step(left - 1)
+        this.underWay--
+        run()
       })
     }
     step(turns)
@@ -186,11 +236,24 @@ export class SimulatedDisk implements Disk {
     )
   }
 
-  fails(bytes: number): Error | null {
-    this.faults.room -= bytes
-    if (this.faults.room < 0) return Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
-    if (this.random.chance(this.faults.failing)) return Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
+  fails(file: string, bytes: number): Error | null {
+    const { faults } = this
+    if (bytes > faults.room) return Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+    faults.room -= bytes
+    if (file.includes(faults.failingIn) && this.random.chance(faults.failing))
+      return Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
     return null
+  }
+
+  /** Where a write to `file` lands. */
+  placeFor(file: string, at: number, bytes: Buffer, length: number, size: number): number {
+    if (this.faults.misdirect?.(file, bytes) !== true) return at
+    const places = Math.floor(Math.max(0, size - length) / 16)
+    const landed = this.random.below(places + 1) * 16
+    if (landed === at) return at
+    this.faults.misdirect = null
+    this.damage.push({ file, at, length }, { file, at: landed, length })
+    return landed
   }
 
   open(file: string, synced: boolean): Promise<DiskFile> {
@@ -200,7 +263,7 @@ export class SimulatedDisk implements Disk {
         inode = new Inode()
         this.#rename(path.dirname(file), [{ name: file, inode }])
       }
-      return new SimulatedFile(this, inode, synced)
+      return new SimulatedFile(this, file, inode, synced)
     })
   }
   list(directory: string): Promise<string[]> {
@@ -244,7 +307,7 @@ export class SimulatedDisk implements Disk {
     })
   }
   async freeBytes(): Promise<number> {
-    return Infinity
+    return this.faults.room
   }
 
   // For tests that damage what is stored.
@@ -258,37 +321,68 @@ export class SimulatedDisk implements Disk {
     if (inode === undefined) throw new Error(`no file ${file}`)
     inode.live.put(bytes, at)
     inode.durable.put(bytes, at)
+    this.damage.push({ file, at, length: bytes.length })
+  }
+  sizeOf(file: string): number {
+    return this.#live.get(file)?.live.size ?? 0
   }
   names(): string[] {
     return [...this.#live.keys()]
   }
 }
 
+function apply(bytes: Bytes, change: Change): void {
+  if ('cut' in change) bytes.cut(change.cut)
+  else bytes.put(change.bytes, change.at)
+}
+
+/** What is left of a change where a later one did not replace it. */
+function without(earlier: Change, later: { readonly at: number; readonly bytes: Buffer }): Change[] {
+  if ('cut' in earlier) return [earlier]
+  const { at, bytes } = earlier
+  const left = bytes.subarray(0, Math.max(0, later.at - at))
+  const rest = Math.max(at, later.at + later.bytes.length)
+  const right = bytes.subarray(Math.min(bytes.length, rest - at))
+  return [
+    { at, bytes: left },
+    { at: rest, bytes: right },
+  ].filter((each) => each.bytes.length > 0)
+}
+
 class SimulatedFile implements DiskFile {
   readonly #disk: SimulatedDisk
+  readonly #name: string
   readonly #inode: Inode
   readonly #synced: boolean
   readonly #generation: number
-  constructor(disk: SimulatedDisk, inode: Inode, synced: boolean) {
+  constructor(disk: SimulatedDisk, name: string, inode: Inode, synced: boolean) {
     this.#disk = disk
+    this.#name = name
     this.#inode = inode
     this.#synced = synced
     this.#generation = disk.generation
   }
 
   write(bytes: Buffer, length: number, position: number, done: (error: Error | null) => void): void {
-    if (this.#generation !== this.#disk.generation) return
-    const change = { at: position, bytes: Buffer.from(bytes.subarray(0, length)) }
-    const error = this.#disk.fails(length)
-    this.#inode.pending.push(change)
-    this.#disk.later(() => {
-      if (error !== null) return done(error)
-      this.#inode.live.put(change.bytes, change.at)
+    const disk = this.#disk
+    const inode = this.#inode
+    if (this.#generation !== disk.generation) return
+    const at = disk.placeFor(this.#name, position, bytes, length, inode.live.size)
+    const change = { at, bytes: Buffer.from(bytes.subarray(0, length)) }
+    const error = disk.fails(this.#name, Math.max(0, at + length - inode.live.size))
+    inode.pending.push(change)
+    inode.flying.add(change)
+    disk.later(() => {
+      inode.flying.delete(change)
+      // Of a write that fails a part may be there, be it durable or not.
+      const landed = error === null ? [change] : disk.pieces(change)
+      for (const each of landed) apply(inode.live, each)
       if (this.#synced) {
-        this.#inode.durable.put(change.bytes, change.at)
-        this.#inode.pending = this.#inode.pending.filter((each) => each !== change)
-      }
-      done(null)
+        for (const each of error === null ? landed : landed.filter(() => disk.random.chance(0.5))) apply(inode.durable, each)
+        // What stood there unsynced before is gone for good.
+        inode.pending = inode.pending.filter((each) => each !== change).flatMap((each) => without(each, change))
+      } else if (error !== null) inode.pending = inode.pending.flatMap((each) => (each === change ? landed : [each]))
+      done(error)
     }, this.#generation)
   }
 
@@ -297,16 +391,18 @@ class SimulatedFile implements DiskFile {
   }
 
   sync(): Promise<void> {
-    const error = this.#disk.fails(0)
+    const disk = this.#disk
+    const inode = this.#inode
+    const error = disk.fails(this.#name, 0)
     return new Promise((resolve, reject) =>
-      this.#disk.later(() => {
-        if (error !== null) return reject(error)
-        for (const change of this.#inode.pending) {
-          if ('cut' in change) this.#inode.durable.cut(change.cut)
-          else this.#inode.durable.put(change.bytes, change.at)
-        }
-        this.#inode.pending = []
-        resolve()
+      disk.later(() => {
+        const synced = inode.pending.filter((change) => 'cut' in change || !inode.flying.has(change))
+        inode.pending = inode.pending.filter((change) => !synced.includes(change))
+        // After a sync that failed, the system believes that what it held is written: no later sync writes it.
+        for (const change of synced)
+          for (const each of error === null ? [change] : disk.pieces(change)) apply(inode.durable, each)
+        if (error === null) resolve()
+        else reject(error)
       }, this.#generation),
     )
   }

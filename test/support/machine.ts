@@ -1,13 +1,13 @@
 /** A machine for tests of the broker without sockets: a simulated disk that survives its power going, and a clock that is moved by hand. */
 import { type BrokerOptions, createBroker, type OwnedBroker } from '../../src/broker/broker.ts'
 import { type PublishItem, PublishStatus, type Space } from '../../src/broker/face.ts'
-import { type Attributes, type Format, formats } from '../../src/core/record.ts'
 import { type Clock, VirtualClock } from '../../src/lib/timers.ts'
 import type { Disk } from '../../src/storage/local/disk.ts'
 import { LocalSegments } from '../../src/storage/local/segments.ts'
 import { LocalWal } from '../../src/storage/local/wal.ts'
 import { MemoryMetadata } from '../../src/storage/memory/index.ts'
 import { Random, SimulatedDisk } from '../simulation/disk.ts'
+import './plain-format.ts'
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 const noConnections = { size: 0, list: () => [], close: () => false }
@@ -101,16 +101,6 @@ function powered(disk: SimulatedDisk, power: Power): Disk {
 export function spaceOf(broker: OwnedBroker): Space {
   return broker.space(broker.anonymous, 'default')
 }
-
-/** A payload is a value and nothing else. */
-const plainFormat: Format = {
-  id: 1,
-  name: 'plain',
-  batched: false,
-  toAttributes: (value): Attributes => ({ key: null, value, headers: [] }),
-  fromAttributes: ({ value }) => value ?? Buffer.alloc(0),
-}
-formats.register(plainFormat)
 
 /** Resolves when it is stored; rejects with why not. */
 export function publish(space: Space, ...items: PublishItem[]): Promise<void> {

@@ -48,6 +48,10 @@ export class SqliteMetadata implements MetadataStore {
     return rows.map((row) => ({ key: String(row['key']), value: row['value'] as string | Uint8Array })) // as above
   }
 
+  async count(table: string): Promise<number> {
+    return Number(this.#database.prepare('SELECT count(*) AS n FROM meta WHERE tbl = ?').get(table)?.['n'] ?? 0)
+  }
+
   async checkpoint(position: number, changes: readonly MetadataChange[]): Promise<void> {
     const put = this.#database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?, ?)')
     const remove = this.#database.prepare('DELETE FROM meta WHERE tbl = ? AND key = ?')

@@ -17,8 +17,12 @@ function write(wal: LocalWal, body: Buffer): Promise<void> {
   return new Promise((resolve, reject) => wal.write(frame, frame.length, (error) => (error === null ? resolve() : reject(error))))
 }
 
-async function open(disk: SimulatedDisk, from = 0): Promise<{ wal: LocalWal; bodies: string[]; positions: number[] }> {
-  const wal = new LocalWal(disk, directory, true)
+async function open(
+  disk: SimulatedDisk,
+  from = 0,
+  fileBytes = 1024 * 1024,
+): Promise<{ wal: LocalWal; bodies: string[]; positions: number[] }> {
+  const wal = new LocalWal(disk, directory, true, fileBytes)
   const bodies: string[] = []
   const positions: number[] = []
   await wal.recover(from, (frame, position) => {
@@ -81,7 +85,7 @@ test('a damaged frame with whole ones after it is refused, whatever the damage i
 
 test('the log goes on over several files, and recycled ones do not bring back their earlier life', async () => {
   const disk = new SimulatedDisk(new Random(2))
-  const { wal } = await open(disk)
+  const { wal } = await open(disk, 0, walFileBytes)
   const big = Buffer.alloc(30 * 1024 * 1024, 1)
   for (let count = 0; count < 5; count++) await write(wal, big)
   const position = wal.position
@@ -91,7 +95,7 @@ test('the log goes on over several files, and recycled ones do not bring back th
   await write(wal, big)
   await write(wal, Buffer.from('on a recycled file'))
   disk.crash()
-  const { bodies } = await open(disk, position)
+  const { bodies } = await open(disk, position, walFileBytes)
   assert.deepEqual(
     bodies.map((body) => (body.length > 100 ? 'big' : body)),
     ['small 0', 'small 1', 'small 2', 'big', 'on a recycled file'],
@@ -139,4 +143,34 @@ test('files that were filled, left and recycled many times are read to the end, 
     }
     disk.crash()
   }
+})
+
+test('what a killed process left with the system alone is on the disk before anything is written behind it', async () => {
+  const fileBytes = 64 * 1024
+  for (let seed = 0; seed < 40; seed++) {
+    const disk = new SimulatedDisk(new Random(seed))
+    const start = async (): Promise<{ wal: LocalWal; bodies: string[] }> => {
+      const wal = new LocalWal(disk, directory, true, fileBytes)
+      const bodies: string[] = []
+      await wal.recover(0, (frame) => bodies.push(frame.toString('latin1', frameHeaderBytes)))
+      return { wal, bodies }
+    }
+    const { wal } = await start()
+    await write(wal, Buffer.from('confirmed'))
+    void write(wal, Buffer.from('under way'.repeat(100)))
+    disk.kill()
+    const second = await start()
+    await write(second.wal, Buffer.from('after'))
+    disk.crash()
+    assert.deepEqual((await start()).bodies, [...second.bodies, 'after'], `seed ${seed}`)
+  }
+})
+
+test('a frame that the disk put in the place of another is damage, also at the end', async () => {
+  const { disk, ends } = await filled(['first', 'second', 'third'])
+  const [second = 0, third = 0] = ends
+  const misplaced = disk.bytesOf(firstFile, third, frameHeaderBytes + 5)
+  disk.overwrite(firstFile, second, misplaced)
+  disk.overwrite(firstFile, third, Buffer.alloc(64))
+  await assert.rejects(open(disk), /is damaged at byte/)
 })

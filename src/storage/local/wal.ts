@@ -61,11 +61,16 @@ export class LocalWal implements WriteAheadLog {
 
     let position = from
     let ended = false
+    let last: { frame: Buffer; position: number } | null = null
+    const see = (frame: Buffer, at: number): void => {
+      last = { frame, position: at }
+      visit(frame, at)
+    }
     for (const file of this.#files) {
       if ((file.number + 1) * this.#fileBytes <= position) continue
       let end = -16
       if (!ended) {
-        const scan = await this.#scan(file, Math.max(0, position - file.number * this.#fileBytes), visit)
+        const scan = await this.#scan(file, Math.max(0, position - file.number * this.#fileBytes), see)
         end = scan.end
         position = file.number * this.#fileBytes + end
         ended = !scan.full
@@ -73,7 +78,18 @@ export class LocalWal implements WriteAheadLog {
       // The end, maybe a torn one, is behind the last frame ever written. A whole frame after it means that something in the middle was damaged.
       if (await this.#holdsFrames(file, end + 16)) throw damage(this.#path(file.number), Math.max(0, end))
     }
+    if (this.#synced && last !== null) await this.#writeAgain(last)
     await this.#startAt(Math.max(position, from))
+  }
+
+  /**
+   * A process that was killed, or whose write failed, may have left its last frame with the system but not on the disk, and no sync would tell.
+   * From now on it counts as confirmed. Those before it were durable before it was begun.
+   */
+  async #writeAgain({ frame, position }: { frame: Buffer; position: number }): Promise<void> {
+    const number = Math.floor(position / this.#fileBytes)
+    const file = this.#files.find((candidate) => candidate.number === number)
+    if (file !== undefined) await writeAll(file.handle, frame, frame.length, position - number * this.#fileBytes)
   }
 
   /** Continues at `position`: the file that holds it becomes the one being written, later ones become free. */
@@ -201,6 +217,10 @@ export class LocalWal implements WriteAheadLog {
     let at = begin
     for (;;) {
       const state = await readFrame(reader, file.number * this.#fileBytes, at)
+      if (state === 'misplaced')
+        throw new Error(
+          `write-ahead log: ${this.#path(file.number)} is damaged at byte ${at}: a later frame stands in the place of another, so nothing was cut off`,
+        )
       if (typeof state !== 'object') return { end: at, full: state === 'full' }
       visit(state, file.number * this.#fileBytes + at)
       at += (state.length + 15) & ~15
@@ -227,19 +247,19 @@ export class LocalWal implements WriteAheadLog {
   }
 }
 
-async function readFrame(reader: Reader, base: number, at: number): Promise<Buffer | 'none' | 'torn' | 'full'> {
+async function readFrame(reader: Reader, base: number, at: number): Promise<Buffer | 'none' | 'torn' | 'full' | 'misplaced'> {
   if (at + frameHeaderBytes > reader.fileBytes) return 'full'
   const head = await reader.bytes(at, frameHeaderBytes)
   if (head === null) return 'none'
   const position = getU64(head, 8)
   if (head.readUInt32BE(0) === endMagic && position === base + at) return 'full'
   if (head.readUInt32BE(0) !== magic) return head.every((byte) => byte === 0) ? 'none' : 'torn'
-  if (position !== base + at) return position < base + at ? 'none' : 'torn'
+  if (position < base + at) return 'none'
   const length = head.readUInt32BE(4)
   if (length < frameHeaderBytes || at + length > reader.fileBytes) return 'torn'
   const frame = await reader.bytes(at, length)
   if (frame === null || crc32c(frame, 20, length) !== frame.readUInt32BE(16)) return 'torn'
-  return frame
+  return position === base + at ? frame : 'misplaced'
 }
 
 /** Reads ahead in 1 MiB steps, so that a scan does not ask the disk for every frame. */

@@ -90,6 +90,9 @@ export class MemoryMetadata implements MetadataStore {
     rows.sort(([a], [b]) => (a < b ? -1 : 1))
     return rows.slice(0, limit).map(([key, value]) => ({ key, value }))
   }
+  async count(table: string): Promise<number> {
+    return this.#tables.get(table)?.size ?? 0
+  }
   async checkpoint(position: number, changes: readonly MetadataChange[]): Promise<void> {
     this.#position = position
     for (const { table, key, value } of changes) {

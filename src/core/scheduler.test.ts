@@ -1,0 +1,93 @@
+/** Delayed records: fired once and on time, found and cancelled at any moment, counted, over crashes and beside checkpoints. */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import fc from 'fast-check'
+import { Machine, publish, spaceOf, textsRead } from '../../test/support/machine.ts'
+import { plainFormat } from '../../test/support/plain-format.ts'
+import { PublishItem, type Space } from '../broker/face.ts'
+
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+function delayed(text: string, deliverAt: number): PublishItem {
+  const item = new PublishItem(null, 'q', plainFormat.id, Buffer.from(text))
+  item.deliverAt = deliverAt
+  return item
+}
+
+const texts = async (space: Space): Promise<string[]> => textsRead(await space.peek('q', { limit: 1000 }))
+
+test('what is scheduled is counted after a restart and after a crash too', async () => {
+  const machine = new Machine()
+  const first = await machine.start()
+  await spaceOf(first).createTopic('q', {}, 'test')
+  const now = machine.clock.now()
+  await publish(spaceOf(first), delayed('a', now + 1_000), delayed('b', now + 500_000), delayed('c', now + 600_000))
+  assert.equal(first.stats().scheduled, 3)
+  const second = await machine.crash()
+  assert.equal(second.stats().scheduled, 3)
+  const third = await machine.restart()
+  assert.equal(third.stats().scheduled, 3)
+  const [, b] = await spaceOf(third).scheduled(10)
+  assert.equal(await spaceOf(third).cancelScheduled(b?.id ?? 0), true)
+  const fourth = await machine.crash()
+  assert.equal(fourth.stats().scheduled, 2)
+  machine.clock.advance(2_000)
+  await turns(20)
+  assert.equal(fourth.stats().scheduled, 1)
+  const fifth = await machine.restart()
+  assert.equal(fifth.stats().scheduled, 1)
+  assert.deepEqual(await texts(spaceOf(fifth)), ['a'])
+  await machine.stop()
+})
+
+test('records fire once each, in time, or are cancelled, or wait: whatever a checkpoint, a look at the list or a crash does meanwhile', async () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('add' as const), ms: fc.integer({ min: 1, max: 120_000 }) }),
+    fc.record({ kind: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 70_000 }) }),
+    fc.record({ kind: fc.constantFrom('cancel' as const, 'move' as const), ms: fc.nat(60_000) }),
+    fc.record({ kind: fc.constantFrom('crash' as const, 'turn' as const), ms: fc.constant(0) }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25, size: 'max' }), fc.nat(1000), async (steps, seed) => {
+      // A checkpoint with almost every frame.
+      const machine = new Machine(seed, { checkpointBytes: 256 })
+      let space = spaceOf(await machine.start())
+      await space.createTopic('q', {}, 'test')
+      const due = new Map<string, number>()
+      const cancelled = new Set<string>()
+      for (const [index, { kind, ms }] of steps.entries()) {
+        const now = machine.clock.now()
+        if (kind === 'add') {
+          due.set(String(index), now + ms)
+          await publish(space, delayed(String(index), now + ms))
+        }
+        if (kind === 'advance') machine.clock.advance(ms)
+        if (kind === 'turn' || kind === 'advance') await turns(1)
+        if (kind === 'crash') {
+          await turns(12)
+          space = spaceOf(await machine.crash())
+        }
+        if (kind === 'cancel' || kind === 'move') {
+          const listed = await space.scheduled(100)
+          const one = listed[index % Math.max(1, listed.length)]
+          if (one === undefined) continue
+          const text = String(one.payload)
+          assert.ok(!cancelled.has(text), `${text} is listed though it was cancelled`)
+          if (kind === 'cancel' && (await space.cancelScheduled(one.id))) cancelled.add(text)
+          if (kind === 'move' && (await space.reschedule(one.id, now + 1 + ms))) due.set(text, now + 1 + ms)
+        }
+      }
+      await turns(20)
+      const now = machine.clock.now()
+      const fired = await texts(space)
+      const waiting = (await space.scheduled(1000)).map(({ payload }) => String(payload))
+      const expected = [...due].filter(([text]) => !cancelled.has(text))
+      assert.deepEqual([...fired].sort(), expected.flatMap(([text, at]) => (at <= now ? [text] : [])).sort())
+      assert.deepEqual([...waiting].sort(), expected.flatMap(([text, at]) => (at > now ? [text] : [])).sort())
+      await machine.stop()
+    }),
+    { numRuns: 40 },
+  )
+})
