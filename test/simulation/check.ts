@@ -120,9 +120,10 @@ function drain(life: Life, topic: Topic, name: string, closers: (() => void)[]):
 async function readTopic(space: Space, topic: Topic): Promise<{ stored: Map<string, Stored>; starts: number[] }> {
   const stored = new Map<string, Stored>()
   const starts: number[] = []
-  for (let partition = 0; partition < topic.partitions; partition++) {
-    const status = space.status(topic.name)?.partitions[partition]
-    must(status !== undefined, () => `topic ${topic.name} has no partition ${partition}`)
+  const partitions = space.status(topic.name)?.partitions ?? []
+  // Lanes of priorities come as they are used.
+  must(topic.kind === 'priority' || partitions.length === topic.partitions, () => `topic ${topic.name} lacks partitions`)
+  for (const [partition, status] of partitions.entries()) {
     starts.push(status.startOffset)
     for (let offset = status.startOffset; offset < status.nextOffset; ) {
       const result = await read(space, topic.name, partition, offset)
@@ -154,11 +155,14 @@ function checkLog(topic: Topic, { stored, starts }: Found): void {
     const entry = topic.byId.get(id)
     must(entry !== undefined, () => `${id} in ${topic.name} is of nobody`)
     must(!entry.absent, () => `${id} is in ${topic.name}, but it was refused or lost before`)
-    must(entry.dueAt > 0 || entry.partition === partition, () => `${id} moved to partition ${partition}`)
+    must(
+      entry.dueAt > 0 || topic.kind === 'priority' || entry.partition === partition,
+      () => `${id} moved to partition ${partition}`,
+    )
     must(entry.offset < 0 || entry.offset === offset, () => `${id} moved from ${entry.offset} to ${offset}`)
   }
   for (let partition = 0; partition < topic.partitions; partition++) {
-    const start = starts[partition] as number // one for each partition
+    const start = starts[partition] ?? 0
     must(start >= (topic.truncatedConfirmed[partition] ?? 0), () => `${topic.name}/${partition} begins at ${start} again`)
     must(
       topic.kind !== 'log' || start <= (topic.truncatedAsked[partition] ?? 0),
@@ -315,7 +319,7 @@ async function checkScheduled(
 function mayBeGone(entry: Entry, found: ReadonlyMap<Topic, Found>, now: number): boolean {
   const { topic } = entry
   if (!entry.confirmed || entry.cancelled !== Doubt.No || !found.has(topic)) return true
-  if (topic.byId.has(entry.id)) return topic.mayBeFreed(entry)
+  if (topic.byId.has(entry.id)) return topic.mayBeFreed(entry) || topic.purged
   // It fired unseen, and what it stood among was purged or truncated.
   return entry.dueAt <= now && (topic.purged || topic.truncatedAsked.some((offset) => offset > 0))
 }
@@ -338,7 +342,7 @@ function adopt(space: Space, found: ReadonlyMap<Topic, Found>): void {
       for (const name of [...entry.done.keys()]) if (!ready.has(name)) entry.done.delete(name)
       for (const [name, got] of ready) entry.done.set(name, got.has(entry.id) ? Doubt.No : Doubt.Confirmed)
     }
-    for (let partition = 0; partition < topic.partitions; partition++) {
+    for (let partition = 0; topic.kind === 'log' && partition < topic.partitions; partition++) {
       const known = space.producers(topic.name, partition).find((producer) => producer.producerId === producerId)
       topic.nextSequence[partition] = (known?.lastSequence ?? -1) + 1
     }
@@ -374,30 +378,25 @@ export async function checkDamaged(space: Space, model: Model, damagedLogs: numb
       must(!mustBe || lostFrom < Infinity, () => `topic ${topic.name} is gone`)
       continue
     }
-    for (let partition = 0; partition < topic.partitions; partition++) {
-      const stored = new Set<string>()
-      const status = space.status(topic.name)?.partitions[partition]
-      let offset = status?.startOffset ?? 0
-      let broken = false
-      while (offset < (status?.nextOffset ?? 0)) {
+    const stored = new Set<string>()
+    const broken = new Set<number>()
+    for (const [partition, status] of (space.status(topic.name)?.partitions ?? []).entries()) {
+      for (let offset = status.startOffset; offset < status.nextOffset; ) {
         const result = await read(space, topic.name, partition, offset)
-        broken = result.error !== null
-        if (broken || result.entries.length === 0) break
+        if (result.error !== null) broken.add(partition)
+        if (result.entries.length === 0) break
         for (const view of result.entries) {
           stored.add(idOf(view.buffer.subarray(view.start, view.end)))
           offset = view.baseOffset + 1
         }
       }
-      if (broken) failed++
-      if (broken || topic.kind === 'dying' || topic.kind === 'dead') continue
-      for (const entry of topic.entries) {
-        if (entry.partition !== partition || !entry.confirmed || entry.absent || entry.dueAt > 0) continue
-        const excused = topic.mayBeFreed(entry) || entry.confirmedAt >= lostFrom
-        must(
-          stored.has(entry.id) || excused,
-          () => `${entry.id} was confirmed, and is silently missing in ${topic.name}/${partition}`,
-        )
-      }
+    }
+    failed += broken.size
+    if (topic.kind === 'dying' || topic.kind === 'dead' || (topic.kind === 'priority' && broken.size > 0)) continue
+    for (const entry of topic.entries) {
+      if (broken.has(entry.partition) || !entry.confirmed || entry.absent || entry.dueAt > 0) continue
+      const excused = topic.mayBeFreed(entry) || entry.confirmedAt >= lostFrom
+      must(stored.has(entry.id) || excused, () => `${entry.id} was confirmed, and is silently missing in ${topic.name}`)
     }
   }
   must(failed <= damagedLogs, () => `${failed} logs cannot be read, but ${damagedLogs} are damaged`)

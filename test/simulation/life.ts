@@ -423,7 +423,7 @@ export class Life {
   }
 
   #sink(topic: Topic, subscription: string, autoSettle: boolean, deadlineMs: number, memberOf: () => Member): Sink {
-    const newest = new Array<number>(topic.partitions).fill(-1)
+    const newest: number[] = []
     return {
       onDeliveries: (_consumer, batch) =>
         this.heard(() => {
@@ -500,7 +500,7 @@ export class Life {
     const known = entry
     must(!known.absent, () => `${id} was delivered, but it was refused`)
     must(
-      known.offset === offset && (known.dueAt > 0 || known.partition === partition),
+      known.offset === offset && (known.dueAt > 0 || topic.kind === 'priority' || known.partition === partition),
       () => `${id} was at ${known.partition}/${known.offset}, now at ${partition}/${offset}`,
     )
     if (topic.kind !== 'memory') this.#confirm(known)
@@ -608,7 +608,7 @@ export class Life {
   }
 
   #purge(): void {
-    const topic = this.#pick(this.#topics().filter(({ kind }) => kind === 'queue' || kind === 'priority'))
+    const topic = this.#pick(this.#topics().filter(({ kind }) => kind === 'queue'))
     if (topic === undefined) return
     const readable = this.space.status(topic.name)?.partitions ?? []
     const purged = topic.entries.filter(

@@ -18,7 +18,7 @@ export class Entry {
   readonly id: string
   /** A delayed record goes to whatever has the name when it is due. */
   topic: Topic
-  /** Of a delayed record only known once it is seen. */
+  /** Of a delayed record only known once it is seen; in a topic with priorities it is the priority. */
   partition: number
   readonly bytes: number
   readonly publishedAt: number
