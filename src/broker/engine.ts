@@ -1,5 +1,6 @@
 /** What the broker is made of, and the changes that several of its faces make: topics, subscriptions, dead letters, and what is stored of them. */
 import { CoreError } from '../core/errors.ts'
+import { compileFilter } from '../core/filter.ts'
 import { type Lane, Slot } from '../core/lane.ts'
 import type { Death } from '../core/record.ts'
 import { type Delayed, Scheduler } from '../core/scheduler.ts'
@@ -10,7 +11,15 @@ import { everyone } from './access.ts'
 import { Counters } from './counters.ts'
 import { bury } from './deadletter.ts'
 import { Histories } from './exchanges/history.ts'
-import { type Binding, type Limits, PublishItem, type StartAt, type TopicConfig, topicDefaults } from './face.ts'
+import {
+  type Binding,
+  type Limits,
+  PublishItem,
+  type StartAt,
+  type SubscriptionOptions,
+  type TopicConfig,
+  topicDefaults,
+} from './face.ts'
 import { Namespace } from './namespace.ts'
 import { effectiveAlternate, effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
@@ -24,6 +33,7 @@ interface SubscriptionDefinition {
   readonly name: string
   readonly floors: readonly number[]
   readonly paused?: boolean
+  readonly options?: SubscriptionOptions
 }
 
 export class Engine implements TopicOwner {
@@ -225,12 +235,21 @@ export class Engine implements TopicOwner {
 
   // ----------------------------------------------------------------------------------------------------------- subscriptions
 
-  ensureSubscription(topic: Topic, name: string, startAt: StartAt, durable: boolean): Subscription {
+  /** `options` are for a subscription that does not exist yet. Throws Invalid when its filter is none. */
+  ensureSubscription(
+    topic: Topic,
+    name: string,
+    startAt: StartAt,
+    durable: boolean,
+    options: SubscriptionOptions = {},
+  ): Subscription {
     const present = topic.subscriptions.get(name)
     if (present !== undefined) return present
+    if (options.filter !== undefined) compileFilter(options.filter, topic.name)
     const floors = topic.logs.map((log) => startOffset(log, startAt))
-    const subscription = this.#makeSubscription(topic, this.counters.next('subscription'), name, floors, durable)
-    if (durable && topic.config.storage === 'disk') this.#storeSubscription(subscription, { topic: topic.id, name, floors })
+    const subscription = this.#makeSubscription(topic, this.counters.next('subscription'), name, floors, durable, options)
+    if (durable && topic.config.storage === 'disk')
+      this.#storeSubscription(subscription, { topic: topic.id, name, floors, options })
     return subscription
   }
 
@@ -245,8 +264,15 @@ export class Engine implements TopicOwner {
     if (definition !== undefined) this.#storeSubscription(subscription, { ...definition, paused })
   }
 
-  #makeSubscription(topic: Topic, id: number, name: string, floors: readonly number[], durable: boolean): Subscription {
-    const subscription = new Subscription(id, name, topic.name, durable, topic)
+  #makeSubscription(
+    topic: Topic,
+    id: number,
+    name: string,
+    floors: readonly number[],
+    durable: boolean,
+    options: SubscriptionOptions,
+  ): Subscription {
+    const subscription = new Subscription(id, name, topic.name, durable, topic, options)
     for (const [index, log] of topic.logs.entries()) {
       subscription.addLane(log, floors[index] ?? 0)
       if (log.committed > (floors[index] ?? 0)) subscription.liveBytes += log.bytes
@@ -481,7 +507,8 @@ export class Engine implements TopicOwner {
     const topic = this.shard.topics.get(definition.topic)
     if (topic === undefined) return
     this.#subscriptionDefinitions.set(id, definition)
-    const subscription = present?.subscription ?? this.#makeSubscription(topic, id, definition.name, definition.floors, true)
+    const { name, floors, options = {} } = definition
+    const subscription = present?.subscription ?? this.#makeSubscription(topic, id, name, floors, true, options)
     subscription.pause(definition.paused === true)
   }
 

@@ -494,6 +494,8 @@ export interface SubscriptionStatus {
   readonly inFlight: number
   readonly consumers: number
   readonly paused: boolean
+  /** Empty for cursors. */
+  readonly options: SubscriptionOptions
   /** Of records not done; an estimate after a restart. 0 for cursors. */
   readonly bytes: number
   /** Since the broker started, 0 for cursors: handed out, accepted, given back. */
@@ -614,6 +616,34 @@ export class PublishItem {
 
 export type StartAt = 'oldest' | 'newest' | { readonly offset: number } | { readonly time: number }
 
+/** What a subscription is made with, stored with it, and never changed: delete it and make another. */
+export interface SubscriptionOptions {
+  /** Which records are for it; the others are settled when it comes to them. */
+  readonly filter?: FilterSpec
+  /**
+   * `group`: while a record is out (delivered, or released and not done yet), no other with its key is delivered to anybody, and their order
+   * holds. The key is the record's group key, else its key; records without one are free.
+   */
+  readonly keyExclusive?: 'none' | 'group'
+}
+
+/**
+ * A filter that can be stored. In `headers` and `selector`, names are of headers, and `record.` with the name of an attribute is that
+ * attribute (`record.priority`, `record.subject`).
+ */
+export type FilterSpec =
+  /** Where the record was published to: words joined with `.`; `*` is one word, `#` any number. One pattern must match. */
+  | { readonly kind: 'subject'; readonly patterns: readonly string[] }
+  /** Equality; null is there at all. */
+  | {
+      readonly kind: 'headers'
+      readonly match: 'all' | 'any'
+      readonly headers: Readonly<Record<string, string | number | boolean | null>>
+    }
+  /** A condition in the manner of SQL-92 (core/selector.ts). `names`: identifiers that stand for others, such as `record.priority`. */
+  | { readonly kind: 'selector'; readonly expression: string; readonly names?: Readonly<Record<string, string>> }
+  | { readonly kind: 'any' | 'all'; readonly of: readonly FilterSpec[] }
+
 export interface SubscribeSpec {
   readonly topic: string
   /** '' is the topic's default subscription. */
@@ -622,6 +652,9 @@ export interface SubscribeSpec {
   readonly startAt?: StartAt
   /** false: the subscription goes with its last consumer. Default true. */
   readonly durable?: boolean
+  /** What a subscription that does not exist yet is made with; one that exists with something else is a Mismatch. */
+  readonly filter?: FilterSpec
+  readonly keyExclusive?: SubscriptionOptions['keyExclusive']
   /** Settled as it is handed over. */
   readonly autoSettle: boolean
   /** Refuse when others consume, and refuse others. */
@@ -710,7 +743,10 @@ export interface Consumer {
   readonly topic: string
   readonly subscription: string
   readonly active: boolean
-  /** Adds to what may still be delivered. Starts at 0. `bytes` Infinity: not limited. */
+  /**
+   * Adds to what may still be delivered. Starts at 0 messages and without a limit on bytes; the first `bytes` given begins one. Infinity ends it. A
+   * record that is larger than what is left waits; it comes when nothing of this consumer is unsettled, so that it can come at all.
+   */
   credit(messages: number, bytes?: number): void
   /** Sets what may still be delivered at once. */
   setCredit(messages: number, bytes?: number): void
@@ -870,7 +906,10 @@ export interface Space {
   isHeard(address: string): boolean
   /** One record, as a consumer with a credit of one would get it, or null when nothing is ready now. It stays in flight until `settle`. */
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
-  /** Entries from `offset` on; the first may begin before it; at least one whole entry however big, if there is any. `done` may be called at once. */
+  /**
+   * Entries from `offset` on; the first may begin before it. Up to `maxBytes` (and 16 MiB), but at least one whole entry however big, if there is
+   * any. `done` may be called at once.
+   */
   read(topic: string, partition: number, offset: number, maxBytes: number, done: (result: ReadResult) => void): void
   /** Calls `wake` once, when the partition's nextOffset (`decided`: its stableOffset) passes `offset`, or the topic goes. Returns how to cancel. */
   whenReadable(topic: string, partition: number, offset: number, wake: () => void, decided?: boolean): () => void
@@ -888,6 +927,12 @@ export interface Space {
   /** Nothing more is delivered from a queue subscription, or it is again; survives a restart. */
   pauseSubscription(topic: string, subscription: string, paused: boolean): Promise<void>
   deleteSubscription(topic: string, subscription: string): Promise<void>
+  /** Makes a durable subscription before anybody consumes. Rejects with AlreadyExists, and with Invalid for a filter that is none. */
+  createSubscription(
+    topic: string,
+    subscription: string,
+    options: SubscriptionOptions & { readonly startAt?: StartAt },
+  ): Promise<void>
 
   // Delayed records
   scheduled(limit: number, from?: number): Promise<ScheduledRecord[]>

@@ -16,12 +16,14 @@ import type { Topic } from '../core/topic.ts'
 import type { EntryView, PeekedRecord, ReadResult } from './face.ts'
 
 const chunkBytes = 256 * 1024
+/** One read gives no more, whatever is asked for: what comes from segments is held in memory at once. */
+export const readBytesMax = 16 * 1024 * 1024
 
 export function failedRead(error: ReadResult['error']): ReadResult {
   return { error, entries: [], startOffset: -1, nextOffset: -1, stableOffset: -1, aborted: [] }
 }
 
-/** Entries from `offset` on, up to about `maxBytes` of them but one at least. */
+/** Entries from `offset` on, up to `maxBytes` with their headers, but one at least. */
 export function readEntries(log: Log, offset: number, maxBytes: number, done: (result: ReadResult) => void): void {
   if (offset < log.start || offset > log.committed) {
     return done({ error: 'OutOfRange', entries: [], aborted: [], ...offsetsOf(log) })
@@ -31,7 +33,8 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
   const step = (from: number, left: number): void => {
     log.readChunk(from, left, (error, buffer, start, end) => {
       if (error !== null) return done(failedRead('Internal'))
-      for (let at = start; at < end; at += entryLength(buffer, at)) {
+      const full = entries.length > 0 && end - start > left
+      for (let at = start; at < end && !full; at += entryLength(buffer, at)) {
         entries.push(viewOf(buffer, at))
         next = entryBase(buffer, at) + entryCount(buffer, at)
       }
@@ -41,7 +44,7 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
       done({ error: null, entries, ...offsetsOf(log), aborted: log.decisions?.abortedBetween(offset, next) ?? [] })
     })
   }
-  step(offset, maxBytes)
+  step(offset, Math.min(maxBytes, readBytesMax))
 }
 
 /** The first record whose time is at or after `time`; null when there is none. */

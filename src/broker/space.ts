@@ -1,4 +1,5 @@
 /** One namespace as one principal sees it. Permission is asked first in each call; then the namespace's topics and the shard do the work. */
+import { isDeepStrictEqual } from 'node:util'
 import { AckSet } from '../core/ackset.ts'
 import { CoreError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
@@ -25,6 +26,7 @@ import type {
   Space,
   StartAt,
   SubscribeSpec,
+  SubscriptionOptions,
   SubscriptionStatus,
   Taken,
   TopicConfig,
@@ -95,6 +97,7 @@ export class BrokerSpace implements Space {
         inFlight: subscription.inFlight,
         consumers: subscription.consumers.length,
         paused: subscription.paused,
+        options: subscription.options,
         bytes: subscription.liveBytes,
         delivered: subscription.delivered,
         accepted: subscription.accepted,
@@ -120,7 +123,7 @@ export class BrokerSpace implements Space {
       })
       if (cursors.length === 0) continue
       const ready = cursors.reduce((sum, cursor) => sum + cursor.lag, 0)
-      const idle = { inFlight: 0, consumers: 0, paused: false, bytes: 0, delivered: 0, accepted: 0, returned: 0 }
+      const idle = { inFlight: 0, consumers: 0, paused: false, options: {}, bytes: 0, delivered: 0, accepted: 0, returned: 0 }
       statuses.push({ name: group, kind: 'cursor', ready, ...idle, cursors })
     }
     return statuses
@@ -285,9 +288,19 @@ export class BrokerSpace implements Space {
   subscribe(spec: SubscribeSpec, sink: Sink): Consumer {
     this.#allow('consume', spec.topic)
     const topic = this.#topic(spec.topic)
-    const subscription =
-      topic.subscriptions.get(spec.subscription) ??
-      this.#engine.ensureSubscription(topic, spec.subscription, spec.startAt ?? 'oldest', spec.durable ?? true)
+    const { filter, keyExclusive, startAt = 'oldest', durable = true } = spec
+    const options = subscriptionOptions({ filter, keyExclusive })
+    const present = topic.subscriptions.get(spec.subscription)
+    for (const [name, value] of Object.entries(options)) {
+      if (
+        present === undefined ||
+        isDeepStrictEqual(subscriptionOptions(present.options)[name as keyof SubscriptionOptions], value)
+      )
+        continue
+      const which = `subscription "${spec.subscription}" of topic "${topic.name}"`
+      throw new CoreError('Mismatch', `${which} has another ${name}; delete it to change that`, name)
+    }
+    const subscription = present ?? this.#engine.ensureSubscription(topic, spec.subscription, startAt, durable, options)
     return subscription.subscribe(spec, sink)
   }
 
@@ -406,6 +419,19 @@ export class BrokerSpace implements Space {
     await this.#engine.shard.durable()
   }
 
+  async createSubscription(
+    name: string,
+    subscriptionName: string,
+    { startAt = 'oldest', ...options }: SubscriptionOptions & { startAt?: StartAt },
+  ): Promise<void> {
+    this.#allow('consume', name)
+    const topic = this.#topic(name)
+    if (topic.subscriptions.has(subscriptionName))
+      throw new CoreError('AlreadyExists', `topic "${name}" has a subscription "${subscriptionName}"`, subscriptionName)
+    this.#engine.ensureSubscription(topic, subscriptionName, startAt, true, subscriptionOptions(options))
+    await this.#engine.shard.durable()
+  }
+
   async deleteSubscription(name: string, subscriptionName: string): Promise<void> {
     this.#allow('manage', name)
     const topic = this.#topic(name)
@@ -448,5 +474,16 @@ export class BrokerSpace implements Space {
 
   async nextProducerId(): Promise<number> {
     return await this.#engine.counters.durableNext('producer')
+  }
+}
+
+/** What is said, in the form it is stored. */
+function subscriptionOptions(said: {
+  readonly filter?: SubscriptionOptions['filter'] | undefined
+  readonly keyExclusive?: SubscriptionOptions['keyExclusive'] | undefined
+}): SubscriptionOptions {
+  return {
+    ...(said.filter === undefined ? {} : { filter: said.filter }),
+    ...(said.keyExclusive === undefined ? {} : { keyExclusive: said.keyExclusive }),
   }
 }

@@ -4,8 +4,8 @@
  */
 import { formats } from '../core/record.ts'
 import type { Topic } from '../core/topic.ts'
+import { PatternTrie } from '../lib/trie.ts'
 import type { Listener, ListenSpec, LiveBatch, LiveSink, Principal } from './face.ts'
-import { PatternTrie } from './trie.ts'
 
 const cachedSubjectsMax = 10_000
 

@@ -104,16 +104,19 @@ export class MemberConsumer implements Consumer {
   get active(): boolean {
     return this.#of.isActive(this)
   }
-  get wants(): boolean {
-    return this.#credit > 0 && this.#creditBytes > 0 && !this.#paused
+  /** Whether it takes a record of so many bytes now. One that is larger than the credit for bytes comes alone: when nothing else is unsettled. */
+  wants(bytes: number): boolean {
+    if (this.#credit <= 0 || this.#creditBytes <= 0 || this.#paused) return false
+    return bytes <= this.#creditBytes || this.#flights.size === 0
   }
   get unsettled(): number {
     return this.#flights.size
   }
 
-  credit(messages: number, bytes = 0): void {
+  credit(messages: number, bytes?: number): void {
     this.#credit += messages
-    this.#creditBytes += bytes
+    // Without a limit so far, the first one begins at nothing.
+    if (bytes !== undefined) this.#creditBytes = (this.#creditBytes === Number.POSITIVE_INFINITY ? 0 : this.#creditBytes) + bytes
     this.#of.wake()
   }
 

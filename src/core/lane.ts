@@ -34,10 +34,16 @@ export class Slot {
   keyHash = 0
   annotations: Annotations | null = null
   subject: string | null = null
+  /** The subscription's filter lets it pass; asked once. */
+  passed = false
+  /** Its key, where keys are exclusive; undefined: not looked at yet. */
+  key: string | null | undefined = undefined
 
   /** From the entry at `at`; `record` is set when the entry is a batch and this one of its records. */
   fill(buffer: Buffer, at: number, offset: number, record: Buffer | null): void {
     this.full = true
+    this.passed = false
+    this.key = undefined
     this.offset = offset
     const format = entryFormat(buffer, at)
     if (record === null) {
@@ -73,6 +79,8 @@ export class Lane {
   cursor: number
   inFlight = 0
   delayed = 0
+  /** Ready, but waiting for others of their key: see key-locks.ts. */
+  parked = 0
   /** Attempts so far of records that were delivered and are not done. */
   readonly attempts = new Map<number, number>()
   /** How often records were handed out, where that is more than their attempts. */
@@ -93,6 +101,9 @@ export class Lane {
   #moves = 0
   failure: Error | null = null
   readonly #onReady: () => void
+  /** Told when everything in hand was forgotten, and when a record that came back turns out to be gone. */
+  onMoved: () => void = () => undefined
+  onGone: (offset: number) => void = () => undefined
 
   constructor(index: number, log: Log, floor: number, onReady: () => void) {
     this.index = index
@@ -126,8 +137,10 @@ export class Lane {
 
   /** What came back first was truncated meanwhile. */
   #drop(): void {
+    const offset = this.#returned[0] as number // not empty
     popHeap(this.#returned)
     this.#back.clear()
+    this.onGone(offset)
   }
 
   /** The slot that {@link peek} gave is taken. */
@@ -153,6 +166,7 @@ export class Lane {
     this.#chunk = nothing
     this.#at = 0
     this.#end = 0
+    this.onMoved()
   }
 
   /** Reads one record by its offset; `found` with null when it is gone. */
@@ -180,6 +194,7 @@ export class Lane {
       else if (this.#returned[0] === offset && !fillAt(this.#back, buffer, start, end, offset)) {
         popHeap(this.#returned)
         this.acked.add(offset)
+        this.onGone(offset)
         missing = true
       }
       if (!atOnce) this.#onReady()

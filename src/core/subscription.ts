@@ -2,15 +2,19 @@
  * The one delivery engine: ready → in flight → accepted | released | dead-lettered | expired, for competing consumers with credit.
  * Work is done in one pump at the end of the turn, so a sink is never called from inside a session's own call.
  */
-import type { Outcome, Sink, SubscribeSpec, Taken, TopicConfig, Transaction } from '../broker/face.ts'
+import type { Outcome, Sink, SubscribeSpec, SubscriptionOptions, Taken, TopicConfig, Transaction } from '../broker/face.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
 import { hold, InFlight, MemberConsumer } from './consumer.ts'
 import { CoreError, type CoreErrorCode } from './errors.ts'
+import { compileFilter, type Filter } from './filter.ts'
+import { KeyLocks, keyOf, parkedMax } from './key-locks.ts'
 import { Lane, type Slot } from './lane.ts'
 import type { Log } from './log.ts'
 import type { Death } from './record.ts'
 
 const recordsPerPumpMax = 512
+/** Records passed over (filtered out, parked) before others get their turn. */
+const looksPerPumpMax = 2048
 
 /** How long a dead record waits that its target does not take. */
 const deadLetterRetryMs = 1000
@@ -97,16 +101,35 @@ export class Subscription {
   /** Changed since the last checkpoint. */
   changed = true
 
-  constructor(id: number, name: string, topic: string, durable: boolean, host: SubscriptionHost) {
+  readonly options: SubscriptionOptions
+  readonly #filter: Filter | null
+  readonly #keys: KeyLocks | null
+  #looks = looksPerPumpMax
+
+  constructor(
+    id: number,
+    name: string,
+    topic: string,
+    durable: boolean,
+    host: SubscriptionHost,
+    options: SubscriptionOptions = {},
+  ) {
     this.id = id
     this.name = name
     this.topic = topic
     this.durable = durable
     this.host = host
+    this.options = options
+    this.#filter = options.filter === undefined ? null : compileFilter(options.filter, topic)
+    this.#keys = options.keyExclusive === 'group' ? new KeyLocks(() => this.wake()) : null
   }
 
   addLane(log: Log, floor: number): Lane {
     const lane = new Lane(this.lanes.length, log, floor, () => this.wake())
+    if (this.#keys !== null) {
+      lane.onMoved = () => this.#keys?.forget(lane)
+      lane.onGone = (offset) => this.#keys?.done(lane, offset)
+    }
     this.lanes.push(lane)
     this.settledRuns.push([])
     return lane
@@ -142,25 +165,52 @@ export class Subscription {
   }
 
   #pump(): void {
+    this.#looks = looksPerPumpMax
     this.#enforceLength()
     this.#serveTakers()
     let budget = recordsPerPumpMax
     const served = new Set<MemberConsumer>()
     while (budget > 0 && !this.idle) {
-      const consumer = this.#nextConsumer()
-      if (consumer === null) break
+      if (this.#nextConsumer(0, false) === null) break
       const slot = this.#next()
       if (slot === null) break
+      const consumer = this.#nextConsumer(slot.end - slot.start, true)
+      if (consumer === null) break
       this.#assign(consumer, slot)
       served.add(consumer)
       budget--
     }
     if (budget < recordsPerPumpMax) this.#count(recordsPerPumpMax - budget)
     for (const consumer of served) consumer.flush()
-    if (budget === 0) {
+    if (budget > 0) this.#watchHead()
+    if (budget === 0 || this.#looks <= 0) {
       this.#scheduled = true
       setImmediate(this.#run)
-    } else this.#watchHead()
+    }
+  }
+
+  /** The first record of a lane that is for this subscription and may go out now. What is not for it is settled on the way. */
+  #head(lane: Lane): Slot | null {
+    for (;;) {
+      const slot = lane.peek()
+      if (slot === null || (this.#filter === null && this.#keys === null)) return slot
+      if (this.#filter !== null && !slot.passed) {
+        slot.passed = this.#filter(slot)
+        if (!slot.passed) {
+          lane.consume(slot)
+          this.#done(lane, slot.offset, slot.end - slot.start)
+          if (--this.#looks <= 0) return null
+          continue
+        }
+      }
+      if (this.#keys === null) return slot
+      if (slot.key === undefined) slot.key = keyOf(slot)
+      if (slot.key === null || !this.#keys.blocks(slot.key, lane, slot.offset)) return slot
+      if (lane.parked >= parkedMax) return null
+      lane.consume(slot)
+      this.#keys.park(slot.key, lane, slot.offset)
+      if (--this.#looks <= 0) return null
+    }
   }
 
   #lane: Lane | null = null
@@ -173,7 +223,7 @@ export class Subscription {
       for (let step = 0; step < lanes.length; step++) {
         const index = this.host.priorityLanes ? (this.host.byUrgency[step] as number) : (this.#laneTurn + step) % lanes.length // one for each lane
         const lane = lanes[index] as Lane // index < length
-        const slot = lane.peek()
+        const slot = this.#head(lane)
         if (slot === null) {
           if (lane.failure !== null) this.host.damaged(this, lane.failure)
           if (lane.reading && this.host.priorityLanes) return null
@@ -202,11 +252,12 @@ export class Subscription {
     else this.#setAside({ lane, offset: slot.offset, bytes, reason, attempts, error: undefined })
   }
 
-  #nextConsumer(): MemberConsumer | null {
+  /** Who gets the next record, of so many bytes; only if it is `taken`, the turn goes on. */
+  #nextConsumer(bytes: number, taken: boolean): MemberConsumer | null {
     const { consumers } = this
     if (this.host.singleActiveConsumer) {
       const active = consumers[0]
-      return active?.wants === true ? active : null
+      return active?.wants(bytes) === true ? active : null
     }
     // Sorted by priority; turns are taken among those of the highest priority that want something.
     for (let from = 0; from < consumers.length; ) {
@@ -215,8 +266,8 @@ export class Subscription {
       while (to < consumers.length && consumers[to]?.priority === priority) to++
       for (let step = 0; step < to - from; step++) {
         const consumer = consumers[from + ((this.#turn + step) % (to - from))] as MemberConsumer // within [from, to)
-        if (!consumer.wants) continue
-        this.#turn = (this.#turn + step + 1) % (to - from)
+        if (!consumer.wants(bytes)) continue
+        if (taken) this.#turn = (this.#turn + step + 1) % (to - from)
         return consumer
       }
       from = to
@@ -237,6 +288,7 @@ export class Subscription {
       return
     }
     lane.inFlight++
+    if (typeof slot.key === 'string') this.#keys?.take(slot.key, lane, slot.offset)
     const deadline = consumer.deadlineMs < 0 ? Infinity : this.host.clock.now() + consumer.deadlineMs
     const flight = new InFlight(lane, slot.offset, attempt, bytes, slot.keyHash, handedOut, deadline)
     consumer.take(consumer.hold(flight), lane, attempt, handedOut, before !== undefined, slot, bytes)
@@ -244,6 +296,7 @@ export class Subscription {
   }
 
   #done(lane: Lane, offset: number, bytes: number): void {
+    this.#keys?.done(lane, offset)
     if (!lane.acked.add(offset)) return
     if (lane.attempts.size > 0) lane.attempts.delete(offset)
     if (lane.handedOut.size > 0) lane.handedOut.delete(offset)
@@ -295,6 +348,7 @@ export class Subscription {
     if (attempts < flight.handedOut + 1) lane.handedOut.set(offset, flight.handedOut + 1)
     if (deliveryLimit >= 0) this.host.recordAttempts(this, lane, offset, attempts)
     lane.inFlight--
+    this.#keys?.release(lane, offset)
     if (delayMs <= 0) {
       lane.giveBack(offset)
     } else {
@@ -355,7 +409,7 @@ export class Subscription {
   /** A record with an expiry at the head is removed in time also when nobody consumes. */
   #watchHead(): void {
     for (const lane of this.lanes) {
-      const slot = lane.peek()
+      const slot = this.#head(lane)
       if (slot === null || slot.expiresAt === 0 || slot.expiresAt >= this.#headTimerAt) continue
       this.#headTimer?.cancel()
       this.#headTimerAt = slot.expiresAt
@@ -371,7 +425,7 @@ export class Subscription {
 
   #dropExpired(lane: Lane): void {
     for (;;) {
-      const slot = lane.peek()
+      const slot = this.#head(lane)
       if (slot === null || slot.expiresAt === 0 || slot.expiresAt > this.host.clock.now()) return
       this.#remove(lane, slot, 'expired')
     }
@@ -417,8 +471,8 @@ export class Subscription {
         ? this.host.byUrgency.findLast((index) => (this.lanes[index]?.ready ?? 0) > 0)
         : undefined
       const lane = least === undefined ? this.lanes.find((candidate) => candidate.ready > 0) : this.lanes[least]
-      const slot = lane?.peek()
-      if (lane === undefined || slot === null || slot === undefined) return
+      const slot = lane === undefined ? null : this.#head(lane)
+      if (lane === undefined || slot === null) return
       this.#remove(lane, slot, 'maxLength')
     }
   }
@@ -480,7 +534,7 @@ export class Subscription {
   #serveTakers(): void {
     while (this.#takers.length > 0) {
       const slot = this.idle ? null : this.#next()
-      if (slot === null && !this.idle && this.lanes.some((lane) => lane.reading)) return
+      if (slot === null && !this.idle && (this.#looks <= 0 || this.lanes.some((lane) => lane.reading))) return
       const taker = this.#takers.shift()
       if (taker === undefined) return
       if (slot === null) {
@@ -494,6 +548,7 @@ export class Subscription {
       lane.consume(slot)
       const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, handedOut, Infinity)
       lane.inFlight++
+      if (typeof slot.key === 'string') this.#keys?.take(slot.key, lane, slot.offset)
       if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
       else this.#taken.add(flight)
       this.#count(1)

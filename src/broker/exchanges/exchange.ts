@@ -1,6 +1,7 @@
 /** One exchange and its bindings: which of them a record follows, by the exchange's kind. */
+
+import { PatternTrie } from '../../lib/trie.ts'
 import type { Binding, ExchangeInfo, ExchangeKind } from '../face.ts'
-import { PatternTrie } from '../trie.ts'
 import { headersMatch } from './headers.ts'
 import { Destinations } from './one.ts'
 import type { Routed } from './routed.ts'
