@@ -15,7 +15,7 @@ import { formats } from './core/record.ts'
 import { attributesToJson } from './http/record-json.ts'
 import { itemFromJson, publishItems } from './http/routes/records.ts'
 import { VirtualClock } from './lib/timers.ts'
-import { knownProtocols } from './protocols/table.ts'
+import { knownProtocols, protocolTable } from './protocols/table.ts'
 import { type RunningBroker, startRunningBroker } from './server/start.ts'
 import { openLocalStorage } from './storage/local/index.ts'
 import { openMemoryStorage } from './storage/memory/index.ts'
@@ -129,7 +129,9 @@ class Embedded implements EmbeddedBroker {
     const port = this.port(protocol)
     const { host } = this.#running.listeners[0] ?? { host: '127.0.0.1' }
     // Kafka's clients take host:port, the others a URL.
-    return protocol === 'kafka' ? `${host}:${port}` : `${protocol}://${host}:${port}`
+    if (protocol === 'kafka') return `${host}:${port}`
+    const spec = protocolTable.flatMap(({ listeners }) => listeners).find(({ name }) => name === protocol)
+    return `${spec?.kind === 'http' ? 'http' : protocol}://${host}:${port}`
   }
 
   port(listener: string): number {

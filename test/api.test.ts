@@ -31,7 +31,12 @@ test('health, readiness and the overview', async () => {
   assert.equal((await call('GET', '/healthz')).status, 200)
   assert.deepEqual(await call('GET', '/readyz'), { status: 200, json: { status: 'ready' } })
   const { json } = await call('GET', '/v1/overview')
-  assert.deepEqual(json.listeners.map((each: { name: string }) => each.name).sort(), ['amqp', 'http', 'kafka'])
+  assert.deepEqual(json.listeners.map((each: { name: string }) => each.name).sort(), [
+    'amqp',
+    'http',
+    'kafka',
+    'rabbitmq-management',
+  ])
 })
 
 test('the OpenAPI document describes every route', async () => {

@@ -40,6 +40,7 @@ test('of limits the smallest of declaration, policy and cap counts', () => {
   assert.equal(governed({ deliveryLimit: 20, unasked: [] }, { deliveryLimit: 50 }).deliveryLimit, 20)
   assert.equal(governed({}, { retentionMs: 5 }).retentionMs, topicDefaults.retentionMs, 'not kept by time')
   assert.equal(governed({ retention: 'time' }, { retentionMs: 5 }).retentionMs, 5)
+  assert.equal(governed({ retention: 'time' }, { recordsMax: 5 }).recordsMax, -1, 'kept by time')
 })
 
 test('of everything else the declaration counts, then the cap, then the policy', () => {

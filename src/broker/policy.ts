@@ -130,7 +130,7 @@ export function effectiveConfig(declared: TopicConfig, governing: Governing): To
   const config: { -readonly [K in keyof TopicConfig]: TopicConfig[K] } = { ...declared }
   for (const name of limits) {
     const limit = settings[name]
-    if (limit === undefined || (name.startsWith('retention') && declared.retention !== 'time')) continue
+    if (limit === undefined || !concerns(name, declared.retention)) continue
     const own = declared.unasked.includes(name) ? -1 : declared[name]
     config[name] = own < 0 ? limit : Math.min(own, limit)
   }
@@ -141,6 +141,12 @@ export function effectiveConfig(declared: TopicConfig, governing: Governing): To
     config.deadLetter = { exchange, routingKey }
   }
   return config
+}
+
+/** Lengths are of topics kept until acknowledged, retention is of those kept by time. */
+function concerns(name: (typeof limits)[number], retention: TopicConfig['retention']): boolean {
+  if (name === 'retentionMs' || name === 'retentionBytes') return retention === 'time'
+  return (name !== 'recordsMax' && name !== 'bytesMax') || retention === 'acknowledged'
 }
 
 /** Where an exchange sends what none of its bindings wants. */

@@ -24,6 +24,11 @@ export const protocolTable: readonly ProtocolEntry[] = [
     listeners: [{ name: 'amqp', port: 5672 }],
     load: async () => (await import('./amqp/index.ts')).protocol,
   },
+  {
+    name: 'rabbitmq-management',
+    listeners: [{ name: 'rabbitmq-management', port: 15672, kind: 'http' }],
+    load: async () => (await import('./rabbitmq-management/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

@@ -22,6 +22,7 @@ export interface ChannelDescription {
   readonly confirm: boolean
   readonly transactional: boolean
   readonly unacknowledged: number
+  readonly unconfirmed: number
   readonly consumers: readonly ConsumerDescription[]
 }
 
@@ -49,6 +50,7 @@ export function describe(session: Session): ConnectionDescription {
       confirm: channel.publisher.confirming,
       transactional: channel.publisher.transactional,
       unacknowledged: channel.unacked.count,
+      unconfirmed: channel.publisher.unconfirmed,
       consumers: [...channel.consumers.values()].map((consumer) => ({
         tag: consumer.tag,
         queue: consumer.queue,

@@ -64,6 +64,11 @@ export class Publisher {
     this.#channel = channel
   }
 
+  /** Published and not yet answered, where the client asked for answers. */
+  get unconfirmed(): number {
+    return this.#batches.reduce((sum, batch) => sum + (batch.confirm ? batch.items.length : 0), 0)
+  }
+
   get assembling(): boolean {
     return this.#awaits !== Await.Method
   }

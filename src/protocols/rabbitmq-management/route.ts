@@ -1,0 +1,138 @@
+/** What one operation of the API is, and how a request finds it. */
+import type { Broker, HttpAnswer, HttpRequest, ServerFacts } from '../../broker/face.ts'
+import type { Caller } from './caller.ts'
+import { badRequest } from './errors.ts'
+import { isObject, type Json } from './json.ts'
+import type { Rates } from './rates.ts'
+
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+
+/** What a handler resolves to is sent as JSON with 200; null is 204, a {@link Status} or {@link Answer} is sent as it says. */
+export interface Route {
+  readonly method: Method
+  /** Below /api; segments that begin with a colon are parameters. */
+  readonly path: string
+  /** Answered without a login; the caller is nobody. */
+  readonly open?: true
+  handle(call: Call): unknown
+}
+
+/** A success that is not 200 with a body. */
+export class Status {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(status: number, headers: Readonly<Record<string, string>> = {}) {
+    this.status = status
+    this.headers = headers
+  }
+}
+
+/** An answer that is no success. */
+export class Answer {
+  readonly answer: HttpAnswer
+
+  constructor(answer: HttpAnswer) {
+    this.answer = answer
+  }
+}
+
+/** RabbitMQ's answer to PUT: 201 for what is new, 204 for what was there. */
+export const created = new Status(201)
+export const put = (isNew: boolean): Status => new Status(isNew ? 201 : 204)
+
+export class Call {
+  readonly broker: Broker
+  readonly facts: ServerFacts
+  readonly rates: Rates
+  readonly caller: Caller
+  readonly request: HttpRequest
+  readonly query: URLSearchParams
+  readonly #parameters: ReadonlyMap<string, string>
+
+  constructor(
+    surroundings: { broker: Broker; facts: ServerFacts; rates: Rates },
+    caller: Caller,
+    request: HttpRequest,
+    parameters: ReadonlyMap<string, string>,
+  ) {
+    this.broker = surroundings.broker
+    this.facts = surroundings.facts
+    this.rates = surroundings.rates
+    this.caller = caller
+    this.request = request
+    this.query = new URLSearchParams(request.query)
+    this.#parameters = parameters
+  }
+
+  /** A parameter of the path; always there when the path has it. */
+  parameter(name: string): string {
+    return this.#parameters.get(name) ?? ''
+  }
+
+  get vhost(): string {
+    return this.parameter('vhost')
+  }
+
+  /** The body, which must be an object; {} without one. RabbitMQ asks for no content type. */
+  async body(): Promise<Json> {
+    const bytes = await this.request.body()
+    if (bytes.length === 0) return {}
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(bytes.toString())
+    } catch {
+      throw badRequest('not_json')
+    }
+    if (!isObject(parsed)) throw badRequest('not_json')
+    return parsed
+  }
+}
+
+export interface Found {
+  readonly route: Route
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+export class Router {
+  readonly #routes: { readonly segments: readonly string[]; readonly route: Route }[]
+
+  constructor(routes: readonly Route[]) {
+    this.#routes = routes.map((route) => ({ segments: split(route.path), route }))
+  }
+
+  /** The first route that fits; else the methods that the path has (none: there is no such path). HEAD is a GET. */
+  find(method: string, path: string): Found | { readonly allowed: readonly Method[] } {
+    const segments = decoded(path)
+    const allowed = new Set<Method>()
+    for (const { segments: wanted, route } of this.#routes) {
+      const parameters = segments === null ? null : match(wanted, segments)
+      if (parameters === null) continue
+      if (route.method === (method === 'HEAD' ? 'GET' : method)) return { route, parameters }
+      allowed.add(route.method)
+    }
+    return { allowed: [...allowed] }
+  }
+}
+
+// Empty segments count: the default exchange's name is empty.
+const split = (path: string): string[] => path.replace(/^\//, '').replace(/\/$/, '').split('/')
+
+function decoded(path: string): string[] | null {
+  try {
+    return split(path).map(decodeURIComponent)
+  } catch {
+    return null // not well-formed percent-encoding: decodeURIComponent's only error
+  }
+}
+
+function match(wanted: readonly string[], segments: readonly string[]): Map<string, string> | null {
+  if (wanted.length !== segments.length) return null
+  const parameters = new Map<string, string>()
+  for (const [index, segment] of segments.entries()) {
+    const pattern = wanted[index] ?? ''
+    if (pattern.startsWith(':')) parameters.set(pattern.slice(1), segment)
+    else if (pattern !== segment) return null
+  }
+  return parameters
+}
