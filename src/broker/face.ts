@@ -663,6 +663,8 @@ export interface SubscribeSpec {
   readonly priority?: number
   /** How long a delivery may stay unsettled, ms; then it is released. -1: for ever. */
   readonly deadlineMs?: number
+  /** How often one record may come back from this consumer; the next return dead-letters or drops it. Default: the topic's. */
+  readonly deliveryLimit?: number
   /** For listings. */
   readonly name: string
   readonly connection?: number
@@ -738,6 +740,12 @@ export type Outcome =
 
 export const accept: Outcome = { kind: 'accept' }
 
+export interface PullLimits {
+  readonly messages: number
+  readonly bytes: number
+  readonly inFlightMax: number
+}
+
 export interface Consumer {
   readonly name: string
   readonly topic: string
@@ -750,6 +758,11 @@ export interface Consumer {
   credit(messages: number, bytes?: number): void
   /** Sets what may still be delivered at once. */
   setCredit(messages: number, bytes?: number): void
+  /**
+   * Waits for records of one partition, whatever the credit: `done` is called once, with as many as the limits allow, as soon as there is one. A record
+   * larger than `bytes` comes alone; nothing comes while `inFlightMax` of the partition are unsettled, at whichever consumer. Returns how to give up.
+   */
+  pull(partition: number, limits: PullLimits, done: (batch: DeliveryBatch) => void): () => void
   /** Unknown handles are ignored (they were released by a deadline); returns how many were known. */
   settle(deliveries: readonly number[], outcome: Outcome, transaction?: Transaction): number
   pause(paused: boolean): void
@@ -923,7 +936,7 @@ export interface Space {
   cursorGroups(): string[]
   deleteCursors(group: string, topic?: string, partition?: number): Promise<void>
   /** Moves a queue subscription. */
-  seek(topic: string, subscription: string, to: StartAt): Promise<void>
+  seek(topic: string, subscription: string, to: StartAt, partition?: number): Promise<void>
   /** Nothing more is delivered from a queue subscription, or it is again; survives a restart. */
   pauseSubscription(topic: string, subscription: string, paused: boolean): Promise<void>
   deleteSubscription(topic: string, subscription: string): Promise<void>

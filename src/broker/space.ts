@@ -396,11 +396,12 @@ export class BrokerSpace implements Space {
     await this.#engine.shard.durable()
   }
 
-  async seek(name: string, subscriptionName: string, to: StartAt): Promise<void> {
+  async seek(name: string, subscriptionName: string, to: StartAt, partition?: number): Promise<void> {
     this.#allow('consume', name)
     const topic = this.#topic(name)
     const subscription = this.#subscription(name, subscriptionName)
     for (const lane of subscription.lanes) {
+      if (partition !== undefined && lane.index !== partition) continue
       const offset = await this.#engine.resolveStart(topic, lane.index, to)
       lane.acked = new AckSet(offset)
       lane.attempts.clear()

@@ -1,5 +1,5 @@
 /** A member of a subscription: its credit, what it holds in flight, and the batch that is being put together for its sink. */
-import type { Consumer, DeliveryBatch, Outcome, Sink, SubscribeSpec, Transaction } from '../broker/face.ts'
+import type { Consumer, DeliveryBatch, Outcome, PullLimits, Sink, SubscribeSpec, Transaction } from '../broker/face.ts'
 import type { CoreErrorCode } from './errors.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Annotations } from './record.ts'
@@ -15,8 +15,20 @@ export class InFlight {
   /** How often it was handed out before. */
   readonly handedOut: number
   deadline: number
-  constructor(lane: Lane, offset: number, attempt: number, bytes: number, keyHash: number, handedOut: number, deadline: number) {
+  /** undefined: the topic's. */
+  readonly deliveryLimit: number | undefined
+  constructor(
+    lane: Lane,
+    offset: number,
+    attempt: number,
+    bytes: number,
+    keyHash: number,
+    handedOut: number,
+    deadline: number,
+    deliveryLimit: number | undefined,
+  ) {
     this.handedOut = handedOut
+    this.deliveryLimit = deliveryLimit
     this.lane = lane
     this.offset = offset
     this.attempt = attempt
@@ -74,6 +86,8 @@ export class MemberConsumer implements Consumer {
   readonly exclusive: boolean
   readonly autoSettle: boolean
   readonly deadlineMs: number
+  /** undefined: the topic's. */
+  readonly deliveryLimit: number | undefined
   readonly connection: number
   readonly #of: Subscription
   readonly #flights = new Map<number, InFlight>()
@@ -92,6 +106,7 @@ export class MemberConsumer implements Consumer {
     this.exclusive = spec.exclusive ?? false
     this.autoSettle = spec.autoSettle
     this.deadlineMs = spec.deadlineMs ?? -1
+    this.deliveryLimit = spec.deliveryLimit
     this.connection = spec.connection ?? 0
   }
 
@@ -137,9 +152,24 @@ export class MemberConsumer implements Consumer {
     return id
   }
 
+  pull(partition: number, limits: PullLimits, done: (batch: DeliveryBatch) => void): () => void {
+    return this.#of.pull(this, partition, limits, done)
+  }
+
+  /** What was taken for a pull, handed to who pulled. */
+  flushTo(done: (batch: DeliveryBatch) => void): void {
+    if (!this.#closed) done(this.#batch)
+    this.#batch.clear()
+  }
+
   take(id: number, lane: Lane, attempt: number, handedOut: number, redelivered: boolean, slot: Slot, bytes: number): void {
     this.#credit--
     this.#creditBytes -= bytes
+    this.push(id, lane, attempt, handedOut, redelivered, slot)
+  }
+
+  /** As {@link take}, not on credit. */
+  push(id: number, lane: Lane, attempt: number, handedOut: number, redelivered: boolean, slot: Slot): void {
     this.#batch.push(id, lane.index, attempt, handedOut, redelivered, slot)
   }
 

@@ -2,7 +2,17 @@
  * The one delivery engine: ready → in flight → accepted | released | dead-lettered | expired, for competing consumers with credit.
  * Work is done in one pump at the end of the turn, so a sink is never called from inside a session's own call.
  */
-import type { Outcome, Sink, SubscribeSpec, SubscriptionOptions, Taken, TopicConfig, Transaction } from '../broker/face.ts'
+import type {
+  DeliveryBatch,
+  Outcome,
+  PullLimits,
+  Sink,
+  SubscribeSpec,
+  SubscriptionOptions,
+  Taken,
+  TopicConfig,
+  Transaction,
+} from '../broker/face.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
 import { hold, InFlight, MemberConsumer } from './consumer.ts'
 import { CoreError, type CoreErrorCode } from './errors.ts'
@@ -26,6 +36,14 @@ interface SetAside {
   readonly reason: Death['reason']
   readonly attempts: number
   readonly error: string | undefined
+}
+
+/** A consumer that waits for records of one lane. */
+interface Pull {
+  readonly consumer: MemberConsumer
+  readonly lane: Lane
+  readonly limits: PullLimits
+  readonly done: (batch: DeliveryBatch) => void
 }
 
 /** What a subscription needs of its topic. */
@@ -91,6 +109,7 @@ export class Subscription {
   #deadlineTimerAt = Infinity
   readonly #aside: SetAside[] = []
   readonly #takers: { autoSettle: boolean; done: (taken: Taken | null) => void }[] = []
+  readonly #pulls = new Set<Pull>()
   /** Members no longer, with deliveries that are not settled yet. */
   readonly #stopped = new Set<MemberConsumer>()
   /** In flight at askers of single records. */
@@ -168,6 +187,7 @@ export class Subscription {
     this.#looks = looksPerPumpMax
     this.#enforceLength()
     this.#serveTakers()
+    this.#servePulls()
     let budget = recordsPerPumpMax
     const served = new Set<MemberConsumer>()
     while (budget > 0 && !this.idle) {
@@ -176,7 +196,7 @@ export class Subscription {
       if (slot === null) break
       const consumer = this.#nextConsumer(slot.end - slot.start, true)
       if (consumer === null) break
-      this.#assign(consumer, slot)
+      this.#assign(consumer, slot, this.#lane as Lane, true) // set by #next with the slot
       served.add(consumer)
       budget--
     }
@@ -275,24 +295,24 @@ export class Subscription {
     return null
   }
 
-  #assign(consumer: MemberConsumer, slot: Slot): void {
-    const lane = this.#lane as Lane // set by #next with the slot
+  #assign(consumer: MemberConsumer, slot: Slot, lane: Lane, onCredit: boolean): void {
     const before = lane.attempts.get(slot.offset)
     const attempt = (before ?? 0) + 1
     const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
     const bytes = slot.end - slot.start
     lane.consume(slot)
-    if (consumer.autoSettle) {
-      consumer.take(0, lane, attempt, handedOut, before !== undefined, slot, bytes)
-      this.#done(lane, slot.offset, bytes)
-      return
+    let id = 0
+    if (consumer.autoSettle) this.#done(lane, slot.offset, bytes)
+    else {
+      lane.inFlight++
+      if (typeof slot.key === 'string') this.#keys?.take(slot.key, lane, slot.offset)
+      const { deadlineMs, deliveryLimit } = consumer
+      const deadline = deadlineMs < 0 ? Infinity : this.host.clock.now() + deadlineMs
+      id = consumer.hold(new InFlight(lane, slot.offset, attempt, bytes, slot.keyHash, handedOut, deadline, deliveryLimit))
+      if (deadline !== Infinity) this.#watchDeadlines(deadlineMs)
     }
-    lane.inFlight++
-    if (typeof slot.key === 'string') this.#keys?.take(slot.key, lane, slot.offset)
-    const deadline = consumer.deadlineMs < 0 ? Infinity : this.host.clock.now() + consumer.deadlineMs
-    const flight = new InFlight(lane, slot.offset, attempt, bytes, slot.keyHash, handedOut, deadline)
-    consumer.take(consumer.hold(flight), lane, attempt, handedOut, before !== undefined, slot, bytes)
-    if (deadline !== Infinity) this.#watchDeadlines(consumer.deadlineMs)
+    if (onCredit) consumer.take(id, lane, attempt, handedOut, before !== undefined, slot, bytes)
+    else consumer.push(id, lane, attempt, handedOut, before !== undefined, slot)
   }
 
   #done(lane: Lane, offset: number, bytes: number): void {
@@ -317,6 +337,8 @@ export class Subscription {
 
   settle(flight: InFlight, outcome: Outcome): void {
     const { lane, offset } = flight
+    // A pull may be waiting for fewer to be in flight.
+    if (this.#pulls.size > 0) this.wake()
     switch (outcome.kind) {
       case 'accept':
         lane.inFlight--
@@ -341,7 +363,7 @@ export class Subscription {
     this.returned++
     const { lane, offset } = flight
     const attempts = counts ? flight.attempt : flight.attempt - 1
-    const { deliveryLimit } = this.host
+    const deliveryLimit = flight.deliveryLimit ?? this.host.deliveryLimit
     if (deliveryLimit >= 0 && attempts > deliveryLimit) return this.#bury(flight, 'attempts', undefined)
     const delayMs = askedDelayMs ?? this.#retryDelayMs(counts, attempts)
     lane.attempts.set(offset, attempts)
@@ -510,6 +532,7 @@ export class Subscription {
 
   forget(consumer: MemberConsumer): void {
     this.#stopped.delete(consumer)
+    for (const pull of this.#pulls) if (pull.consumer === consumer) this.#pulls.delete(pull)
   }
 
   #tellActive(before: MemberConsumer | undefined): void {
@@ -546,7 +569,7 @@ export class Subscription {
       const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
       const bytes = slot.end - slot.start
       lane.consume(slot)
-      const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, handedOut, Infinity)
+      const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, handedOut, Infinity, undefined)
       lane.inFlight++
       if (typeof slot.key === 'string') this.#keys?.take(slot.key, lane, slot.offset)
       if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
@@ -577,6 +600,49 @@ export class Subscription {
         },
       })
     }
+  }
+
+  /** Many records of one lane for one consumer. Returns how to give up. */
+  pull(consumer: MemberConsumer, partition: number, limits: PullLimits, done: (batch: DeliveryBatch) => void): () => void {
+    const lane = this.lanes[partition]
+    if (lane === undefined) throw new CoreError('OutOfRange', `topic "${this.topic}" has no partition ${partition}`)
+    const pull = { consumer, lane, limits, done }
+    this.#pulls.add(pull)
+    this.wake()
+    return () => this.#pulls.delete(pull)
+  }
+
+  #servePulls(): void {
+    for (const pull of this.#pulls) {
+      if (this.idle) return
+      const taken = this.#fill(pull)
+      if (taken === 0) continue
+      this.#pulls.delete(pull)
+      this.#count(taken)
+      pull.consumer.flushTo(pull.done)
+    }
+  }
+
+  #fill({ consumer, lane, limits }: Pull): number {
+    let taken = 0
+    let { bytes } = limits
+    while (taken < limits.messages && lane.inFlight < limits.inFlightMax) {
+      const slot = this.#head(lane)
+      if (slot === null) {
+        if (lane.failure !== null) this.host.damaged(this, lane.failure)
+        break
+      }
+      if (slot.expiresAt !== 0 && slot.expiresAt <= this.host.clock.now()) {
+        this.#remove(lane, slot, 'expired')
+        continue
+      }
+      const size = slot.end - slot.start
+      if (taken > 0 && size > bytes) break
+      this.#assign(consumer, slot, lane, false)
+      taken++
+      bytes -= size
+    }
+    return taken
   }
 
   // ----------------------------------------------------------------------------------------------------------- administration
@@ -633,6 +699,7 @@ export class Subscription {
     this.#headTimer?.cancel()
     this.#deadlineTimer?.cancel()
     for (const taker of this.#takers.splice(0)) taker.done(null)
+    this.#pulls.clear()
     for (const consumer of this.consumers.splice(0)) consumer.closedBy(reason)
   }
 }
