@@ -1,6 +1,7 @@
 /**
  * Crash test: Kafka and AMQP publishers record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
  * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
+ * A transactional publisher's transactions are there whole or not at all, those it aborted never.
  * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.
  *
  *   npm run test:crash -- --rounds 20 [--seed N] [--durability fsync|os] [--no-disk]
@@ -20,6 +21,7 @@ import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
 import { checkLedger, type Ledger, newLedger } from './ledger.ts'
 import { seeded } from './random.ts'
 import { tearTail } from './tear.ts'
+import { checkTransactions, newTransactions, readCommitted, transactionalPublisher } from './transactions.ts'
 
 requireNode24()
 const { values } = parseArgs({
@@ -43,6 +45,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
   const kafka: Ledger = newLedger('kafka')
   const idempotent: Ledger = newLedger('kafka-idempotent')
   const amqp: Ledger = newLedger('amqp')
+  const transactions = newTransactions()
   try {
     for (let round = 1; round <= rounds; round++) {
       await t.test(`round ${round}`, async () => {
@@ -52,6 +55,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
           kafkaPublisher(broker.kafka, 'crash-kafka', kafka, false),
           kafkaPublisher(broker.kafka, 'crash-idempotent', idempotent, true),
           amqpPublisher(broker.amqp, 'crash-amqp', amqp),
+          transactionalPublisher(broker.kafka, 'crash-transactions', transactions),
         ])
         await new Promise((resolve) => setTimeout(resolve, loadMs))
         broker.process.kill('SIGKILL')
@@ -70,6 +74,9 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             checkLedger(ledger, read)
             counts.push(`${ledger.name} ${ledger.confirmed.size} confirmed, ${read.length} found`)
           }
+          const committed = await readCommitted(again.kafka, 'crash-transactions')
+          checkTransactions(transactions, committed)
+          counts.push(`transactions ${transactions.committed.size} confirmed, ${transactions.aborted.size} aborted`)
           console.log(
             `# round ${round}: killed after ${loadMs} ms, ${torn}; ready again in ${Math.round(again.startMs)} ms; ${counts.join('; ')}`,
           )
@@ -79,7 +86,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
       })
     }
     assert.ok(
-      0 < kafka.confirmed.size && 0 < idempotent.confirmed.size && 0 < amqp.confirmed.size,
+      0 < kafka.confirmed.size && 0 < idempotent.confirmed.size && 0 < amqp.confirmed.size && 0 < transactions.committed.size,
       'every publisher had something confirmed',
     )
   } finally {

@@ -52,7 +52,7 @@ export async function installJava(): Promise<void> {
   await installDebianPackages({ javac: 'default-jdk-headless', mvn: 'maven' })
   const pom = join(here, 'pom.xml')
   await once(join(cache, 'java-libs'), await readFile(pom, 'utf8'), async (folder) => {
-    say('mvn dependency:copy-dependencies (kafka-clients, amqp-client)')
+    say('mvn dependency:copy-dependencies (kafka-clients, kafka-streams, kafka-tools, amqp-client)')
     await runOk(
       'mvn',
       ['-q', '-B', '-ntp', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${folder}`],

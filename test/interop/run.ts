@@ -19,8 +19,12 @@ interface Client {
   readonly install: () => Promise<void>
   readonly command: () => readonly [string, ...string[]]
   readonly timeoutMs?: number
+  /** How long one of its cases may take, when half a minute is too little. */
+  readonly caseMs?: number
   /** Runs against an AnyMQ with TLS and users; not against brokers of others. */
   readonly secured?: boolean
+  /** Needs an AnyMQ of its own, or both of its protocols; not against brokers of others. */
+  readonly anymqOnly?: boolean
 }
 
 const here = new URL('.', import.meta.url).pathname
@@ -46,6 +50,26 @@ const clients: readonly Client[] = [
     name: 'kafka/groups (java)',
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaGroups'],
+  },
+  {
+    name: 'kafka/java transactions',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaTransactions'],
+  },
+  {
+    name: 'kafka/java streams',
+    install: installJava,
+    command: () => ['java', '-Xmx384m', '-cp', javaClasspath, 'StreamsWordCount'],
+    caseMs: 80_000,
+  },
+  { name: 'kafka/tool kafka-transactions', install: installJava, command: node('kafka/transactions-tool.ts'), caseMs: 90_000 },
+  { name: 'kafka/transactions and AMQP (kafkajs)', install: nothing, command: node('kafka/transactions.ts'), anymqOnly: true },
+  {
+    name: 'kafka/exactly once through kills (java)',
+    install: installJava,
+    command: node('kafka/exactly-once.ts'),
+    anymqOnly: true,
+    caseMs: 170_000,
   },
   {
     name: 'kafka/security (kcat, kafkajs)',
@@ -100,7 +124,8 @@ suite('interop', { concurrency: 1 }, () => {
   for (const client of chosen) {
     const protocol = client.name.split('/')[0] === 'kafka' ? 'KAFKA' : 'AMQP'
     const missing = external && process.env[protocol] === undefined ? `no ${protocol} in the environment` : false
-    const skip = external && client.secured === true ? 'for an AnyMQ with users and certificates of its own' : missing
+    const isOwn = client.secured === true || client.anymqOnly === true
+    const skip = external && isOwn ? 'for AnyMQ alone' : missing
     test(client.name, { skip }, async (t) => {
       await client.install()
       const [command, ...args] = client.command()
@@ -115,7 +140,12 @@ suite('interop', { concurrency: 1 }, () => {
       const lines: Line[] = []
       const program = new Running(command, args, {
         cwd: here,
-        env: { ...target, ...(client.secured === true ? secured?.environment : {}), PYTHONPATH: `${here}cases` },
+        env: {
+          ...target,
+          ...(client.caseMs && { CASE_MS: String(client.caseMs) }),
+          ...(client.secured === true ? secured?.environment : {}),
+          PYTHONPATH: `${here}cases`,
+        },
         onLine: (line, stream) => {
           if (stream === 'out' && line.startsWith('{')) lines.push(JSON.parse(line) as Line)
           else if (stream === 'out') console.log(line)

@@ -3,7 +3,7 @@ import os
 import time
 
 from cases import equal, run_cases, unique
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 SERVER = os.environ["KAFKA"]
@@ -146,6 +146,85 @@ def end_of_partition():
     client.close()
 
 
+def transactional(name, **options):
+    producer = Producer({"bootstrap.servers": SERVER, "transactional.id": name, **options})
+    producer.init_transactions(15)
+    return producer
+
+
+def committed(topic):
+    client = consumer(unique("g"), **{"isolation.level": "read_committed", "enable.partition.eof": True})
+    client.assign([TopicPartition(topic, 0, 0)])
+    values, deadline = [], time.monotonic() + 15
+    while time.monotonic() < deadline:
+        message = client.poll(0.5)
+        if message is None:
+            continue
+        if message.error():
+            equal(message.error().code(), KafkaError._PARTITION_EOF, "error")
+            client.close()
+            return values
+        values.append(message.value().decode())
+    raise AssertionError(f"the end of {topic} did not come; got {values}")
+
+
+def commit_and_abort():
+    topic = create(unique("confluent.txn"))
+    producer = transactional(unique("txn"), **{"batch.num.messages": 7, "compression.type": "lz4"})
+    expected = []
+    for round in range(10):
+        producer.begin_transaction()
+        values = [f"r{round}.{i}" for i in range(20)]
+        for value in values:
+            producer.produce(topic, value=value)
+        if round % 3 == 1:
+            producer.flush(10)
+            producer.abort_transaction(15)
+        else:
+            producer.commit_transaction(15)
+            expected += values
+    equal(committed(topic), expected, "committed")
+
+
+def fencing():
+    topic, name = create(unique("confluent.fence")), unique("txn")
+    first = transactional(name)
+    first.begin_transaction()
+    first.produce(topic, value="first")
+    first.flush(10)
+    second = transactional(name)
+    try:
+        first.commit_transaction(15)
+        raise AssertionError("the first could commit")
+    except KafkaException as refused:
+        equal(refused.args[0].fatal(), True, "fatal")
+        equal(refused.args[0].code(), KafkaError._FENCED, "error")
+    second.begin_transaction()
+    second.produce(topic, value="second")
+    second.commit_transaction(15)
+    equal(committed(topic), ["second"], "committed")
+
+
+def transform():
+    source, target, group = create(unique("confluent.in")), create(unique("confluent.out")), unique("g")
+    produce(source, 60)
+    client = consumer(group, **{"isolation.level": "read_committed"})
+    client.subscribe([source])
+    producer = transactional(unique("txn"))
+    done = 0
+    while done < 60:
+        messages = take(client, 20)
+        producer.begin_transaction()
+        for message in messages:
+            producer.produce(target, value=message.value() + b"!")
+        producer.send_offsets_to_transaction(client.position(client.assignment()), client.consumer_group_metadata(), 15)
+        producer.commit_transaction(15)
+        done += len(messages)
+        equal(client.committed([TopicPartition(source, 0)], timeout=10)[0].offset, done, "committed offset")
+    client.close()
+    equal(committed(target), [f"v{i}!" for i in range(60)], "committed")
+
+
 run_cases({
     "admin creates, lists and deletes a topic": admin_topics,
     "all codecs both ways": codecs,
@@ -154,4 +233,7 @@ run_cases({
     "a group of two shares four partitions": group_of_two,
     "watermarks, assign and seek": watermarks_and_seek,
     "end of partition is told": end_of_partition,
+    "transactions are committed and aborted": commit_and_abort,
+    "a second producer with the same transactional id fences the first": fencing,
+    "consume, transform, produce in transactions": transform,
 })

@@ -57,6 +57,48 @@ func consume(ctx context.Context, own *kgo.Client, count int) []*kgo.Record {
 	return all
 }
 
+func transactSession(ctx context.Context) error {
+	source, target, group := create(ctx, 2), create(ctx, 2), cases.Unique("franz.g")
+	produce(ctx, source, 200, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	session, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(server), kgo.TransactionalID(cases.Unique("franz.txn")), kgo.ConsumerGroup(group),
+		kgo.ConsumeTopics(source), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RequireStableFetchOffsets(), kgo.DefaultProduceTopic(target), kgo.RecordDeliveryTimeout(20*time.Second))
+	cases.Must(err)
+	defer session.Close()
+	done := 0
+	for round := 0; done < 200; round++ {
+		fetches := session.PollRecords(ctx, 30)
+		cases.Must(ctx.Err())
+		for _, failed := range fetches.Errors() {
+			panic(failed.Err)
+		}
+		if fetches.NumRecords() == 0 {
+			continue
+		}
+		cases.Must(session.Begin())
+		produced := kgo.AbortingFirstErrPromise(session.Client())
+		fetches.EachRecord(func(record *kgo.Record) {
+			session.Produce(ctx, kgo.StringRecord(string(record.Value)+"!"), produced.Promise())
+		})
+		commit := kgo.TransactionEndTry(round%3 != 1 && produced.Err() == nil)
+		committed, err := session.End(ctx, commit)
+		cases.Must(err)
+		cases.Equal(committed, bool(commit), "ended as it was wanted")
+		if committed {
+			done += fetches.NumRecords()
+		}
+	}
+	cases.Equal(done, 200, "records that were committed")
+	own := client(kgo.ConsumeTopics(target), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	defer own.Close()
+	seen := map[string]bool{}
+	for _, record := range consume(ctx, own, 200) {
+		cases.Equal(seen[string(record.Value)], false, "seen before: "+string(record.Value))
+		seen[string(record.Value)] = true
+	}
+	return nil
+}
+
 func main() {
 	cases.Run([]cases.Case{
 		{Name: "admin creates, describes and deletes a topic", Body: func(ctx context.Context) error {
@@ -139,6 +181,7 @@ func main() {
 			}
 			return nil
 		}},
+		{Name: "a transact session consumes, transforms and produces; what it aborts is consumed again", Body: transactSession},
 		{Name: "offsets by listing and by time", Body: func(ctx context.Context) error {
 			topic := create(ctx, 1)
 			produce(ctx, topic, 30)
