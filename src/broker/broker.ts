@@ -130,11 +130,9 @@ class RunningBroker implements OwnedBroker {
   #maintain(): void {
     this.clock.after(maintenanceMs, () => {
       if (this.#closing !== null) return
+      this.#maintain()
       this.#engine.expireTopics()
-      this.#engine.shard
-        .maintain()
-        .catch((error: Error) => this.log.error({ error: error.message }, 'maintenance failed'))
-        .finally(() => this.#maintain())
+      this.#engine.shard.maintain()
     })
   }
 

@@ -369,6 +369,14 @@ export interface TopicConfig {
   readonly autoDelete: boolean
   /** Patterns of addresses of which it stores every record, too: words joined with `.`; `*` is one word, `#` any number, also none. */
   readonly captures: readonly string[]
+  /**
+   * For topics of one partition: an index by address in memory, of about ten bytes a record, and limits, retentionMs and times to live that hold to the
+   * single record. With retention `time`, recordsMax and bytesMax count what is kept.
+   */
+  readonly indexed: boolean
+  /** With `indexed`: kept at most of each address, -1: no limit. Above it the oldest of the address goes, or the new one is refused. */
+  readonly subjectRecordsMax: number
+  readonly subjectOverflow: 'dropOldest' | 'refuse'
   /** `logAppend`: the broker's clock overrides the record's time. */
   readonly timestampType: 'create' | 'logAppend'
   /** Nothing is delivered from any of its subscriptions. Publishing, and reading by offset, go on. */
@@ -406,6 +414,9 @@ export const topicDefaults: TopicConfig = {
   expiresMs: -1,
   autoDelete: false,
   captures: [],
+  indexed: false,
+  subjectRecordsMax: -1,
+  subjectOverflow: 'dropOldest',
   timestampType: 'create',
   paused: false,
   kind: '',
@@ -588,6 +599,10 @@ export class PublishItem {
    */
   producerName: string | null = null
   annotations: Annotations | null = null
+  /** Stored only as this offset, else Mismatch; -1: wherever. For topics of one partition. */
+  expectedNext = -1
+  /** Stored only while the newest record of the address (its own, when not named) has this offset, -1 there is none; else Mismatch. For indexed topics. */
+  expectedLast: { readonly address?: string; readonly offset: number } | null = null
   /** The connection that publishes, so that a live subscriber can tell its own records; 0 none. */
   connection = 0
 
@@ -863,6 +878,14 @@ export interface ScheduledRecord {
   readonly payload: Buffer
 }
 
+/** What an indexed topic holds of one address. */
+export interface AddressStatus {
+  readonly subject: string
+  readonly count: number
+  readonly first: number
+  readonly last: number
+}
+
 /** One namespace as one principal may use it. Every call checks permission and throws, or reports, AccessDenied. */
 export interface Space {
   readonly namespace: string
@@ -888,6 +911,12 @@ export interface Space {
   purge(name: string, subscription?: string): Promise<number>
   /** Truncates from the front; resolves to the new start. */
   deleteRecordsBefore(name: string, partition: number, offset: number): Promise<number>
+  /** Takes single records away, whoever has read them; resolves to how many were there. */
+  removeRecords(name: string, partition: number, offsets: readonly number[]): Promise<number>
+  /** For an indexed topic: addresses that match the pattern and have records. */
+  addresses(name: string, pattern: string): AddressStatus[]
+  /** For an indexed topic: where the records of an address stand, the oldest first. */
+  offsetsOf(name: string, address: string): readonly number[]
   /** Marks use of a topic with expiresMs. */
   touch(name: string): void
 

@@ -292,6 +292,7 @@ export class Publisher {
       const offset = topic.ids.find(item.dedupId, this.#shard.clock.now())
       if (offset !== undefined) return duplicate(item, offset, log.start)
     }
+    checkExpected(topic, item, subject)
     let producer = null
     if (item.producerId >= 0 && subject !== null) {
       // A copy: what the producer may do was checked where its sequence counts.
@@ -406,6 +407,27 @@ function tellRange(namespace: Namespace, { log, subject, from, to }: Range): voi
     }
     if (next < to) tellRange(namespace, { log, subject, from: next, to })
   })
+}
+
+/** Preconditions of the publisher, and the limit for each address where that refuses. */
+function checkExpected(topic: Topic, item: PublishItem, subject: string | null): void {
+  const { keeper, config } = topic
+  const [log] = topic.logs
+  if (item.expectedNext >= 0 && log !== undefined && log.next !== item.expectedNext)
+    throw new CoreError('Mismatch', `topic "${topic.name}": the next offset is ${log.next}, not ${item.expectedNext}`)
+  if (keeper === null) return
+  const own = subject ?? topic.name
+  if (item.expectedLast !== null) {
+    const last = keeper.last(item.expectedLast.address ?? own)
+    if (last !== item.expectedLast.offset)
+      throw new CoreError(
+        'Mismatch',
+        `topic "${topic.name}": the newest record has offset ${last}, not ${item.expectedLast.offset}`,
+      )
+  }
+  const { subjectRecordsMax, subjectOverflow } = config
+  if (subjectRecordsMax >= 0 && subjectOverflow === 'refuse' && keeper.offsets(own).length >= subjectRecordsMax)
+    throw new CoreError('Full', `topic "${topic.name}": there are ${subjectRecordsMax} records of "${own}" (subjectRecordsMax)`)
 }
 
 /** Whether the exchange stands for the subject space, to which captures and live subscribers belong. */

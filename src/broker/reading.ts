@@ -35,9 +35,13 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
       if (error !== null) return done(failedRead('Internal'))
       const full = entries.length > 0 && end - start > left
       for (let at = start; at < end && !full; at += entryLength(buffer, at)) {
-        entries.push(viewOf(buffer, at))
+        const view = viewOf(buffer, at)
+        const kept = log.removed === null ? view : withoutRemoved(view, log)
+        if (kept !== null) entries.push(kept)
         next = entryBase(buffer, at) + entryCount(buffer, at)
       }
+      // What was taken away must not look like the end.
+      if (entries.length === 0 && end > start && next < log.committed) return step(next, maxBytes)
       const remaining = left - (end - start)
       // Blocks are small: go on while more stands in memory and fits.
       if (end > start && remaining > 0 && next < log.committed && log.inBlocks(next)) return step(next, remaining)
@@ -45,6 +49,18 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
     })
   }
   step(offset, Math.min(maxBytes, readBytesMax))
+}
+
+/** The entry without records that were taken away; null when none is left. */
+function withoutRemoved(view: EntryView, log: Log): EntryView | null {
+  const { baseOffset, count } = view
+  if (log.removed?.covers(baseOffset, baseOffset + count) === true) return null
+  let some = false
+  for (let offset = baseOffset; offset < baseOffset + count && !some; offset++) some = log.isRemoved(offset)
+  const format = formats.get(view.format)
+  if (!some || format.retain === undefined) return view
+  const payload = format.retain(view.buffer.subarray(view.start, view.end), (index) => !log.isRemoved(baseOffset + index))
+  return payload === null ? null : { ...view, buffer: payload, start: 0, end: payload.length }
 }
 
 /** The first record whose time is at or after `time`; null when there is none. */

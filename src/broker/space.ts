@@ -2,11 +2,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { AckSet } from '../core/ackset.ts'
 import { CoreError } from '../core/errors.ts'
+import type { Keeper } from '../core/keeper.ts'
 import type { Log } from '../core/log.ts'
 import type { Topic } from '../core/topic.ts'
+import { matchesPattern } from '../lib/trie.ts'
 import type { Engine } from './engine.ts'
 import type {
   Action,
+  AddressStatus,
   Binding,
   CommittedCursor,
   Consumer,
@@ -182,6 +185,29 @@ export class BrokerSpace implements Space {
     this.#engine.shard.truncate(this.#topic(name), log, offset === -1 ? log.committed : offset)
     await this.#engine.shard.durable()
     return log.start
+  }
+
+  async removeRecords(name: string, partition: number, offsets: readonly number[]): Promise<number> {
+    this.#allow('manage', name)
+    const removed = this.#engine.shard.remove(this.#topic(name), this.#log(name, partition), offsets)
+    await this.#engine.shard.durable()
+    return removed
+  }
+
+  addresses(name: string, pattern: string): AddressStatus[] {
+    this.#allow('consume', name)
+    return this.#keeper(name).subjects((subject) => matchesPattern(pattern, subject))
+  }
+
+  offsetsOf(name: string, address: string): readonly number[] {
+    this.#allow('consume', name)
+    return this.#keeper(name).offsets(address)
+  }
+
+  #keeper(name: string): Keeper {
+    const { keeper } = this.#topic(name)
+    if (keeper === null) throw new CoreError('Invalid', `topic "${name}" is not indexed`, name)
+    return keeper
   }
 
   touch(name: string): void {

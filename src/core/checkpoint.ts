@@ -93,8 +93,8 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
   const rows = changes.length
   for (const { log, topic, partition } of shard.logs.values()) {
     if (log.inMemory) continue
-    const { start, flushedTo, timestampMax, segments, decisions } = log
-    const state = { start, flushedTo, timestampMax, cleanedTo: log.cleanedTo, segments, decisions }
+    const { start, flushedTo, timestampMax, segments, decisions, removed } = log
+    const state = { start, flushedTo, timestampMax, cleanedTo: log.cleanedTo, segments, decisions, removed }
     changes.push({ table: 'log', key: String(log.id), value: JSON.stringify(state) })
     const producers = topic.producers[partition]
     if (producers?.changed === true) take(producers, 'producers', String(log.id), producers)

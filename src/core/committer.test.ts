@@ -23,6 +23,7 @@ class HeldWal implements WriteAheadLog {
     visitFrame(frame.subarray(0, length), {
       append: none,
       settle: none,
+      remove: none,
       raise: none,
       attempts: none,
       metadata: (_table, key) => keys.push(key),

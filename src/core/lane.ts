@@ -131,6 +131,7 @@ export class Lane {
   peek(): Slot | null {
     if (this.reading || this.failure !== null) return null
     while (this.#returned.length > 0 && this.acked.has(this.#returned[0] as number)) this.#drop() // not empty
+    if (this.log.removed !== null) this.#dropRemoved()
     if (this.#returned.length > 0) return this.#peekReturned()
     return this.#front.full ? this.#front : this.#advance()
   }
@@ -141,6 +142,18 @@ export class Lane {
     popHeap(this.#returned)
     this.#back.clear()
     this.onGone(offset)
+  }
+
+  /** What is in hand may have been taken away meanwhile. */
+  #dropRemoved(): void {
+    while (this.#returned.length > 0 && this.log.isRemoved(this.#returned[0] as number)) {
+      this.acked.add(this.#returned[0] as number) // length > 0
+      this.#drop()
+    }
+    if (!this.#front.full || !this.log.isRemoved(this.#front.offset)) return
+    this.acked.add(this.#front.offset)
+    this.cursor = this.#front.offset + 1
+    this.#front.clear()
   }
 
   /** The slot that {@link peek} gave is taken. */
@@ -233,7 +246,7 @@ export class Lane {
         this.#records = null
         return false
       }
-      if (record !== null && !this.acked.has(this.cursor)) {
+      if (record !== null && !this.acked.has(this.cursor) && !this.log.isRemoved(this.cursor)) {
         this.#front.fill(this.#chunk, this.#recordsAt, this.cursor, record)
         return true
       }
@@ -251,7 +264,7 @@ export class Lane {
     if (base + count <= this.cursor) return false
     // Offsets that hold nothing (compacted away) are done.
     for (; this.cursor < base; this.cursor++) this.acked.add(this.cursor)
-    if (this.log.hides(base)) {
+    if (this.log.hides(base) && (count === 1 || this.#allHidden(base, count))) {
       for (; this.cursor < base + count; this.cursor++) this.acked.add(this.cursor)
       return false
     }
@@ -267,6 +280,11 @@ export class Lane {
       return false
     }
     this.#front.fill(buffer, at, base, null)
+    return true
+  }
+
+  #allHidden(base: number, count: number): boolean {
+    for (let offset = base; offset < base + count; offset++) if (!this.log.hides(offset)) return false
     return true
   }
 

@@ -5,6 +5,7 @@
  * Next on the way of a publish: shard.ts puts the same bytes into the write-ahead log.
  */
 import type { SegmentStore } from '../storage/interfaces.ts'
+import { AckSet } from './ackset.ts'
 import { Block, skipTo } from './block.ts'
 import { Decisions } from './decisions.ts'
 import {
@@ -47,6 +48,10 @@ export class Log {
   timestampMax = 0
   /** Of producers with transactions; null as long as there was none. */
   decisions: Decisions | null = null
+  /** Single records that were taken away; null as long as there was none. */
+  removed: AckSet | null = null
+  /** Grows whenever records go, singly or from the front. */
+  gone = 0
   segmentBytes: number
   readonly inMemory: boolean
   /** Tells the owner of the memory budget of new blocks, and of those let go. */
@@ -132,15 +137,53 @@ export class Log {
     return Math.max(this.start, Math.min(this.committed, this.decisions.firstUndecided))
   }
 
-  /** Whether a record below {@link stable} is none for consumers: it was aborted, or is a marker. */
+  /** Whether a record below {@link stable} is none for consumers: it was aborted, is a marker, or was removed. */
   hides(offset: number): boolean {
-    return this.decisions?.hides(offset) ?? false
+    return (this.decisions?.hides(offset) ?? false) || this.isRemoved(offset)
+  }
+
+  /** Takes a single record away; false when it is not there. */
+  remove(offset: number): boolean {
+    if (offset < this.start || offset >= this.next) return false
+    this.removed ??= new AckSet(this.start)
+    if (!this.removed.add(offset)) return false
+    this.gone++
+    return true
+  }
+
+  isRemoved(offset: number): boolean {
+    return this.removed?.has(offset) ?? false
+  }
+
+  /** The first record that is not removed, at or after `offset`. */
+  nextKept(offset: number): number {
+    return this.removed === null ? offset : Math.min(this.removed.nextMissing(offset), this.next)
+  }
+
+  /** Records that are there, as far as offsets tell: what retention by key has left out is counted. */
+  get records(): number {
+    if (this.removed === null) return this.next - this.start
+    return Math.max(0, this.next - Math.max(this.start, this.removed.floor) - this.removed.above)
   }
 
   get bytes(): number {
     let bytes = 0
     for (const segment of this.segments) bytes += segment.bytes
     for (const block of this.blocks) bytes += block.used - block.flushed
+    return bytes
+  }
+
+  /** About how much is kept from `offset` on: exact where it stands in memory, to 4 KiB where in segments. */
+  bytesFrom(offset: number): number {
+    let bytes = 0
+    for (const segment of this.segments) {
+      if (segment.next <= offset) continue
+      bytes += segment.base >= offset ? segment.bytes : segment.bytes - segment.placeOf(offset)
+    }
+    for (const block of this.blocks) {
+      if (block.next <= offset) continue
+      bytes += block.used - Math.max(block.flushed, block.base >= offset ? 0 : block.locate(offset))
+    }
     return bytes
   }
 
@@ -230,6 +273,8 @@ export class Log {
     if (offset > this.start) {
       this.start = Math.min(offset, this.next)
       this.decisions?.truncate(this.start)
+      this.removed?.raiseTo(this.start)
+      this.gone++
     }
     let dropped = 0
     for (const block of this.blocks) {

@@ -6,12 +6,15 @@
  *   settle     u32 subscription, u32 lane, then runs of u64 offset, u32 count
  *   raise      u32 subscription, u32 lane, u64 offset: all below it is done
  *   attempts   u32 subscription, u32 lane, u64 offset, u32 attempts
+ *   remove     u32 log, then runs of u64 offset, u32 count: single records that are gone
  *   metadata   u8 present, u16 table length, u16 key length, table, key, value
  */
 import { getU64, putU64 } from '../lib/bytes.ts'
 import { frameHeaderBytes } from '../storage/interfaces.ts'
 
-const Kind = { Append: 1, Settle: 2, Raise: 3, Attempts: 4, Metadata: 5 } as const
+const Kind = { Append: 1, Settle: 2, Raise: 3, Attempts: 4, Metadata: 5, Remove: 6 } as const
+
+const runBytes = 12
 
 /** Who produced an entry, for recognising a repetition. */
 export interface ProducerMark {
@@ -97,10 +100,20 @@ export class Frame {
 
   /** `runs` are pairs of first offset and count. */
   settle(subscription: number, lane: number, runs: readonly number[]): void {
-    const at = this.#begin(Kind.Settle, 8 + (runs.length / 2) * 12)
+    const at = this.#begin(Kind.Settle, 8 + (runs.length / 2) * runBytes)
     this.buffer.writeUInt32BE(subscription, at)
     this.buffer.writeUInt32BE(lane, at + 4)
-    for (let index = 0, place = at + 8; index < runs.length; index += 2, place += 12) {
+    this.#runs(at + 8, runs)
+  }
+
+  remove(log: number, runs: readonly number[]): void {
+    const at = this.#begin(Kind.Remove, 4 + (runs.length / 2) * runBytes)
+    this.buffer.writeUInt32BE(log, at)
+    this.#runs(at + 4, runs)
+  }
+
+  #runs(at: number, runs: readonly number[]): void {
+    for (let index = 0, place = at; index < runs.length; index += 2, place += runBytes) {
       putU64(this.buffer, place, runs[index] as number) // pairs
       this.buffer.writeUInt32BE(runs[index + 1] as number, place + 8)
     }
@@ -142,6 +155,7 @@ export interface OpVisitor {
   append(log: number, marks: AppendMarks, entry: Buffer): void
   settle(subscription: number, lane: number, offset: number, count: number): void
   raise(subscription: number, lane: number, offset: number): void
+  remove(log: number, offset: number, count: number): void
   attempts(subscription: number, lane: number, offset: number, attempts: number): void
   metadata(table: string, key: string, value: string | Uint8Array | null): void
 }
@@ -158,13 +172,18 @@ export function visitFrame(frame: Buffer, visitor: OpVisitor): void {
         visitAppend(frame, body, end, visitor)
         break
       case Kind.Settle:
-        for (let place = body + 8; place < end; place += 12) {
+        for (let place = body + 8; place < end; place += runBytes) {
           visitor.settle(
             frame.readUInt32BE(body),
             frame.readUInt32BE(body + 4),
             getU64(frame, place),
             frame.readUInt32BE(place + 8),
           )
+        }
+        break
+      case Kind.Remove:
+        for (let place = body + 4; place < end; place += runBytes) {
+          visitor.remove(frame.readUInt32BE(body), getU64(frame, place), frame.readUInt32BE(place + 8))
         }
         break
       case Kind.Raise:

@@ -31,6 +31,7 @@ interface StoredLog {
   cleanedTo?: number
   segments: Parameters<typeof Segment.from>[0][]
   decisions?: Parameters<typeof Decisions.from>[0] | null
+  removed?: Parameters<typeof AckSet.from>[0] | null
 }
 
 interface StoredLane {
@@ -78,6 +79,7 @@ export async function recover(
   const visitor = makeVisitor(shard, apply)
   await wal.recover(position, (frame) => visitFrame(frame, visitor))
 
+  for (const topic of shard.topics.values()) await topic.keeper?.load()
   for (const { log } of shard.logs.values()) if (log.decisions !== null) shard.withDecisions.add(log)
   for (const { subscription } of shard.subscriptions.values()) {
     for (const lane of subscription.lanes) {
@@ -101,6 +103,7 @@ function loadLog(shard: Shard, id: number, stored: StoredLog): void {
     log.decisions = Decisions.from(stored.decisions)
     log.decisions.settle(log.committed)
   }
+  if (stored.removed) log.removed = AckSet.from(stored.removed)
   for (const segment of stored.segments) log.segments.push(Segment.from(segment))
 }
 
@@ -137,6 +140,10 @@ function makeVisitor(shard: Shard, apply: (table: string, key: string, value: st
       if (lane === undefined) return
       if (offset <= lane.acked.floor) lane.acked.raiseTo(offset + count)
       else for (let at = offset; at < offset + count; at++) lane.acked.add(at)
+    },
+    remove(id, offset, count) {
+      const log = shard.logs.get(id)?.log
+      for (let at = offset; at < offset + count; at++) log?.remove(at)
     },
     raise(subscription, laneIndex, offset) {
       shard.subscriptions.get(subscription)?.subscription.lanes[laneIndex]?.acked.raiseTo(offset)

@@ -70,6 +70,7 @@ export class Shard {
   readonly withDecisions = new Set<Log>()
   #transactions = new WeakMap<Transaction, (() => void)[]>()
   closed = false
+  #asksForSpace = false
   #flushesHeld = false
   #balanceHeld = false
   readonly compactor: Compactor
@@ -86,7 +87,6 @@ export class Shard {
     this.log = options.log
     this.#cacheBytes = options.cacheBytes
     this.#checkpointBytes = options.checkpointBytes ?? checkpointBytesDefault
-    this.compactor = new Compactor(this, options.compactionBytes)
     this.compactor = new Compactor(this, options.compactionBytes)
     this.pressure = new PressureGauge(options.memoryBytesMax, options.log)
     this.committer = new Committer(
@@ -142,6 +142,10 @@ export class Shard {
       )
     if (named !== null) topic.namedProducers[partition]?.note(named.name, named.sequence, base)
     if (dedupId !== null) topic.ids.note(dedupId, base, this.clock.now())
+    if (topic.keeper !== null) {
+      const subject = content.subject === null ? null : content.subject.toString()
+      topic.keeper.added(subject, base, content.count, content.expiresAt)
+    }
     return base
   }
 
@@ -198,6 +202,24 @@ export class Shard {
       runs.length = 0
     }
     owner?.topic.collect(this.clock.now())
+  }
+
+  /** Single records go, whoever has read them. Returns how many were there; durable when the committer says so. */
+  remove(topic: Topic, log: Log, offsets: readonly number[]): number {
+    const runs: number[] = []
+    let removed = 0
+    for (const offset of offsets) {
+      if (!log.remove(offset)) continue
+      removed++
+      const last = runs.length - 2
+      if (last >= 0 && (runs[last] as number) + (runs[last + 1] as number) === offset)
+        runs[last + 1] = (runs[last + 1] as number) + 1
+      else runs.push(offset, 1)
+    }
+    if (removed === 0) return 0
+    if (!log.inMemory) this.committer.frame(32 + runs.length * 6).remove(log.id, runs)
+    topic.onCommitted()
+    return removed
   }
 
   /** Everything below `offset` of a log goes, whoever has read it. */
@@ -375,12 +397,20 @@ export class Shard {
     return this.#checkpointing
   }
 
-  /** About once a second. */
-  async maintain(): Promise<void> {
+  /** About once a second of the clock's, also when several pass at once. */
+  maintain(): void {
     const now = this.clock.now()
     for (const topic of this.topics.values()) topic.collect(now)
     this.compactor.consider(now)
-    this.pressure.setFreeBytes(await this.storage.freeBytes())
+    if (this.#asksForSpace) return
+    this.#asksForSpace = true
+    this.storage
+      .freeBytes()
+      .then((bytes) => this.pressure.setFreeBytes(bytes))
+      .catch((error: Error) => this.log.error({ error: error.message }, 'the free disk space could not be read'))
+      .finally(() => {
+        this.#asksForSpace = false
+      })
   }
 
   async close(): Promise<void> {

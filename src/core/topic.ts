@@ -2,6 +2,7 @@
 import type { TopicConfig, TopicInfo, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
 import { IdWindow, NamedProducers, ProducerWindow } from './dedup.ts'
+import { Keeper, type KeeperHost } from './keeper.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Log } from './log.ts'
 import type { Death } from './record.ts'
@@ -59,6 +60,8 @@ export class Topic implements SubscriptionHost {
   /** Records stored since the broker started. */
   recordsIn = 0
   #turn = 0
+  /** With `indexed`, for its one log. */
+  keeper: Keeper | null = null
   /** Where readers by cursor are, for retention until acknowledged: the least committed offset of each partition. */
   cursorFloor: ((partition: number) => number) | null = null
 
@@ -90,10 +93,31 @@ export class Topic implements SubscriptionHost {
 
   addLog(log: Log): void {
     this.logs.push(log)
+    if (this.config.indexed && this.logs.length === 1) this.keeper = new Keeper(log, this.#keeping(log))
     this.#byUrgency = null
     this.producers.push(new ProducerWindow())
     this.namedProducers.push(new NamedProducers())
     for (const subscription of this.subscriptions.values()) subscription.addLane(log, 0)
+  }
+
+  #keeping(log: Log): KeeperHost {
+    const topic = this
+    return {
+      clock: this.clock,
+      name: this.name,
+      get limits() {
+        const { recordsMax, bytesMax, retentionMs, retention, subjectRecordsMax, overflow } = topic.config
+        const total = retention === 'time' && overflow === 'dropOldest'
+        return {
+          recordsMax: total ? recordsMax : -1,
+          bytesMax: total ? bytesMax : -1,
+          ageMax: retention === 'time' ? retentionMs : -1,
+          subjectRecordsMax,
+        }
+      },
+      remove: (offsets) => this.shard.remove(this, log, offsets),
+      truncate: (offset) => this.shard.truncate(this, log, offset),
+    }
   }
 
   /** The level that a record of this priority (-1: it says none) belongs to. */
@@ -133,12 +157,19 @@ export class Topic implements SubscriptionHost {
   isFull(ahead: number): boolean {
     const { config } = this
     if (config.overflow === 'dropOldest') return false
+    if (this.keeper !== null && config.retention === 'time') return this.#logIsFull(ahead)
     const subscription = this.defaultSubscription
     if (subscription === undefined) return false
     return (
       (config.recordsMax >= 0 && subscription.incoming + ahead >= config.recordsMax) ||
       (config.bytesMax >= 0 && subscription.liveBytes >= config.bytesMax)
     )
+  }
+
+  #logIsFull(ahead: number): boolean {
+    const { recordsMax, bytesMax } = this.config
+    const log = this.logs[0] as Log // with a keeper there is one
+    return (recordsMax >= 0 && log.records + ahead >= recordsMax) || (bytesMax >= 0 && log.bytesFrom(log.start) >= bytesMax)
   }
 
   /** Newly readable entries. */
@@ -154,7 +185,13 @@ export class Topic implements SubscriptionHost {
         const floor = this.#acknowledgedTo(index, log)
         this.shard.release(log, log.truncateFront(floor))
         if (log.segments.length > 1) this.#freeMiddle(log, index)
-      } else this.#expireByTime(log, now)
+      } else {
+        if (this.keeper === null) this.#expireByTime(log, now)
+        else this.keeper.age()
+        const kept = Math.min(log.nextKept(log.start), log.committed)
+        if (kept > log.start) this.shard.truncate(this, log, kept)
+        if (log.removed !== null && log.segments.length > 1) this.#freeMiddle(log, index)
+      }
     }
   }
 
@@ -198,7 +235,8 @@ export class Topic implements SubscriptionHost {
 
   /** Whether nobody needs offsets [from, to) of a partition any more. */
   isDone(index: number, from: number, to: number): boolean {
-    if (to <= (this.logs[index]?.start ?? 0)) return true
+    const log = this.logs[index]
+    if (log === undefined || to <= log.start || log.removed?.covers(from, to) === true) return true
     if (this.config.retention !== 'acknowledged' || this.subscriptions.size === 0) return false
     if (this.cursorFloor !== null && to > this.cursorFloor(index)) return false
     for (const subscription of this.subscriptions.values()) {
@@ -281,6 +319,7 @@ export class Topic implements SubscriptionHost {
 
   close(): void {
     this.deleted = true
+    this.keeper?.close()
     for (const subscription of this.subscriptions.values()) subscription.close('NotFound')
   }
 }

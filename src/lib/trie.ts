@@ -68,3 +68,20 @@ export class PatternTrie<T> {
     walk(this.#root, 0)
   }
 }
+
+/** Whether one pattern matches one key. For many patterns use the trie. */
+export function matchesPattern(pattern: string, key: string): boolean {
+  if (pattern === '#') return true
+  const words = key.split('.')
+  // Which places in the key the pattern read so far may have reached.
+  let places = new Set([0])
+  for (const wanted of pattern.split('.')) {
+    const next = new Set<number>()
+    for (const place of places) {
+      if (wanted === '#') for (let at = place; at <= words.length; at++) next.add(at)
+      else if (place < words.length && (wanted === '*' || wanted === words[place])) next.add(place + 1)
+    }
+    places = next
+  }
+  return places.has(words.length)
+}

@@ -1,0 +1,156 @@
+/** Topics kept to the record: single removals, limits by address and in all, ages, times to live, and preconditions, against a plain list, over crashes. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Machine, publish, spaceOf, textsRead } from '../../test/support/machine.ts'
+import { matchesPattern } from '../lib/trie.ts'
+import { PublishItem, PublishStatus, type Space, type TopicConfig } from './face.ts'
+
+const to = (address: string, text: string): PublishItem => new PublishItem(null, address, 1, Buffer.from(text))
+const all = async (space: Space): Promise<string[]> => textsRead(await space.peek('s', { limit: 1000 }))
+
+async function readAll(space: Space, from: number): Promise<string[]> {
+  const texts: string[] = []
+  for (let offset = from; ; ) {
+    const { entries, nextOffset } = await new Promise<Parameters<Parameters<Space['read']>[4]>[0]>((resolve) =>
+      space.read('s', 0, offset, 100, resolve),
+    )
+    for (const { buffer, start, end } of entries) texts.push(buffer.toString('utf8', start, end))
+    const last = entries.at(-1)
+    if (last === undefined || last.baseOffset + last.count >= nextOffset) return texts
+    offset = last.baseOffset + last.count
+  }
+}
+
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('publish' as const), address: fc.constantFrom('s.a', 's.b', 's.c.d') }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), pick: fc.nat(30) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+)
+const limits = fc.record({ recordsMax: fc.constantFrom(-1, 5), subjectRecordsMax: fc.constantFrom(-1, 1, 3) })
+
+test('what is kept is what a plain list keeps, to the record', async () => {
+  await fc.assert(
+    fc.asyncProperty(limits, fc.array(step, { maxLength: 40 }), fc.nat(), async (config, steps, seed) => {
+      const machine = new Machine(seed)
+      let space = spaceOf(await machine.start())
+      await space.createTopic('s', { captures: ['s.#'], indexed: true, ...config }, 'test')
+      let model: { address: string; text: string; offset: number }[] = []
+      let next = 0
+      for (const each of steps) {
+        if (each.kind === 'publish') {
+          await publish(space, to(each.address, String(next)))
+          model.push({ address: each.address, text: String(next), offset: next })
+          next++
+          const { subjectRecordsMax, recordsMax } = config
+          if (subjectRecordsMax >= 0) {
+            const same = model.filter(({ address }) => address === each.address)
+            const excess = new Set(same.slice(0, Math.max(0, same.length - subjectRecordsMax)))
+            model = model.filter((record) => !excess.has(record))
+          }
+          if (recordsMax >= 0) model = model.slice(-recordsMax)
+        } else if (each.kind === 'remove') {
+          const removed = await space.removeRecords('s', 0, [each.pick])
+          assert.equal(removed, model.some(({ offset }) => offset === each.pick) ? 1 : 0)
+          model = model.filter(({ offset }) => offset !== each.pick)
+        } else space = spaceOf(await machine[each.kind]())
+        const texts = model.map(({ text }) => text)
+        assert.deepEqual(await all(space), texts)
+        const start = space.status('s')?.partitions[0]?.startOffset ?? 0
+        assert.deepEqual(await readAll(space, start), texts)
+        for (const address of ['s.a', 's.b', 's.c.d']) {
+          const offsets = model.filter((record) => record.address === address).map(({ offset }) => offset)
+          assert.deepEqual([...space.offsetsOf('s', address)], offsets)
+        }
+        const counted = space.addresses('s', 's.*').map(({ subject, count }) => `${subject} ${count}`)
+        const expected = ['s.a', 's.b'].flatMap((address) => {
+          const { length } = model.filter((record) => record.address === address)
+          return length === 0 ? [] : [`${address} ${length}`]
+        })
+        assert.deepEqual(counted.sort(), expected)
+      }
+      await machine.stop()
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('records removed while they wait, or after they came back, are not delivered', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('s', { retention: 'acknowledged' }, 'test')
+  await publish(space, ...['a', 'b', 'c', 'd'].map((text) => to('s', text)))
+  const take = (): Promise<{ text: string; back: () => void } | null> =>
+    new Promise((resolve) =>
+      space.take('s', false, (taken) =>
+        resolve(
+          taken === null
+            ? null
+            : { text: String(taken.bytes), back: () => taken.settle({ kind: 'release', countsAsAttempt: false }) },
+        ),
+      ),
+    )
+  const first = await take()
+  assert.equal(first?.text, 'a')
+  assert.equal(await space.removeRecords('s', 0, [0, 1, 99]), 2)
+  first?.back()
+  assert.equal((await take())?.text, 'c')
+  assert.equal((await take())?.text, 'd')
+  assert.equal(await take(), null)
+  await machine.stop()
+})
+
+test('ages and times to live hold to the record, also after a restart', async () => {
+  const machine = new Machine()
+  let space = spaceOf(await machine.start())
+  await space.createTopic('s', { indexed: true, retentionMs: 10_000 }, 'test')
+  const brief = to('s', 'brief')
+  brief.ttlMs = 2000
+  const later = to('s', 'later')
+  later.ttlMs = 5000
+  await publish(space, to('s', 'old'), later, brief)
+  space = spaceOf(await machine.restart())
+  await machine.clock.advance(3000)
+  assert.deepEqual(await all(space), ['old', 'later'])
+  await publish(space, to('s', 'new'))
+  await machine.clock.advance(3000)
+  assert.deepEqual(await all(space), ['old', 'new'])
+  await machine.clock.advance(5500)
+  // What is old is read from its segment first.
+  for (let turn = 0; turn < 100 && (await all(space)).length > 1; turn++) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(await all(space), ['new'])
+  await machine.stop()
+})
+
+test('preconditions and refusing limits name what is there', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  const config: Partial<TopicConfig> = { captures: ['s.*'], indexed: true, subjectRecordsMax: 1, subjectOverflow: 'refuse' }
+  await space.createTopic('s', config, 'test')
+  const outcome = async (item: PublishItem): Promise<string> => {
+    await new Promise<void>((resolve) => space.publish([item], resolve))
+    return item.status === PublishStatus.Stored ? `stored at ${item.baseOffset}` : `${item.errorCode}`
+  }
+  const expecting = (address: string, fields: Partial<PublishItem>): PublishItem => Object.assign(to(address, 'x'), fields)
+  assert.equal(await outcome(expecting('s.a', { expectedLast: { offset: -1 } })), 'stored at 0')
+  assert.equal(await outcome(expecting('s.a', { expectedLast: { offset: -1 } })), 'Mismatch')
+  assert.equal(await outcome(expecting('s.a', { expectedLast: { offset: 0 } })), 'Full')
+  assert.equal(await outcome(expecting('s.b', { expectedNext: 5 })), 'Mismatch')
+  assert.equal(await outcome(expecting('s.b', { expectedNext: 1 })), 'stored at 1')
+  assert.equal(await outcome(expecting('s.c', { expectedLast: { address: 's.b', offset: 1 } })), 'stored at 2')
+  await space.alterTopic('s', { recordsMax: 3, overflow: 'refuse' })
+  assert.equal(await outcome(to('s.d', 'x')), 'Full')
+  await space.removeRecords('s', 0, [1])
+  assert.equal(await outcome(to('s.d', 'x')), 'stored at 3')
+  await assert.rejects(space.createTopic('t', { indexed: true, partitions: 2 }, 'test'), /one partition/)
+  await machine.stop()
+})
+
+test('one pattern is matched as the trie matches it', () => {
+  assert.equal(matchesPattern('#', 'a.b'), true)
+  assert.equal(matchesPattern('a.#', 'a'), true)
+  assert.equal(matchesPattern('a.*', 'a'), false)
+  assert.equal(matchesPattern('*.b.#.d', 'a.b.c.c.d'), true)
+  assert.equal(matchesPattern('*.b.#.d', 'a.b.c.c'), false)
+})

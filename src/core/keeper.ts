@@ -1,0 +1,219 @@
+/**
+ * What a topic with `indexed` does beside its log: it knows where the records of each address stand, and holds limits, ages and times to live to the
+ * single record where other topics hold them to the segment. In memory: about ten bytes a record, read in from the log at start.
+ */
+import type { Clock, Timer } from '../lib/timers.ts'
+import { entryBase, entryCount, entryExpiresAt, entryLength, entrySubject, entryTimestamp } from './entry.ts'
+import type { Log } from './log.ts'
+
+export interface KeeperLimits {
+  /** -1: no limit, for each. */
+  readonly recordsMax: number
+  readonly bytesMax: number
+  readonly ageMax: number
+  readonly subjectRecordsMax: number
+}
+
+export interface KeeperHost {
+  readonly clock: Clock
+  readonly limits: KeeperLimits
+  /** The address of records that say none. */
+  readonly name: string
+  remove(offsets: readonly number[]): void
+  truncate(offset: number): void
+}
+
+interface Place {
+  offsets: number[]
+  /** Of the log's {@link Log.gone} when the list was last cleared of what is gone. */
+  gone: number
+}
+
+export interface SubjectCount {
+  readonly subject: string
+  readonly count: number
+  readonly first: number
+  readonly last: number
+}
+
+export class Keeper {
+  readonly #log: Log
+  readonly #host: KeeperHost
+  readonly #places = new Map<string, Place>()
+  /** Offsets and times of records with a time to live: a binary heap by time, as pairs. */
+  readonly #expiring: { readonly at: number; readonly offset: number }[] = []
+  #timer: Timer | null = null
+  #timerAt = Infinity
+  #aging = false
+  #closed = false
+
+  constructor(log: Log, host: KeeperHost) {
+    this.#log = log
+    this.#host = host
+  }
+
+  /** Reads the whole log in. */
+  async load(): Promise<void> {
+    for (let offset = this.#log.start; offset < this.#log.committed; ) {
+      const { buffer, start, end } = await this.#read(offset)
+      if (start === end) return
+      for (let at = start; at < end; at += entryLength(buffer, at)) {
+        const base = entryBase(buffer, at)
+        const subject = entrySubject(buffer, at) ?? this.#host.name
+        const expiresAt = entryExpiresAt(buffer, at)
+        offset = base + entryCount(buffer, at)
+        for (let each = base; each < offset; each++) if (!this.#log.hides(each)) this.#note(subject, each, expiresAt)
+      }
+    }
+    this.#watch()
+  }
+
+  #read(offset: number): Promise<{ buffer: Buffer; start: number; end: number }> {
+    return new Promise((resolve, reject) => {
+      this.#log.readChunk(offset, 1024 * 1024, (error, buffer, start, end) =>
+        error === null ? resolve({ buffer, start, end }) : reject(error),
+      )
+    })
+  }
+
+  /** A record was appended; what is too much goes. */
+  added(subject: string | null, offset: number, count: number, expiresAt: number): void {
+    const name = subject ?? this.#host.name
+    for (let each = offset; each < offset + count; each++) this.#note(name, each, expiresAt)
+    if (expiresAt !== 0) this.#watch()
+    this.#enforce(name)
+  }
+
+  #note(subject: string, offset: number, expiresAt: number): void {
+    const place = this.#places.get(subject)
+    if (place === undefined) this.#places.set(subject, { offsets: [offset], gone: this.#log.gone })
+    else place.offsets.push(offset)
+    if (expiresAt !== 0) this.#pushExpiring(expiresAt, offset)
+  }
+
+  #enforce(subject: string): void {
+    const { limits } = this.#host
+    const log = this.#log
+    if (limits.subjectRecordsMax >= 0) {
+      const offsets = this.offsets(subject)
+      if (offsets.length > limits.subjectRecordsMax)
+        this.#host.remove(offsets.slice(0, offsets.length - limits.subjectRecordsMax))
+    }
+    if (limits.recordsMax >= 0 && log.records > limits.recordsMax) {
+      let start = log.nextKept(log.start)
+      for (let excess = log.records - limits.recordsMax; excess > 0; excess--) start = log.nextKept(start + 1)
+      this.#host.truncate(start)
+    }
+    if (limits.bytesMax >= 0) {
+      let start = log.start
+      while (start < log.next - 1 && log.bytesFrom(start) > limits.bytesMax) start = log.nextKept(start + 1)
+      if (start > log.start) this.#host.truncate(start)
+    }
+  }
+
+  /** Where the kept records of an address stand, the oldest first. */
+  offsets(subject: string): readonly number[] {
+    const place = this.#places.get(subject)
+    if (place === undefined) return []
+    if (place.gone !== this.#log.gone) {
+      place.offsets = place.offsets.filter((offset) => offset >= this.#log.start && !this.#log.hides(offset))
+      place.gone = this.#log.gone
+      if (place.offsets.length === 0) this.#places.delete(subject)
+    }
+    return place.offsets
+  }
+
+  /** The newest record of an address; -1 when there is none. */
+  last(subject: string): number {
+    return this.offsets(subject).at(-1) ?? -1
+  }
+
+  /** All addresses that have records and that `wanted` takes. */
+  subjects(wanted: (subject: string) => boolean): SubjectCount[] {
+    const found: SubjectCount[] = []
+    for (const subject of [...this.#places.keys()]) {
+      if (!wanted(subject)) continue
+      const offsets = this.offsets(subject)
+      const [first] = offsets
+      if (first !== undefined) found.push({ subject, count: offsets.length, first, last: offsets.at(-1) as number }) // not empty
+    }
+    return found
+  }
+
+  /** Lets go what is too old. About once a second. */
+  age(): void {
+    const { ageMax } = this.#host.limits
+    const log = this.#log
+    if (ageMax < 0 || this.#aging || log.start >= log.committed) return
+    this.#aging = true
+    const step = (from: number): void => {
+      log.readChunk(from, 64 * 1024, (error, buffer, start, end) => {
+        let next = from
+        let young = error !== null || start === end || this.#closed
+        for (let at = start; at < end && !young; at += entryLength(buffer, at)) {
+          young = entryTimestamp(buffer, at) > this.#host.clock.now() - ageMax
+          if (!young) next = entryBase(buffer, at) + entryCount(buffer, at)
+        }
+        if (next > log.start && !this.#closed) this.#host.truncate(next)
+        if (young) this.#aging = false
+        else step(next)
+      })
+    }
+    step(log.start)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- times to live
+
+  #watch(): void {
+    const [first] = this.#expiring
+    if (first === undefined || first.at >= this.#timerAt || this.#closed) return
+    this.#timer?.cancel()
+    this.#timerAt = first.at
+    this.#timer = this.#host.clock.after(Math.max(0, first.at - this.#host.clock.now()), () => {
+      this.#timerAt = Infinity
+      const now = this.#host.clock.now()
+      const gone: number[] = []
+      for (let head = this.#expiring[0]; head !== undefined && head.at <= now; head = this.#expiring[0]) {
+        this.#popExpiring()
+        if (head.offset >= this.#log.start && !this.#log.hides(head.offset)) gone.push(head.offset)
+      }
+      if (gone.length > 0) this.#host.remove(gone.sort((a, b) => a - b))
+      this.#watch()
+    })
+  }
+
+  #pushExpiring(at: number, offset: number): void {
+    const heap = this.#expiring
+    let place = heap.push({ at, offset }) - 1
+    while (place > 0) {
+      const parent = (place - 1) >> 1
+      const above = heap[parent] as { at: number; offset: number } // parent < place
+      if (above.at <= at) break
+      heap[place] = above
+      place = parent
+    }
+    heap[place] = { at, offset }
+  }
+
+  #popExpiring(): void {
+    const heap = this.#expiring
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return
+    let place = 0
+    for (;;) {
+      let child = 2 * place + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && (heap[child + 1]?.at ?? 0) < (heap[child]?.at ?? 0)) child++
+      const smaller = heap[child] as { at: number; offset: number } // child < length
+      if (smaller.at >= last.at) break
+      heap[place] = smaller
+      place = child
+    }
+    heap[place] = last
+  }
+}
