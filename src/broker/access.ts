@@ -2,8 +2,9 @@
 import { createHash, createHmac, pbkdf2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { CoreError } from '../core/errors.ts'
-import type { Action, KeyPermission, Permission, Principal, ScramVerifier, UserListing } from './face.ts'
+import type { Action, KeyPermission, Permission, Principal, ResourceKind, ScramVerifier, UserListing } from './face.ts'
 import { type ImportedHash, matchesImported } from './imported-hash.ts'
+import type { AccessRules } from './rules.ts'
 
 const scramIterations = 8192
 const deriveKey = promisify(pbkdf2)
@@ -52,6 +53,11 @@ export class Users {
    */
   readonly #proven = new Map<string, Buffer>()
   readonly #proofKey = randomBytes(32)
+  readonly #rules: AccessRules
+
+  constructor(rules: AccessRules) {
+    this.#rules = rules
+  }
 
   get any(): boolean {
     return this.#users.size > 0
@@ -88,13 +94,18 @@ export class Users {
     const salt = stored === null ? Buffer.alloc(16) : Buffer.from(stored.salt, 'base64')
     const hash = await scryptBytes(password, salt, 32)
     if (stored !== null) return timingSafeEqual(hash, Buffer.from(stored.hash, 'base64'))
-    return user?.imported !== undefined && user.imported !== null && matchesImported(user.imported, password)
+    if (user?.imported !== undefined && user.imported !== null) return matchesImported(user.imported, password)
+    for (const mechanism of Object.keys(user?.scram ?? {})) {
+      const verifier = this.scram(user?.name ?? '', mechanism)
+      if (verifier !== undefined && (await matchesScram(mechanism, verifier, password))) return true
+    }
+    return false
   }
 
   /** Whether a login that succeeded should be used to make all verifiers anew: the user came from elsewhere with less. */
   lacksVerifiers(name: string): boolean {
     const user = this.#users.get(name)
-    return user !== undefined && (user.scrypt === null || Object.keys(user.scram).length === 0)
+    return user !== undefined && Object.keys(user.scram).length === 0
   }
 
   scram(name: string, mechanism: string): ScramVerifier | undefined {
@@ -114,7 +125,8 @@ export class Users {
     if (principal === undefined) {
       principal = {
         user: name,
-        may: (action, namespace, topic) => this.#may(name, action, namespace, topic),
+        may: (action, namespace, topic, kind = 'topic') => this.#may(name, action, namespace, topic, kind),
+        denies: (action, namespace, topic, kind = 'topic') => this.#denies(name, action, namespace, topic, kind),
         mayUseKey: (action, namespace, exchange, key) => this.#mayUseKey(name, action, namespace, exchange, key),
       }
       this.#principals.set(name, principal)
@@ -122,11 +134,18 @@ export class Users {
     return principal
   }
 
-  #may(name: string, action: Action, namespace: string, topic: string): boolean {
+  #may(name: string, action: Action, namespace: string, resource: string, kind: ResourceKind): boolean {
     const user = this.#users.get(name)
     if (user === undefined) return false
     if (user.admin) return true
-    return user.permissions.some((permission) => permission.namespace === namespace && wholeMatch(permission[action], topic))
+    const verdict = this.#rules.judge(name, action, namespace, kind, resource)
+    if (verdict !== null) return verdict === 'allow'
+    if (kind === 'cluster') return false
+    return user.permissions.some((permission) => permission.namespace === namespace && permits(permission, action, resource))
+  }
+
+  #denies(name: string, action: Action, namespace: string, resource: string, kind: ResourceKind): boolean {
+    return this.#users.get(name)?.admin !== true && this.#rules.judge(name, action, namespace, kind, resource) === 'deny'
   }
 
   #mayUseKey(name: string, action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean {
@@ -135,6 +154,34 @@ export class Users {
     const rule = rules.find((each) => each.namespace === namespace && each.exchange === exchange)
     return rule === undefined || wholeMatch(rule[action], key)
   }
+}
+
+function permits(permission: Permission, action: Action, name: string): boolean {
+  switch (action) {
+    case 'publish':
+    case 'consume':
+      return wholeMatch(permission[action], name)
+    case 'manage':
+    case 'create':
+    case 'delete':
+    case 'alter':
+    case 'configure':
+      return wholeMatch(permission.manage, name)
+    case 'describe':
+    case 'describeConfig':
+      return (['publish', 'consume', 'manage'] as const).some((each) => wholeMatch(permission[each], name))
+    case 'operate':
+      return false
+  }
+}
+
+/** RFC 5802 section 3, from the password to the stored key. */
+async function matchesScram(mechanism: string, verifier: ScramVerifier, password: string): Promise<boolean> {
+  const [digest, bytes] = mechanism === 'SCRAM-SHA-256' ? (['sha256', 32] as const) : (['sha512', 64] as const)
+  const salted = await deriveKey(password.normalize('NFKC'), verifier.salt, verifier.iterations, bytes, digest)
+  const clientKey = createHmac(digest, salted).update('Client Key').digest()
+  const storedKey = createHash(digest).update(clientKey).digest()
+  return storedKey.length === verifier.storedKey.length && timingSafeEqual(storedKey, verifier.storedKey)
 }
 
 /** What listings show of a user. */

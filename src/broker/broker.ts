@@ -8,6 +8,7 @@ import type { Storage } from '../storage/interfaces.ts'
 import { everyone, type StoredUser, Users } from './access.ts'
 import { Engine } from './engine.ts'
 import type {
+  AccessRule,
   Broker,
   BrokerStats,
   ConnectionListing,
@@ -18,9 +19,13 @@ import type {
   Pressure,
   Principal,
   Rows,
+  RuleAdmin,
   ScramVerifier,
   Space,
+  SpaceOptions,
 } from './face.ts'
+import { StoredRules } from './rule-admin.ts'
+import { AccessRules } from './rules.ts'
 import { BrokerSpace } from './space.ts'
 import { StoredUsers } from './user-admin.ts'
 
@@ -84,10 +89,12 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
   } = options
   const shard = new Shard({ storage, clock, log, cacheBytes, memoryBytesMax, checkpointBytes, frameBytes, compactionBytes })
   const engine = new Engine(shard, limits, randomBytes)
-  const users = new Users()
+  const rules = new AccessRules()
+  const users = new Users(rules)
   let clusterId = ''
   await recover(shard, (table, key, value) => {
     if (table === 'user') users.apply(key, value === null ? null : (JSON.parse(String(value)) as StoredUser))
+    else if (table === 'rule') rules.apply(key, value === null ? null : (JSON.parse(String(value)) as AccessRule))
     else if (table === 'counter' && key === 'cluster') clusterId = String(value)
     else engine.apply(table, key, value)
   })
@@ -97,7 +104,7 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
   }
   for (const namespace of engine.namespaces.values()) engine.governAll(namespace)
   await engine.scheduler.start()
-  return new RunningBroker(options, engine, users, clusterId)
+  return new RunningBroker(options, engine, users, rules, clusterId)
 }
 
 class RunningBroker implements OwnedBroker {
@@ -107,20 +114,24 @@ class RunningBroker implements OwnedBroker {
   readonly clusterId: string
   readonly anonymous = everyone
   readonly users: StoredUsers
+  readonly rules: RuleAdmin
   readonly policies: PolicyAdmin
   readonly #engine: Engine
   readonly #users: Users
+  readonly #rules: AccessRules
   readonly #connections: ConnectionRegistry
   readonly #shared = new Map<string, unknown>()
   #closing: Promise<void> | null = null
 
-  constructor(options: BrokerOptions, engine: Engine, users: Users, clusterId: string) {
+  constructor(options: BrokerOptions, engine: Engine, users: Users, rules: AccessRules, clusterId: string) {
     this.clock = options.clock
     this.log = options.log
     this.limits = engine.limits
     this.clusterId = clusterId
     this.#engine = engine
     this.#users = users
+    this.#rules = rules
+    this.rules = new StoredRules(rules, engine.shard)
     this.#connections = options.connections
     this.users = new StoredUsers(users, engine.shard)
     this.policies = policyAdmin(engine)
@@ -159,10 +170,11 @@ class RunningBroker implements OwnedBroker {
     return this.#users.scram(user, mechanism)
   }
 
-  space(principal: Principal, name: string): Space {
+  space(principal: Principal, name: string, options: SpaceOptions = {}): Space {
     const namespace = this.#engine.namespace(name)
     const user = this.#users.get(principal.user)
-    if (user !== undefined && !user.admin && !user.permissions.some((permission) => permission.namespace === name)) {
+    const permitted = user === undefined || user.admin || user.permissions.some((permission) => permission.namespace === name)
+    if (!permitted && options.anyone !== true && !this.#rules.admits(principal.user, name)) {
       throw new CoreError('AccessDenied', `${principal.user} has no access to namespace "${name}"`)
     }
     return new BrokerSpace(this.#engine, namespace, principal)

@@ -173,7 +173,7 @@ export interface Broker {
   /** The stored SCRAM verifier of a user, or undefined. */
   scramVerifier(user: string, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'): ScramVerifier | undefined
   /** The default namespace is `default`. Throws NotFound when it does not exist, AccessDenied when the principal may do nothing in it. */
-  space(principal: Principal, namespace: string): Space
+  space(principal: Principal, namespace: string, options?: SpaceOptions): Space
   namespaces(): string[]
   createNamespace(principal: Principal, name: string): Promise<void>
   deleteNamespace(principal: Principal, name: string): Promise<void>
@@ -190,6 +190,8 @@ export interface Broker {
   atomically(run: () => void, done: (error: Error | null) => void): void
   /** Users and permissions. */
   readonly users: UserAdmin
+  /** What is allowed and denied beside users' permissions. Who may change it is asked by whoever offers it to clients. */
+  readonly rules: RuleAdmin
   readonly policies: PolicyAdmin
   stats(): BrokerStats
   /** What there is too little of, so that publishes are, or soon will be, refused with Full. */
@@ -219,6 +221,11 @@ export interface Rows {
  */
 export type Pressure = 'none' | 'disk' | 'memory'
 
+export interface SpaceOptions {
+  /** Also for a principal that may do nothing in it: then each call says so. */
+  readonly anyone?: boolean
+}
+
 export interface Limits {
   readonly recordBytesMax: number
   readonly frameBytesMax: number
@@ -240,11 +247,48 @@ export type Credential =
 
 export interface Principal {
   readonly user: string
-  may(action: Action, namespace: string, name: string): boolean
+  /** `kind` is what the name is of; a topic when left out (exchanges count as such). */
+  may(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
+  /** Whether a rule says no, whatever else says yes. Absent: none does. */
+  denies?(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
   /** Whether it may publish with this routing key to, or bind it from, an exchange of the kind `topic`. Absent: any key. */
   mayUseKey?(action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean
 }
-export type Action = 'publish' | 'consume' | 'manage'
+/** For permissions, which know three, `manage` stands for all that change a thing, and whoever may do any of the three may describe it. */
+export type Action =
+  | 'publish'
+  | 'consume'
+  | 'manage'
+  | 'create'
+  | 'delete'
+  | 'alter'
+  | 'configure'
+  | 'describe'
+  | 'describeConfig'
+  /** What the nodes of a cluster do among themselves. */
+  | 'operate'
+/** `cluster` has no name and no permissions: administrators may, and whom a rule allows. */
+export type ResourceKind = 'topic' | 'group' | 'transaction' | 'cluster'
+
+/** Beside permissions: allows or denies one action, or all, on one name or all that begin with it. See broker/rules.ts. */
+export interface AccessRule {
+  readonly namespace: string
+  readonly kind: ResourceKind
+  readonly match: 'exact' | 'prefix'
+  /** `*` with an exact match: every name. */
+  readonly name: string
+  /** `*`: every user. */
+  readonly user: string
+  readonly action: Exclude<Action, 'manage'> | 'all'
+  readonly effect: 'allow' | 'deny'
+}
+
+export interface RuleAdmin {
+  list(): AccessRule[]
+  /** Rejects with Invalid, or Full. What is there already stays. */
+  add(rules: readonly AccessRule[]): Promise<void>
+  remove(rules: readonly AccessRule[]): Promise<void>
+}
 
 export interface ScramVerifier {
   readonly salt: Buffer
@@ -260,7 +304,14 @@ export interface UserAdmin {
   delete(name: string): Promise<boolean>
   /** What a password is checked against, for carrying users elsewhere; undefined for an unknown user. */
   verifier(name: string): PasswordVerifier | undefined
+  /**
+   * Sets or removes what one SCRAM mechanism checks, and creates the user where there is none. A password that was set otherwise is forgotten: from
+   * then on this one counts, wherever a password is asked for.
+   */
+  putScram(name: string, mechanism: ScramMechanism, verifier: ScramVerifier | null): Promise<void>
 }
+
+export type ScramMechanism = 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
 
 export interface UserListing {
   readonly name: string

@@ -348,6 +348,8 @@ const defaultExchangeAlias = 'amq.default'
 /** Whether a principal may publish to an exchange, or with the default one to a topic. */
 export function mayPublish(principal: Principal, namespace: string, exchange: string, address: string): boolean {
   if (exchange !== '') return principal.may('publish', namespace, exchange)
+  // The default exchange may be allowed as a whole, but not past a rule about the topic.
+  if (principal.denies?.('publish', namespace, address) === true) return false
   return principal.may('publish', namespace, address) || principal.may('publish', namespace, defaultExchangeAlias)
 }
 

@@ -138,7 +138,8 @@ export class BrokerSpace implements Space {
     declaredBy: string,
     declaration: Record<string, unknown> = {},
   ): Promise<TopicInfo> {
-    this.#allow('manage', name)
+    // Who may create in the whole cluster may create here.
+    if (!this.principal.may('create', this.namespace, '', 'cluster')) this.#allow('create', name)
     this.#allowDeadLetter(name, config)
     const topic = this.#engine.createTopic(this.#namespace, name, config, declaredBy, declaration)
     if (topic.config.storage === 'disk') await this.#engine.shard.durable()
@@ -146,7 +147,7 @@ export class BrokerSpace implements Space {
   }
 
   async alterTopic(name: string, config: Partial<TopicConfig>, declaration?: Record<string, unknown>): Promise<TopicInfo> {
-    this.#allow('manage', name)
+    this.#allow(config.partitions === undefined ? 'configure' : 'alter', name)
     this.#allowDeadLetter(name, config)
     const topic = this.#topic(name)
     this.#engine.alterTopic(topic, config, declaration)
@@ -164,7 +165,7 @@ export class BrokerSpace implements Space {
   }
 
   async deleteTopic(name: string): Promise<void> {
-    this.#allow('manage', name)
+    this.#allow('delete', name)
     this.#engine.deleteTopic(this.#namespace, this.#topic(name))
     await this.#engine.shard.durable()
   }
@@ -178,7 +179,7 @@ export class BrokerSpace implements Space {
   }
 
   async deleteRecordsBefore(name: string, partition: number, offset: number): Promise<number> {
-    this.#allow('manage', name)
+    this.#allow('delete', name)
     const log = this.#log(name, partition)
     if (offset > log.committed || offset < -1)
       throw new CoreError('OutOfRange', `topic "${name}": offset ${offset} is beyond the end (${log.committed})`)

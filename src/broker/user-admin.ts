@@ -1,7 +1,7 @@
 /** Creating, changing and deleting users, durably. Who may do it is asked by whoever offers it to clients. */
 import type { Shard } from '../core/shard.ts'
 import { checkKeyPermission, checkPermission, type StoredUser, toListing, type Users, verifiersFor } from './access.ts'
-import type { PasswordVerifier, UserAdmin, UserChange, UserListing } from './face.ts'
+import type { PasswordVerifier, ScramMechanism, ScramVerifier, UserAdmin, UserChange, UserListing } from './face.ts'
 import { checkHash } from './imported-hash.ts'
 
 type Verifiers = Pick<StoredUser, 'scrypt' | 'scram' | 'imported'>
@@ -57,11 +57,30 @@ export class StoredUsers implements UserAdmin {
     await this.#shard.durable()
   }
 
+  async putScram(name: string, mechanism: ScramMechanism, verifier: ScramVerifier | null): Promise<void> {
+    const present = this.#users.get(name) ?? { name, admin: false, permissions: [], scrypt: null, scram: {} }
+    const { [mechanism]: _, ...others } = present.scram
+    const scram = verifier === null ? others : { ...others, [mechanism]: asText(verifier) }
+    const user: StoredUser = { ...present, scrypt: verifier === null ? present.scrypt : null, imported: null, scram }
+    this.#users.apply(name, user)
+    this.#shard.putMetadata('user', name, JSON.stringify(user))
+    await this.#shard.durable()
+  }
+
   verifier(name: string): PasswordVerifier | undefined {
     const user = this.#users.get(name)
     if (user === undefined) return undefined
     if (user.scrypt !== null) return { algorithm: 'scrypt', ...user.scrypt }
     return user.imported ?? { algorithm: 'none' }
+  }
+}
+
+function asText({ salt, iterations, storedKey, serverKey }: ScramVerifier): StoredUser['scram'][string] {
+  return {
+    salt: salt.toString('base64'),
+    iterations,
+    storedKey: storedKey.toString('base64'),
+    serverKey: serverKey.toString('base64'),
   }
 }
 

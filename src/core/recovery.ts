@@ -14,6 +14,7 @@ const tables = [
   'counter',
   'namespace',
   'user',
+  'rule',
   'policy',
   'topic',
   'subscription',

@@ -28,6 +28,7 @@ import {
 import { Coordinator } from './coordinator.ts'
 import { codeOf, KafkaError, textOf } from './errors.ts'
 import { type Handler, handlers } from './handlers/table.ts'
+import { namespaceName } from './names.ts'
 import type { SaslExchange } from './sasl.ts'
 import type { Message } from './schema.ts'
 import { TransactionCoordinator } from './transaction-coordinator.ts'
@@ -144,7 +145,8 @@ export class KafkaSession implements Session {
   }
 
   get space(): Space {
-    this.#space ??= this.broker.space(this.principal, 'default')
+    // Kafka has no namespaces that one is let into: what a client may not do is said of each topic, group and so on.
+    this.#space ??= this.broker.space(this.principal, namespaceName, { anyone: true })
     return this.#space
   }
 

@@ -3,7 +3,7 @@ import { CoreError, type TopicInfo } from '../../../broker/face.ts'
 import { configFrom } from '../config.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { collidingTopic, isTopicName } from '../names.ts'
-import { clusterOperations, topicOperations } from '../operations.ts'
+import { clusterOperations, mayTopic, topicOperations } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
 
@@ -14,7 +14,10 @@ export async function metadata(request: Request): Promise<void> {
   const describe = (topic: TopicInfo): object => describeTopic(session, topic, body['includeTopicAuthorizedOperations'])
   const topics =
     asked === null
-      ? session.space.topics().map(describe)
+      ? session.space
+          .topics()
+          .filter((topic) => mayTopic(session, 'describe', topic.name))
+          .map(describe)
       : await Promise.all(asked.map((topic) => describeAsked(session, topic, version, body['allowAutoTopicCreation'], describe)))
   request.respond({
     brokers: [{ nodeId, host: session.host, port: session.port, rack: null }],
@@ -37,6 +40,8 @@ async function describeAsked(
   // Who asks by id may leave the name null or empty.
   if (version >= 10 && (topic['name'] === null || topic['topicId'] !== noTopicId)) {
     const found = session.space.topicById(Buffer.from(topic['topicId'], 'hex'))
+    if (found !== undefined && !mayTopic(session, 'describe', found.name))
+      return { errorCode: KafkaError.TopicAuthorizationFailed, name: null, topicId: topic['topicId'], partitions: [] }
     return found
       ? describe(found)
       : { errorCode: KafkaError.UnknownTopicId, name: null, topicId: topic['topicId'], partitions: [] }
@@ -45,6 +50,9 @@ async function describeAsked(
   const failed = (errorCode: number): object => ({ errorCode, name, topicId: topic['topicId'], partitions: [] })
   try {
     const found = session.space.topic(name)
+    // Not even whether it exists is told.
+    if (!mayTopic(session, 'describe', name) && (found !== undefined || !mayCreate))
+      return failed(KafkaError.TopicAuthorizationFailed)
     if (found !== undefined) return describe(found)
     if (!isTopicName(name)) return failed(KafkaError.InvalidTopic)
     if (!mayCreate) return failed(KafkaError.UnknownTopicOrPartition)
@@ -81,11 +89,4 @@ export function findCoordinator(request: Request): void {
     return { key, nodeId: -1, host: '', port: -1, errorCode: KafkaError.UnsupportedVersion, errorMessage }
   })
   request.respond(version >= 4 ? { coordinators } : { ...coordinators[0] })
-}
-
-export function describeAcls(request: Request): void {
-  request.respond({
-    errorCode: KafkaError.SecurityDisabled,
-    errorMessage: 'permissions are kept by the broker for all protocols; see its users API',
-  })
 }

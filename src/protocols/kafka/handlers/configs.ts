@@ -1,6 +1,6 @@
 // DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources. Topic configs are the broker's own topic settings (config.ts);
 // the broker's own configs are shown read-only.
-import type { TopicConfig, TopicInfo } from '../../../broker/face.ts'
+import type { Action, TopicConfig, TopicInfo } from '../../../broker/face.ts'
 import { brokerConfigs } from '../broker-configs.ts'
 import {
   ConfigType,
@@ -14,6 +14,7 @@ import {
 } from '../config.ts'
 import { KafkaError } from '../errors.ts'
 import { isTopicName } from '../names.ts'
+import { mayCluster, mayTopic } from '../operations.ts'
 import { ConfigRefused, failure, Refused } from '../refused.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
@@ -45,15 +46,17 @@ export function describeConfigs(request: Request): void {
 function configsOf(session: KafkaSession, type: number, name: string): readonly ShownConfig[] {
   switch (type) {
     case ResourceType.Topic: {
-      const topic = topicNamed(session, name)
+      const topic = topicNamed(session, name, 'describeConfig')
       return shownConfigs(topic.config, setConfigs(topic))
     }
     case ResourceType.Broker:
+      checkCluster(session, 'describeConfig')
       // Without a name: what was set for all brokers at run time, which here is nothing.
       if (name === '') return []
       checkBroker(name)
       return brokerConfigs(nodeId, session.broker.limits)
     case ResourceType.BrokerLogger:
+      checkCluster(session, 'describeConfig')
       checkBroker(name)
       return []
     case ResourceType.ClientMetrics:
@@ -65,7 +68,14 @@ function configsOf(session: KafkaSession, type: number, name: string): readonly 
   }
 }
 
-function topicNamed(session: KafkaSession, name: string): TopicInfo {
+function checkCluster(session: KafkaSession, action: Action): void {
+  if (!mayCluster(session, action))
+    throw new Refused(KafkaError.ClusterAuthorizationFailed, `${session.principal.user} may not ${action} the cluster`)
+}
+
+function topicNamed(session: KafkaSession, name: string, action: Action): TopicInfo {
+  if (!mayTopic(session, action, name))
+    throw new Refused(KafkaError.TopicAuthorizationFailed, `${session.principal.user} may not ${action} "${name}"`)
   const topic = session.space.topic(name)
   if (topic !== undefined) return topic
   if (!isTopicName(name)) throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name`)
@@ -79,6 +89,8 @@ function checkBroker(name: string): void {
 
 export function listConfigResources(request: Request): void {
   const { session, version } = request
+  if (!mayCluster(session, 'describeConfig'))
+    return request.respond({ errorCode: KafkaError.ClusterAuthorizationFailed, configResources: [] })
   // Version 0 knows client metrics only, of which there are none to configure.
   const asked: number[] = version === 0 ? [ResourceType.ClientMetrics] : request.body()['resourceTypes']
   const known: number[] = Object.values(ResourceType)
@@ -187,8 +199,8 @@ async function alterOne(
   const configs: Message[] = resource['configs']
   if (new Set(configs.map((config) => config['name'])).size < configs.length)
     throw new Refused(KafkaError.InvalidRequest, 'Error due to duplicate config keys')
-  if (resourceType !== ResourceType.Topic) refuseOthers(resourceType, resourceName, configs)
-  const topic = topicNamed(session, resourceName)
+  if (resourceType !== ResourceType.Topic) refuseOthers(session, resourceType, resourceName, configs)
+  const topic = topicNamed(session, resourceName, 'configure')
   const after = setAfter(topic, configs)
   const setting: Partial<TopicConfig> = {}
   for (const name of reset) if (!(name in after)) Object.assign(setting, settingOf(name, null))
@@ -196,7 +208,8 @@ async function alterOne(
   if (!validateOnly) await session.space.alterTopic(topic.name, setting, declarationWith(topic.declaration, after))
 }
 
-function refuseOthers(resourceType: number, name: string, configs: Message[]): never {
+function refuseOthers(session: KafkaSession, resourceType: number, name: string, configs: Message[]): never {
+  checkCluster(session, 'configure')
   const names = configs.map((config) => config['name']).join(', ')
   switch (resourceType) {
     case ResourceType.Broker:

@@ -83,7 +83,7 @@ export function consumerGroupDescribe(request: Request): void {
   const { session } = request
   const groups = (request.body()['groupIds'] as string[]).map((groupId) => {
     const failed = (errorCode: number, errorMessage: string | null): object => ({ groupId, errorCode, errorMessage })
-    if (!mayUse(session, groupId)) return failed(KafkaError.GroupAuthorizationFailed, null)
+    if (!mayUse(session, groupId, 'describe')) return failed(KafkaError.GroupAuthorizationFailed, null)
     const group = session.coordinator.get(groupId)
     if (group === undefined) return failed(KafkaError.GroupIdNotFound, `Group ${groupId} not found.`)
     if (group.kind !== 'consumer') return failed(KafkaError.GroupIdNotFound, `Group ${groupId} is not a consumer group.`)

@@ -74,7 +74,7 @@ export function offsetFetch(request: Request): void {
 }
 
 function fetchOne(session: KafkaSession, group: Message, version: number, stable: boolean): object {
-  const refused = mayUse(session, group['groupId'])
+  const refused = mayUse(session, group['groupId'], 'describe')
     ? session.coordinator.mayFetch(group['groupId'], group['memberId'], group['memberEpoch'])
     : KafkaError.GroupAuthorizationFailed
   if (refused !== KafkaError.None) return { groupId: group['groupId'], errorCode: refused }
@@ -113,7 +113,7 @@ function fetchGroup(session: KafkaSession, group: string, asked: Message[] | nul
     const name = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex'))?.name : (topic['name'] as string)
     const partitions = (topic['partitionIndexes'] as number[]).map((partitionIndex) => {
       if (name === undefined) return { partitionIndex, errorCode: KafkaError.UnknownTopicId, committedOffset: -1 }
-      if (!session.principal.may('consume', 'default', name))
+      if (!session.principal.may('describe', 'default', name))
         return { partitionIndex, errorCode: KafkaError.TopicAuthorizationFailed, committedOffset: -1 }
       return answerFor(name, partitionIndex, byPlace.get(`${partitionIndex}/${name}`))
     })
@@ -128,7 +128,7 @@ function allOf(
   answerFor: (topic: string, partition: number, cursor: CursorPosition) => object,
 ): object[] {
   const names = new Set(cursors.map((cursor) => cursor.topic))
-  const readable = [...names].filter((name) => session.principal.may('consume', 'default', name))
+  const readable = [...names].filter((name) => session.principal.may('describe', 'default', name))
   return readable.map((name) => ({
     name,
     topicId: session.space.topic(name)?.id.toString('hex'),
@@ -145,7 +145,7 @@ export async function offsetDelete(request: Request): Promise<void> {
   const { session } = request
   const body = request.body()
   const group: string = body['groupId']
-  if (!mayUse(session, group)) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
+  if (!mayUse(session, group, 'delete')) return request.respond({ errorCode: KafkaError.GroupAuthorizationFailed })
   const present = session.coordinator.get(group)
   // What a group of another kind reads is not known, so nothing of it is taken away while it lives.
   if (present !== undefined && present.members.size > 0 && present.protocolType !== 'consumer')

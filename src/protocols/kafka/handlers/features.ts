@@ -1,12 +1,11 @@
 // The features in ApiVersions, and UpdateFeatures, which changes their levels (KIP-584, KIP-778).
 import { codeOf, KafkaError, textOf } from '../errors.ts'
 import { type FeatureLevel, Features } from '../features.ts'
+import { mayCluster } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import type { Request } from '../session.ts'
 
 const UpgradeType = { Upgrade: 1, SafeDowngrade: 2, UnsafeDowngrade: 3 } as const
-/** Kafka's name of the cluster as a resource. */
-const clusterName = 'kafka-cluster'
 
 /** The fields of ApiVersions that tell of features. */
 export function describeFeatures({ session, version }: Request): Message {
@@ -28,7 +27,7 @@ export async function updateFeatures(request: Request): Promise<void> {
   const body = request.body()
   const updates: Message[] = body['featureUpdates']
   const refuse = (errorCode: number, errorMessage: string): void => request.respond({ errorCode, errorMessage, results: [] })
-  if (!session.principal.may('manage', 'default', clusterName))
+  if (!mayCluster(session, 'alter'))
     return refuse(KafkaError.ClusterAuthorizationFailed, 'features are changed by who may manage the cluster')
   const features = Features.of(session.broker)
   const results = updates.map((update) => {

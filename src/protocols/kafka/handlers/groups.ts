@@ -1,15 +1,17 @@
 // The classic group requests: each finds its group in the coordinator and turns answers into messages.
+import type { Action } from '../../../broker/face.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { GroupState, sessionTimeoutMaxMs, sessionTimeoutMinMs } from '../group.ts'
 import type { GroupProtocol, JoinAsk, SyncAsk } from '../group-member.ts'
+import { mayGroup } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
 
 export const clientHost = (session: KafkaSession): string => `/${session.connection.remoteAddress.replace(/^::ffff:/, '')}`
 
-/** Every use of a group needs the right to consume under its name. */
-export function mayUse(session: KafkaSession, groupId: string): boolean {
-  return session.principal.may('consume', 'default', groupId)
+/** Every use of a group needs the right to consume under its name; to look at it or to delete it takes less, and other rights. */
+export function mayUse(session: KafkaSession, groupId: string, action: Action = 'consume'): boolean {
+  return mayGroup(session, action, groupId)
 }
 
 export function joinGroup(request: Request): void {
@@ -99,7 +101,7 @@ export function listGroups(request: Request): void {
   request.respond({
     groups: groups.filter(
       (group) =>
-        mayUse(session, group.groupId) &&
+        mayUse(session, group.groupId, 'describe') &&
         (states.size === 0 || states.has(group.groupState.toLowerCase())) &&
         (types.size === 0 || types.has(group.groupType)),
     ),
@@ -117,7 +119,8 @@ export function describeGroups(request: Request): void {
 
 function describe(request: Request, groupId: string, hasOffsets: boolean): object {
   const { session } = request
-  if (!mayUse(session, groupId)) return { groupId, errorCode: KafkaError.GroupAuthorizationFailed, errorMessage: null }
+  if (!mayUse(session, groupId, 'describe'))
+    return { groupId, errorCode: KafkaError.GroupAuthorizationFailed, errorMessage: null }
   const group = session.coordinator.get(groupId)
   if (group === undefined) {
     if (hasOffsets) return { groupId, groupState: GroupState.Empty, errorMessage: null }
@@ -153,7 +156,7 @@ export async function deleteGroups(request: Request): Promise<void> {
 
 async function deleteGroup(session: KafkaSession, groupId: string): Promise<number> {
   const { coordinator, space, transactions } = session
-  if (!mayUse(session, groupId)) return KafkaError.GroupAuthorizationFailed
+  if (!mayUse(session, groupId, 'delete')) return KafkaError.GroupAuthorizationFailed
   const group = coordinator.get(groupId)
   if (group !== undefined && group.members.size > 0) return KafkaError.NonEmptyGroup
   if (group === undefined && !space.cursorGroups().includes(groupId)) return KafkaError.GroupIdNotFound

@@ -1,7 +1,8 @@
 // What administrators ask of the nodes of a cluster: DescribeCluster, DescribeLogDirs, DescribeQuorum, and the requests that move partitions
 // about. One node leads everything from one directory, so most of these have one answer.
+import type { Action } from '../../../broker/face.ts'
 import { KafkaError } from '../errors.ts'
-import { clusterOperations } from '../operations.ts'
+import { clusterOperations, mayCluster } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
 
@@ -34,8 +35,20 @@ export function describeCluster(request: Request): void {
   })
 }
 
+/** The fields of an answer that refuses because of rights in the cluster, or null. */
+function refusal(session: KafkaSession, action: Action): { errorCode: number; errorMessage: string } | null {
+  if (mayCluster(session, action)) return null
+  return {
+    errorCode: KafkaError.ClusterAuthorizationFailed,
+    errorMessage: `${session.principal.user} may not ${action} the cluster`,
+  }
+}
+
 export function describeLogDirs(request: Request): void {
-  const { space } = request.session
+  const { session } = request
+  const { space } = session
+  const refused = refusal(session, 'describe')
+  if (refused !== null) return request.respond({ ...refused, results: [] })
   const asked: Message[] | null = request.body()['topics']
   const names = asked === null ? space.topics().map((topic) => topic.name) : asked.map((topic) => topic['topic'] as string)
   const topics = names.flatMap((name) => {
@@ -58,12 +71,15 @@ function partitionError(session: KafkaSession, topic: string, partition: number)
 
 export function alterReplicaLogDirs(request: Request): void {
   const { session } = request
+  const refused = refusal(session, 'alter')
   const results = (request.body()['dirs'] as Message[]).flatMap((dir) =>
     (dir['topics'] as Message[]).map((topic) => ({
       topicName: topic['name'],
       partitions: (topic['partitions'] as number[]).map((partitionIndex) => ({
         partitionIndex,
-        errorCode: dir['path'] === logDir ? partitionError(session, topic['name'], partitionIndex) : KafkaError.LogDirNotFound,
+        errorCode:
+          refused?.errorCode ??
+          (dir['path'] === logDir ? partitionError(session, topic['name'], partitionIndex) : KafkaError.LogDirNotFound),
       })),
     })),
   )
@@ -74,6 +90,8 @@ export function alterReplicaLogDirs(request: Request): void {
 export function describeQuorum(request: Request): void {
   const { session, version } = request
   const { broker } = session
+  const refused = refusal(session, 'describe')
+  if (refused !== null) return request.respond({ ...refused, topics: [], nodes: [] })
   let served = false
   const topics = (request.body()['topics'] as Message[]).map(({ topicName, partitions }) => ({
     topicName,
@@ -111,6 +129,8 @@ const ElectionType = { Preferred: 0, Unclean: 1 } as const
 
 export function electLeaders(request: Request): void {
   const { session, version } = request
+  const refused = refusal(session, 'alter')
+  if (refused !== null) return request.respond({ ...refused, replicaElectionResults: [] })
   const { electionType = ElectionType.Preferred, topicPartitions } = request.body()
   const known = version === 0 || electionType === ElectionType.Preferred || electionType === ElectionType.Unclean
   const asked: Message[] | null = topicPartitions
@@ -137,6 +157,8 @@ export function electLeaders(request: Request): void {
 export function alterPartitionReassignments(request: Request): void {
   const { session } = request
   const { topics, allowReplicationFactorChange } = request.body()
+  const refused = refusal(session, 'alter')
+  if (refused !== null) return request.respond({ allowReplicationFactorChange, ...refused, responses: [] })
   const responses = (topics as Message[]).map(({ name, partitions }) => ({
     name,
     partitions: (partitions as Message[]).map(({ partitionIndex, replicas }) => {
@@ -154,7 +176,7 @@ export function alterPartitionReassignments(request: Request): void {
 
 /** None is ever under way. */
 export function listPartitionReassignments(request: Request): void {
-  request.respond({ errorMessage: null, topics: [] })
+  request.respond({ errorMessage: null, ...refusal(request.session, 'describe'), topics: [] })
 }
 
 /** Delegation tokens need a secret in the broker's configuration, which this one does not have: said as a Kafka without one says it. */

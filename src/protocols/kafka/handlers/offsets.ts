@@ -4,6 +4,7 @@ import type { EntryView, Space } from '../../../broker/face.ts'
 import { openBatch } from '../batch.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
+import { mayTopic } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import type { Request } from '../session.ts'
 
@@ -44,6 +45,7 @@ async function listOne(request: Request, topic: string, partition: Message, comm
   const { partitionIndex } = partition
   const failed = (errorCode: number): object => ({ partitionIndex, errorCode })
   try {
+    if (!mayTopic(session, 'describe', topic)) return failed(KafkaError.TopicAuthorizationFailed)
     const log = session.space.status(topic)?.partitions[partitionIndex]
     if (log === undefined) return failed(KafkaError.UnknownTopicOrPartition)
     if (version < (since[partition['timestamp']] ?? 0)) return failed(KafkaError.UnsupportedVersion)

@@ -1,7 +1,7 @@
 // DescribeTopicPartitions (KIP-966): topics in the order of their names, so many partitions at a time, and where to go on.
 import { KafkaError } from '../errors.ts'
 import { isTopicName } from '../names.ts'
-import { topicOperations } from '../operations.ts'
+import { mayTopic, topicOperations } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
 
@@ -18,7 +18,10 @@ export function describeTopicPartitions(request: Request): void {
   }
   const asked: Message[] = body['topics']
   // No names: all topics.
-  const names = asked.length === 0 ? session.space.topics().map((topic) => topic.name) : asked.map((topic) => topic['name'])
+  const names =
+    asked.length === 0
+      ? session.space.topics().flatMap(({ name }) => (mayTopic(session, 'describe', name) ? [name] : []))
+      : asked.map((topic) => topic['name'])
   let left = Math.min(Math.max(1, body['responsePartitionLimit']), partitionsMax)
   const topics: object[] = []
   for (const name of [...new Set<string>(names)].sort()) {
@@ -45,6 +48,10 @@ interface Described {
 function describe(session: KafkaSession, name: string, from: number, limit: number): Described {
   const found = session.space.topic(name)
   const topicAuthorizedOperations = topicOperations(session, name, true)
+  if (!mayTopic(session, 'describe', name)) {
+    const errorCode = KafkaError.TopicAuthorizationFailed
+    return { topic: { errorCode, name, topicId: noId, partitions: [] }, shown: 0, next: null }
+  }
   if (found === undefined) {
     const errorCode = isTopicName(name) ? KafkaError.UnknownTopicOrPartition : KafkaError.InvalidTopic
     return { topic: { errorCode, name, topicId: noId, partitions: [], topicAuthorizedOperations }, shown: 0, next: null }

@@ -14,6 +14,7 @@ import {
 import { skipTags } from '../codec.ts'
 import { KafkaError, produceCode, textOf } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
+import { mayTransaction } from '../operations.ts'
 import { asConfigured, refusedTime } from '../produce-rules.ts'
 import type { Request } from '../session.ts'
 import type { TopicPartition } from '../transaction.ts'
@@ -173,8 +174,9 @@ function isInTransaction({ session }: Request, { producerId, address, partition 
 
 /** Records of transactions: the producer must be the one that has the id now, and the partition part of its open transaction, or become so. */
 function admit(request: Request, transactionalId: string | null, parts: readonly ProducePart[]): void {
-  const { principal, transactions } = request.session
-  if (transactionalId === null || !principal.may('publish', 'default', transactionalId)) {
+  const { session } = request
+  const { transactions } = session
+  if (transactionalId === null || !mayTransaction(session, 'publish', transactionalId)) {
     for (const part of parts) refuse(part, KafkaError.TransactionalIdAuthorizationFailed)
     return
   }

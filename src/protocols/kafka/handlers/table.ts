@@ -1,9 +1,11 @@
 // Which requests are served, in which versions, by what. ApiVersions advertises exactly this.
 import { ApiKey } from '../codec.ts'
 import type { Request } from '../session.ts'
-import { describeAcls, findCoordinator, metadata } from './cluster.ts'
+import { createAcls, deleteAcls, describeAcls } from './acls.ts'
+import { findCoordinator, metadata } from './cluster.ts'
 import { alterConfigs, describeConfigs, incrementalAlterConfigs, listConfigResources } from './configs.ts'
 import { consumerGroupDescribe, consumerGroupHeartbeat } from './consumer-groups.ts'
+import { alterUserScramCredentials, describeUserScramCredentials } from './credentials.ts'
 import { offsetCommit, offsetDelete, offsetFetch } from './cursors.ts'
 import { updateFeatures } from './features.ts'
 import { fetch } from './fetch.ts'
@@ -66,6 +68,8 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.WriteTxnMarkers, 1, 2, writeTxnMarkers),
   row(ApiKey.TxnOffsetCommit, 0, 6, txnOffsetCommit),
   row(ApiKey.DescribeAcls, 1, 3, describeAcls),
+  row(ApiKey.CreateAcls, 1, 3, createAcls),
+  row(ApiKey.DeleteAcls, 1, 3, deleteAcls),
   row(ApiKey.DescribeConfigs, 1, 4, describeConfigs),
   row(ApiKey.AlterConfigs, 0, 2, alterConfigs),
   row(ApiKey.AlterReplicaLogDirs, 1, 2, alterReplicaLogDirs),
@@ -82,6 +86,8 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.AlterPartitionReassignments, 0, 1, alterPartitionReassignments),
   row(ApiKey.ListPartitionReassignments, 0, 0, listPartitionReassignments),
   row(ApiKey.OffsetDelete, 0, 0, offsetDelete),
+  row(ApiKey.DescribeUserScramCredentials, 0, 0, describeUserScramCredentials),
+  row(ApiKey.AlterUserScramCredentials, 0, 0, alterUserScramCredentials),
   row(ApiKey.DescribeQuorum, 0, 2, describeQuorum),
   row(ApiKey.UpdateFeatures, 0, 2, updateFeatures),
   row(ApiKey.DescribeCluster, 0, 2, describeCluster),

@@ -4,6 +4,7 @@ import { type TopicInfo, topicDefaults } from '../../../broker/face.ts'
 import { configFrom, declarationWith, shownConfigs } from '../config.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { collidingTopic, isTopicName } from '../names.ts'
+import { mayCluster, mayTopic } from '../operations.ts'
 import { ConfigRefused, failure, Refused } from '../refused.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
@@ -44,6 +45,8 @@ async function createOne(session: KafkaSession, topic: Message, validateOnly: bo
   const name: string = topic['name']
   if (!isTopicName(name))
     throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name: 1 to 249 of a-z A-Z 0-9 . _ -`)
+  if (!mayTopic(session, 'create', name) && !mayCluster(session, 'create'))
+    throw new Refused(KafkaError.TopicAuthorizationFailed, `${session.principal.user} may not create "${name}"`)
   if (session.space.topic(name) !== undefined) throw new Refused(KafkaError.TopicAlreadyExists, `Topic '${name}' already exists.`)
   const other = collidingTopic(session.space, name)
   if (other !== undefined) throw new Refused(KafkaError.InvalidTopic, `Topic '${name}' collides with existing topic: ${other}`)

@@ -3,6 +3,7 @@
 import { RE2JS } from 're2js'
 import { KafkaError } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
+import { mayTransaction } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
 import { type Transaction, TransactionState } from '../transaction.ts'
@@ -19,7 +20,7 @@ const stateNames = new Set<string>([
 ])
 
 function mayDescribe(session: KafkaSession, transactionalId: string): boolean {
-  return session.principal.may('publish', 'default', transactionalId)
+  return mayTransaction(session, 'describe', transactionalId)
 }
 
 export function describeTransactions(request: Request): void {

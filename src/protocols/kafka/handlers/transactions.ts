@@ -2,6 +2,7 @@
 // transaction in the coordinator (transaction-coordinator.ts) and puts the outcome into the words of its version. Its records come by produce.ts.
 import type { CursorPosition } from '../../../broker/face.ts'
 import { codeOf, KafkaError } from '../errors.ts'
+import { mayGroup, mayTransaction } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
 import type { ProducerIdentity, TopicPartition } from '../transaction.ts'
@@ -30,7 +31,7 @@ export async function initProducerId(request: Request): Promise<void> {
 const nobody: ProducerIdentity = { producerId: -1, epoch: -1 }
 
 function mayUse(session: KafkaSession, transactionalId: string): boolean {
-  return session.principal.may('publish', 'default', transactionalId)
+  return mayTransaction(session, 'publish', transactionalId)
 }
 
 /** Versions before PRODUCER_FENCED was a word have INVALID_PRODUCER_EPOCH for it. */
@@ -117,7 +118,7 @@ export async function addOffsetsToTxn(request: Request): Promise<void> {
   const refuse = (errorCode: number): void => request.respond({ errorCode })
   if (transactionalId === '') return refuse(KafkaError.InvalidRequest)
   if (!mayUse(session, transactionalId)) return refuse(KafkaError.TransactionalIdAuthorizationFailed)
-  if (!session.principal.may('consume', 'default', groupId)) return refuse(KafkaError.GroupAuthorizationFailed)
+  if (!mayGroup(session, 'consume', groupId)) return refuse(KafkaError.GroupAuthorizationFailed)
   const errorCode = session.transactions.add(transactionalId, { producerId, epoch: producerEpoch }, [], groupId)
   request.respond({ errorCode: fencedCode(errorCode, version >= 2) || (await session.transactions.durable()) })
 }
@@ -145,7 +146,7 @@ export async function txnOffsetCommit(request: Request): Promise<void> {
 
 function mayCommitGroup(session: KafkaSession, { groupId, transactionalId }: Message): number {
   if (!mayUse(session, transactionalId)) return KafkaError.TransactionalIdAuthorizationFailed
-  if (!session.principal.may('consume', 'default', groupId)) return KafkaError.GroupAuthorizationFailed
+  if (!mayGroup(session, 'consume', groupId)) return KafkaError.GroupAuthorizationFailed
   return groupId === '' ? KafkaError.InvalidGroupId : KafkaError.None
 }
 
