@@ -14,9 +14,13 @@ const here = new URL('.', import.meta.url).pathname
 const MINUTES = 60_000
 
 export const python = join(cache, 'python/bin/python')
+/** Celery and its like pull in much: a Python of their own. */
+export const pythonAmqp = join(cache, 'python-amqp/bin/python')
+export const kombuSource = join(cache, 'kombu/kombu-5.7.0')
 export const javaClasspath = `${join(cache, 'java-classes')}:${join(cache, 'java-libs')}/*`
 export const goProgram = (name: string): string => join(cache, 'go-bin', name)
 
+const PYTHON_AMQP_PACKAGES = ['celery==5.7.0', 'kombu==5.7.0', 'aio-pika==10.2.1', 'pytest==9.2.0']
 const PYTHON_PACKAGES = ['confluent-kafka==2.16.1', 'pika==1.4.4']
 
 export async function installDebianPackages(packages: Record<string, string>): Promise<void> {
@@ -34,15 +38,45 @@ export async function installDebianPackages(packages: Record<string, string>): P
 
 export async function installPython(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
-  await once(join(cache, 'python'), PYTHON_PACKAGES.join(' '), async (folder) => {
-    say(`pip install ${PYTHON_PACKAGES.join(' ')}`)
+  await installPythonInto('python', PYTHON_PACKAGES)
+}
+
+export async function installPythonAmqp(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-amqp', PYTHON_AMQP_PACKAGES)
+}
+
+/** kombu's own tests are in its source alone. */
+export async function installKombuSource(): Promise<void> {
+  await installPythonAmqp()
+  await once(join(cache, 'kombu'), 'kombu==5.7.0', async (folder) => {
+    say('pip download kombu (source)')
+    const pip = [
+      'download',
+      '-q',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '--no-binary',
+      ':all:',
+      '-d',
+      folder,
+      'kombu==5.7.0',
+    ]
+    await runOk(join(cache, 'python-amqp/bin/pip'), pip, { timeoutMs: 5 * MINUTES })
+    await runOk('tar', ['-xzf', join(folder, 'kombu-5.7.0.tar.gz'), '-C', folder])
+  })
+}
+
+async function installPythonInto(name: string, packages: readonly string[]): Promise<void> {
+  await once(join(cache, name), packages.join(' '), async (folder) => {
+    say(`pip install ${packages.join(' ')}`)
     const made = await run('python3', ['-m', 'venv', folder], { timeoutMs: 2 * MINUTES })
     if (made.code !== 0) {
       // Debian splits venv from Python itself.
       await runOk('apt-get', ['install', '-y', '-qq', 'python3-venv'], { timeoutMs: 5 * MINUTES })
       await runOk('python3', ['-m', 'venv', folder], { timeoutMs: 2 * MINUTES })
     }
-    await runOk(join(folder, 'bin/pip'), ['install', '-q', '--disable-pip-version-check', ...PYTHON_PACKAGES], {
+    await runOk(join(folder, 'bin/pip'), ['install', '-q', '--disable-pip-version-check', ...packages], {
       timeoutMs: 5 * MINUTES,
     })
   })

@@ -9,7 +9,18 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { type AnyMQ, requireNode24, type SecuredAnyMQ, startAnyMQ, startSecuredAnyMQ } from './anymq.ts'
-import { goProgram, installDebianPackages, installGo, installJava, installPython, javaClasspath, python } from './install.ts'
+import {
+  goProgram,
+  installDebianPackages,
+  installGo,
+  installJava,
+  installKombuSource,
+  installPython,
+  installPythonAmqp,
+  javaClasspath,
+  python,
+  pythonAmqp,
+} from './install.ts'
 import { Running, tail } from './processes.ts'
 
 requireNode24()
@@ -91,6 +102,23 @@ const clients: readonly Client[] = [
     name: 'amqp/java amqp-client',
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'AmqpClient'],
+  },
+  {
+    name: 'amqp/java spring-style',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'SpringStyle'],
+  },
+  { name: 'amqp/aio-pika (Python)', install: installPythonAmqp, command: () => [pythonAmqp, `${here}amqp/aio_pika_suite.py`] },
+  { name: 'amqp/kombu (Python)', install: installPythonAmqp, command: () => [pythonAmqp, `${here}amqp/kombu_suite.py`] },
+  { name: 'amqp/celery (Python)', install: installPythonAmqp, command: () => [pythonAmqp, `${here}amqp/celery/suite.py`] },
+  {
+    name: 'amqp/published suites (amqp091-go, kombu)',
+    install: async () => {
+      await installGo()
+      await installKombuSource()
+    },
+    command: node('amqp/published.ts'),
+    timeoutMs: 300_000,
   },
   ...(external ? [] : [{ name: 'matrix (every producer to every consumer)', install: nothing, command: node('matrix/run.ts') }]),
 ]

@@ -9,7 +9,8 @@ import traceback
 CASE_S = float(os.environ.get("CASE_MS", "30000")) / 1000
 
 
-def run_cases(cases):
+def run_cases(cases, at_end=lambda: None):
+    """`at_end` runs before this process ends, whatever became of the cases."""
     only = os.environ.get("CASE")
     for name, body in cases.items():
         if only and only not in name:
@@ -31,6 +32,7 @@ def run_cases(cases):
         if outcome["error"] is not None:
             line["error"] = outcome["error"]
         print(json.dumps(line), flush=True)
+    at_end()
     print(json.dumps({"done": True}), flush=True)
     sys.stdout.flush()
     os._exit(0)
