@@ -4,16 +4,9 @@
 // made for Kafka: version byte (1) | timestamp i64 | body, where the body is the record's key, value and headers as in a batch.
 
 import type { EntryView } from '../../broker/face.ts'
+import { addFlatHeaders, type FlatHeader, flatHeaders } from '../../core/flat-headers.ts'
 import type { Annotations } from '../../core/record.ts'
-import {
-  type Attributes,
-  type Format,
-  formats,
-  type Header,
-  type HeaderType,
-  type HeaderValue,
-  type KeyedRecord,
-} from '../../core/record.ts'
+import { type Attributes, type Format, formats, type KeyedRecord } from '../../core/record.ts'
 import { batchCount, buildBatch, isStamped, type LooseRecord, openBatch, retainRecords, stampBatch } from './batch.ts'
 import { Reader, readInt64, Writer } from './wire.ts'
 
@@ -22,6 +15,10 @@ export const recordFormatId = 17
 
 const envelopeVersion = 1
 const bodyAt = 9
+const deathsHeader = 'anymq.deaths'
+const addressHeader = 'anymq.address'
+/** Attributes that a Kafka record has a place of its own for. */
+const own: ReadonlySet<keyof Attributes> = new Set(['key', 'timestamp'] as const)
 
 export const recordFormat: Format = {
   id: recordFormatId,
@@ -79,7 +76,11 @@ function openEnvelopes(payload: Buffer): (Buffer | null)[] {
     }
     return envelopes
   } catch (cause) {
-    const attributes: Attributes = { key: null, value: payload, headers: [textHeader('anymq.unreadable', String(cause))] }
+    const attributes: Attributes = {
+      key: null,
+      value: payload,
+      headers: [{ name: 'anymq.unreadable', value: { type: 'string', value: String(cause) } }],
+    }
     return [envelopeOf(0, bodyOf(attributes, null)), ...new Array<null>(Math.max(0, safeCount(payload) - 1)).fill(null)]
   }
 }
@@ -94,112 +95,21 @@ function keyedRecordOf(envelope: Buffer): KeyedRecord {
   return { key: readBytes(reader), tombstone: reader.varint() < 0 }
 }
 
-// ----------------------------------------------------------------------------------------------------- attributes → Kafka record
-
-const textHeader = (name: string, text: string): Header => ({ name, value: { type: 'string', value: text } })
-
-interface WellKnown {
-  readonly header: string
-  /** Adds the header when the attribute is there. */
-  readonly text: (attributes: Attributes) => string | undefined
-  /** Sets the attribute; false when the text is not one, and the header stays an ordinary header. */
-  readonly set: (attributes: Attributes, text: string) => boolean
-}
-
-type TextAttribute =
-  | 'messageId'
-  | 'correlationId'
-  | 'replyTo'
-  | 'contentType'
-  | 'contentEncoding'
-  | 'type'
-  | 'subject'
-  | 'groupKey'
-  | 'dedupId'
-  | 'userId'
-  | 'appId'
-type NumberAttribute = 'expirationMs' | 'priority' | 'deliverAt'
-
-const textual = (header: string, name: TextAttribute): WellKnown => ({
-  header,
-  text: (attributes) => attributes[name],
-  set: (attributes, text) => {
-    if (attributes[name] !== undefined) return false
-    attributes[name] = text
-    return true
-  },
-})
-const numeric = (header: string, name: NumberAttribute): WellKnown => ({
-  header,
-  text: (attributes) => attributes[name]?.toString(),
-  set: (attributes, text) => {
-    const value = Number(text)
-    if (attributes[name] !== undefined || !Number.isSafeInteger(value) || String(value) !== text) return false
-    attributes[name] = value
-    return true
-  },
-})
-
-const wellKnown: readonly WellKnown[] = [
-  textual('anymq.message-id', 'messageId'),
-  textual('anymq.correlation-id', 'correlationId'),
-  textual('anymq.reply-to', 'replyTo'),
-  textual('anymq.content-type', 'contentType'),
-  textual('anymq.content-encoding', 'contentEncoding'),
-  textual('anymq.type', 'type'),
-  textual('anymq.subject', 'subject'),
-  numeric('anymq.expiration', 'expirationMs'),
-  numeric('anymq.priority', 'priority'),
-  numeric('anymq.deliver-at', 'deliverAt'),
-  textual('anymq.group-key', 'groupKey'),
-  textual('anymq.dedup-id', 'dedupId'),
-  textual('anymq.user-id', 'userId'),
-  textual('anymq.app-id', 'appId'),
-  {
-    header: 'anymq.persistent',
-    text: (attributes) => attributes.persistent?.toString(),
-    set: (attributes, text) => {
-      if (attributes.persistent !== undefined || (text !== 'true' && text !== 'false')) return false
-      attributes.persistent = text === 'true'
-      return true
-    },
-  },
-]
-const wellKnownByHeader = new Map(wellKnown.map((known) => [known.header, known]))
-const typesHeader = 'anymq.types'
-const deathsHeader = 'anymq.deaths'
-const extraPrefix = 'anymq.extra.'
+// ----------------------------------------------------------------------------------------------------- attributes ⇄ Kafka record
 
 /** A record's key, value and headers as they stand in a batch. */
-function bodyOf(attributes: Attributes, annotations: Annotations | null): Buffer {
-  const typed: Header[] = [
-    ...attributes.headers,
-    ...(attributes.extra ?? []).map((header) => ({ ...header, name: extraPrefix + header.name })),
-  ]
-  const plain: Header[] = []
-  for (const known of wellKnown) {
-    const text = known.text(attributes)
-    if (text !== undefined) plain.push(textHeader(known.header, text))
-  }
-  // Kafka's headers are bytes. Text (and null) says itself what it is; as soon as one header is neither, all types are listed in order.
-  if (typed.some((header) => header.value.type !== 'string' && header.value.type !== 'null')) {
-    plain.push(
-      textHeader(
-        typesHeader,
-        typed.map((header) => `${encodeURIComponent(header.name.toWellFormed())}=${header.value.type}`).join('&'),
-      ),
-    )
-  }
+function bodyOf(attributes: Attributes, annotations: Annotations | null, address: string | null = null): Buffer {
+  const headers = flatHeaders(attributes, own)
   if (annotations?.deaths !== undefined && annotations.deaths.length > 0)
-    plain.push(textHeader(deathsHeader, JSON.stringify(annotations.deaths)))
-  const headers = [...typed, ...plain]
+    headers.push({ name: deathsHeader, bytes: Buffer.from(JSON.stringify(annotations.deaths)) })
+  if (address !== null) headers.push({ name: addressHeader, bytes: Buffer.from(address) })
   const writer = new Writer(256)
   writeBytes(writer, attributes.key)
   writeBytes(writer, attributes.value)
   writer.varint(headers.length)
-  for (const header of headers) {
-    writeBytes(writer, Buffer.from(header.name))
-    writeBytes(writer, valueBytes(header.value))
+  for (const { name, bytes } of headers) {
+    writeBytes(writer, Buffer.from(name))
+    writeBytes(writer, bytes)
   }
   return Buffer.concat(writer.finish())
 }
@@ -210,125 +120,22 @@ function writeBytes(writer: Writer, bytes: Buffer | null): void {
   writer.bytes(bytes)
 }
 
-function valueBytes(value: HeaderValue): Buffer | null {
-  switch (value.type) {
-    case 'null':
-      return null
-    case 'bytes':
-      return value.value
-    case 'string':
-      return Buffer.from(value.value)
-    case 'decimal':
-      return Buffer.from(`${value.value.unscaled}e-${value.value.scale}`)
-    case 'array':
-    case 'table':
-      return Buffer.from(JSON.stringify(value.value, toJson))
-    default:
-      return Buffer.from(Object.is(value.value, -0) ? '-0' : String(value.value))
-  }
-}
-
-// Buffers and numbers beyond JSON, inside arrays and tables.
-function toJson(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return { $i64: value.toString() }
-  if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
-    return { $number: Object.is(value, -0) ? '-0' : String(value) }
-  if (typeof value === 'object' && value !== null && (value as { type?: unknown }).type === 'Buffer') {
-    return { $bytes: Buffer.from((value as { data: number[] }).data).toString('base64') }
-  }
-  return value
-}
-
-function fromJson(_key: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if ('$i64' in value) return BigInt(String(value.$i64))
-  if ('$number' in value) return Number(value.$number)
-  if ('$bytes' in value) return Buffer.from(String(value.$bytes), 'base64')
-  return value
-}
-
-// ----------------------------------------------------------------------------------------------------- Kafka record → attributes
-
 function attributesOf(envelope: Buffer): Attributes {
   const timestamp = readInt64(envelope, 1)
   const reader = new Reader(envelope, bodyAt)
   const attributes: Attributes = { key: readBytes(reader), value: readBytes(reader), headers: [] }
   if (timestamp >= 0) attributes.timestamp = timestamp
-  const raw: { name: string; bytes: Buffer | null }[] = []
-  let types: Map<string, HeaderType[]> | undefined
-  const count = reader.varint()
-  for (let index = 0; index < count; index++) {
-    const name = reader.string(reader.varint())
-    const bytes = readBytes(reader)
-    if (name === typesHeader && bytes !== null && types === undefined) types = parseTypes(bytes.toString())
-    else raw.push({ name, bytes })
+  const headers: FlatHeader[] = []
+  for (let left = reader.varint(); left > 0; left--) {
+    headers.push({ name: reader.string(reader.varint()), bytes: readBytes(reader) })
   }
-  for (const { name, bytes } of raw) {
-    const known = wellKnownByHeader.get(name)
-    const text = bytes === null ? null : textOf(bytes)
-    if (known !== undefined && text !== null && known.set(attributes, text)) continue
-    const header: Header = { name, value: headerValueOf(bytes, types?.get(name)?.shift()) }
-    if (name.startsWith(extraPrefix)) (attributes.extra ??= []).push({ ...header, name: name.slice(extraPrefix.length) })
-    else attributes.headers.push(header)
-  }
+  addFlatHeaders(attributes, headers)
   return attributes
 }
 
 function readBytes(reader: Reader): Buffer | null {
   const length = reader.varint()
   return length < 0 ? null : reader.bytes(length)
-}
-
-function parseTypes(text: string): Map<string, HeaderType[]> {
-  const types = new Map<string, HeaderType[]>()
-  for (const part of text.split('&')) {
-    const sign = part.lastIndexOf('=')
-    if (sign < 0) continue
-    const name = decodeName(part.slice(0, sign))
-    const list = types.get(name)
-    const type = part.slice(sign + 1) as HeaderType // An unknown word falls to the default of valueOf.
-    if (list) list.push(type)
-    else types.set(name, [type])
-  }
-  return types
-}
-
-function decodeName(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
-
-/** null when the bytes are not UTF-8. */
-function textOf(bytes: Buffer): string | null {
-  const text = bytes.toString('utf8')
-  return text.includes('\ufffd') && !Buffer.from(text).equals(bytes) ? null : text
-}
-
-const integerTypes: ReadonlySet<string> = new Set(['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'timestamp'])
-
-function headerValueOf(bytes: Buffer | null, type: HeaderType | undefined): HeaderValue {
-  if (bytes === null) return { type: 'null', value: null }
-  const text = type === 'bytes' ? null : textOf(bytes)
-  if (text === null) return { type: 'bytes', value: bytes }
-  const plain: HeaderValue = { type: 'string', value: text }
-  try {
-    if (type === undefined || type === 'string') return plain
-    if (type === 'bool') return text === 'true' || text === 'false' ? { type, value: text === 'true' } : plain
-    if (type === 'i64') return { type, value: BigInt(text) }
-    if (type === 'f32' || type === 'f64') return { type, value: Number(text) }
-    if (integerTypes.has(type)) return Number.isInteger(Number(text)) ? { type: type as 'i32', value: Number(text) } : plain
-    if (type === 'decimal') {
-      const [unscaled, scale] = text.split('e-')
-      return { type, value: { unscaled: Number(unscaled), scale: Number(scale) } }
-    }
-    if (type === 'array' || type === 'table') return { type, value: JSON.parse(text, fromJson) } as HeaderValue
-    return plain
-  } catch {
-    return plain // Someone else wrote the list of types; the text is what there is.
-  }
 }
 
 // ----------------------------------------------------------------------------------------------------- entries → what a fetch answers
@@ -387,10 +194,14 @@ function pushLoose(entry: EntryView, loose: LooseRecord[]): void {
 
 function looseRecord(envelope: Buffer, formatId: number, offset: number, entry: EntryView): LooseRecord {
   const hasDeaths = entry.annotations?.deaths !== undefined && entry.annotations.deaths.length > 0
-  if (formatId === recordFormatId && !hasDeaths) {
+  if (formatId === recordFormatId && !hasDeaths && entry.subject === null) {
     const timestamp = readInt64(envelope, 1)
     return { offset, timestamp: timestamp > 0 ? timestamp : entry.timestamp, body: envelope.subarray(bodyAt) }
   }
   const attributes = formats.get(formatId).toAttributes(envelope)
-  return { offset, timestamp: attributes.timestamp ?? entry.timestamp, body: bodyOf(attributes, entry.annotations) }
+  return {
+    offset,
+    timestamp: attributes.timestamp ?? entry.timestamp,
+    body: bodyOf(attributes, entry.annotations, entry.subject),
+  }
 }
