@@ -436,6 +436,8 @@ export interface TopicConfig {
   readonly kind: string
   /** Settings above that the declarer did not ask for, though they are set: a policy's take their place. */
   readonly unasked: readonly (keyof TopicConfig)[]
+  /** Settings of policies that leave it alone. */
+  readonly fixed: readonly (keyof PolicySettings)[]
 }
 
 export const topicDefaults: TopicConfig = {
@@ -472,6 +474,7 @@ export const topicDefaults: TopicConfig = {
   paused: false,
   kind: '',
   unasked: [],
+  fixed: [],
 }
 
 export interface TopicInfo {
@@ -519,6 +522,9 @@ export interface PolicySettings {
   readonly overflow?: TopicConfig['overflow']
   readonly deadLetterExchange?: string
   readonly deadLetterRoutingKey?: string
+  /** Counts where the topic refuses what is too much (`overflow`). */
+  readonly deadLetterUntilStored?: boolean
+  readonly retryDelay?: TopicConfig['retryDelay']
   /** Of exchanges. */
   readonly alternate?: string
 }

@@ -53,6 +53,16 @@ test('of everything else the declaration counts, then the cap, then the policy',
   assert.deepEqual(governed(own, settings).deadLetter, { exchange: 'own', routingKey: 'k' })
   assert.equal(governed({}, { deadLetterRoutingKey: 'k' }).deadLetter, null)
   assert.equal(effectiveConfig(declared({}), ungoverned).deadLetter, null)
+  const careful = { deadLetterExchange: 'x', deadLetterUntilStored: true }
+  assert.equal(governed({}, careful).deadLetter?.untilStored, undefined, 'what is too much is not refused')
+  assert.equal(governed({}, { ...careful, overflow: 'refuse' }).deadLetter?.untilStored, true)
+  const retryDelay = { minMs: 1, maxMs: 2, on: 'all' } as const
+  assert.deepEqual(governed({}, { retryDelay }).retryDelay, retryDelay)
+  assert.deepEqual(governed({ retryDelay: { ...retryDelay, minMs: 0 } }, { retryDelay }).retryDelay?.minMs, 0)
+  const fixed = declared({ fixed: ['retryDelay', 'deliveryLimit'] })
+  const settings2 = { retryDelay, deliveryLimit: 1, recordsMax: 5 }
+  const left = effectiveConfig(fixed, { policy: policy({ settings: settings2 }), cap: null })
+  assert.deepEqual([left.retryDelay, left.deliveryLimit, left.recordsMax], [null, -1, 5])
   assert.deepEqual(combined({ policy: policy({ settings: { recordsMax: 2, overflow: 'refuse' } }), cap: null }), {
     recordsMax: 2,
     overflow: 'refuse',

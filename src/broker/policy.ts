@@ -126,27 +126,37 @@ export function combined({ policy, cap }: Governing): PolicySettings {
 /** What a topic declared with `declared` does. */
 export function effectiveConfig(declared: TopicConfig, governing: Governing): TopicConfig {
   if (governing.policy === null && governing.cap === null) return declared
-  const settings = combined(governing)
+  const settings = concerning(declared, combined(governing))
   const config: { -readonly [K in keyof TopicConfig]: TopicConfig[K] } = { ...declared }
   for (const name of limits) {
     const limit = settings[name]
-    if (limit === undefined || !concerns(name, declared.retention)) continue
+    if (limit === undefined) continue
     const own = declared.unasked.includes(name) ? -1 : declared[name]
     config[name] = own < 0 ? limit : Math.min(own, limit)
   }
   if (settings.overflow !== undefined && declared.unasked.includes('overflow')) config.overflow = settings.overflow
-  const exchange = declared.deadLetter?.exchange ?? settings.deadLetterExchange
-  if (exchange !== undefined) {
-    const routingKey = declared.deadLetter?.routingKey ?? settings.deadLetterRoutingKey ?? null
-    config.deadLetter = { exchange, routingKey }
-  }
+  config.retryDelay ??= settings.retryDelay ?? null
+  config.deadLetter = deadLetter(declared, settings, config.overflow)
   return config
 }
 
-/** Lengths are of topics kept until acknowledged, retention is of those kept by time. */
-function concerns(name: (typeof limits)[number], retention: TopicConfig['retention']): boolean {
-  if (name === 'retentionMs' || name === 'retentionBytes') return retention === 'time'
-  return (name !== 'recordsMax' && name !== 'bytesMax') || retention === 'acknowledged'
+function deadLetter(
+  { deadLetter: own }: TopicConfig,
+  settings: PolicySettings,
+  overflow: TopicConfig['overflow'],
+): TopicConfig['deadLetter'] {
+  const exchange = own?.exchange ?? settings.deadLetterExchange
+  if (exchange === undefined) return null
+  const routingKey = own?.routingKey ?? settings.deadLetterRoutingKey ?? null
+  const untilStored = own?.untilStored === true || (settings.deadLetterUntilStored === true && overflow === 'refuse')
+  return { exchange, routingKey, ...(untilStored ? { untilStored } : {}) }
+}
+
+/** Retention is of topics kept by time, all else of those kept until acknowledged; and what a topic has fixed is its own. */
+function concerning({ retention, fixed }: TopicConfig, settings: PolicySettings): PolicySettings {
+  const concerns = (name: string): boolean =>
+    name.startsWith('retention') === (retention === 'time') && !(fixed as readonly string[]).includes(name)
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => concerns(name)))
 }
 
 /** Where an exchange sends what none of its bindings wants. */

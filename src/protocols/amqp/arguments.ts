@@ -227,6 +227,7 @@ function streamConfig(table: Table): Partial<TopicConfig> {
     retentionMs: age === undefined ? -1 : (ageMs(age) ?? -1),
     retentionBytes: numberOf(table, 'x-max-length-bytes'),
     ...(0 < segmentBytes ? { segmentBytes } : {}),
+    kind: 'stream',
   }
 }
 
@@ -276,5 +277,7 @@ function queueConfig(declare: Declare): Partial<TopicConfig> {
       ...(overflow === undefined ? (['overflow'] as const) : []),
       ...(table.has('x-delivery-limit') ? [] : (['deliveryLimit'] as const)),
     ],
+    // These are of quorum queues alone, in policies as in arguments.
+    fixed: quorum ? [] : ['deliveryLimit', 'retryDelay', 'deadLetterUntilStored'],
   }
 }

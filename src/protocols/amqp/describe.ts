@@ -33,6 +33,8 @@ export interface ConsumerDescription {
   readonly exclusive: boolean
   readonly active: boolean
   readonly prefetch: number
+  /** 0: none. */
+  readonly timeoutMs: number
   readonly arguments: Record<string, unknown>
 }
 
@@ -58,6 +60,7 @@ export function describe(session: Session): ConnectionDescription {
         exclusive: consumer.exclusive,
         active: consumer.active,
         prefetch: consumer.prefetch,
+        timeoutMs: consumer.timeoutMs,
         arguments: jsonOfTable(consumer.arguments),
       })),
     })),

@@ -144,13 +144,22 @@ class Plan {
     switch (list) {
       case 'vhosts':
         return void this.vhosts.push({ vhost: '', name: named(item), body: withoutLimits(item) })
-      case 'users':
-        return void (this.#user(named(item)).change = userChange(item))
-      case 'permissions':
-        return void this.#user(text(item, 'user')).permissions.push(permissionOf(this.#in(item), item))
+      // What may be refused is read first: a user of whom nothing is taken must not come into being.
+      case 'users': {
+        const change = userChange(item)
+        this.#user(named(item)).change = change
+        return
+      }
+      case 'permissions': {
+        const permission = permissionOf(this.#in(item), item)
+        this.#user(text(item, 'user')).permissions.push(permission)
+        return
+      }
       case 'topic_permissions': {
         const user = text(item, 'user')
-        return void this.#user(user).keyPermissions.push(topicPermissionOf(this.#in(item), user, item))
+        const permission = topicPermissionOf(this.#in(item), user, item)
+        this.#user(user).keyPermissions.push(permission)
+        return
       }
       case 'policies':
         return void this.policies.push(policyOf(this.#in(item), named(item), false, item))

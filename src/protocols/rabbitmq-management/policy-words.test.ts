@@ -23,6 +23,9 @@ test('every key that means something is a setting of the broker', () => {
     'dead-letter-routing-key': 'k',
     'alternate-exchange': 'ae',
     'queue-mode': 'lazy',
+    'dead-letter-strategy': 'at-least-once',
+    'delayed-retry-type': 'failed',
+    'delayed-retry-min': 100,
   }
   const { settings, topicKinds, exchanges, namespace } = policy(definition, { 'apply-to': 'quorum_queues', priority: 3 })
   assert.deepEqual(settings, {
@@ -37,6 +40,8 @@ test('every key that means something is a setting of the broker', () => {
     deadLetterExchange: 'dlx',
     deadLetterRoutingKey: 'k',
     alternate: 'ae',
+    deadLetterUntilStored: true,
+    retryDelay: { on: 'failed', minMs: 100, maxMs: 100 },
   })
   assert.deepEqual([topicKinds, exchanges, namespace], [['quorum'], false, 'default'])
 })

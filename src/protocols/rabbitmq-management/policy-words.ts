@@ -5,7 +5,14 @@ import { isObject, type Json } from './json.ts'
 import { namespaceOf, vhostOf } from './names.ts'
 import { javaScriptOf } from './pattern.ts'
 
-type Settings = { -readonly [K in keyof PolicySettings]: PolicySettings[K] }
+interface Retry {
+  on?: 'all' | 'failed' | 'returned' | null
+  minMs?: number
+  maxMs?: number
+}
+/** While keys are read: the three about retries make one setting together. */
+type Settings = { -readonly [K in keyof PolicySettings]: PolicySettings[K] } & { retry?: Retry }
+const setRetry = (settings: Settings, part: Retry): void => void (settings.retry = { ...settings.retry, ...part })
 interface Key {
   /** What is wrong with a value, after the value; null when nothing is. */
   wrong(value: unknown): string | null
@@ -76,8 +83,22 @@ const keys: Readonly<Record<string, Key>> = {
     wrong: textual('a valid alternate exchange name'),
     set: (settings, value) => (settings.alternate = value),
   },
-  // A dead letter and the end of its original are one entry of the log here: never lost between the two, whichever is asked for.
-  'dead-letter-strategy': { wrong: oneOf('a valid dead letter strategy', ['at-most-once', 'at-least-once']) },
+  'dead-letter-strategy': {
+    wrong: oneOf('a valid dead letter strategy', ['at-most-once', 'at-least-once']),
+    set: (settings, value) => (settings.deadLetterUntilStored = value === 'at-least-once'),
+  },
+  'delayed-retry-type': {
+    wrong: oneOf('a valid delayed retry type', ['all', 'failed', 'returned', 'disabled']),
+    set: (settings, value) => setRetry(settings, { on: value === 'disabled' ? null : value }),
+  },
+  'delayed-retry-min': {
+    wrong: whole('a valid delayed retry minimum', 1),
+    set: (settings, value) => setRetry(settings, { minMs: value }),
+  },
+  'delayed-retry-max': {
+    wrong: whole('a valid delayed retry maximum', 1),
+    set: (settings, value) => setRetry(settings, { maxMs: value }),
+  },
   'queue-mode': { wrong: oneOf('a valid queue-mode value', ['default', 'lazy']) },
   'queue-version': { wrong: oneOf('a valid queue-version value', [1, 2]) },
   'queue-master-locator': { wrong: oneOf('a valid master locator', ['min-masters', 'client-local', 'random']) },
@@ -165,7 +186,10 @@ function settingsOf(definition: Json, cap: boolean): PolicySettings {
     if (wrong !== null) throw invalid(`${shown(value)} is not ${wrong}`)
     key?.set?.(settings, value as never) // of the type that `wrong` let through
   }
-  return settings
+  const { retry, ...plain } = settings
+  const { on, minMs, maxMs } = retry ?? {}
+  if (on === undefined || on === null || minMs === undefined) return plain
+  return { ...plain, retryDelay: { on, minMs, maxMs: maxMs ?? minMs } }
 }
 
 /** As listed and exported. */

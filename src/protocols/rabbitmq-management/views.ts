@@ -125,8 +125,7 @@ export function consumerView(client: ClientChannel, consumer: ConsumerDescriptio
     activity_status: consumer.active ? 'up' : 'waiting',
     prefetch_count: consumer.prefetch,
     arguments: consumer.arguments,
-    // None: an acknowledgement may take as long as it takes.
-    consumer_timeout: 0,
+    consumer_timeout: consumer.timeoutMs,
     channel_details: {
       name,
       node: nodeName,

@@ -154,8 +154,12 @@ async function get(call: Call): Promise<unknown> {
       })
     }
     if (last > 0 && !noAck) {
-      const requeue = ackmode !== 'reject_requeue_false'
-      channel.tell('basic.nack', { deliveryTag: last, multiple: true, requeue })
+      // Put back they were never away; a reject counts as a delivery that failed.
+      if (ackmode === 'ack_requeue_true') channel.tell('basic.nack', { deliveryTag: last, multiple: true, requeue: true })
+      else {
+        const requeue = ackmode === 'reject_requeue_true'
+        for (let deliveryTag = 1; deliveryTag <= last; deliveryTag++) channel.tell('basic.reject', { deliveryTag, requeue })
+      }
       // Its answer says that the settling before it was understood.
       await channel.call('basic.qos', { prefetchSize: 0, prefetchCount: 0, global: false }, 'basic.qos-ok')
     }
