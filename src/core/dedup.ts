@@ -13,6 +13,8 @@ export interface Remembered {
 interface ProducerState {
   epoch: number
   entries: Remembered[]
+  /** When it last stored something, the end of a transaction included. */
+  lastTimestamp?: number
 }
 
 const entriesPerProducer = 5
@@ -55,6 +57,7 @@ export class ProducerWindow {
     this.#producers.delete(producerId)
     this.#producers.set(producerId, state)
     this.changed = true
+    state.lastTimestamp = timestamp
     if (sequence >= 0)
       state.entries.push({ sequence, lastSequence: (sequence + count - 1) % sequenceLimit, baseOffset, timestamp })
     if (state.entries.length > entriesPerProducer) state.entries.shift()
@@ -66,9 +69,8 @@ export class ProducerWindow {
 
   /** Who wrote here, with the epoch, and the last sequence and time, -1 when not known. */
   list(): { producerId: number; epoch: number; lastSequence: number; lastTimestamp: number }[] {
-    return [...this.#producers].map(([producerId, { epoch, entries }]) => {
-      const last = entries.at(-1)
-      return { producerId, epoch, lastSequence: last?.lastSequence ?? -1, lastTimestamp: last?.timestamp ?? -1 }
+    return [...this.#producers].map(([producerId, { epoch, entries, lastTimestamp }]) => {
+      return { producerId, epoch, lastSequence: entries.at(-1)?.lastSequence ?? -1, lastTimestamp: lastTimestamp ?? -1 }
     })
   }
 

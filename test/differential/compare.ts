@@ -20,6 +20,7 @@ const names = [
   'resourceName',
   'key',
   'groupId',
+  'transactionalId',
   'user',
   'feature',
 ] as const

@@ -1,6 +1,7 @@
 // The broker's own configs as Kafka names them: what tools look for. All are read-only here: they come from the broker's own configuration.
 import type { Limits } from '../../broker/face.ts'
 import { ConfigSource, ConfigType, kafkaDefaults, type ShownConfig } from './config.ts'
+import { idExpirationMs, transactionTimeoutMaxMs } from './transaction-coordinator.ts'
 
 const { Boolean: bool, String: string, Int: int, Long: long, List: list } = ConfigType
 
@@ -30,6 +31,8 @@ export function brokerConfigs(nodeId: number, limits: Limits): ShownConfig[] {
     ['min.insync.replicas', '1', int, 'How many replicas must have a record before it is confirmed.'],
     ['offsets.retention.minutes', '10080', int, 'How long the offsets of a group without members are kept.'],
     ['socket.request.max.bytes', String(limits.frameBytesMax), int, 'The largest request that is read.'],
+    ['transaction.max.timeout.ms', String(transactionTimeoutMaxMs), int, 'The longest time that a transaction may be given.'],
+    ['transactional.id.expiration.ms', String(idExpirationMs), int, 'How long a transactional id that is not used is kept.'],
     ['unclean.leader.election.enable', 'false', bool, 'Whether a replica that lacks records may lead.'],
   ]
   return [

@@ -4,13 +4,17 @@ import type { Broker, Rows } from '../../broker/face.ts'
 
 export interface Feature {
   readonly name: string
-  /** The highest level there is; it is the level of a new broker. 0 is the lowest: not used. */
+  /** 0: it may be left unused. */
+  readonly min: number
+  /** The highest level there is; it is the level of a new broker. */
   readonly max: number
 }
 
 const known: readonly Feature[] = [
+  // Of Kafka's own metadata, which does not exist here. Tools tell by it how new a cluster is: 30 is 4.3.
+  { name: 'metadata.version', min: 30, max: 30 },
   // 2: each transaction has an epoch of its own, and partitions join it by being written to (KIP-890).
-  { name: 'transaction.version', max: 2 },
+  { name: 'transaction.version', min: 0, max: 2 },
 ]
 
 /** The row that counts the changes; no feature is named so. */

@@ -13,6 +13,7 @@ export const everywhere: readonly Everywhere[] = [
     why: 'each broker has its own',
     when: (a, b) => typeof a === typeof b,
   },
+  { path: /producerId$/, why: 'each broker has its own', when: (a, b) => Number(a) >= 0 && Number(b) >= 0 },
   { path: /errorMessage$/, why: 'the words are our own; that there are some is compared', when: bothTexts },
   { path: /documentation$/, why: 'the words are our own; that there are some is compared', when: bothTexts },
   { path: /[tT]imestamp$/, why: 'times of two runs', when: (a, b) => Number(a) > 0 && Number(b) > 0 },
@@ -42,7 +43,7 @@ const notServed = 'not served; see the README of the protocol'
 /** Requests that are not advertised, or not in the versions of Kafka 4.3, with the reason. */
 export const versionsDiffer: ReadonlyMap<number, string> = new Map([
   [18, 'v5 of Kafka 4.4 is served too'],
-  [27, internal],
+  [28, 'v6 of Kafka 4.4 is served too'],
   [42, 'v3 of Kafka 4.4 is served too'],
   [64, internal],
   [71, 'no metrics of clients are collected'],

@@ -84,7 +84,7 @@ export function findCoordinator(request: Request): void {
   const keys: string[] = version >= 4 ? body['coordinatorKeys'] : [body['key']]
   const coordinators = keys.map((key) => {
     if (body['keyType'] === KeyType.Group || body['keyType'] === KeyType.Transaction)
-      return { key, nodeId, host: session.host, port: session.port, errorMessage: null }
+      return { key, nodeId, host: session.host, port: session.port, errorMessage: version >= 4 ? '' : 'NONE' }
     const errorMessage = 'share groups are not served yet'
     return { key, nodeId: -1, host: '', port: -1, errorCode: KafkaError.UnsupportedVersion, errorMessage }
   })

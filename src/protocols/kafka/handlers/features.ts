@@ -17,7 +17,9 @@ export function describeFeatures({ session, version }: Request): Message {
       .filter(({ level }) => level > 0)
       .map(({ name, level }) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
     // Before version 4 a lowest level of 0 is not understood (KAFKA-17011).
-    supportedFeatures: version < 4 ? [] : all.map(({ name, max }) => ({ name, minVersion: 0, maxVersion: max })),
+    supportedFeatures: all
+      .filter(({ min }) => version >= 4 || min > 0)
+      .map(({ name, min, max }) => ({ name, minVersion: min, maxVersion: max })),
   }
 }
 
@@ -30,19 +32,15 @@ export async function updateFeatures(request: Request): Promise<void> {
   if (!mayCluster(session, 'alter'))
     return refuse(KafkaError.ClusterAuthorizationFailed, 'features are changed by who may manage the cluster')
   const features = Features.of(session.broker)
-  const results = updates.map((update) => {
-    const errorMessage = refusalOf(features.get(update['feature']), update, version)
-    return { feature: update['feature'], errorCode: errorMessage === null ? 0 : KafkaError.InvalidUpdateVersion, errorMessage }
-  })
-  const refused = results.find(({ errorMessage }) => errorMessage !== null)
-  if (refused !== undefined) {
-    const errorMessage = `The update failed for ${refused.feature}: ${refused.errorMessage}`
-    return request.respond({ errorCode: KafkaError.InvalidUpdateVersion, errorMessage, results })
+  for (const update of updates) {
+    const reason = refusalOf(features.get(update['feature']), update, version)
+    if (reason !== null) return refuse(KafkaError.InvalidUpdateVersion, `The update failed for ${update['feature']}: ${reason}`)
   }
   try {
+    const changed = updates.filter(({ feature, maxVersionLevel }) => features.get(feature)?.level !== maxVersionLevel)
     if (!body['validateOnly'])
-      await features.set(new Map(updates.map((update) => [update['feature'], update['maxVersionLevel']])))
-    request.respond({ errorMessage: null, results })
+      await features.set(new Map(changed.map((update) => [update['feature'], update['maxVersionLevel']])))
+    request.respond({ errorMessage: null, results: updates.map(({ feature }) => ({ feature, errorMessage: 'NONE' })) })
   } catch (cause) {
     refuse(codeOf(cause), textOf(cause))
   }
@@ -51,10 +49,10 @@ export async function updateFeatures(request: Request): Promise<void> {
 function refusalOf(feature: FeatureLevel | undefined, update: Message, version: number): string | null {
   const level: number = update['maxVersionLevel']
   if (feature === undefined) return 'it is not known here'
-  if (level < 0 || level > feature.max) return `level ${level} is not between 0 and ${feature.max}`
+  if (level < feature.min || level > feature.max) return `level ${level} is not between ${feature.min} and ${feature.max}`
   const isDowngrade = level < feature.level
   const allowed = version === 0 ? update['allowDowngrade'] : update['upgradeType'] !== UpgradeType.Upgrade
   if (isDowngrade && !allowed) return `level ${level} is below ${feature.level}, and a downgrade was not asked for`
-  if (!isDowngrade && allowed) return `level ${level} is not below ${feature.level}`
+  if (level > feature.level && allowed) return `level ${level} is not below ${feature.level}`
   return null
 }

@@ -92,10 +92,13 @@ export function describeProducers(request: Request): void {
 }
 
 function producersOf({ space, principal }: KafkaSession, topic: string, partitionIndex: number): object {
-  if (!principal.may('consume', 'default', topic)) return { partitionIndex, errorCode: KafkaError.TopicAuthorizationFailed }
+  if (!principal.may('consume', 'default', topic))
+    return { partitionIndex, errorCode: KafkaError.TopicAuthorizationFailed, errorMessage: `${topic} may not be consumed` }
   const info = space.topic(topic)
-  if (info === undefined || partitionIndex < 0 || partitionIndex >= info.config.partitions)
-    return { partitionIndex, errorCode: KafkaError.UnknownTopicOrPartition }
+  if (info === undefined || partitionIndex < 0 || partitionIndex >= info.config.partitions) {
+    const errorMessage = info === undefined ? `there is no topic ${topic}` : null
+    return { partitionIndex, errorCode: KafkaError.UnknownTopicOrPartition, errorMessage }
+  }
   const activeProducers = space.producers(topic, partitionIndex).map((producer) => ({
     producerId: producer.producerId,
     producerEpoch: producer.epoch,
