@@ -179,6 +179,15 @@ test('metrics are in the text format and have the topic', async () => {
   const text = await (await fetch(`${base}/metrics`)).text()
   assert.match(text, /^anymq_topic_records\{namespace="default",topic="orders"\} 1$/m)
   assert.match(text, /^anymq_wal_failed 0$/m)
+  assert.match(text, /^anymq_pressure\{resource="disk"\} 0$/m)
+  // Published by the library, which speaks no protocol.
+  assert.match(text, /^anymq_traffic_records_total\{namespace="default",protocol="",direction="in"\} [1-9]/m)
+  assert.match(text, /^# TYPE anymq_publish_seconds histogram$/m)
+  const [, inf, count] =
+    /^anymq_publish_seconds_bucket\{le="\+Inf"\} (\d+)\nanymq_publish_seconds_sum [\d.e-]+\nanymq_publish_seconds_count (\d+)$/m.exec(
+      text,
+    ) ?? []
+  assert(inf !== undefined && inf === count && Number(count) > 0, text)
 })
 
 test('from the first user on a login is needed, and only an administrator manages users', async () => {

@@ -177,7 +177,7 @@ class RunningBroker implements OwnedBroker {
     if (!permitted && options.anyone !== true && !this.#rules.admits(principal.user, name)) {
       throw new CoreError('AccessDenied', `${principal.user} has no access to namespace "${name}"`)
     }
-    return new BrokerSpace(this.#engine, namespace, principal)
+    return new BrokerSpace(this.#engine, namespace, principal, this.#engine.traffic.of(name, options.protocol ?? ''))
   }
 
   namespaces(): string[] {
@@ -200,6 +200,7 @@ class RunningBroker implements OwnedBroker {
     for (const exchange of namespace.router.exchanges()) this.#engine.deleteExchange(namespace, exchange.name)
     this.#engine.policies.deleteNamespace(name)
     this.#engine.namespaces.delete(name)
+    this.#engine.traffic.namespaceGone(name)
     this.#engine.shard.putMetadata('namespace', name, null)
     await this.#engine.shard.durable()
   }
@@ -241,7 +242,7 @@ class RunningBroker implements OwnedBroker {
   }
 
   stats(): BrokerStats {
-    const { shard, scheduler } = this.#engine
+    const { shard, scheduler, traffic } = this.#engine
     let segmentBytes = 0
     for (const { log } of shard.logs.values()) for (const segment of log.segments) segmentBytes += segment.bytes
     return {
@@ -252,10 +253,14 @@ class RunningBroker implements OwnedBroker {
       walFailed: shard.committer.failure?.message ?? null,
       segmentBytes,
       cachedBytes: shard.cachedBytes,
+      memoryBytes: shard.pressure.memoryBytes,
       recordsIn: shard.recordsIn,
       bytesIn: shard.bytesIn,
       recordsOut: shard.recordsOut,
       scheduled: scheduler.count,
+      publishLatency: shard.publishLatency.stats(),
+      deliverLatency: shard.deliverLatency.stats(),
+      traffic: traffic.stats(),
       diskFreeBytes: shard.pressure.freeBytes,
     }
   }

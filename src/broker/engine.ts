@@ -25,6 +25,7 @@ import { effectiveAlternate, effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
 import { findTime } from './reading.ts'
 import { RowTables } from './rows.ts'
+import { TrafficTotals } from './traffic.ts'
 import { Waiters } from './waiters.ts'
 
 /** As stored in the table `subscription`. */
@@ -47,6 +48,7 @@ export class Engine implements TopicOwner {
   readonly publisher: Publisher
   readonly policies: Policies
   readonly rows: RowTables
+  readonly traffic = new TrafficTotals()
   /** As stored; of durable subscriptions of topics on disk. */
   readonly #subscriptionDefinitions = new Map<number, SubscriptionDefinition>()
   readonly #randomBytes: (size: number) => Buffer

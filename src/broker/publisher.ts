@@ -37,6 +37,7 @@ export class Publisher {
   readonly #shard: Shard
   readonly #scheduler: Scheduler
   readonly #nextId: () => number
+  #measuring = false
 
   readonly #histories: Histories
 
@@ -68,7 +69,14 @@ export class Publisher {
       if (item.routedTo > 0 && (!item.transient || item.deliverAt > 0)) waits = true
     }
     if (!waits) return queueMicrotask(done)
+    // One publish at a time is measured.
+    const since = this.#measuring ? 0 : performance.now()
+    if (since > 0) this.#measuring = true
     this.#shard.committer.whenDurable((error) => {
+      if (since > 0) {
+        this.#measuring = false
+        this.#shard.publishLatency.observe(performance.now() - since)
+      }
       if (error !== null)
         for (const item of items)
           if (item.status === PublishStatus.Stored || item.status === PublishStatus.Duplicate)

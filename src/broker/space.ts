@@ -40,17 +40,20 @@ import type {
 import type { Namespace } from './namespace.ts'
 import { mayPublish } from './publisher.ts'
 import { failedRead, findTime, offsetsOf, peekLog, readEntries } from './reading.ts'
+import { countPublished, type Traffic } from './traffic.ts'
 import { BrokerTransaction } from './transaction.ts'
 
 export class BrokerSpace implements Space {
   readonly principal: Principal
   readonly #namespace: Namespace
   readonly #engine: Engine
+  readonly #traffic: Traffic
 
-  constructor(engine: Engine, namespace: Namespace, principal: Principal) {
+  constructor(engine: Engine, namespace: Namespace, principal: Principal, traffic: Traffic) {
     this.#engine = engine
     this.#namespace = namespace
     this.principal = principal
+    this.#traffic = traffic
   }
 
   get namespace(): string {
@@ -288,10 +291,11 @@ export class BrokerSpace implements Space {
 
   publish(items: readonly PublishItem[], done: () => void): void {
     this.#engine.publisher.publish(this.#namespace, this.principal, items, done)
+    countPublished(this.#traffic, items)
   }
 
   begin(): Transaction {
-    return new BrokerTransaction(this.#engine, this.#namespace, this.principal)
+    return new BrokerTransaction(this.#engine, this.#namespace, this.principal, (items) => countPublished(this.#traffic, items))
   }
 
   decide(decision: Decision): void {
@@ -328,12 +332,23 @@ export class BrokerSpace implements Space {
       throw new CoreError('Mismatch', `${which} has another ${name}; delete it to change that`, name)
     }
     const subscription = present ?? this.#engine.ensureSubscription(topic, spec.subscription, startAt, durable, options)
-    return subscription.subscribe(spec, sink)
+    const consumer = subscription.subscribe(spec, sink)
+    consumer.onHandedOver = (records, bytes) => this.#countOut(records, bytes)
+    return consumer
   }
 
   listen(spec: ListenSpec, sink: LiveSink): Listener {
     this.#allow('consume', spec.pattern)
-    return this.#namespace.subjects.listen(spec, this.principal, this.namespace, sink)
+    const counted: LiveSink = {
+      onRecords: (listener, batch) => {
+        this.#countOut(
+          batch.length,
+          sumOf(batch.bytes, (bytes) => bytes.length),
+        )
+        sink.onRecords(listener, batch)
+      },
+    }
+    return this.#namespace.subjects.listen(spec, this.principal, this.namespace, counted)
   }
 
   isHeard(address: string): boolean {
@@ -343,14 +358,35 @@ export class BrokerSpace implements Space {
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void {
     this.#allow('consume', topic)
     this.touch(topic)
-    this.#subscription(topic, '').take(autoSettle, done)
+    this.#subscription(topic, '').take(autoSettle, (taken) => {
+      if (taken !== null) this.#countOut(1, taken.bytes.length)
+      done(taken)
+    })
+  }
+
+  #countOut(records: number, bytes: number): void {
+    this.#traffic.recordsOut += records
+    this.#traffic.bytesOut += bytes
   }
 
   read(name: string, partition: number, offset: number, maxBytes: number, done: (result: ReadResult) => void): void {
     if (!this.principal.may('consume', this.#namespace.name, name)) return done(failedRead('AccessDenied'))
     const log = this.#namespace.topics.get(name)?.logs[partition]
     if (log === undefined) return done(failedRead('NotFound'))
-    readEntries(log, offset, maxBytes, done)
+    readEntries(log, offset, maxBytes, (result) => {
+      const { entries } = result
+      const last = entries.at(-1)
+      if (last !== undefined) {
+        this.#countOut(
+          sumOf(entries, ({ count }) => count),
+          sumOf(entries, ({ start, end }) => end - start),
+        )
+        const { sampleOffset } = log
+        if (sampleOffset >= offset && sampleOffset < last.baseOffset + last.count)
+          this.#engine.shard.handedOver(log, sampleOffset)
+      }
+      done(result)
+    })
   }
 
   whenReadable(name: string, partition: number, offset: number, wake: () => void, decided = false): () => void {
@@ -514,4 +550,10 @@ function subscriptionOptions(said: {
     ...(said.filter === undefined ? {} : { filter: said.filter }),
     ...(said.keyExclusive === undefined ? {} : { keyExclusive: said.keyExclusive }),
   }
+}
+
+function sumOf<Item>(items: readonly Item[], of: (item: Item) => number): number {
+  let sum = 0
+  for (const item of items) sum += of(item)
+  return sum
 }

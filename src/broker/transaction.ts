@@ -12,11 +12,14 @@ export class BrokerTransaction implements Transaction {
   readonly #engine: Engine
   readonly #namespace: Namespace
   readonly #principal: Principal
+  readonly #published: (items: readonly PublishItem[]) => void
   #items: PublishItem[] = []
   #bytes = 0
   #ended = false
 
-  constructor(engine: Engine, namespace: Namespace, principal: Principal) {
+  /** `published` hears of all items, with their outcomes, at the commit. */
+  constructor(engine: Engine, namespace: Namespace, principal: Principal, published: (items: readonly PublishItem[]) => void) {
+    this.#published = published
     this.#engine = engine
     this.#namespace = namespace
     this.#principal = principal
@@ -43,6 +46,7 @@ export class BrokerTransaction implements Transaction {
       for (const item of this.#items) publisher.append(this.#namespace, this.#principal, item)
     })
     shard.commitTransaction(this, this.#bytes)
+    this.#published(this.#items)
     shard.committer.whenDurable(done)
   }
 

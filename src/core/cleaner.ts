@@ -111,13 +111,17 @@ export class Cleaner {
 
   #learnEntry(buffer: Buffer, at: number): boolean {
     const base = entryBase(buffer, at)
-    if ((entryFlags(buffer, at) & EntryFlag.Marker) !== 0 || this.#log.hides(base)) return true
+    if ((entryFlags(buffer, at) & EntryFlag.Marker) !== 0 || this.#isAborted(base)) return true
     const records = recordsOf(buffer, at)
     for (let index = 0; index < records.length; index++) {
-      const key = records[index]?.key
+      const key = this.#log.isRemoved(base + index) ? null : records[index]?.key
       if (key !== null && key !== undefined && !this.#map.put(key, base + index)) return false
     }
     return true
+  }
+
+  #isAborted(base: number): boolean {
+    return this.#log.decisions?.hides(base) === true
   }
 
   // ------------------------------------------------------------------------------------------------------------- writing anew
@@ -178,7 +182,7 @@ export class Cleaner {
     if (base >= end) return entry
     const flags = entryFlags(entry, 0)
     if ((flags & EntryFlag.Marker) !== 0) return (flags & EntryFlag.Commit) === 0 ? entry : this.#deferred(entry, target)
-    if (this.#log.hides(base)) return this.#remove(count)
+    if (this.#isAborted(base)) return this.#remove(count)
     return this.#retainedRecords(entry, base, target)
   }
 
@@ -191,7 +195,7 @@ export class Cleaner {
     let removed = 0
     const keeps = records.map((record, index) => {
       if (record === null) return false
-      const keep = this.#keeps(record, base + index, tombstonesGo)
+      const keep = !this.#log.isRemoved(base + index) && this.#keeps(record, base + index, tombstonesGo)
       if (!keep) removed++
       else if (record.key !== null && record.tombstone) tombstones = true
       return keep

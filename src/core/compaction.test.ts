@@ -315,6 +315,36 @@ test('what a transaction took back never supersedes, and goes; what is undecided
   await machine.stop()
 })
 
+test('a record that was removed goes, alone and out of its batch, and supersedes nothing', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('t', small, 'test')
+  const value = padding
+  await publish(space, plainItem('t', { key: 'a', value })) // 0
+  await publish(
+    space,
+    plainBatchItem('t', [
+      { key: 'a', value },
+      { key: 'b', value },
+      { key: 'c', value },
+    ]),
+  ) // 1-3
+  await publish(space, plainItem('t', { key: 'c', value })) // 4
+  await space.removeRecords('t', 0, [1, 2, 4])
+  await pass(machine, 5)
+  await publish(space, plainItem('t', { key: 'end', value })) // 5
+  await pass(machine, 5)
+  assert.deepEqual(
+    (await stored(space)).map(({ offset, key }) => [offset, key]),
+    [
+      [0, 'a'],
+      [3, 'c'],
+      [5, 'end'],
+    ],
+  )
+  await machine.stop()
+})
+
 test('a topic that cannot be kept by key is refused', async () => {
   const machine = new Machine()
   const space = spaceOf(await machine.start())

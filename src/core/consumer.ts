@@ -89,9 +89,12 @@ export class MemberConsumer implements Consumer {
   /** undefined: the topic's. */
   readonly deliveryLimit: number | undefined
   readonly connection: number
+  /** Told of each batch for its sink. */
+  onHandedOver: (records: number, bytes: number) => void = () => undefined
   readonly #of: Subscription
   readonly #flights = new Map<number, InFlight>()
   readonly #batch = new Batch()
+  #batchBytes = 0
   #nextId = 1
   #credit = 0
   #creditBytes = Number.POSITIVE_INFINITY
@@ -158,7 +161,11 @@ export class MemberConsumer implements Consumer {
 
   /** What was taken for a pull, handed to who pulled. */
   flushTo(done: (batch: DeliveryBatch) => void): void {
-    if (!this.#closed) done(this.#batch)
+    if (!this.#closed) {
+      this.onHandedOver(this.#batch.length, this.#batchBytes)
+      done(this.#batch)
+    }
+    this.#batchBytes = 0
     this.#batch.clear()
   }
 
@@ -170,12 +177,17 @@ export class MemberConsumer implements Consumer {
 
   /** As {@link take}, not on credit. */
   push(id: number, lane: Lane, attempt: number, handedOut: number, redelivered: boolean, slot: Slot): void {
+    this.#batchBytes += slot.end - slot.start
     this.#batch.push(id, lane.index, attempt, handedOut, redelivered, slot)
   }
 
   flush(): void {
     if (this.#batch.length === 0) return
-    if (!this.#closed) this.sink.onDeliveries(this, this.#batch)
+    if (!this.#closed) {
+      this.onHandedOver(this.#batch.length, this.#batchBytes)
+      this.sink.onDeliveries(this, this.#batch)
+    }
+    this.#batchBytes = 0
     this.#batch.clear()
   }
 

@@ -44,6 +44,9 @@ export class Log {
   #afterFlush: (() => void)[] = []
   /** Retention by key has been here: below this, what segments hold counts, and blocks may hold more. */
   cleanedTo = 0
+  /** The record whose way to its first consumer is being measured, and since when; -1: none. */
+  sampleOffset = -1
+  sampledAt = 0
   memoryBytes = 0
   timestampMax = 0
   /** Of producers with transactions; null as long as there was none. */

@@ -10,6 +10,7 @@ import { checkpoint } from './checkpoint.ts'
 import { Committer } from './committer.ts'
 import { Compactor } from './compaction.ts'
 import { type EntryContent, entryBytes } from './entry.ts'
+import { LatencyHistogram } from './latency.ts'
 import { Log } from './log.ts'
 import type { AppendMarks, Frame } from './ops.ts'
 import { PressureGauge } from './pressure.ts'
@@ -74,6 +75,8 @@ export class Shard {
   #flushesHeld = false
   #balanceHeld = false
   readonly compactor: Compactor
+  readonly publishLatency = new LatencyHistogram()
+  readonly deliverLatency = new LatencyHistogram()
   readonly pressure: PressureGauge
   recordsIn = 0
   bytesIn = 0
@@ -119,6 +122,10 @@ export class Shard {
       log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)
       this.withDecisions.add(log)
     }
+    if (log.sampleOffset < log.start) {
+      log.sampleOffset = base
+      log.sampledAt = performance.now()
+    }
     this.recordsIn += content.count
     topic.recordsIn += content.count
     this.bytesIn += bytes
@@ -147,6 +154,12 @@ export class Shard {
       topic.keeper.added(subject, base, content.count, content.expiresAt)
     }
     return base
+  }
+
+  /** A record of a log was handed over: ends the measurement of the one sampled, if it was this one or passed over. */
+  handedOver(log: Log, offset: number): void {
+    if (log.sampleOffset === offset) this.deliverLatency.observe(performance.now() - log.sampledAt)
+    log.sampleOffset = -1
   }
 
   #committed(logs: ReadonlySet<Log>): void {

@@ -75,6 +75,8 @@ export interface SubscriptionHost {
   consumersChanged(subscription: Subscription): void
   damaged(subscription: Subscription, error: Error): void
   delivered(records: number): void
+  /** The record of a lane's log whose delivery is measured, or one behind it, was handed over. */
+  handedOver(lane: Lane, offset: number): void
   /** Settlements that happen at the transaction's commit. */
   enlist(transaction: Transaction, action: () => void): void
 }
@@ -191,11 +193,14 @@ export class Subscription {
     let budget = recordsPerPumpMax
     const served = new Set<MemberConsumer>()
     while (budget > 0 && !this.idle) {
-      if (this.#nextConsumer(0, false) === null) break
+      const willing = this.#nextConsumer(0)
+      if (willing === null) break
       const slot = this.#next()
       if (slot === null) break
-      const consumer = this.#nextConsumer(slot.end - slot.start, true)
+      const bytes = slot.end - slot.start
+      const consumer = willing.wants(bytes) ? willing : this.#nextConsumer(bytes)
       if (consumer === null) break
+      this.#turn = this.#turnAfter
       this.#assign(consumer, slot, this.#lane as Lane, true) // set by #next with the slot
       served.add(consumer)
       budget--
@@ -272,8 +277,11 @@ export class Subscription {
     else this.#setAside({ lane, offset: slot.offset, bytes, reason, attempts, error: undefined })
   }
 
-  /** Who gets the next record, of so many bytes; only if it is `taken`, the turn goes on. */
-  #nextConsumer(bytes: number, taken: boolean): MemberConsumer | null {
+  /** Whose turn it is after the consumer that was found last. */
+  #turnAfter = 0
+
+  /** Who gets the next record, of so many bytes. */
+  #nextConsumer(bytes: number): MemberConsumer | null {
     const { consumers } = this
     if (this.host.singleActiveConsumer) {
       const active = consumers[0]
@@ -287,7 +295,7 @@ export class Subscription {
       for (let step = 0; step < to - from; step++) {
         const consumer = consumers[from + ((this.#turn + step) % (to - from))] as MemberConsumer // within [from, to)
         if (!consumer.wants(bytes)) continue
-        if (taken) this.#turn = (this.#turn + step + 1) % (to - from)
+        this.#turnAfter = (this.#turn + step + 1) % (to - from)
         return consumer
       }
       from = to
@@ -300,6 +308,7 @@ export class Subscription {
     const attempt = (before ?? 0) + 1
     const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
     const bytes = slot.end - slot.start
+    this.#measure(lane, slot.offset)
     lane.consume(slot)
     let id = 0
     if (consumer.autoSettle) this.#done(lane, slot.offset, bytes)
@@ -313,6 +322,11 @@ export class Subscription {
     }
     if (onCredit) consumer.take(id, lane, attempt, handedOut, before !== undefined, slot, bytes)
     else consumer.push(id, lane, attempt, handedOut, before !== undefined, slot)
+  }
+
+  #measure(lane: Lane, offset: number): void {
+    const { sampleOffset } = lane.log
+    if (sampleOffset >= 0 && offset >= sampleOffset) this.host.handedOver(lane, offset)
   }
 
   #done(lane: Lane, offset: number, bytes: number): void {
@@ -568,6 +582,7 @@ export class Subscription {
       const before = lane.attempts.get(slot.offset)
       const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
       const bytes = slot.end - slot.start
+      this.#measure(lane, slot.offset)
       lane.consume(slot)
       const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, handedOut, Infinity, undefined)
       lane.inFlight++

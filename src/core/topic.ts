@@ -309,6 +309,10 @@ export class Topic implements SubscriptionHost {
     )
   }
 
+  handedOver(lane: Lane, offset: number): void {
+    this.shard.handedOver(lane.log, offset)
+  }
+
   delivered(records: number): void {
     this.shard.recordsOut += records
   }

@@ -4,7 +4,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Broker, BrokerStats, Space } from '../broker/face.ts'
+import type { Broker, BrokerStats, LatencyStats, Space } from '../broker/face.ts'
 
 const topicsMaxDefault = 1000
 
@@ -21,6 +21,7 @@ export class Metrics {
   readonly #consumers: Gauge<'namespace' | 'topic' | 'subscription'>
   readonly #connections: Gauge<'protocol'>
   readonly #connectionBytes: Gauge<'protocol' | 'direction'>
+  readonly #pressure: Gauge<'resource'>
   readonly #loopDelay: Gauge<'quantile'>
   readonly #loop = monitorEventLoopDelay({ resolution: 10 })
 
@@ -52,6 +53,11 @@ export class Metrics {
       'protocol',
       'direction',
     ])
+    this.#pressure = gauge(
+      'anymq_pressure',
+      '1 while there is too little of the resource, so that publishes are refused or soon will be',
+      ['resource'],
+    )
     this.#loopDelay = gauge('anymq_event_loop_delay_seconds', 'How late the event loop ran since the last scrape', ['quantile'])
     this.#addTotals(registers)
   }
@@ -67,6 +73,7 @@ export class Metrics {
   async render(): Promise<string> {
     this.#collectTopics()
     this.#collectConnections()
+    for (const resource of ['disk', 'memory']) this.#pressure.set({ resource }, this.#broker.pressure === resource ? 1 : 0)
     this.#loopDelay.set({ quantile: '0.5' }, this.#loop.percentile(50) / 1e9)
     this.#loopDelay.set({ quantile: '0.99' }, this.#loop.percentile(99) / 1e9)
     this.#loop.reset()
@@ -109,14 +116,79 @@ export class Metrics {
     counter('anymq_bytes_in_total', 'Bytes of records stored', (stats) => stats.bytesIn)
     counter('anymq_records_out_total', 'Records handed to consumers and readers', (stats) => stats.recordsOut)
     counter('anymq_wal_commits_total', 'Commits of the write-ahead log', (stats) => stats.walCommits)
+    this.#addTraffic(registers)
+    this.#addLatency(
+      'anymq_publish_seconds',
+      'From a publish to its confirmation, where that waited for the disk; sampled',
+      (stats) => stats.publishLatency,
+    )
+    this.#addLatency(
+      'anymq_deliver_seconds',
+      'From the publishing of a record to its first delivery, waiting in the topic included; sampled',
+      (stats) => stats.deliverLatency,
+    )
     gauge('anymq_wal_bytes', 'Size of the write-ahead log', (stats) => stats.walBytes)
     gauge('anymq_wal_failed', '1 when the write-ahead log has failed and nothing is confirmed any more', (stats) =>
       stats.walFailed === null ? 0 : 1,
     )
     gauge('anymq_segment_bytes', 'Size of all segments', (stats) => stats.segmentBytes)
-    gauge('anymq_cached_bytes', 'Records kept in memory', (stats) => stats.cachedBytes)
+    gauge('anymq_cached_bytes', 'Newest records of topics on disk that are kept in memory', (stats) => stats.cachedBytes)
+    gauge('anymq_memory_bytes', 'Records of topics that are kept in memory only', (stats) => stats.memoryBytes)
+    gauge('anymq_disk_free_bytes', "Free on the data directory's file system; -1 until it is known", (stats) =>
+      Number.isFinite(stats.diskFreeBytes) ? stats.diskFreeBytes : -1,
+    )
     gauge('anymq_topics', 'Topics', (stats) => stats.topics)
     gauge('anymq_scheduled_records', 'Records that wait for their time', (stats) => stats.scheduled)
+  }
+
+  #addTraffic(registers: Registry[]): void {
+    const broker = this.#broker
+    const counter = (
+      name: string,
+      help: string,
+      of: (row: BrokerStats['traffic'][number]) => { in: number; out: number },
+    ): void => {
+      new Counter({
+        name,
+        help,
+        labelNames: ['namespace', 'protocol', 'direction'],
+        registers,
+        collect() {
+          this.reset()
+          for (const row of broker.stats().traffic) {
+            const { namespace, protocol } = row
+            const moved = of(row)
+            this.inc({ namespace, protocol, direction: 'in' }, moved.in)
+            this.inc({ namespace, protocol, direction: 'out' }, moved.out)
+          }
+        },
+      })
+    }
+    counter('anymq_traffic_records_total', 'Records taken in and handed out', (row) => ({
+      in: row.recordsIn,
+      out: row.recordsOut,
+    }))
+    counter('anymq_traffic_bytes_total', 'Bytes of the records taken in and handed out', (row) => ({
+      in: row.bytesIn,
+      out: row.bytesOut,
+    }))
+  }
+
+  /** A histogram that the broker keeps: the library's own can only be added to. */
+  #addLatency(name: string, help: string, of: (stats: BrokerStats) => LatencyStats): void {
+    const get = async (): Promise<object> => {
+      const { count, sumSeconds, buckets } = of(this.#broker.stats())
+      const bucket = (le: number | string, value: number): object => ({ metricName: `${name}_bucket`, labels: { le }, value })
+      const values = [
+        ...buckets.map((each) => bucket(each.upTo, each.count)),
+        bucket('+Inf', count),
+        { metricName: `${name}_sum`, labels: {}, value: sumSeconds },
+        { metricName: `${name}_count`, labels: {}, value: count },
+      ]
+      return { name, help, type: 'histogram', values, aggregator: 'sum' }
+    }
+    // The registry asks a metric for no more than these.
+    this.#registry.registerMetric({ name, get, reset: () => undefined } as unknown as Histogram)
   }
 
   #collectTopics(): void {

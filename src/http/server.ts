@@ -141,7 +141,7 @@ export class HttpServer {
       broker,
       principal,
       get space() {
-        return broker.space(principal, query.get('namespace') ?? 'default')
+        return broker.space(principal, query.get('namespace') ?? 'default', { protocol: 'http' })
       },
       parameter: (name) => parameters.get(name) ?? '',
       query,

@@ -450,7 +450,7 @@ export class Session implements BrokerSession {
   #onOpen(fields: MethodFields<'connection.open'>, key: number): void {
     this.vhost = fields.virtualHost
     try {
-      this.space = this.broker.space(this.#principal, namespaceOf(fields.virtualHost))
+      this.space = this.broker.space(this.#principal, namespaceOf(fields.virtualHost), { protocol: 'amqp' })
     } catch (cause) {
       const code = asCoreError(cause).code
       throw new AmqpError(

@@ -45,7 +45,7 @@ export class Coordinator {
   constructor(broker: Broker, delayMs = initialDelayMs) {
     this.#clock = broker.clock
     this.#store = new GroupStore(broker.rows('kafka.groups'))
-    this.#space = () => broker.space({ user: 'kafka', may: () => true }, 'default')
+    this.#space = () => broker.space({ user: 'kafka', may: () => true }, 'default', { protocol: 'kafka' })
     this.topics = new GroupTopics(this.#space)
     this.#classicOptions = {
       clock: broker.clock,

@@ -146,7 +146,7 @@ export class KafkaSession implements Session {
 
   get space(): Space {
     // Kafka has no namespaces that one is let into: what a client may not do is said of each topic, group and so on.
-    this.#space ??= this.broker.space(this.principal, namespaceName, { anyone: true })
+    this.#space ??= this.broker.space(this.principal, namespaceName, { anyone: true, protocol: 'kafka' })
     return this.#space
   }
 

@@ -49,7 +49,7 @@ export class TransactionCoordinator {
 
   constructor(broker: Broker, max = idsMax) {
     this.#broker = broker
-    this.#space = broker.space({ user: '', may: () => true }, 'default')
+    this.#space = broker.space({ user: '', may: () => true }, 'default', { protocol: 'kafka' })
     this.#rows = broker.rows('kafka.transactions')
     this.#offsets = broker.rows('kafka.pending-offsets')
     this.#idsMax = max
