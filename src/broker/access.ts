@@ -120,16 +120,21 @@ export class Users {
   }
 
   /** Rules are read at each question, so that a change counts at once; answers are remembered by the caller for a publish path only until then. */
-  principal(name: string): Principal {
-    let principal = this.#principals.get(name)
+  /** `known elsewhere`: somebody vouches for the name although it is none of our users; rules then say what it may do. */
+  principal(name: string, knownElsewhere = false): Principal {
+    let principal = knownElsewhere ? undefined : this.#principals.get(name)
     if (principal === undefined) {
       principal = {
         user: name,
-        may: (action, namespace, topic, kind = 'topic') => this.#may(name, action, namespace, topic, kind),
+        may: (action, namespace, topic, kind = 'topic') =>
+          this.#may(name, action, namespace, topic, kind) ||
+          (knownElsewhere &&
+            this.#users.get(name) === undefined &&
+            this.#rules.judge(name, action, namespace, kind, topic) === 'allow'),
         denies: (action, namespace, topic, kind = 'topic') => this.#denies(name, action, namespace, topic, kind),
         mayUseKey: (action, namespace, exchange, key) => this.#mayUseKey(name, action, namespace, exchange, key),
       }
-      this.#principals.set(name, principal)
+      if (!knownElsewhere) this.#principals.set(name, principal)
     }
     return principal
   }

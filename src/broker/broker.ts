@@ -9,6 +9,7 @@ import { everyone, type StoredUser, Users } from './access.ts'
 import { Engine } from './engine.ts'
 import type {
   AccessRule,
+  Address,
   Broker,
   BrokerStats,
   ConnectionListing,
@@ -27,6 +28,7 @@ import type {
 import { StoredRules } from './rule-admin.ts'
 import { AccessRules } from './rules.ts'
 import { BrokerSpace } from './space.ts'
+import { type TokenSettings, Tokens } from './tokens.ts'
 import { StoredUsers } from './user-admin.ts'
 
 export const defaultLimits: Limits = {
@@ -58,6 +60,9 @@ export interface BrokerOptions {
   readonly log: Logger
   readonly limits?: Partial<Limits>
   readonly connections: ConnectionRegistry
+  /** By the name of the listener. */
+  readonly advertise?: ReadonlyMap<string, Address>
+  readonly tokens?: TokenSettings | null
   /** Newest entries kept in memory. */
   readonly cacheBytes?: number
   /** How much the write-ahead log grows between checkpoints, and how big its frames become: a simulation makes both small. */
@@ -120,6 +125,8 @@ class RunningBroker implements OwnedBroker {
   readonly #users: Users
   readonly #rules: AccessRules
   readonly #connections: ConnectionRegistry
+  readonly #tokens: Tokens | null
+  readonly #advertise: ReadonlyMap<string, Address>
   readonly #shared = new Map<string, unknown>()
   #closing: Promise<void> | null = null
 
@@ -133,6 +140,8 @@ class RunningBroker implements OwnedBroker {
     this.#rules = rules
     this.rules = new StoredRules(rules, engine.shard)
     this.#connections = options.connections
+    this.#advertise = options.advertise ?? new Map()
+    this.#tokens = options.tokens === undefined || options.tokens === null ? null : new Tokens(options.tokens)
     this.users = new StoredUsers(users, engine.shard)
     this.policies = policyAdmin(engine)
     this.#maintain()
@@ -147,11 +156,16 @@ class RunningBroker implements OwnedBroker {
     })
   }
 
+  advertised(listener: string): Address | undefined {
+    return this.#advertise.get(listener)
+  }
+
   get authenticationRequired(): boolean {
     return this.#users.any
   }
 
   async authenticate(credential: Credential): Promise<Principal> {
+    if (credential.kind === 'token') return await this.#authenticateToken(credential.token)
     if (!this.#users.any) return credential.user === '' ? everyone : { user: credential.user, may: () => true }
     const known =
       credential.kind === 'password'
@@ -164,6 +178,17 @@ class RunningBroker implements OwnedBroker {
         .catch((error: Error) => this.log.warn({ user: credential.user, error: error.message }, 'verifiers could not be stored'))
     }
     return this.#users.principal(credential.user)
+  }
+
+  async #authenticateToken(token: string): Promise<Principal> {
+    if (this.#tokens === null) throw new CoreError('Unauthenticated', 'it is not configured whose tokens are good')
+    const { user, expiresAt } = await this.#tokens.verify(token, this.clock.now())
+    if (!this.#users.any) return { user, expiresAt, may: () => true }
+    return { ...this.#users.principal(user, true), expiresAt }
+  }
+
+  get tokensAccepted(): boolean {
+    return this.#tokens !== null
   }
 
   scramVerifier(user: string, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'): ScramVerifier | undefined {

@@ -164,8 +164,12 @@ export interface Broker {
   readonly limits: Limits
   /** Stable for the data directory: 22 characters of URL-safe base64. */
   readonly clusterId: string
+  /** Where clients reach a listener, where it is not where they connect to (port forwarding, a proxy in front). */
+  advertised(listener: string): Address | undefined
   /** True when users exist, so that a login is required. */
   readonly authenticationRequired: boolean
+  /** Whether it is configured whose tokens are good. */
+  readonly tokensAccepted: boolean
   /** Resolves to who it is, or rejects with Unauthenticated. When no users are configured every login is accepted. */
   authenticate(credential: Credential): Promise<Principal>
   /** Who a client is that has not logged in: only where {@link authenticationRequired} is false. */
@@ -221,6 +225,11 @@ export interface Rows {
  */
 export type Pressure = 'none' | 'disk' | 'memory'
 
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
 export interface SpaceOptions {
   /** Also for a principal that may do nothing in it: then each call says so. */
   readonly anyone?: boolean
@@ -246,9 +255,13 @@ export type Credential =
   | { readonly kind: 'proven'; readonly user: string }
   /** {@link Connection.peerName}: who signed the client's certificate says that it is this user. */
   | { readonly kind: 'certificate'; readonly user: string }
+  /** A signed token that names its user: only where {@link Broker.tokensAccepted}. The user need not be one of the broker's: then rules alone say what it may do. */
+  | { readonly kind: 'token'; readonly token: string }
 
 export interface Principal {
   readonly user: string
+  /** When the login stops being good, ms since the epoch. Absent: it does not. */
+  readonly expiresAt?: number
   /** `kind` is what the name is of; a topic when left out (exchanges count as such). */
   may(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
   /** Whether a rule says no, whatever else says yes. Absent: none does. */

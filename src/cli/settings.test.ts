@@ -54,6 +54,14 @@ test('--port repeats, takes several, and is not moved by the offset', () => {
   )
 })
 
+test('--advertise names listeners and whole addresses', () => {
+  const settings = resolve(['--advertise', 'kafka=broker.example:19092', '--advertise', 'amqp=[::1]:5673'])
+  assert.deepEqual(settings.advertise.get('kafka'), { host: 'broker.example', port: 19092 })
+  assert.deepEqual(settings.advertise.get('amqp'), { host: '::1', port: 5673 })
+  assert.throws(() => resolve(['--advertise', 'kafka=broker.example']), /is not HOST:PORT/)
+  assert.throws(() => resolve(['--advertise', 'kafak=a:1']), /did you mean kafka/)
+})
+
 test('TLS is configured whole or not at all', () => {
   assert.equal(tlsSettings(resolve([])), null)
   assert.throws(() => tlsSettings(resolve(['--tls-only'])), /needs --tls-certificate and --tls-key/)

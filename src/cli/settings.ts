@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
-import type { Limits, Permission } from '../broker/face.ts'
+import type { Address, Limits, Permission } from '../broker/face.ts'
+import type { TokenSettings } from '../broker/tokens.ts'
 import type { TlsSettings } from '../lib/tls.ts'
 import { httpDefaultPort, knownListeners, knownProtocols, protocolTable } from '../protocols/table.ts'
 import type { OptionSpec, ParsedArguments } from './arguments.ts'
@@ -19,6 +20,8 @@ export interface Settings {
   /** Ports by listener name, where given. */
   ports: Map<string, number>
   portOffset: number
+  /** Where clients are told to connect, by listener name. */
+  advertise: Map<string, Address>
   durability: 'fsync' | 'os'
   insecure: boolean
   skipTakenPorts: boolean
@@ -28,6 +31,10 @@ export interface Settings {
   tlsClientCa: string | null
   tlsRequireClientCertificate: boolean
   tlsOnly: boolean
+  tokenKeys: string | null
+  tokenIssuer: string | null
+  tokenAudience: string | null
+  tokenUserClaim: string | null
   limits: Partial<Limits>
   users: ConfiguredUser[]
 }
@@ -71,6 +78,17 @@ export const settingsTable: readonly Setting[] = [
     }),
     repeatable: true,
     key: 'ports',
+  },
+  {
+    ...setting(
+      'advertise',
+      'NAME=HOST:PORT',
+      'where clients are told to connect to a listener, for port forwarding; repeatable',
+      (settings, value, from) => {
+        for (const [name, address] of addressPairs(value, from)) settings.advertise.set(name, address)
+      },
+    ),
+    repeatable: true,
   },
   setting('port-offset', 'N', 'added to every default port', (settings, value, from) => {
     settings.portOffset = wholeNumber(value, from, -65535, 65535)
@@ -117,6 +135,23 @@ export const settingsTable: readonly Setting[] = [
   setting('tls-only', undefined, 'refuse clients that do not begin with TLS', (settings, value, from) => {
     settings.tlsOnly = yesOrNo(value, from)
   }),
+  setting(
+    'token-keys',
+    'FILE|URL',
+    'JSON Web Key Set whose keys sign tokens that are good as logins (SASL OAUTHBEARER, HTTP Bearer)',
+    (settings, value, from) => {
+      settings.tokenKeys = text(value, from)
+    },
+  ),
+  setting('token-issuer', 'TEXT', 'the claim iss that tokens must have (default any)', (settings, value, from) => {
+    settings.tokenIssuer = text(value, from)
+  }),
+  setting('token-audience', 'TEXT', 'the claim aud that tokens must have (default any)', (settings, value, from) => {
+    settings.tokenAudience = text(value, from)
+  }),
+  setting('token-user-claim', 'NAME', 'the claim that names the user (default sub)', (settings, value, from) => {
+    settings.tokenUserClaim = text(value, from)
+  }),
 ]
 
 /** Options of every command that resolves settings. */
@@ -146,6 +181,7 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
     only: null,
     ports: new Map(),
     portOffset: 0,
+    advertise: new Map(),
     durability: 'fsync',
     insecure: false,
     skipTakenPorts: false,
@@ -155,6 +191,10 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
     tlsClientCa: null,
     tlsRequireClientCertificate: false,
     tlsOnly: false,
+    tokenKeys: null,
+    tokenIssuer: null,
+    tokenAudience: null,
+    tokenUserClaim: null,
     limits: {},
     users: [],
   }
@@ -277,19 +317,40 @@ export function tlsSettings(settings: Settings): TlsSettings | null {
   }
 }
 
+/** What the settings say of tokens, or null when none are accepted. */
+export function tokenSettings({ tokenKeys, tokenIssuer, tokenAudience, tokenUserClaim }: Settings): TokenSettings | null {
+  if (tokenKeys !== null)
+    return { keySet: tokenKeys, issuer: tokenIssuer, audience: tokenAudience, userClaim: tokenUserClaim ?? 'sub' }
+  if (tokenIssuer !== null || tokenAudience !== null || tokenUserClaim !== null) throw new UsageError('tokens need --token-keys')
+  return null
+}
+
 function portPairs(value: unknown, from: string): [string, number][] {
+  return listenerPairs(value, from, 'kafka=9093').map(([name, port]) => [name, wholeNumber(port, `${from} ${name}`, 0, 65535)])
+}
+
+/** `NAME=VALUE,…` or a mapping, the names those of listeners. */
+function listenerPairs(value: unknown, from: string, example: string): [string, unknown][] {
   const pairs: [string, unknown][] =
     typeof value === 'string'
       ? value.split(',').map((pair): [string, unknown] => {
           const equals = pair.indexOf('=')
-          if (equals === -1) throw new UsageError(`${from}: "${pair}" is not NAME=N, for example kafka=9093`)
+          if (equals === -1) throw new UsageError(`${from}: "${pair}" is not NAME=VALUE, for example ${example}`)
           return [pair.slice(0, equals).trim(), pair.slice(equals + 1)]
         })
       : Object.entries(mapping(value, from))
   const known = knownListeners()
-  return pairs.map(([name, port]) => {
+  for (const [name] of pairs) {
     if (!known.includes(name)) throw new UsageError(`${from}: unknown listener ${name}${didYouMean(name, known)}`)
-    return [name, wholeNumber(port, `${from} ${name}`, 0, 65535)]
+  }
+  return pairs
+}
+
+function addressPairs(value: unknown, from: string): [string, Address][] {
+  return listenerPairs(value, from, 'kafka=broker.example:19092').map(([name, written]) => {
+    const address = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text(written, `${from} ${name}`).trim())
+    if (address === null) throw new UsageError(`${from} ${name}: "${String(written)}" is not HOST:PORT`)
+    return [name, { host: address[1] ?? address[2] ?? '', port: wholeNumber(address[3], `${from} ${name}`, 1, 65535) }]
   })
 }
 

@@ -13,8 +13,10 @@ export async function authenticateRequest(
     if (!broker.authenticationRequired) return broker.anonymous
     throw new CoreError('Unauthenticated', 'log in with HTTP Basic')
   }
+  const token = /^Bearer (\S+)$/i.exec(header)?.[1]
+  if (token !== undefined) return broker.authenticate({ kind: 'token', token })
   const encoded = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(header)?.[1]
-  if (encoded === undefined) throw new CoreError('Unauthenticated', 'only HTTP Basic is understood')
+  if (encoded === undefined) throw new CoreError('Unauthenticated', 'only Basic and Bearer are understood')
   const decoded = Buffer.from(encoded, 'base64').toString('utf8')
   const colon = decoded.indexOf(':')
   if (colon === -1) throw new CoreError('Unauthenticated', 'the login has no password')

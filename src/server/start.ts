@@ -3,7 +3,8 @@
  * start it here. Nothing listens before recovery is over, and it is ready only when every listener is open.
  */
 import { createBroker, type OwnedBroker } from '../broker/broker.ts'
-import type { Broker, Limits, Logger, OpenListener, Protocol, ServerFacts } from '../broker/face.ts'
+import type { Address, Broker, Limits, Logger, OpenListener, Protocol, ServerFacts } from '../broker/face.ts'
+import type { TokenSettings } from '../broker/tokens.ts'
 import { formats } from '../core/record.ts'
 import { HttpServer } from '../http/server.ts'
 import type { Clock } from '../lib/timers.ts'
@@ -28,6 +29,10 @@ export interface StartOptions {
   readonly skipTakenPorts: boolean
   /** Answers HTTP requests for any Host header (see http/server.ts). */
   readonly anyHost: boolean
+  /** Where clients are told to connect to a listener, by its name, where that is not where it listens. */
+  readonly advertise?: ReadonlyMap<string, Address>
+  /** Whose tokens are good as logins. */
+  readonly tokens?: TokenSettings | null
   /** Secures whoever begins with a TLS handshake, on every port. */
   readonly tls?: TlsSettings | null
   /** Runs after recovery, before anything listens: users from the configuration, refusal to listen. */
@@ -57,6 +62,8 @@ export async function startRunningBroker(options: StartOptions): Promise<Running
     log: options.log,
     limits: options.limits,
     connections,
+    advertise: options.advertise ?? new Map(),
+    tokens: options.tokens ?? null,
   })
   const starting = new Starting(options, broker, connections, tls)
   try {

@@ -7,7 +7,7 @@ import { openLocalStorage } from '../../storage/local/index.ts'
 import type { ParsedArguments } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { createLog } from '../log.ts'
-import { portOf, resolveSettings, type Settings, settingsOptions, tlsSettings } from '../settings.ts'
+import { portOf, resolveSettings, type Settings, settingsOptions, tlsSettings, tokenSettings } from '../settings.ts'
 import { formatTable } from '../table.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -37,6 +37,8 @@ async function run(parsed: ParsedArguments): Promise<number> {
     skipTakenPorts: settings.skipTakenPorts,
     anyHost: settings.insecure,
     tls: tlsSettings(settings),
+    advertise: settings.advertise,
+    tokens: tokenSettings(settings),
     beforeListening: async (broker) => {
       for (const { name, ...user } of settings.users) await broker.users.put(name, user)
       refuseOpenDoor(settings, broker)

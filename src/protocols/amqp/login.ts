@@ -1,6 +1,6 @@
 // What the server says of itself, and what a client's SASL response means.
 import { Buffer } from 'node:buffer'
-import type { Broker, Connection, Credential } from '../../broker/face.ts'
+import type { Credential as AnyCredential, Broker, Connection } from '../../broker/face.ts'
 import { ByteReader } from './bytes.ts'
 import { flag, readTable, type Table, text, textOf } from './table.ts'
 
@@ -31,6 +31,8 @@ export function serverProperties(broker: Broker): Table {
     ['version', text(spokenVersion)],
   ])
 }
+
+type Credential = Exclude<AnyCredential, { readonly kind: 'token' }>
 
 /** What this client may log in with: EXTERNAL once its certificate was verified. */
 export function mechanismsFor(connection: Connection): string {

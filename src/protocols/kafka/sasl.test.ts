@@ -16,7 +16,9 @@ function brokerWith(password: string): Broker {
     return { salt, iterations: 4096, storedKey, serverKey: createHmac(digest, salted).update('Server Key').digest() }
   }
   const authenticate = (credential: Credential): Promise<Principal> =>
-    credential.user === 'alice' && (credential.kind !== 'password' || credential.password === password)
+    credential.kind !== 'token' &&
+    credential.user === 'alice' &&
+    (credential.kind !== 'password' || credential.password === password)
       ? Promise.resolve(alice)
       : Promise.reject(new Error('no'))
   const scramVerifier = (user: string, mechanism: string) => (user === 'alice' ? verifier(mechanism) : undefined)

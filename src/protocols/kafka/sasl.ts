@@ -10,7 +10,11 @@ export interface SaslExchange {
   step(token: Buffer, done: SaslDone): void
 }
 
-export const saslMechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+const passwordMechanisms: readonly string[] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']
+
+export const saslMechanisms = (broker: Broker): readonly string[] =>
+  broker.tokensAccepted ? [...passwordMechanisms, 'OAUTHBEARER'] : passwordMechanisms
+
 const nothing = Buffer.alloc(0)
 
 export function beginSasl(mechanism: string, broker: Broker): SaslExchange | undefined {
@@ -20,6 +24,8 @@ export function beginSasl(mechanism: string, broker: Broker): SaslExchange | und
     case 'SCRAM-SHA-256':
     case 'SCRAM-SHA-512':
       return new ScramExchange(broker, mechanism)
+    case 'OAUTHBEARER':
+      return broker.tokensAccepted ? new BearerExchange(broker) : undefined
     default:
       return undefined
   }
@@ -39,6 +45,34 @@ class PlainExchange implements SaslExchange {
     this.#broker.authenticate({ kind: 'password', user, password }).then(
       (principal) => done(nothing, null, principal),
       (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
+    )
+  }
+}
+
+/** RFC 7628: one message with a token. What is wrong is told as JSON first; the client answers it with nothing but 0x01, and is refused then. */
+class BearerExchange implements SaslExchange {
+  readonly #broker: Broker
+  #refusal: string | null = null
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  step(message: Buffer, done: SaslDone): void {
+    if (this.#refusal !== null) return done(nothing, this.#refusal, undefined)
+    // n,[a=user],{0x01 name=value}0x01 0x01, of which one is auth=Bearer token.
+    const [header = '', ...pairs] = message.toString('utf8').split('\u0001')
+    const authzid = /^n,(?:a=([^,]*))?,$/.exec(header)?.[1] ?? ''
+    const token = pairs.map((pair) => /^auth=Bearer (.+)$/i.exec(pair)?.[1]).find((found) => found !== undefined)
+    if (token === undefined || !header.startsWith('n,')) return done(nothing, 'the OAUTHBEARER message is malformed', undefined)
+    this.#broker.authenticate({ kind: 'token', token }).then(
+      (principal) => {
+        if (authzid === '' || authzid === principal.user) return done(nothing, null, principal)
+        done(nothing, 'acting for another user is not supported', undefined)
+      },
+      (cause: unknown) => {
+        this.#refusal = textOf(cause)
+        done(Buffer.from(JSON.stringify({ status: 'invalid_token' })), null, undefined)
+      },
     )
   }
 }

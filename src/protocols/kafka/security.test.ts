@@ -1,11 +1,12 @@
 /** Kafka's ACL and credentials are the broker's own rules and users: set over Kafka, they hold in every protocol and over a restart. */
 import assert from 'node:assert/strict'
 import { pbkdf2Sync } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import amqplib from 'amqplib'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { VirtualClock } from '../../lib/timers.ts'
 import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
 import { openLocalStorage } from '../../storage/local/index.ts'
@@ -19,11 +20,12 @@ import { TestClient } from './test-client.ts'
 const folder = mkdtempSync(path.join(tmpdir(), 'anymq-security-'))
 const clients: TestClient[] = []
 let broker: RunningBroker
+const clock = new VirtualClock()
 
 async function start(): Promise<void> {
   broker = await startRunningBroker({
     storage: openLocalStorage(folder, false),
-    clock: new VirtualClock(),
+    clock,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     host: '127.0.0.1',
     port: () => 0,
@@ -31,6 +33,8 @@ async function start(): Promise<void> {
     limits: {},
     skipTakenPorts: false,
     anyHost: false,
+    advertise: new Map([['kafka', { host: 'broker.example', port: 19092 }]]),
+    tokens: { keySet: path.join(folder, 'keys.json'), issuer: 'https://issuer.example', audience: null, userClaim: 'sub' },
     beforeListening: async ({ users }) => {
       if (users.list().length > 0) return
       await users.put('admin', { password: 'admin-secret', admin: true })
@@ -42,6 +46,10 @@ async function start(): Promise<void> {
     },
   })
 }
+
+const signer = await generateKeyPair('ES256')
+const stranger = await generateKeyPair('ES256')
+writeFileSync(path.join(folder, 'keys.json'), JSON.stringify({ keys: [{ ...(await exportJWK(signer.publicKey)), kid: 'one' }] }))
 
 before(start)
 after(async () => {
@@ -275,4 +283,82 @@ test('credentials made by a client let its user in, everywhere, until they are d
   assert.equal(await alter([{ name: 'bob', mechanism: 2 }], []), 0)
   await assert.rejects(loggedIn('bob'))
   assert.equal(await alter([{ name: 'bob', mechanism: 2 }], []), KafkaError.ResourceNotFound)
+})
+
+interface Bearer {
+  readonly user?: string
+  readonly issuer?: string
+  readonly key?: typeof signer.privateKey
+  readonly expires?: string
+}
+
+function tokenOf({
+  user = 'alice',
+  issuer = 'https://issuer.example',
+  key = signer.privateKey,
+  expires = '1h',
+}: Bearer): Promise<string> {
+  const token = new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setSubject(user).setIssuer(issuer)
+  return token.setExpirationTime(expires).sign(key)
+}
+
+async function bear(client: TestClient, token: string): Promise<Message> {
+  await client.ask(ApiKey.SaslHandshake, 1, { mechanism: 'OAUTHBEARER' })
+  const authBytes = Buffer.from(`n,,\x01auth=Bearer ${token}\x01\x01`)
+  return client.ask(ApiKey.SaslAuthenticate, 2, { authBytes })
+}
+
+function connected(): TestClient {
+  const client = new TestClient(port('kafka'))
+  clients.push(client)
+  return client
+}
+
+test('a signed token logs its user in for as long as it lasts, and one who is no user of the broker by rules alone', async () => {
+  const alice = await bear(connected(), await tokenOf({}))
+  assert.equal(alice['errorCode'], 0)
+  assert.ok(Math.abs(alice['sessionLifetimeMs'] - 3_600_000) < 60_000)
+  const admin = await loggedIn('admin')
+  assert.equal(await createTopic(admin, 'carols'), 0)
+  const carol = connected()
+  assert.equal((await bear(carol, await tokenOf({ user: 'carol' })))['errorCode'], 0)
+  assert.equal(await produce(carol, 'carols'), KafkaError.TopicAuthorizationFailed)
+  await createAcls(admin, { resourceName: 'carols', principal: 'User:carol', operation: 4 })
+  assert.equal(await produce(carol, 'carols'), 0)
+})
+
+test('a token that is not good is refused as RFC 7628 says', async () => {
+  const bad = [
+    await tokenOf({ key: stranger.privateKey }),
+    await tokenOf({ issuer: 'https://other.example' }),
+    await tokenOf({ expires: '-1h' }),
+    'no token',
+  ]
+  for (const token of bad) {
+    const client = connected()
+    const challenge = await bear(client, token)
+    assert.equal(challenge['errorCode'], 0)
+    assert.deepEqual(JSON.parse(String(challenge['authBytes'])), { status: 'invalid_token' })
+    const refused = await client.ask(ApiKey.SaslAuthenticate, 2, { authBytes: Buffer.from([1]) })
+    assert.equal(refused['errorCode'], KafkaError.SaslAuthenticationFailed)
+    await client.closed()
+  }
+})
+
+test('a login is renewed on its connection by the same user only, and not served after its end (KIP-368)', async () => {
+  const client = connected()
+  assert.equal((await bear(client, await tokenOf({})))['errorCode'], 0)
+  assert.equal((await bear(client, await tokenOf({ expires: '2h' })))['errorCode'], 0)
+  assert.equal((await bear(client, await tokenOf({ user: 'carol' })))['errorCode'], KafkaError.SaslAuthenticationFailed)
+  await client.closed()
+  const late = connected()
+  assert.equal((await bear(late, await tokenOf({ expires: '30m' })))['errorCode'], 0)
+  await described(late)
+  clock.advance('31m')
+  await assert.rejects(described(late), /closed/)
+})
+
+test('clients are told the advertised address', async () => {
+  const { brokers } = await (await loggedIn('admin')).ask(ApiKey.Metadata, 9, { topics: [] })
+  assert.deepEqual([brokers[0].host, brokers[0].port], ['broker.example', 19092])
 })

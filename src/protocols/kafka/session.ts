@@ -7,6 +7,7 @@
 //   Open       drain()                          Draining: what is in flight is answered, new requests are not read
 //   any        end of connection, bad frame     Closed
 import {
+  type Address,
   type Broker,
   type CloseCause,
   type Connection,
@@ -104,6 +105,7 @@ export class KafkaSession implements Session {
   /** A v0 handshake: tokens come without Kafka's frames around them. */
   rawTokens = false
   #space: Space | undefined
+  #bySasl = false
   #state: State = State.Open
   #pending: Request[] = []
   #paused = false
@@ -128,20 +130,24 @@ export class KafkaSession implements Session {
     this.broker
       .authenticate({ kind: 'certificate', user })
       .then(
-        (principal) => this.logIn(principal),
+        (principal) => this.logIn(principal, false),
         // The certificate is good but names nobody: what may be done without a login may still be, SASL above all.
         (cause: unknown) => this.broker.log.info({ user, cause: textOf(cause) }, 'kafka: the certificate names no user'),
       )
       .finally(() => this.connection.resume())
   }
 
-  /** Where clients reach us: the address this one used. */
+  /** Where clients reach us: as configured, else the address this one used. */
   get host(): string {
-    return this.connection.localAddress.replace(/^::ffff:/, '')
+    return this.#advertised?.host ?? this.connection.localAddress.replace(/^::ffff:/, '')
   }
 
   get port(): number {
-    return this.connection.localPort
+    return this.#advertised?.port ?? this.connection.localPort
+  }
+
+  get #advertised(): Address | undefined {
+    return this.broker.advertised('kafka')
   }
 
   get space(): Space {
@@ -150,7 +156,13 @@ export class KafkaSession implements Session {
     return this.#space
   }
 
-  logIn(principal: Principal): void {
+  /** KIP-368: a login on a connection that has one renews it, and changes nobody. A certificate's user may still log in as another. */
+  mayBecome(principal: Principal): boolean {
+    return !this.#bySasl || principal.user === this.principal.user
+  }
+
+  logIn(principal: Principal, bySasl = true): void {
+    this.#bySasl = bySasl
     this.principal = principal
     this.authenticated = true
     this.#space = undefined
@@ -181,6 +193,10 @@ export class KafkaSession implements Session {
       if (key === ApiKey.ApiVersions) return this.#run(handler, request)
       return this.refuse(request, KafkaError.UnsupportedVersion)
     }
+    // KIP-368: who has not logged in anew in time is not served any more.
+    const { expiresAt } = this.principal
+    if (expiresAt !== undefined && this.broker.clock.now() > expiresAt && !handler.beforeLogin)
+      return this.#fail(`${api.name} after the login ended`)
     if (!this.authenticated && !handler.beforeLogin) return this.#fail(`${api.name} before authentication`)
     this.#run(handler, request)
   }

@@ -37,12 +37,12 @@ function isOtherBroker(body: Message, clusterId: string): boolean {
 
 export function saslHandshake(request: Request): void {
   const { session } = request
+  const mechanisms = saslMechanisms(session.broker)
   const exchange = beginSasl(request.body()['mechanism'], session.broker)
   session.sasl = exchange
-  if (exchange === undefined)
-    return request.respond({ errorCode: KafkaError.UnsupportedSaslMechanism, mechanisms: saslMechanisms })
+  if (exchange === undefined) return request.respond({ errorCode: KafkaError.UnsupportedSaslMechanism, mechanisms })
   session.rawTokens = request.version === 0
-  request.respond({ mechanisms: saslMechanisms })
+  request.respond({ mechanisms })
 }
 
 export function saslAuthenticate(request: Request): void {
@@ -56,10 +56,16 @@ export function saslAuthenticate(request: Request): void {
       request.respond({ errorCode: KafkaError.SaslAuthenticationFailed, errorMessage: failure })
       return session.end('authentication failed')
     }
-    if (principal !== undefined) {
-      session.logIn(principal)
-      session.sasl = undefined
+    if (principal === undefined) return request.respond({ authBytes: answer })
+    if (!session.mayBecome(principal)) {
+      const errorMessage = 'another login on the same connection must be of the same user'
+      request.respond({ errorCode: KafkaError.SaslAuthenticationFailed, errorMessage })
+      return session.end('authentication failed')
     }
-    request.respond({ authBytes: answer })
+    session.logIn(principal)
+    session.sasl = undefined
+    const { expiresAt } = principal
+    const sessionLifetimeMs = expiresAt === undefined ? 0 : Math.max(0, expiresAt - session.broker.clock.now())
+    request.respond({ authBytes: answer, sessionLifetimeMs })
   })
 }
