@@ -219,7 +219,7 @@ export class Engine implements TopicOwner {
   }
 
   #dropTopic(namespace: Namespace, topic: Topic): void {
-    namespace.topics.delete(topic.name)
+    if (namespace.topics.get(topic.name) === topic) namespace.topics.delete(topic.name)
     namespace.subjects.capture(topic, [])
     namespace.router.changed()
     this.shard.topics.delete(topic.id)
@@ -493,8 +493,12 @@ export class Engine implements TopicOwner {
       return
     }
     const definition = JSON.parse(text) as TopicDefinition // our own rows
-    if (present !== undefined) return this.#redefine(present, definition)
     const namespace = this.namespaces.get(definition.namespace)
+    if (present !== undefined) {
+      // A checkpoint may name it already while the log before its making still tells of another one of this name.
+      namespace?.topics.set(definition.name, present)
+      return this.#redefine(present, definition)
+    }
     if (namespace === undefined) return
     this.#makeTopic(namespace, { ...definition, config: { ...topicDefaults, ...definition.config } })
   }
@@ -503,7 +507,8 @@ export class Engine implements TopicOwner {
     const present = this.shard.subscriptions.get(id)
     if (text === null) {
       if (present === undefined) return
-      present.topic.subscriptions.delete(present.subscription.name)
+      const { topic, subscription } = present
+      if (topic.subscriptions.get(subscription.name) === subscription) topic.subscriptions.delete(subscription.name)
       this.shard.subscriptions.delete(id)
       return
     }
@@ -513,6 +518,8 @@ export class Engine implements TopicOwner {
     this.#subscriptionDefinitions.set(id, definition)
     const { name, floors, options = {} } = definition
     const subscription = present?.subscription ?? this.#makeSubscription(topic, id, name, floors, true, options)
+    // As with topics: the log may have told of an earlier one of this name.
+    topic.subscriptions.set(name, subscription)
     subscription.pause(definition.paused === true)
   }
 

@@ -187,7 +187,12 @@ function checkReady(topic: Topic, { stored, ready }: Found): void {
     const got = ready.get(name)
     // A subscription that was asked for and lost with the crash: nothing was confirmed of it.
     if (got === undefined) continue
-    for (const id of got) must(stored.has(id), () => `${id} was delivered by ${topic.name} '${name}', but is not in its log`)
+    // What everyone had done before a subscription began may be in memory still, though it was never written to a segment.
+    for (const id of got)
+      must(
+        stored.has(id) || topic.byId.get(id)?.freeable === true,
+        () => `${id} was delivered by ${topic.name} '${name}', but is not in its log`,
+      )
     for (const { id } of stored.values()) {
       const entry = topic.byId.get(id) as Entry // checkLog found it
       const done = entry.doneFor(name)
@@ -262,7 +267,8 @@ function checkTransactions(model: Model, found: ReadonlyMap<Topic, Found>): void
         (other) =>
           other !== transaction && other.accepted.some((each) => each.record === record && each.subscription === subscription),
       )
-      const loose = others || record.topic.purged || record.topic.kind === 'dying' || !record.confirmed
+      const loose =
+        others || record.topic.purged || record.topic.truncates(record) || record.topic.kind === 'dying' || !record.confirmed
       const lost = !happened && !got.has(record.id) && !loose
       must(!lost, () => `transaction ${number} did not happen, but ${record.id} that it accepted is gone`)
     }

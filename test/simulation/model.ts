@@ -105,9 +105,13 @@ export class Topic {
     this.subscriptions.add(name)
   }
 
+  truncates(entry: Entry): boolean {
+    return entry.offset < (this.truncatedAsked[entry.partition] ?? 0)
+  }
+
   /** Whether it may have left its log. */
   mayBeFreed(entry: Entry): boolean {
-    if (entry.freeable || entry.offset < (this.truncatedAsked[entry.partition] ?? 0)) return true
+    if (entry.freeable || this.truncates(entry)) return true
     if (this.kind === 'log' || this.subscriptions.size === 0) return false
     for (const name of this.subscriptions) if (entry.doneFor(name) === Doubt.No) return false
     return true

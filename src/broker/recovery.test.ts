@@ -1,0 +1,83 @@
+/** What exists by name is what was confirmed to, however often it was deleted and made again around a checkpoint, and whatever failed. */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import fc from 'fast-check'
+import { Machine, publish, spaceOf } from '../../test/support/machine.ts'
+import { plainFormat } from '../../test/support/plain-format.ts'
+import { PublishItem, type Space } from './face.ts'
+
+const sink = { onDeliveries: () => undefined, onConsumerClosed: () => undefined }
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** The names of topics, and of each its partitions, subscriptions and number of records. */
+function seen(space: Space): Map<string, { partitions: number; subscriptions: string[]; records: number }> {
+  return new Map(
+    space.topics().map(({ name, config }) => {
+      const status = space.status(name)
+      const records = (status?.partitions ?? []).reduce((sum, { startOffset, nextOffset }) => sum + nextOffset - startOffset, 0)
+      return [
+        name,
+        { partitions: config.partitions, subscriptions: status?.subscriptions.map((each) => each.name).sort() ?? [], records },
+      ]
+    }),
+  )
+}
+
+test('topics and subscriptions survive crashes as they were confirmed, with a checkpoint between any two frames', async () => {
+  const step = fc.record({
+    kind: fc.constantFrom('create', 'create', 'delete', 'grow', 'subscribe', 'unsubscribe', 'publish', 'crash', 'fail'),
+    topic: fc.constantFrom('a', 'b'),
+    subscription: fc.constantFrom('x', 'y'),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), fc.nat(10_000), async (steps, seed) => {
+      const machine = new Machine(seed, { checkpointBytes: 300 })
+      const { metadata } = machine
+      const store = metadata.checkpoint.bind(metadata)
+      let failing = false
+      metadata.checkpoint = async (position, changes) => {
+        if (failing) throw new Error('the disk is full')
+        await store(position, changes)
+      }
+      let space = spaceOf(await machine.start())
+      const expected = new Map<string, { partitions: number; subscriptions: Set<string>; records: number }>()
+      for (const { kind, topic, subscription } of [...steps, { kind: 'crash', topic: 'a', subscription: 'x' }]) {
+        const there = expected.get(topic)
+        if (kind === 'create' && there === undefined) {
+          await space.createTopic(topic, { retention: 'time' }, 'test')
+          expected.set(topic, { partitions: 1, subscriptions: new Set(), records: 0 })
+        }
+        if (kind === 'delete' && there !== undefined) {
+          await space.deleteTopic(topic)
+          expected.delete(topic)
+        }
+        if (kind === 'grow' && there !== undefined) {
+          await space.alterTopic(topic, { partitions: ++there.partitions })
+        }
+        if (kind === 'subscribe' && there !== undefined) {
+          space.subscribe({ topic, subscription, autoSettle: false, name: '' }, sink).close()
+          there.subscriptions.add(subscription)
+        }
+        if (kind === 'unsubscribe' && there?.subscriptions.delete(subscription) === true)
+          await space.deleteSubscription(topic, subscription)
+        if (kind === 'publish' && there !== undefined) {
+          await publish(space, new PublishItem(null, topic, plainFormat.id, Buffer.alloc(200)))
+          there.records++
+        }
+        if (kind === 'fail') failing = !failing
+        if (kind !== 'crash') continue
+        // A subscription is confirmed with the next frame.
+        await space.nextProducerId()
+        for (let count = seed % 7; count > 0; count--) await turn()
+        space = spaceOf(await machine.crash())
+        const wanted = [...expected].map(
+          ([name, each]) => [name, { ...each, subscriptions: [...each.subscriptions].sort() }] as const,
+        )
+        // deepEqual compares maps whatever their order.
+        assert.deepEqual(seen(space), new Map(wanted))
+      }
+      await machine.stop()
+    }),
+    { numRuns: 80 },
+  )
+})
