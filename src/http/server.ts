@@ -8,6 +8,7 @@ import type { Broker, Principal, ServerFacts } from '../broker/face.ts'
 import { CoreError } from '../broker/face.ts'
 import { asCoreError } from '../core/errors.ts'
 import { formats } from '../core/record.ts'
+import { answerBadHttp } from '../lib/bad-http.ts'
 import { foreignPage } from '../lib/local-host.ts'
 import { secureHttp, type Tls } from '../lib/tls.ts'
 import { authenticateRequest, requireAdmin } from './access.ts'
@@ -60,6 +61,9 @@ export class HttpServer {
     this.#server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs }, (request, response) => {
       void this.#serve(request, response)
     })
+    answerBadHttp(this.#server, (remote, reason) =>
+      options.broker.log.info({ protocol: 'http', remote, reason }, 'connection closed by the broker'),
+    )
     this.#server.maxConnections = options.connectionsMax ?? connectionsMaxDefault
     if (options.tls !== undefined && options.tls !== null) {
       const refused = (socket: Socket, reason: string): void =>
@@ -167,6 +171,11 @@ export class HttpServer {
   }
 
   #fail(request: IncomingMessage, response: ServerResponse, error: CoreError): void {
+    // Who hung up in the middle of a request hears nothing, and it is no fault of ours.
+    if (request.destroyed && !request.complete) {
+      this.#options.broker.log.debug({ url: request.url, error: error.message }, 'a request was not sent to its end')
+      return
+    }
     if (error.code === 'Internal')
       this.#options.broker.log.error({ url: request.url, error: error.message, stack: error.stack }, 'an HTTP request failed')
     if (response.headersSent) {

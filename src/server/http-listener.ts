@@ -14,6 +14,7 @@ import {
   type HttpRequest,
 } from '../broker/face.ts'
 import { asCoreError } from '../core/errors.ts'
+import { answerBadHttp } from '../lib/bad-http.ts'
 import { foreignPage } from '../lib/local-host.ts'
 import { type Secured, secureHttp, type Tls } from '../lib/tls.ts'
 import type { Connections, OpenConnection } from './connections.ts'
@@ -49,6 +50,9 @@ export class HttpListener {
     this.#server.on('connection', (socket) => this.#accept(socket))
     this.#server.on('request', (request, response) => void this.#serve(request, response))
     this.#server.setTimeout(silenceTimeoutMs)
+    answerBadHttp(this.#server, (remote, reason) =>
+      options.broker.log.info({ remote, reason }, 'connection closed by the broker'),
+    )
     if (options.tls !== null) {
       secureHttp(this.#server, options.tls, {
         secured: (socket, secured) => this.#secured.set(socket, secured),

@@ -310,6 +310,7 @@ async function checkScheduled(
     if (!waits && stands === undefined && here !== undefined && entry.dueAt <= now && !here.byId.has(entry.id)) {
       // It fired and was freed, unseen; a log that begins earlier after the next restart shows it again.
       entry.topic = here
+      entry.offset = -1
       entry.freeable = true
       here.add(entry)
     }

@@ -3,6 +3,7 @@ import { createBroker, type OwnedBroker } from '../../src/broker/broker.ts'
 import type { Logger } from '../../src/broker/face.ts'
 import { VirtualClock } from '../../src/lib/timers.ts'
 import type { MetadataChange, MetadataStore, Storage, WriteAheadLog } from '../../src/storage/interfaces.ts'
+import type { Disk } from '../../src/storage/local/disk.ts'
 import { LocalSegments } from '../../src/storage/local/segments.ts'
 import { LocalWal } from '../../src/storage/local/wal.ts'
 import { type Random, SimulatedDisk } from './disk.ts'
@@ -93,11 +94,23 @@ class SimulatedMetadata implements MetadataStore {
 
 const byKey = ([a]: [string, unknown], [b]: [string, unknown]): number => (a < b ? -1 : 1)
 
+/** What a broker sees of a part of the machine: once that has stopped, whatever the broker still asks for never ends. */
+function whileRunning<T extends object>(part: T, runs: () => boolean): T {
+  return new Proxy(part, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      return (...given: unknown[]) => (runs() ? (value.apply(target, given) as unknown) : new Promise(() => undefined))
+    },
+  })
+}
+
 export class SimulatedMachine {
   readonly disk: SimulatedDisk
   readonly random: Random
   readonly sizes: Sizes
   readonly #metadata: SimulatedMetadata
+  #starts = 0
   /** What the broker said, from warnings up. */
   readonly said: string[] = []
   clock = new VirtualClock(1_700_000_000_000)
@@ -120,7 +133,10 @@ export class SimulatedMachine {
   }
 
   start(): Promise<OwnedBroker> {
-    const { disk, sizes } = this
+    const { sizes } = this
+    const { generation } = this.disk
+    const runs = (): boolean => generation === this.disk.generation
+    const disk = whileRunning<Disk>(this.disk, runs)
     // Timers of a broker that is no more must not run.
     this.clock = new VirtualClock(this.clock.now())
     const wal = new LocalWal(disk, '/wal', true, sizes.walFileBytes)
@@ -128,7 +144,7 @@ export class SimulatedMachine {
     const storage: Storage = {
       wal: this.#watched(wal),
       segments,
-      metadata: this.#metadata,
+      metadata: whileRunning<MetadataStore>(this.#metadata, runs),
       freeBytes: async () => (this.lowOnSpace ? 0 : Number.POSITIVE_INFINITY),
       close: async () => {
         await wal.close()
@@ -173,9 +189,9 @@ export class SimulatedMachine {
   }
 
   #log(): Logger {
-    const { generation } = this.disk
+    const start = ++this.#starts
     const say = (level: string) => (fields: object, message: string) => {
-      if (generation === this.disk.generation) this.said.push(`${level}: ${message} ${JSON.stringify(fields)}`)
+      if (start === this.#starts) this.said.push(`${level}: ${message} ${JSON.stringify(fields)}`)
     }
     return { debug() {}, info() {}, warn: say('warn'), error: say('error') }
   }

@@ -67,6 +67,7 @@ class Scenario {
   }
 
   #note(line: string): void {
+    if (process.env.DBG && /POWER|KILL|check|fails|STOP/.test(line)) console.log(line)
     this.trace.push(`${String(this.machine.step).padStart(4)} ${line}`)
   }
 
@@ -179,6 +180,7 @@ class Scenario {
     this.#crash(life)
     if (this.theme === 'flipped bits') this.#flipBits()
     for (const { file, at, length } of machine.disk.damage) this.#note(`damaged: ${file} at ${at}, ${length} bytes`)
+    const lostFrom = this.#lostFrom()
     const inWal = machine.disk.damage.some(({ file }) => file.endsWith('.wal'))
     let again: Life
     try {
@@ -192,7 +194,7 @@ class Scenario {
       machine.disk.damage.filter(({ file }) => file.endsWith('.seg')).map(({ file }) => file.split('/')[2]),
     )
     await again.rest()
-    await checkDamaged(again.space, this.#model, damagedLogs.size, this.#lostFrom())
+    await checkDamaged(again.space, this.#model, damagedLogs.size, lostFrom)
   }
 
   #flipBits(): void {

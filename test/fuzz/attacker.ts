@@ -1,0 +1,67 @@
+/** One bad connection, from its first byte to its end. */
+import { connect } from 'node:net'
+import type { Attack } from './mutate.ts'
+
+/** How long a bad client waits for the broker to be rid of it. */
+const waitMs = 150
+/** One that sends more than the broker takes goes away after this. */
+const stuckMs = 2_000
+
+export interface Ended {
+  readonly listener: string
+  readonly attack: string
+  readonly localPort: number
+  readonly answered: boolean
+  readonly closedByBroker: boolean
+}
+
+export function attackWith(listener: string, port: number, attack: Attack): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    let localPort = 0
+    let answered = false
+    let leaving = false
+    let closedByBroker = false
+    const leave = (): void => {
+      leaving = true
+      if (attack.end === 'reset') socket.resetAndDestroy()
+      else socket.destroy()
+    }
+    const stuck = setTimeout(leave, stuckMs)
+    socket.setNoDelay(true)
+    socket.on('connect', () => {
+      localPort = socket.localPort ?? 0
+      void send()
+    })
+    if (attack.deaf) socket.pause()
+    else {
+      socket.on('data', () => {
+        answered = true
+      })
+    }
+    // With a half-open socket the end would be answered by itself.
+    socket.on('end', () => {
+      closedByBroker ||= !leaving
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (localPort === 0) {
+        clearTimeout(stuck)
+        reject(new Error(`no connection to ${listener}: ${error.message}`))
+      } else closedByBroker ||= !leaving
+    })
+    socket.on('close', () => {
+      clearTimeout(stuck)
+      resolve({ listener, attack: attack.name, localPort, answered, closedByBroker })
+    })
+
+    const send = async (): Promise<void> => {
+      for (const chunk of attack.chunks) {
+        if (socket.destroyed || leaving) return
+        // Called with an error when the socket is destroyed before.
+        await new Promise<void>((sent) => socket.write(chunk, () => sent()))
+      }
+      if (attack.end === 'wait') setTimeout(leave, waitMs)
+      else leave()
+    }
+  })
+}

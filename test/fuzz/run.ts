@@ -1,0 +1,136 @@
+/**
+ * Fuzzing: bad clients at every open port of a started broker, made of what good ones send (mutate.ts), while a healthy client of each protocol
+ * goes on publishing and consuming. The broker must not end, grow or keep the healthy ones waiting; whom it closes it names in its log, with the reason.
+ *
+ *   npm run test:fuzz -- [--seconds N] [--seed N] [--only kafka,amqp,http]
+ */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
+import { freePortOffset } from '../interop/processes.ts'
+import { Random } from '../simulation/disk.ts'
+import { attackWith, type Ended } from './attacker.ts'
+import { corpora } from './corpus/all.ts'
+import type { Corpus, Healthy } from './corpus/corpus.ts'
+import { BrokerLog } from './log.ts'
+import { makeAttack } from './mutate.ts'
+import { record } from './record.ts'
+
+const attackersPerPort = 3
+/** One publish and consume of a healthy client takes no longer than this, whatever the others do. */
+const beatMs = 10_000
+/** What the broker may take more than it took before the attacks. */
+const growthBytesMax = 250 * 1024 * 1024
+
+requireNode24()
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    only: { type: 'string' },
+  },
+})
+const seed = Number(values.seed)
+const only = values.only?.split(',')
+const chosen = corpora.filter(({ listener }) => only === undefined || only.includes(listener))
+console.log(`seed ${seed}; what is sent is the same again with --seed ${seed}, when it arrives is not`)
+
+const portOffset = await freePortOffset(corpora.map(({ standardPort }) => standardPort))
+const broker = await startAnyMQ({ portOffset })
+const log = new BrokerLog(broker.process.child)
+const problems: string[] = []
+const portOf = (corpus: Corpus): number => corpus.standardPort + portOffset
+
+try {
+  const sessions = new Map<Corpus, Buffer[][]>()
+  for (const corpus of chosen) {
+    const streams = await within(
+      30_000,
+      `recording ${corpus.listener}`,
+      record(portOf(corpus), (port) => corpus.drive(port)),
+    )
+    sessions.set(
+      corpus,
+      streams.map((stream) => corpus.frames(stream)),
+    )
+    console.log(`${corpus.listener}: ${streams.length} connections recorded, ${sessions.get(corpus)?.flat().length} frames`)
+  }
+  const healthy = await Promise.all(chosen.map(async (corpus) => ({ corpus, client: await corpus.healthy(portOf(corpus)) })))
+  await Promise.all(healthy.map(({ corpus, client }) => beat(corpus, client)))
+  const before = residentBytes()
+  let over = false
+  const until = performance.now() + Number(values.seconds) * 1000
+  const going = (): boolean => !over && performance.now() < until && broker.process.running
+  const beats = healthy.map(async ({ corpus, client }) => {
+    let count = 0
+    for (; going(); count++) await beat(corpus, client)
+    return `${corpus.listener}: ${count}`
+  })
+  const ended: Ended[] = []
+  const attacks = chosen.flatMap((corpus, which) =>
+    Array.from({ length: attackersPerPort }, async (_, attacker) => {
+      const random = new Random(seed + which * 1000 + attacker)
+      const own = sessions.get(corpus) ?? []
+      const others = chosen.filter((each) => each !== corpus).flatMap((each) => sessions.get(each) ?? [])
+      while (going()) ended.push(await attackWith(corpus.listener, portOf(corpus), makeAttack(random, own, others)))
+    }),
+  )
+  try {
+    await Promise.all(attacks)
+  } finally {
+    over = true
+  }
+  const counts = await Promise.all(beats)
+  if (!broker.process.running) problems.push('the broker ended')
+  await Promise.all(healthy.map(({ corpus, client }) => beat(corpus, client)))
+  await log.until(() => ended.every(isExplained), 5_000)
+  const grown = residentBytes() - before
+  report(ended, counts, grown)
+  await Promise.all(healthy.map(({ client }) => client.close().catch(() => undefined)))
+} catch (error) {
+  problems.push(String(error instanceof Error ? error.stack : error))
+} finally {
+  if (!broker.process.running) problems.push(`the broker ended\n${broker.process.errors.slice(-3000)}`)
+  await broker.stop()
+}
+for (const problem of problems) console.log(`FAILED  ${problem}`)
+console.log(
+  problems.length === 0 ? 'nothing was disturbed' : `${problems.length} problems; again: npm run test:fuzz -- --seed ${seed}`,
+)
+process.exit(problems.length === 0 ? 0 : 1)
+
+async function beat(corpus: Corpus, client: Healthy): Promise<void> {
+  await within(beatMs, `the healthy ${corpus.listener} client`, client.beat())
+}
+
+/** Whom the broker closed it names in its log, unless it answered over HTTP, where the answer says it all. */
+function isExplained({ listener, closedByBroker, answered, localPort }: Ended): boolean {
+  return !closedByBroker || (listener === 'http' && answered) || log.reasonFor(localPort) !== undefined
+}
+
+function report(ended: readonly Ended[], counts: readonly string[], grown: number): void {
+  const closed = ended.filter(({ closedByBroker }) => closedByBroker)
+  console.log(`${ended.length} bad connections, ${closed.length} closed by the broker; healthy rounds: ${counts.join(', ')}`)
+  console.log(`the broker took ${Math.round(grown / 1024 / 1024)} MiB more than before`)
+  if (grown > growthBytesMax) problems.push(`the broker grew by ${Math.round(grown / 1024 / 1024)} MiB`)
+  for (const line of log.errors.slice(0, 5)) problems.push(`the broker says: ${line}`)
+  const silent = ended.filter((each) => !isExplained(each))
+  for (const each of silent.slice(0, 5))
+    problems.push(`closed without a word in the log: ${each.listener} after '${each.attack}'`)
+}
+
+/** What the operating system says the process holds; 0 where it does not say. */
+function residentBytes(): number {
+  try {
+    const status = readFileSync(`/proc/${broker.process.pid}/status`, 'utf8')
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024
+  } catch {
+    return 0
+  }
+}
+
+function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`${what} took longer than ${ms} ms`)), ms)
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
