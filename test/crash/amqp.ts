@@ -1,11 +1,12 @@
 /** Publishing to and reading from the AMQP side, by amqplib. */
 import amqplib from 'amqplib'
 import { until, within } from '../interop/cases/cases.ts'
-import { KEYS, type Ledger, type Publisher, send } from './ledger.ts'
+import { begin, KEYS, type Ledger, type Publisher, send } from './ledger.ts'
 
 const IN_FLIGHT = 50
 
 export async function amqpPublisher(url: string, queue: string, ledger: Ledger): Promise<Publisher> {
+  begin(ledger)
   const connection = await within(15_000, 'AMQP', amqplib.connect(url))
   let running = true
   const dead = (): void => {

@@ -1,7 +1,7 @@
 /** Publishing to and reading from the Kafka side, by kafkajs. */
 import { Kafka, logLevel } from 'kafkajs'
 import { within } from '../interop/cases/cases.ts'
-import { KEYS, type Ledger, type Publisher, send } from './ledger.ts'
+import { begin, KEYS, type Ledger, type Publisher, send } from './ledger.ts'
 
 const BATCH = 20
 const client = (server: string, retries: number): Kafka =>
@@ -15,6 +15,7 @@ const client = (server: string, retries: number): Kafka =>
   })
 
 export async function kafkaPublisher(server: string, topic: string, ledger: Ledger, idempotent: boolean): Promise<Publisher> {
+  begin(ledger)
   const admin = client(server, 5).admin()
   await within(15_000, 'Kafka', admin.connect())
   await within(15_000, 'createTopics', admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true }))

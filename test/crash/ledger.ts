@@ -7,7 +7,9 @@ export interface Ledger {
   readonly name: string
   /** The next number of each key. A number is sent once: what was not confirmed is not sent again by us, only by a client library. */
   readonly next: number[]
-  readonly sent: Set<string>
+  /** Ids, and which publisher sent them: the first is 1. */
+  readonly sent: Map<string, number>
+  publishers: number
   readonly confirmed: Set<string>
 }
 
@@ -17,7 +19,12 @@ export interface Publisher {
 }
 
 export function newLedger(name: string): Ledger {
-  return { name, next: new Array<number>(KEYS).fill(0), sent: new Set(), confirmed: new Set() }
+  return { name, next: new Array<number>(KEYS).fill(0), sent: new Map(), publishers: 0, confirmed: new Set() }
+}
+
+/** A publisher begins: what is sent from now on is its. */
+export function begin(ledger: Ledger): void {
+  ledger.publishers++
 }
 
 /** Takes the next number of the key and notes it as sent. */
@@ -25,7 +32,7 @@ export function send(ledger: Ledger, key: number): string {
   const number = ledger.next[key] ?? 0
   ledger.next[key] = number + 1
   const id = `${key}:${number}`
-  ledger.sent.add(id)
+  ledger.sent.set(id, ledger.publishers)
   return id
 }
 
@@ -44,10 +51,18 @@ export function checkLedger(ledger: Ledger, found: readonly string[]): void {
   // What was confirmed was confirmed at its first sending, so a second copy is the broker's own doing.
   const twice = [...times].filter(([id, count]) => 1 < count && ledger.confirmed.has(id)).map(([id]) => id)
   assert.deepEqual(twice.slice(0, 20), [], `${ledger.name}: confirmed records are there twice`)
-  const last = new Array<number>(KEYS).fill(-1)
+  // Order is that of each publisher. What one had not been told of when it was cut off may still come behind what the next one sent.
+  const last = new Map<string, number>()
+  const newest = new Array<number>(KEYS).fill(0)
   for (const id of found) {
     const [key = 0, number = 0] = id.split(':').map(Number)
-    assert.ok((last[key] ?? -1) < number, `${ledger.name}: key ${key} has ${number} after ${last[key]}`)
-    last[key] = number
+    const publisher = ledger.sent.get(id) ?? 0
+    const line = `${key} of publisher ${publisher}`
+    const before = last.get(line) ?? -1
+    assert.ok(before < number, `${ledger.name}: key ${line} has ${number} after ${before}`)
+    last.set(line, number)
+    const late = publisher < (newest[key] ?? 0) && ledger.confirmed.has(id)
+    assert.ok(!late, `${ledger.name}: key ${key} has ${number}, which was confirmed, after what the next publisher sent`)
+    newest[key] = Math.max(publisher, newest[key] ?? 0)
   }
 }
