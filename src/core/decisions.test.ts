@@ -70,7 +70,16 @@ test('stable, hidden and aborted are what a list of all entries says', () => {
         }
         const aborted = entries.filter((entry) => entry.state === 'aborted' && entry.decidedAt < durable)
         const transactions = new Set(aborted.map(({ producer, decidedAt }) => `${producer} until ${decidedAt}`))
-        const found = decisions.abortedBetween(0, next).map(({ producerId, last }) => `${producerId} until ${last}`)
+        const all = decisions.abortedBetween(0, next)
+        for (const [from, to] of [
+          [next >> 2, next >> 1],
+          [next >> 1, next],
+          [next >> 1, (next >> 1) + 1],
+        ] as const) {
+          const within = all.filter(({ first, last }) => last >= from && first < to)
+          assert.deepEqual(decisions.abortedBetween(from, to), within, `between ${from} and ${to}`)
+        }
+        const found = all.map(({ producerId, last }) => `${producerId} until ${last}`)
         assert.deepEqual(new Set(found), transactions)
       }
     }),

@@ -41,6 +41,8 @@ export class Decisions {
   #decided: Decided[] = []
   /** By the offset of the marker. */
   #aborted: Aborted[] = []
+  /** For each of them, where the first begins of those from it on: says when looking further finds nothing. */
+  #begins: number[] = []
   #hidden = new AckSet(0)
   /** All entries below are accounted for. */
   #upTo = 0
@@ -75,12 +77,18 @@ export class Decisions {
       this.#decided.shift()
       this.#hidden.add(marker)
       if (commit || open === null) continue
-      this.#aborted.push({ producerId: open.producerId, first: open.first, last: marker })
+      this.#noteAborted({ producerId: open.producerId, first: open.first, last: marker })
       for (let at = 0; at < open.ranges.length; at += 2) {
         const next = open.ranges[at + 1] as number // pairs
         for (let offset = open.ranges[at] as number; offset < next; offset++) this.#hidden.add(offset)
       }
     }
+  }
+
+  #noteAborted(aborted: Aborted): void {
+    this.#aborted.push(aborted)
+    const { first } = aborted
+    for (let at = this.#begins.push(first) - 2; at >= 0 && (this.#begins[at] as number) > first; at--) this.#begins[at] = first // at < length
   }
 
   /** The first offset that is undecided, or Infinity. */
@@ -108,12 +116,31 @@ export class Decisions {
 
   /** Aborted transactions with entries in [from, to). */
   abortedBetween(from: number, to: number): Aborted[] {
-    return this.#aborted.filter(({ first, last }) => last >= from && first < to)
+    const found: Aborted[] = []
+    for (let at = this.#firstEndingFrom(from); at < this.#aborted.length && (this.#begins[at] as number) < to; at++) {
+      const aborted = this.#aborted[at] as Aborted // both lists have this length
+      if (aborted.first < to) found.push(aborted)
+    }
+    return found
+  }
+
+  #firstEndingFrom(offset: number): number {
+    let low = 0
+    let high = this.#aborted.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#aborted[middle] as Aborted).last < offset)
+        low = middle + 1 // middle < length
+      else high = middle
+    }
+    return low
   }
 
   /** Nothing below `start` is kept any more. */
   truncate(start: number): void {
-    this.#aborted = this.#aborted.filter(({ last }) => last >= start)
+    const gone = this.#firstEndingFrom(start)
+    this.#aborted.splice(0, gone)
+    this.#begins.splice(0, gone)
     this.#hidden.raiseTo(start)
   }
 
@@ -133,7 +160,7 @@ export class Decisions {
     for (const open of stored.open) decisions.#open.set(open.producerId, { ...open, ranges: [...open.ranges] })
     decisions.#upTo = stored.upTo
     decisions.#decided = [...stored.decided]
-    decisions.#aborted = [...stored.aborted]
+    for (const aborted of stored.aborted) decisions.#noteAborted(aborted)
     decisions.#hidden = AckSet.from(stored.hidden)
     return decisions
   }

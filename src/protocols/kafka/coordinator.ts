@@ -252,7 +252,9 @@ export class Coordinator {
     if (generation < 0 && memberId === '' && instanceId === null) return KafkaError.None
     const group = this.#groups.get(name)
     if (group === undefined) return generation < 0 ? KafkaError.None : KafkaError.IllegalGeneration
-    return group.check(memberId, instanceId, generation)
+    const refused = group.check(memberId, instanceId, generation)
+    // TxnOffsetCommit knows no STALE_MEMBER_EPOCH.
+    return refused === KafkaError.StaleMemberEpoch ? KafkaError.IllegalGeneration : refused
   }
 
   /** KIP-848's member check of OffsetFetch; classic groups send none. */

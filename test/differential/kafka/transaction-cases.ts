@@ -178,6 +178,44 @@ function describe(name: string, id: string): Case {
   }
 }
 
+/** The records themselves bear ids and times. */
+function fetch(name: string, isolationLevel: number, partition: number, fetchOffset = 0): Case {
+  const partitions = [
+    { partition, currentLeaderEpoch: -1, fetchOffset, lastFetchedEpoch: -1, logStartOffset: -1, partitionMaxBytes: 1 << 20 },
+  ]
+  return {
+    name: `fetched: ${name}`,
+    key: 1,
+    versions: [4, 6, 7, 11, 12],
+    body: () => ({
+      replicaId: -1,
+      maxWaitMs: 50,
+      minBytes: 1,
+      maxBytes: 1 << 20,
+      isolationLevel,
+      sessionId: 0,
+      sessionEpoch: -1,
+      topics: [{ topic, partitions }],
+      forgottenTopicsData: [],
+      rackId: '',
+    }),
+    ...expecting(/records$/, 'producer ids and times are in them'),
+  }
+}
+
+function latest(name: string, isolationLevel: number): Case {
+  return {
+    name: `offsets listed: ${name}`,
+    key: 2,
+    versions: [2, 5, 7],
+    body: () => ({
+      replicaId: -1,
+      isolationLevel,
+      topics: [{ name: topic, partitions: [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp: -1 }] }],
+    }),
+  }
+}
+
 function producers(name: string, partition: number): Case {
   return {
     name: `producers: ${name}`,
@@ -245,6 +283,10 @@ export function transactionCases(): Case[] {
     produce('not as part of the transaction', 'first', { version: 11, sequence: 2, plain: true, transactionalId: null }),
     produce('an older epoch', 'first', { version: 11, sequence: 2, epochs: -1 }),
     producers('with an open transaction', 0),
+    fetch('all of an open transaction', 0, 0),
+    fetch('what is committed of an open transaction', 1, 0),
+    latest('all of an open transaction', 0),
+    latest('what is committed of an open transaction', 1),
     end('an older epoch', 'first', true, [0, 1, 2, 4], -1),
     end('a newer epoch', 'first', true, [1, 4], 1),
     end('as it should be', 'first', true, [3]),
@@ -256,6 +298,12 @@ export function transactionCases(): Case[] {
     produce('the sequence goes on', 'first', { version: 11, sequence: 2 }),
     end('aborted', 'first', false, [4]),
     describe('aborted', 'first'),
+    fetch('all, with an aborted transaction', 0, 0),
+    fetch('what is committed, with an aborted transaction', 1, 0),
+    fetch('behind the aborted records', 1, 0, 4),
+    fetch('behind the marker', 1, 0, 5),
+    latest('all, with an aborted transaction', 0),
+    latest('what is committed, with an aborted transaction', 1),
 
     // The second.
     init('for the second version', 'second'),

@@ -41,7 +41,8 @@ public final class KafkaTransactions {
           .add("many batches in many partitions, commits and aborts in turn" + way, KafkaTransactions::many)
           .add("a second producer with the same id fences the first" + way, KafkaTransactions::fencing)
           .add("a transaction that lasts too long is aborted" + way, KafkaTransactions::timeout)
-          .add("consume, transform, produce: offsets go with the records" + way, KafkaTransactions::transform)
+          .add("consume, transform, produce: offsets go with the records" + way, () -> transform("classic"))
+          .add("the same in a group of the consumer protocol" + way, () -> transform("consumer"))
           .add("offsets of a member that was replaced are refused" + way, KafkaTransactions::staleMember);
     }
     cases.add("the feature is set back", () -> setLevel((short) 2))
@@ -157,14 +158,14 @@ public final class KafkaTransactions {
     Cases.equal(values(topic, 1), List.of("again"), "committed");
   }
 
-  static void transform() throws Exception {
+  static void transform(String protocol) throws Exception {
     String in = KafkaClients.create(Cases.unique("txn.in"), 1);
     String out = KafkaClients.create(Cases.unique("txn.out"), 1);
     String group = Cases.unique("txn.group");
     KafkaClients.produce(in, 50);
     TopicPartition partition = new TopicPartition(in, 0);
     try (KafkaProducer<byte[], byte[]> producer = producer(Cases.unique("txn"));
-        KafkaConsumer<byte[], byte[]> consumer = KafkaClients.consumer(group, Map.of("isolation.level", "read_committed", "max.poll.records", "10"))) {
+        KafkaConsumer<byte[], byte[]> consumer = KafkaClients.consumer(group, Map.of("isolation.level", "read_committed", "max.poll.records", "10", "group.protocol", protocol))) {
       producer.initTransactions();
       consumer.subscribe(List.of(in));
       int done = 0;

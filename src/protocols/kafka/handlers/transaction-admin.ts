@@ -3,7 +3,7 @@
 import { RE2JS } from 're2js'
 import { KafkaError } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
-import { mayTransaction } from '../operations.ts'
+import { mayCluster, mayTransaction } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
 import { type Transaction, TransactionState } from '../transaction.ts'
@@ -139,8 +139,8 @@ async function writeMarker(session: KafkaSession, marker: Message): Promise<obje
 }
 
 function checkMarker(session: KafkaSession, marker: Message, topic: string, partition: number): number {
-  const { space, principal } = session
-  if (!principal.may('manage', 'default', topic)) return KafkaError.ClusterAuthorizationFailed
+  const { space } = session
+  if (!mayCluster(session, 'operate') && !mayCluster(session, 'alter')) return KafkaError.ClusterAuthorizationFailed
   const info = space.topic(topic)
   if (info === undefined || partition < 0 || partition >= info.config.partitions) return KafkaError.UnknownTopicOrPartition
   if (marker['coordinatorEpoch'] < coordinatorEpoch) return KafkaError.TransactionCoordinatorFenced
