@@ -10,6 +10,7 @@ export const repository = new URL('../..', import.meta.url).pathname.replace(/\/
 const HTTP_PORT = 7890
 const KAFKA_PORT = 9092
 const AMQP_PORT = 5672
+const MANAGEMENT_PORT = 15672
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -24,6 +25,7 @@ export interface AnyMQ {
   readonly kafka: string
   readonly amqp: string
   readonly http: string
+  readonly management: string
   readonly data: string
   readonly portOffset: number
   readonly process: Running
@@ -41,7 +43,7 @@ export function requireNode24(): void {
 
 export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'anymq-test-'))
-  const portOffset = options.portOffset ?? (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT]))
+  const portOffset = options.portOffset ?? (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT]))
   const started = performance.now()
   let ready: (() => void) | undefined
   const becameReady = new Promise<void>((resolve) => {
@@ -52,7 +54,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     [
       join(repository, 'src/cli/main.ts'),
       'serve',
-      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp'],
+      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp,rabbitmq-management'],
       ...['--durability', options.durability ?? 'fsync'],
       ...(options.extra ?? []),
     ],
@@ -81,6 +83,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     kafka: `127.0.0.1:${KAFKA_PORT + portOffset}`,
     amqp: `amqp://guest:guest@127.0.0.1:${AMQP_PORT + portOffset}/`,
     http: `http://127.0.0.1:${HTTP_PORT + portOffset}`,
+    management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     data,
     portOffset,
     process: program,

@@ -16,11 +16,14 @@ const MINUTES = 60_000
 export const python = join(cache, 'python/bin/python')
 /** Celery and its like pull in much: a Python of their own. */
 export const pythonAmqp = join(cache, 'python-amqp/bin/python')
+export const pythonManagement = join(cache, 'python-management/bin/python')
+export const rabbitmqadmin = join(cache, 'rabbitmqadmin/rabbitmqadmin')
 export const kombuSource = join(cache, 'kombu/kombu-5.7.0')
 export const javaClasspath = `${join(cache, 'java-classes')}:${join(cache, 'java-libs')}/*`
 export const goProgram = (name: string): string => join(cache, 'go-bin', name)
 
 const PYTHON_AMQP_PACKAGES = ['celery==5.7.0', 'kombu==5.7.0', 'aio-pika==10.2.1', 'pytest==9.2.0']
+const PYTHON_MANAGEMENT_PACKAGES = ['flower==2.2.0', 'amqpstorm==3.1.4', 'requests==2.34.2']
 const PYTHON_PACKAGES = ['confluent-kafka==2.16.1', 'pika==1.4.4']
 
 export async function installDebianPackages(packages: Record<string, string>): Promise<void> {
@@ -44,6 +47,27 @@ export async function installPython(): Promise<void> {
 export async function installPythonAmqp(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-amqp', PYTHON_AMQP_PACKAGES)
+}
+
+export async function installPythonManagement(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-management', PYTHON_MANAGEMENT_PACKAGES)
+}
+
+/** The script as Debian's RabbitMQ ships it, taken out of the package; RabbitMQ itself is not installed. */
+export async function installRabbitmqadmin(): Promise<void> {
+  await installDebianPackages({ python3: 'python3' })
+  await once(join(cache, 'rabbitmqadmin'), 'rabbitmq-server', async (folder) => {
+    say('apt-get download rabbitmq-server (for its rabbitmqadmin)')
+    const there = await run('apt-get', ['download', '-qq', 'rabbitmq-server'], { cwd: folder, timeoutMs: 5 * MINUTES })
+    if (there.code !== 0) {
+      await runOk('apt-get', ['update', '-qq'], { timeoutMs: 5 * MINUTES })
+      await runOk('apt-get', ['download', '-qq', 'rabbitmq-server'], { cwd: folder, timeoutMs: 5 * MINUTES })
+    }
+    const script =
+      "dpkg-deb --fsys-tarfile *.deb | tar -xO --wildcards '*/priv/www/cli/rabbitmqadmin' > rabbitmqadmin && test -s rabbitmqadmin"
+    await runOk('bash', ['-o', 'pipefail', '-c', script], { cwd: folder, timeoutMs: MINUTES })
+  })
 }
 
 /** kombu's own tests are in its source alone. */

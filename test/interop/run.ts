@@ -17,9 +17,12 @@ import {
   installKombuSource,
   installPython,
   installPythonAmqp,
+  installPythonManagement,
+  installRabbitmqadmin,
   javaClasspath,
   python,
   pythonAmqp,
+  pythonManagement,
 } from './install.ts'
 import { Running, tail } from './processes.ts'
 
@@ -39,7 +42,7 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = process.env['KAFKA'] !== undefined || process.env['AMQP'] !== undefined
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT'].some((name) => process.env[name] !== undefined)
 const node = (file: string) => (): [string, ...string[]] => [process.execPath, `${here}${file}`]
 const nothing = async (): Promise<void> => undefined
 
@@ -120,11 +123,24 @@ const clients: readonly Client[] = [
     command: node('amqp/published.ts'),
     timeoutMs: 300_000,
   },
+  {
+    name: 'rabbitmq-management/rabbitmqadmin (Python)',
+    install: installRabbitmqadmin,
+    command: node('rabbitmq-management/rabbitmqadmin.ts'),
+  },
+  {
+    name: 'rabbitmq-management/amqpstorm, Flower (Python)',
+    install: installPythonManagement,
+    command: () => [pythonManagement, `${here}rabbitmq-management/management_suite.py`],
+  },
   ...(external ? [] : [{ name: 'matrix (every producer to every consumer)', install: nothing, command: node('matrix/run.ts') }]),
 ]
 
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))
 const chosen = clients.filter((client) => wanted.length === 0 || wanted.some((word) => client.name.includes(word)))
+
+/** Where the suites of a folder look for their broker. */
+const variables: Readonly<Record<string, string>> = { kafka: 'KAFKA', amqp: 'AMQP', 'rabbitmq-management': 'MANAGEMENT' }
 
 let broker: AnyMQ | undefined
 let secured: SecuredAnyMQ | undefined
@@ -135,12 +151,14 @@ suite('interop', { concurrency: 1 }, () => {
     if (external) {
       target['KAFKA'] = process.env['KAFKA']
       target['AMQP'] = process.env['AMQP']
+      target['MANAGEMENT'] = process.env['MANAGEMENT']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
     broker = await startAnyMQ()
     target['KAFKA'] = broker.kafka
     target['AMQP'] = broker.amqp
+    target['MANAGEMENT'] = broker.management
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 
@@ -150,7 +168,7 @@ suite('interop', { concurrency: 1 }, () => {
   })
 
   for (const client of chosen) {
-    const protocol = client.name.split('/')[0] === 'kafka' ? 'KAFKA' : 'AMQP'
+    const protocol = variables[client.name.split('/')[0] ?? ''] ?? 'AMQP'
     const missing = external && process.env[protocol] === undefined ? `no ${protocol} in the environment` : false
     const isOwn = client.secured === true || client.anymqOnly === true
     const skip = external && isOwn ? 'for AnyMQ alone' : missing

@@ -23,6 +23,9 @@ const check = (path: string, handle: Route['handle']): Route => ({ method: 'GET'
 
 export const healthRoutes: readonly Route[] = [
   check('alarms', alarms),
+  // The one check of older versions.
+  { method: 'GET', path: '/healthchecks/node', handle: alarms },
+  { method: 'GET', path: '/healthchecks/node/:node', handle: alarms },
   check('local-alarms', alarms),
   check('virtual-hosts', () => ok),
   check('node-is-mirror-sync-critical', singleNode),
