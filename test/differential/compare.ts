@@ -23,6 +23,7 @@ const names = [
   'transactionalId',
   'user',
   'feature',
+  'entityType',
 ] as const
 
 export function differences(theirs: unknown, ours: unknown): Difference[] {

@@ -30,6 +30,7 @@ import { Coordinator } from './coordinator.ts'
 import { codeOf, KafkaError, textOf } from './errors.ts'
 import { type Handler, handlers } from './handlers/table.ts'
 import { namespaceName } from './names.ts'
+import { type QuotaKey, Quotas } from './quotas.ts'
 import type { SaslExchange } from './sasl.ts'
 import type { Message } from './schema.ts'
 import { TransactionCoordinator } from './transaction-coordinator.ts'
@@ -85,6 +86,15 @@ export class Request {
     this.finish([])
   }
 
+  /** Counts bytes towards the client's quota, and reads no more of its requests for as long as it went beyond: the time to tell it, ms. */
+  throttle(key: QuotaKey, bytes: number): number {
+    const { session } = this
+    const now = session.broker.clock.now()
+    const ms = session.quotas.record(key, session.principal.user, this.clientId ?? '', bytes, now)
+    if (ms > 0) session.mute(ms)
+    return ms
+  }
+
   finish(answer: Buffer[]): void {
     if (this.answer !== null) return
     this.answer = answer
@@ -98,6 +108,7 @@ export class KafkaSession implements Session {
   readonly coordinator: Coordinator
   readonly transactions: TransactionCoordinator
   readonly decoder: FrameDecoder
+  readonly quotas: Quotas
   principal: Principal
   authenticated: boolean
   /** The exchange that a SaslHandshake began. */
@@ -116,6 +127,7 @@ export class KafkaSession implements Session {
     this.broker = broker
     this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker))
     this.transactions = TransactionCoordinator.of(broker)
+    this.quotas = Quotas.of(broker)
     this.decoder = new FrameDecoder(broker.limits.frameBytesMax, (frame) => this.#onFrame(frame))
     this.principal = broker.anonymous
     this.authenticated = !broker.authenticationRequired
@@ -255,6 +267,16 @@ export class KafkaSession implements Session {
       this.#paused = true
       this.connection.pause()
     }
+  }
+
+  /** KIP-219: answers go out, requests are not read. */
+  mute(ms: number): void {
+    this.connection.pause()
+    const forget = this.whenClosed(() => timer.cancel())
+    const timer = this.broker.clock.after(ms, () => {
+      forget()
+      this.connection.resume()
+    })
   }
 
   onAnswered(): void {

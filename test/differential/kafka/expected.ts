@@ -48,6 +48,10 @@ export const versionsDiffer: ReadonlyMap<number, string> = new Map([
   [64, internal],
   [71, 'no metrics of clients are collected'],
   [72, 'no metrics of clients are collected'],
+  [76, notServed],
+  [77, notServed],
+  [78, notServed],
+  [79, notServed],
   [80, 'the quorum of controllers is this node alone'],
   [81, 'the quorum of controllers is this node alone'],
   [83, internal],
@@ -57,4 +61,7 @@ export const versionsDiffer: ReadonlyMap<number, string> = new Map([
   [87, internal],
   [88, notServed],
   [89, notServed],
+  [90, notServed],
+  [91, notServed],
+  [92, notServed],
 ])

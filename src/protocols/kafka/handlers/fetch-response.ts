@@ -3,10 +3,16 @@ import type { FetchPart } from '../fetch-session.ts'
 import type { Writer } from '../wire.ts'
 
 /** throttleTimeMs errorCode sessionId [topic [partition errorCode highWatermark lastStableOffset logStartOffset [aborted] preferred records]] */
-export function writeFetchResponse(writer: Writer, sessionId: number, parts: readonly FetchPart[], version: number): void {
+export function writeFetchResponse(
+  writer: Writer,
+  sessionId: number,
+  parts: readonly FetchPart[],
+  version: number,
+  throttleTimeMs = 0,
+): void {
   const flexible = version >= 12
   const count = (elements: number): void => (flexible ? writer.uvarint(elements + 1) : writer.int32(elements))
-  writer.int32(0)
+  writer.int32(throttleTimeMs)
   if (version >= 7) {
     writer.int16(0)
     writer.int32(sessionId)

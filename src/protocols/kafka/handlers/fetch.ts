@@ -154,7 +154,10 @@ class FetchOperation implements FetchUser {
     for (const part of answered) part.batches = entriesToBatches(part.entries).buffers
     const isKept = this.#sessions.isKept(this.#session)
     const writer = this.#request.begin(256 + answered.length * 96)
-    writeFetchResponse(writer, isKept ? this.#session.id : 0, answered, this.#request.version)
+    let bytes = 0
+    for (const part of answered) for (const batch of part.batches) bytes += batch.length
+    const throttleTimeMs = this.#request.throttle('consumer_byte_rate', bytes)
+    writeFetchResponse(writer, isKept ? this.#session.id : 0, answered, this.#request.version, throttleTimeMs)
     this.#session.settle(answered)
     if (isKept) {
       for (const part of [...pending]) {

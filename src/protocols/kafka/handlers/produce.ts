@@ -227,7 +227,9 @@ function conclude(part: ProducePart): void {
 }
 
 function answer(request: Request, parts: readonly ProducePart[], acks: number): void {
-  if (acks !== 0) return request.respond({ responses: responsesOf(request, parts) })
+  const bytes = parts.reduce((sum, part) => sum + (part.records?.length ?? 0), 0)
+  const throttleTimeMs = request.throttle('producer_byte_rate', bytes)
+  if (acks !== 0) return request.respond({ responses: responsesOf(request, parts), throttleTimeMs })
   request.silent()
   // acks=0 has no answer: the only sign of an error is the end of the connection, at which the client refreshes what it knows.
   const failed = parts.find((part) => part.errorCode !== KafkaError.None)

@@ -24,6 +24,7 @@ import {
 import { listOffsets, offsetForLeaderEpoch } from './offsets.ts'
 import { describeTopicPartitions } from './partitions.ts'
 import { produce } from './produce.ts'
+import { alterClientQuotas, describeClientQuotas } from './quotas.ts'
 import { apiVersions, saslAuthenticate, saslHandshake } from './start.ts'
 import { createPartitions, createTopics, deleteRecords, deleteTopics } from './topics.ts'
 import { describeProducers, describeTransactions, listTransactions, writeTxnMarkers } from './transaction-admin.ts'
@@ -86,6 +87,8 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.AlterPartitionReassignments, 0, 1, alterPartitionReassignments),
   row(ApiKey.ListPartitionReassignments, 0, 0, listPartitionReassignments),
   row(ApiKey.OffsetDelete, 0, 0, offsetDelete),
+  row(ApiKey.DescribeClientQuotas, 0, 1, describeClientQuotas),
+  row(ApiKey.AlterClientQuotas, 0, 1, alterClientQuotas),
   row(ApiKey.DescribeUserScramCredentials, 0, 0, describeUserScramCredentials),
   row(ApiKey.AlterUserScramCredentials, 0, 0, alterUserScramCredentials),
   row(ApiKey.DescribeQuorum, 0, 2, describeQuorum),
