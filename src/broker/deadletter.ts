@@ -27,9 +27,13 @@ export function bury(dead: Dead, namespace: Namespace, publisher: Publisher, log
   const origin = originOf(slot, topic)
   const annotations = annotate(dead, origin)
   annotations.exchange = target.exchange
-  if (target.routingKey !== null) annotations.routingKey = target.routingKey
+  const { hiddenKeys = [] } = annotations
+  if (target.routingKey !== null) {
+    annotations.routingKey = target.routingKey
+    delete annotations.hiddenKeys
+  }
   const names = new Set<string>()
-  for (const key of target.routingKey === null ? origin.routingKeys : [target.routingKey]) {
+  for (const key of target.routingKey === null ? [...origin.routingKeys, ...hiddenKeys] : [target.routingKey]) {
     try {
       for (const name of namespace.router.route(target.exchange, key, { format: slot.format, payload })) names.add(name)
     } catch (cause) {

@@ -16,6 +16,7 @@ import {
 } from '../core/entry.ts'
 import { CoreError, type CoreErrorCode } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import type { Death } from '../core/record.ts'
 import { formats, keyedRecords } from '../core/record.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
@@ -33,6 +34,9 @@ const tellBytes = 256 * 1024
 /** The exchange whose bindings are those of the subject space. */
 const subjectExchange = 'amq.topic'
 
+/** How long what must be delivered at once may take on its way to the consumer that waits. */
+const handOverMs = 1000
+
 export class Publisher {
   readonly #shard: Shard
   readonly #scheduler: Scheduler
@@ -43,19 +47,19 @@ export class Publisher {
 
   /** Makes a lane for a priority and returns its index. */
   readonly #addLane: (topic: Topic, level: number) => number
-  /** Told of what a full topic refuses that wants such records as dead letters. */
-  readonly #onRefused: (namespace: Namespace, topic: Topic, item: PublishItem) => void
+  /** Told of what dies before it is stored: refused by a full topic that wants such records as dead letters, or expired at once. */
+  readonly #onDead: (topic: Topic, item: PublishItem, reason: Death['reason']) => void
 
   constructor(
     shard: Shard,
     scheduler: Scheduler,
     histories: Histories,
     nextId: () => number,
-    onRefused: (namespace: Namespace, topic: Topic, item: PublishItem) => void,
+    onDead: (topic: Topic, item: PublishItem, reason: Death['reason']) => void,
     addLane: (topic: Topic, level: number) => number,
   ) {
     this.#addLane = addLane
-    this.#onRefused = onRefused
+    this.#onDead = onDead
     this.#shard = shard
     this.#scheduler = scheduler
     this.#histories = histories
@@ -186,7 +190,7 @@ export class Publisher {
     if (isSubject(exchange) && exchange !== subjectExchange && extraAddresses === null && namespace.subjects.idle) {
       const topic = namespace.topics.get(item.address)
       if (topic !== undefined && (exchange === '' || !namespace.router.hasBindings(subjectExchange))) {
-        if (topic.isFull(0)) throw this.#refused(namespace, topic, item)
+        if (topic.isFull(0)) throw this.#refused(topic, item)
         return this.#appendTo(topic, item, null)
       }
     }
@@ -197,7 +201,7 @@ export class Publisher {
     for (const [topic, address] of this.#targets(namespace, item, passed)) {
       // One that is full does not keep the record from the others; its producer still hears of it.
       if (topic.isFull(0)) {
-        refused = this.#refused(namespace, topic, item)
+        refused = this.#refused(topic, item)
         continue
       }
       this.#appendTo(topic, item, isSubject(exchange) && topic.name !== address ? address : null)
@@ -209,8 +213,8 @@ export class Publisher {
     if (item.status === PublishStatus.Pending) item.status = item.heardBy > 0 ? PublishStatus.Stored : PublishStatus.Unrouted
   }
 
-  #refused(namespace: Namespace, topic: Topic, item: PublishItem): CoreError {
-    if (topic.config.overflow === 'refuseDeadLetter') this.#onRefused(namespace, topic, item)
+  #refused(topic: Topic, item: PublishItem): CoreError {
+    if (topic.config.overflow === 'refuseDeadLetter') this.#onDead(topic, item, 'maxLength')
     return full(topic)
   }
 
@@ -292,6 +296,13 @@ export class Publisher {
   #appendTo(topic: Topic, item: PublishItem, subject: string | null): void {
     const { config } = topic
     this.#checkRoom(topic, item, 0)
+    const atOnce = lastsNoTime(topic, item)
+    if (atOnce && topic.defaultSubscription?.waitsFor(item.payload.length) !== true) {
+      this.#onDead(topic, item, 'expired')
+      item.status = PublishStatus.Stored
+      item.routedTo++
+      return
+    }
     const keyHash = item.key === null ? 0 : hash32(item.key)
     const partition = item.partition >= 0 && subject === null ? item.partition : this.#partitionFor(topic, item, keyHash)
     const log = topic.logs[partition]
@@ -332,7 +343,7 @@ export class Publisher {
       format: item.format,
       count: item.count,
       timestamp: item.timestamp === 0 || config.timestampType === 'logAppend' ? now : item.timestamp,
-      expiresAt: expiry(item.ttlMs, config.recordTtlMs, now),
+      expiresAt: atOnce ? now + handOverMs : expiry(item.ttlMs, config.recordTtlMs, now),
       keyHash,
       flags: item.undecided ? EntryFlag.Undecided : 0,
       subject: subject === null || saysItself(item.format, topic) ? null : Buffer.from(subject),
@@ -448,6 +459,13 @@ function isSubject(exchange: string | null): boolean {
 /** Some envelopes name where they were published to; only captures ask for more. */
 function saysItself(format: number, topic: Topic): boolean {
   return topic.config.captures.length === 0 && formats.has(format) && formats.get(format).origin !== undefined
+}
+
+/** A time to live of nothing means: to a consumer that waits for it, or not at all. */
+function lastsNoTime(topic: Topic, item: PublishItem): boolean {
+  const { config } = topic
+  if (item.ttlMs !== 0 && config.recordTtlMs !== 0) return false
+  return config.retention === 'acknowledged' && topic.subscriptions.size === 1
 }
 
 function expiry(ownMs: number, topicMs: number, now: number): number {

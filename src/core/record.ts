@@ -104,6 +104,8 @@ export interface Annotations {
   /** The exchange and key it was last published to when that differs from its envelope (dead-lettering, scheduling). */
   exchange?: string
   routingKey?: string
+  /** Further keys that it was published with and that its readers do not see; dead letters follow them too. */
+  hiddenKeys?: readonly string[]
   /** In a topic kept by key: the tombstones of this entry go after this time, ms since the epoch. Set when it is first cleaned. */
   tombstonesUntil?: number
   /** The id under which it was scheduled. */

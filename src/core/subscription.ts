@@ -663,6 +663,13 @@ export class Subscription {
   // ----------------------------------------------------------------------------------------------------------- administration
 
   /** Whether nothing is to be delivered, whoever asks. */
+  /** Whether a record of so many bytes would go to a consumer at once. */
+  waitsFor(bytes: number): boolean {
+    if (this.idle || this.incoming > 0) return false
+    if (this.host.singleActiveConsumer) return this.consumers[0]?.wants(bytes) === true
+    return this.consumers.some((consumer) => consumer.wants(bytes))
+  }
+
   get idle(): boolean {
     return this.paused || this.damaged || this.host.paused
   }

@@ -92,7 +92,26 @@ const known: Readonly<Record<string, readonly [Check, readonly QueueType[]]>> = 
   'x-member-placement-tag': [string, quorum],
   'x-consumer-disconnected-timeout': [positive, quorum],
 }
-export const argumentNames: readonly string[] = Object.keys(known)
+
+/** The arguments that RabbitMQ compares at a redeclaration, in its order, which decides what the refusal is about. */
+export const comparedArguments: Readonly<Record<QueueType, readonly string[]>> = {
+  classic: [
+    ...['x-expires', 'x-message-ttl', 'x-dead-letter-exchange', 'x-dead-letter-routing-key', 'x-max-length'],
+    ...['x-max-length-bytes', 'x-max-priority', 'x-overflow', 'x-queue-mode', 'x-queue-version', 'x-single-active-consumer'],
+    ...['x-queue-type', 'x-queue-master-locator', 'x-queue-leader-locator', 'x-consumer-timeout'],
+  ],
+  quorum: [
+    ...['x-dead-letter-exchange', 'x-dead-letter-routing-key', 'x-dead-letter-strategy', 'x-expires', 'x-max-length'],
+    ...['x-max-length-bytes', 'x-max-in-memory-length', 'x-max-in-memory-bytes', 'x-overflow', 'x-single-active-consumer'],
+    ...['x-queue-type', 'x-quorum-initial-group-size', 'x-member-placement-tag', 'x-delivery-limit', 'x-message-ttl'],
+    ...['x-queue-leader-locator', 'x-consumer-disconnected-timeout', 'x-consumer-timeout'],
+    ...['x-delayed-retry-type', 'x-delayed-retry-min', 'x-delayed-retry-max'],
+  ],
+  stream: [
+    ...['x-max-length-bytes', 'x-queue-type', 'x-max-age', 'x-stream-max-segment-size-bytes'],
+    ...['x-stream-filter-size-bytes', 'x-initial-cluster-size', 'x-queue-leader-locator'],
+  ],
+}
 
 const consumerArguments: Readonly<Record<string, readonly [Check, readonly QueueType[]]>> = {
   'x-priority': [integer, queues],

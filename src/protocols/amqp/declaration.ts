@@ -1,6 +1,6 @@
 // What a queue was declared with: kept beside its topic, compared at a redeclaration as RabbitMQ compares it.
 import type { TopicInfo } from '../../broker/face.ts'
-import { argumentNames } from './arguments.ts'
+import { comparedArguments } from './arguments.ts'
 import { type AmqpError, named, preconditionFailed } from './errors.ts'
 import type { MethodFields } from './methods.ts'
 import { printed, type Table, typeName } from './table.ts'
@@ -57,7 +57,7 @@ export function assertSameArguments(
   what: string,
   current: Declaration['arguments'],
   received: Declaration['arguments'],
-  names: readonly string[] = argumentNames,
+  names: readonly string[],
 ): void {
   for (const name of names) {
     const had = current[name]
@@ -79,5 +79,6 @@ export function assertEquivalent(topic: TopicInfo, declare: Declare, vhost: stri
   if (current.durable !== durable) throw inequivalent('durable', what, `'${durable}'`, `'${current.durable}'`)
   if (current.autoDelete !== declare.autoDelete)
     throw inequivalent('auto_delete', what, `'${declare.autoDelete}'`, `'${current.autoDelete}'`)
-  assertSameArguments(what, current.arguments, declaredArguments(declare.arguments))
+  const names = comparedArguments[declaredType(topic)]
+  assertSameArguments(what, current.arguments, declaredArguments(declare.arguments), names)
 }

@@ -9,7 +9,7 @@ import { AmqpError, named, notFound, preconditionFailed } from './errors.ts'
 import { delayOf, isDelayed } from './exchange-types.ts'
 import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, spareHeader } from './mapping.ts'
 import { deliverReply, replyPrefix, replyQueue } from './reply.ts'
-import { flagOf, long, textOf } from './table.ts'
+import { flagOf, long, textOf, typeName } from './table.ts'
 
 const slabBytes = 64 * 1024
 /** RabbitMQ's own limit on one message. */
@@ -167,8 +167,8 @@ export class Publisher {
     const item = new PublishItem(exchange, this.#routingKey, formatId, this.#envelope)
     item.transient = scan.deliveryMode !== 2
     if (0 <= scan.priority) item.priority = scan.priority
-    if (0 <= scan.expiration) item.ttlMs = this.#expiration(scan.expiration)
     if (0 <= scan.userId) this.#checkUser(scan.userId)
+    if (0 <= scan.expiration) item.ttlMs = this.#expiration(scan.expiration)
     if (0 <= scan.headers || 0 <= scan.replyTo) this.#special(item, delayed)
     if (exchange === '' && this.#routingKey.startsWith(replyPrefix)) deliverReply(session.broker, item)
     this.#items.push(item)
@@ -233,8 +233,11 @@ export class Publisher {
       for (const name of ['CC', 'BCC']) {
         const list = table.get(name)
         if (list === undefined) continue
-        if (list.type !== 'A') throw preconditionFailed(`invalid message: {unacceptable_type_in_header,<<"${name}">>}`)
-        for (const key of list.value) extra.push(textOf(key) ?? '')
+        if (list.type !== 'A')
+          throw preconditionFailed(`invalid message: {unacceptable_type_in_header,"${name}",${typeName(list)}}`)
+        const keys = list.value.map((key) => textOf(key) ?? '')
+        extra.push(...keys)
+        if (name === 'BCC' && 0 < keys.length) item.annotations = { hiddenKeys: keys }
       }
       if (0 < extra.length) item.extraAddresses = extra
       if (table.delete('BCC')) changed = true

@@ -223,6 +223,8 @@ test('a consumer of a quorum queue that is too slow is cancelled, its messages r
 
 test('with a single active consumer the next takes over, and basic.get is refused', async () => {
   const channel = await talk.fresh('single', { arguments: { 'x-single-active-consumer': true } })
+  await channel.assertQueue('single quorum', quorum({ 'x-single-active-consumer': true }))
+  assert.equal(await channel.get('single'), false)
   const got: string[] = []
   const consume = (name: string, from: Channel) =>
     from.consume('single', (message) => message !== null && got.push(`${name} ${message.content}`), {
@@ -238,8 +240,8 @@ test('with a single active consumer the next takes over, and basic.get is refuse
   await eventually(() => got.length === 3)
   assert.deepEqual(got, ['first 1', 'first 2', 'second 3'])
   assert.match(
-    await talk.refusal((other) => other.get('single')),
-    /^RESOURCE_LOCKED - cannot obtain access to locked queue 'single' in vhost '\/'. basic.get operations are not supported by classic queues with single active consumer/,
+    await talk.refusal((other) => other.get('single quorum')),
+    /^RESOURCE_LOCKED - cannot obtain access to locked queue 'single quorum' in vhost '\/'. basic.get operations are not supported by quorum queues with single active consumer/,
   )
 })
 
@@ -281,4 +283,31 @@ test('a dead-lettered message keeps its priority', async () => {
   for (const priority of [1, 5]) channel.sendToQueue('to ranked', Buffer.from(String(priority)), { priority })
   for (let count = 0; count < 2; count++) channel.reject(await taken(channel, 'to ranked'), false)
   assert.deepEqual(texts(await collected(channel, 'ranked dead', 2)), ['5', '1'])
+})
+
+test('a time to live of 0 means: to a consumer that waits, or to the dead letters', async () => {
+  const channel = await talk.fresh('at once', { deadLetterExchange: '', deadLetterRoutingKey: 'too late' })
+  await channel.assertQueue('too late')
+  channel.sendToQueue('at once', Buffer.from('nobody waits'), { expiration: '0' })
+  assert.equal((await channel.checkQueue('at once')).messageCount, 0)
+  const dead = await taken(channel, 'too late', { noAck: true })
+  assert.deepEqual([dead.content.toString(), reasonOf(dead)], ['nobody waits', 'expired'])
+  const got: string[] = []
+  await channel.consume('at once', (message) => message !== null && got.push(message.content.toString()), { noAck: true })
+  channel.sendToQueue('at once', Buffer.from('somebody waits'), { expiration: '0', persistent: true })
+  await eventually(() => got.length === 1)
+  assert.deepEqual(got, ['somebody waits'])
+})
+
+test('dead letters follow BCC keys as well, and still do not show them', async () => {
+  const channel = await talk.fresh('hidden', { deadLetterExchange: 'hidden dead', messageTtl: 20 })
+  await channel.assertExchange('hidden dead', 'direct')
+  await channel.assertQueue('by BCC')
+  await channel.bindQueue('by BCC', 'hidden dead', 'other key')
+  channel.sendToQueue('hidden', Buffer.from('x'), { BCC: ['other key'] })
+  await eventually(async () => (await channel.checkQueue('by BCC')).messageCount === 1)
+  const { properties } = await taken(channel, 'by BCC', { noAck: true })
+  const deaths = properties.headers?.['x-death'] as { 'routing-keys': string[] }[] | undefined
+  assert.deepEqual(deaths?.[0]?.['routing-keys'], ['hidden'])
+  assert.equal(properties.headers?.['BCC'], undefined)
 })

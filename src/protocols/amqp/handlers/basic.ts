@@ -97,6 +97,9 @@ async function consume(channel: Channel, fields: MethodFields<'basic.consume'>, 
   const topic = accessibleQueue(channel, queue)
   const type = readAs(topic, fields)
   checkConsumerArguments(fields.arguments, type, queue, session.vhost)
+  // As in RabbitMQ: with a single active consumer nobody can have it alone.
+  if (fields.exclusive && topic.config.singleActiveConsumer)
+    throw new AmqpError('ACCESS_REFUSED', `${named('queue', queue, session.vhost)} in exclusive use`)
   const stream = type === 'stream' ? await streamReader(channel, topic, fields) : null
   const consumer = new ChannelConsumer(channel, tag, queue, {
     noAck: fields.noAck,
@@ -184,7 +187,7 @@ function get(channel: Channel, queue: string, noAck: boolean): Promise<void> {
   const type = declaredType(topic)
   const what = named('queue', queue, session.vhost)
   if (type === 'stream') throw new AmqpError('NOT_IMPLEMENTED', `basic.get not supported by stream queues ${what}`)
-  if (topic.config.singleActiveConsumer) {
+  if (topic.config.singleActiveConsumer && type === 'quorum') {
     const why = `basic.get operations are not supported by ${type} queues with single active consumer`
     throw new AmqpError('RESOURCE_LOCKED', `cannot obtain access to locked ${what}. ${why}`)
   }

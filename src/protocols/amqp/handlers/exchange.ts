@@ -175,7 +175,7 @@ export function bindingOf(
     destination,
     destinationKind,
     key,
-    arguments: exchange?.kind === 'headers' ? matchArguments(table) : plain(table),
+    arguments: exchange?.kind === 'headers' && !removing ? matchArguments(table) : plain(table),
   }
 }
 

@@ -133,7 +133,7 @@ async function remove(channel: Channel, fields: MethodFields<'queue.delete'>): P
   }
   const { messageCount, consumerCount } = counts(channel, queue)
   if (fields.ifUnused && 0 < consumerCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} in use`)
-  if (fields.ifEmpty && 0 < messageCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} is not empty`)
+  if (fields.ifEmpty && 0 < messageCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} not empty`)
   await session.space.deleteTopic(queue)
   owners(session).delete(ownerKey(session, queue))
   return messageCount

@@ -1,0 +1,15 @@
+/**
+ * Where AnyMQ says something else than the RabbitMQ that it is compared with (Debian's 3.10), and why that is meant: each rule brings both
+ * sides to what is comparable. They are named in src/protocols/amqp/README.md.
+ */
+
+/** Headers that RabbitMQ 4 added, or writes otherwise than 3.10. */
+const newer = ['x-last-death-reason', 'x-last-death-queue', 'x-last-death-exchange', 'x-delivery-count', 'x-acquired-count']
+
+export function comparableHeaders(headers: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !newer.includes(name)))
+}
+
+export function comparableText(text: string): string {
+  return text
+}
