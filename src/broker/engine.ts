@@ -576,7 +576,7 @@ function checkConfig(config: TopicConfig): TopicConfig {
     if (!(config[name] >= min && config[name] <= max))
       throw new CoreError('Invalid', `${name} must be from ${min} to ${max}`, name)
   }
-  least('segmentBytes', 4096)
+  least('segmentBytes', 1)
   least('segmentMs', 1)
   least('tombstoneRetentionMs', 0)
   least('minCompactionLagMs', 0)
@@ -587,6 +587,8 @@ function checkConfig(config: TopicConfig): TopicConfig {
     throw new CoreError('Invalid', 'subjectRecordsMax needs indexed', 'subjectRecordsMax')
   if (config.compact && config.retention === 'acknowledged')
     throw new CoreError('Invalid', 'a topic kept until acknowledged cannot be kept by key as well', 'compact')
+  if (config.compact && config.indexed)
+    throw new CoreError('Invalid', 'an indexed topic keeps by address (subjectRecordsMax), not by key', 'compact')
   if (config.compact && config.storage === 'memory')
     throw new CoreError('Invalid', 'a topic kept in memory cannot be kept by key', 'compact')
   return config

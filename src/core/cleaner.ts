@@ -133,6 +133,7 @@ export class Cleaner {
     let waiting = 0
     const flush = async (): Promise<void> => {
       if (waiting === 0) return
+      if (!this.#log.segments.includes(first)) throw new CleaningAborted()
       const chunks = out
       out = []
       await this.#append(target, chunks)
@@ -239,7 +240,8 @@ export class Cleaner {
     let place = 0
     let wanted = chunkBytes
     while (place < segment.bytes) {
-      if (this.aborted) throw new CleaningAborted()
+      // A truncation may have removed it meanwhile; then its object must not be touched.
+      if (this.aborted || !this.#log.segments.includes(segment)) throw new CleaningAborted()
       const buffer = await this.#read(segment, place, Math.min(wanted, segment.bytes - place))
       let whole = 0
       while (whole + 4 <= buffer.length) {
@@ -265,7 +267,6 @@ export class Cleaner {
   #read(segment: Segment, place: number, length: number): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#store.read(this.#log.id, segment.object, place, length, (error, bytes) => {
-        // A truncation may have removed it meanwhile.
         if (!this.#log.segments.includes(segment)) reject(new CleaningAborted())
         else if (error !== null || bytes === null) reject(error ?? new Error('nothing was read'))
         else resolve(bytes)

@@ -345,11 +345,43 @@ test('a record that was removed goes, alone and out of its batch, and supersedes
   await machine.stop()
 })
 
+test('a topic deleted or truncated in the middle of a pass leaves nothing behind, and the pass ends', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = new Random(seed)
+    const machine = new Machine(seed)
+    const space = spaceOf(await machine.start())
+    await space.createTopic('t', small, 'test')
+    const model = new Model()
+    await publishSome(space, random, model, 5, 150)
+    await pass(machine, 3)
+    await publishSome(space, random, model, 5, 20)
+    machine.clock.advance(1000)
+    await turns(random.below(40))
+    if (random.chance(0.5)) {
+      await space.deleteTopic('t')
+      await pass(machine, 65)
+      assert.deepEqual(
+        machine.disk.names().filter((name) => name.startsWith('/segments/')),
+        [],
+        `seed ${seed}`,
+      )
+    } else {
+      const start = random.below(170)
+      await space.deleteRecordsBefore('t', 0, start)
+      for (const offset of [...model.records.keys()]) if (offset < start) model.records.delete(offset)
+      await pass(machine, 10)
+      check(await stored(space), model, true)
+    }
+    await machine.stop()
+  }
+})
+
 test('a topic that cannot be kept by key is refused', async () => {
   const machine = new Machine()
   const space = spaceOf(await machine.start())
   await assert.rejects(space.createTopic('a', { compact: true, retention: 'acknowledged' }, 'test'), { code: 'Invalid' })
   await assert.rejects(space.createTopic('b', { compact: true, storage: 'memory' }, 'test'), { code: 'Invalid' })
+  await assert.rejects(space.createTopic('d', { compact: true, indexed: true }, 'test'), { code: 'Invalid' })
   await assert.rejects(space.createTopic('c', { minCleanableRatio: 1.5 }, 'test'), { code: 'Invalid' })
   await machine.stop()
 })

@@ -15,7 +15,7 @@ import type { Topic } from './topic.ts'
 const mapBytesDefault = 16 * 1024 * 1024
 /** After a failure a log is left alone for so long. */
 const retryMs = 5 * 60_000
-/** Segments that were replaced go at the latest after this time: a checkpoint is made for it. */
+/** What was replaced, truncated or deleted goes at the latest after this time: a checkpoint is made for it. */
 const deadSegmentsMs = 60_000
 const progressMs = 10_000
 
@@ -78,7 +78,7 @@ export class Compactor {
     }
     const worst = candidates.sort((a, b) => b.dirtyRatio - a.dirtyRatio)[0]
     if (worst !== undefined && !this.#stopped) await this.#clean(worst, now)
-    await this.#dropReplaced(now)
+    await this.#dropDead(now)
   }
 
   #watch(log: Log): Watched {
@@ -163,8 +163,8 @@ export class Compactor {
     }
   }
 
-  async #dropReplaced(now: number): Promise<void> {
-    if (this.#shard.deadSegments.length === 0) this.#deadSince = 0
+  async #dropDead(now: number): Promise<void> {
+    if (this.#shard.deadSegments.length + this.#shard.deadLogs.length === 0) this.#deadSince = 0
     else if (this.#deadSince === 0) this.#deadSince = now
     else if (now - this.#deadSince >= deadSegmentsMs) {
       this.#deadSince = now

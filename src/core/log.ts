@@ -324,9 +324,10 @@ export class Log {
     this.#onBlock(this, block)
   }
 
-  /** The log is deleted: its blocks go. Readers may still hold views of them. */
+  /** The log is deleted: what it holds goes, and whatever works on its segments finds them gone. Readers may still hold views of blocks. */
   discard(): void {
     for (const block of this.blocks.splice(0)) this.#forget(block)
+    this.segments.length = 0
   }
 
   /** Lets the oldest blocks go up to this one, as far as all of them stands in segments; returns whether this one went. */
