@@ -128,6 +128,7 @@ export class TransactionCoordinator {
     if (transaction === undefined) return KafkaError.InvalidProducerIdMapping
     const errorCode = transaction.check(by)
     if (errorCode !== KafkaError.None) return errorCode
+    if (!transaction.hasRoomFor(partitions, group)) return KafkaError.PolicyViolation
     if (transaction.add(partitions, group, this.#now)) {
       this.#store(transaction)
       this.#watchOpen()

@@ -1,7 +1,7 @@
 /** The rules of a transactional id, as a broker of Apache Kafka 4.3 answers them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Transaction, TransactionState } from './transaction.ts'
+import { placesMax, Transaction, TransactionState } from './transaction.ts'
 
 const fenced = 90
 const unmapped = 49
@@ -120,4 +120,18 @@ test('partitions and groups are kept until the end, and say when nothing changed
   assert.deepEqual([restored.has('orders', 0), restored.groups.has('group')], [true, true])
   restored.end(false, null, 1005)
   assert.equal(restored.has('orders', 0), false)
+})
+
+test('a transaction holds so many partitions and groups, and no more', () => {
+  const transaction = started()
+  const many = Array.from({ length: placesMax - 1 }, (_, partition) => ({ topic: 'orders', partition }))
+  assert.equal(transaction.hasRoomFor(many, 'group'), true)
+  transaction.add(many, 'group', 1001)
+  for (const each of [transaction, Transaction.fromRow('id', transaction.toRow())]) {
+    assert.equal(each.hasRoomFor([{ topic: 'other', partition: 0 }], null), false)
+    assert.equal(each.hasRoomFor([], 'other'), false)
+    assert.equal(each.hasRoomFor(many, 'group'), true, 'those that are in')
+  }
+  transaction.end(true, null, 1002)
+  assert.equal(transaction.hasRoomFor([{ topic: 'other', partition: 0 }], null), true)
 })

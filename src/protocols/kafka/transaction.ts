@@ -33,6 +33,8 @@ export interface TopicPartition {
 const epochMax = 0x7fff
 const lastUsableEpoch = epochMax - 1
 const none = -1
+/** Partitions and groups of one transaction at most: its row is written anew whenever one joins. */
+export const placesMax = 10_000
 
 /** As stored. */
 interface Row {
@@ -63,6 +65,8 @@ export class Transaction {
   startedAt = none
   updatedAt = 0
   readonly #partitions = new Map<string, Set<number>>()
+  /** Partitions and groups. */
+  #places = 0
   /** Groups whose offsets belong to it. */
   readonly groups = new Set<string>()
   /** By group, then by place: offsets that count once it is committed. */
@@ -149,10 +153,12 @@ export class Transaction {
       if (known?.has(partition) === true) continue
       if (known === undefined) this.#partitions.set(topic, new Set([partition]))
       else known.add(partition)
+      this.#places++
       changed = true
     }
     if (group !== null && !this.groups.has(group)) {
       this.groups.add(group)
+      this.#places++
       changed = true
     }
     if (changed) this.updatedAt = now
@@ -164,6 +170,12 @@ export class Transaction {
     this.state = TransactionState.Ongoing
     this.startedAt = now
     return true
+  }
+
+  /** Whether so many more may join; those that have joined may always come again. */
+  hasRoomFor(partitions: readonly TopicPartition[], group: string | null): boolean {
+    if (this.#places + partitions.length + (group === null ? 0 : 1) <= placesMax) return true
+    return (group === null || this.groups.has(group)) && partitions.every(({ topic, partition }) => this.has(topic, partition))
   }
 
   has(topic: string, partition: number): boolean {
@@ -195,6 +207,7 @@ export class Transaction {
     this.state = commit ? TransactionState.CompleteCommit : TransactionState.CompleteAbort
     this.updatedAt = now
     this.#partitions.clear()
+    this.#places = 0
     this.groups.clear()
     this.pending.clear()
     if (spareId === null) this.lastEpoch = none
@@ -242,6 +255,7 @@ export class Transaction {
     transaction.updatedAt = row.updatedAt
     for (const [topic, partitions] of row.partitions) transaction.#partitions.set(topic, new Set(partitions))
     for (const group of row.groups) transaction.groups.add(group)
+    transaction.#places = transaction.partitions.length + row.groups.length
     return transaction
   }
 }
