@@ -881,6 +881,8 @@ export interface EntryView {
   readonly annotations: Annotations | null
   /** As in {@link DeliveryBatch}. */
   readonly subject: string | null
+  /** It is no record for consumers: a decision's marker, or aborted. Final below the result's stableOffset. */
+  readonly hidden: boolean
 }
 
 export interface ReadResult {

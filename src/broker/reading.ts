@@ -35,7 +35,7 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
       if (error !== null) return done(failedRead('Internal'))
       const full = entries.length > 0 && end - start > left
       for (let at = start; at < end && !full; at += entryLength(buffer, at)) {
-        const view = viewOf(buffer, at)
+        const view = viewOf(buffer, at, log)
         const kept = log.removed === null ? view : withoutRemoved(view, log)
         if (kept !== null) entries.push(kept)
         next = entryBase(buffer, at) + entryCount(buffer, at)
@@ -103,16 +103,18 @@ export function offsetsOf(log: Log): { startOffset: number; nextOffset: number; 
   return { startOffset: log.start, nextOffset: log.committed, stableOffset: log.stable }
 }
 
-function viewOf(buffer: Buffer, at: number): EntryView {
+function viewOf(buffer: Buffer, at: number, log: Log): EntryView {
+  const baseOffset = entryBase(buffer, at)
   return {
     buffer,
     start: entryPayload(buffer, at),
     end: at + entryLength(buffer, at),
     format: entryFormat(buffer, at),
-    baseOffset: entryBase(buffer, at),
+    baseOffset,
     count: entryCount(buffer, at),
     timestamp: entryTimestamp(buffer, at),
     annotations: entryAnnotations(buffer, at),
+    hidden: log.hides(baseOffset),
     subject: entrySubject(buffer, at),
   }
 }

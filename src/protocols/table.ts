@@ -29,6 +29,11 @@ export const protocolTable: readonly ProtocolEntry[] = [
     listeners: [{ name: 'rabbitmq-management', port: 15672, kind: 'http' }],
     load: async () => (await import('./rabbitmq-management/index.ts')).protocol,
   },
+  {
+    name: 'rabbitmq-stream',
+    listeners: [{ name: 'rabbitmq-stream', port: 5552 }],
+    load: async () => (await import('./rabbitmq-stream/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

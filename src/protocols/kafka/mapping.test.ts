@@ -183,6 +183,7 @@ test('records of other formats are coalesced into one batch, our own batches pas
     timestamp: 5,
     annotations: null,
     subject: null,
+    hidden: false,
   })
   const own = buildBatch([{ offset: 3, timestamp: 1, body: envelope.subarray(9) }], 3, 4)
   const { buffers } = entriesToBatches([
