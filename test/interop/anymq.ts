@@ -11,6 +11,7 @@ const HTTP_PORT = 7890
 const KAFKA_PORT = 9092
 const AMQP_PORT = 5672
 const MANAGEMENT_PORT = 15672
+const STREAM_PORT = 5552
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -24,6 +25,8 @@ export interface AnyMQOptions {
 export interface AnyMQ {
   readonly kafka: string
   readonly amqp: string
+  /** host:port of the stream protocol. */
+  readonly stream: string
   readonly http: string
   readonly management: string
   readonly data: string
@@ -43,7 +46,8 @@ export function requireNode24(): void {
 
 export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'anymq-test-'))
-  const portOffset = options.portOffset ?? (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT]))
+  const portOffset =
+    options.portOffset ?? (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT, STREAM_PORT]))
   const started = performance.now()
   let ready: (() => void) | undefined
   const becameReady = new Promise<void>((resolve) => {
@@ -54,7 +58,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     [
       join(repository, 'src/cli/main.ts'),
       'serve',
-      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp,rabbitmq-management'],
+      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp,rabbitmq-management,rabbitmq-stream'],
       ...['--durability', options.durability ?? 'fsync'],
       ...(options.extra ?? []),
     ],
@@ -82,6 +86,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   return {
     kafka: `127.0.0.1:${KAFKA_PORT + portOffset}`,
     amqp: `amqp://guest:guest@127.0.0.1:${AMQP_PORT + portOffset}/`,
+    stream: `127.0.0.1:${STREAM_PORT + portOffset}`,
     http: `http://127.0.0.1:${HTTP_PORT + portOffset}`,
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     data,

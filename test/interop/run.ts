@@ -3,7 +3,7 @@
  *
  *   npm run test:interop                          all suites against an AnyMQ started for the purpose
  *   npm run test:interop -- kafka/java matrix     the suites whose names contain one of the words
- *   KAFKA=host:port AMQP=amqp://… npm run …       against brokers that run already: the real Kafka and RabbitMQ prove the suites
+ *   KAFKA=host:port AMQP=amqp://… STREAM=host:port npm run …   against brokers that run already: the real Kafka and RabbitMQ prove the suites
  *                                                 (without the matrix, which they cannot pass)
  */
 import assert from 'node:assert/strict'
@@ -42,7 +42,7 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = ['KAFKA', 'AMQP', 'MANAGEMENT'].some((name) => process.env[name] !== undefined)
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM'].some((name) => process.env[name] !== undefined)
 const node = (file: string) => (): [string, ...string[]] => [process.execPath, `${here}${file}`]
 const nothing = async (): Promise<void> => undefined
 
@@ -133,6 +133,12 @@ const clients: readonly Client[] = [
     install: installPythonManagement,
     command: () => [pythonManagement, `${here}rabbitmq-management/management_suite.py`],
   },
+  { name: 'rabbitmq-stream/rabbitmq-stream-go-client', install: installGo, command: () => [goProgram('streamgo')] },
+  {
+    name: 'rabbitmq-stream/java stream-client',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'StreamClient'],
+  },
   ...(external ? [] : [{ name: 'matrix (every producer to every consumer)', install: nothing, command: node('matrix/run.ts') }]),
 ]
 
@@ -140,7 +146,12 @@ const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))
 const chosen = clients.filter((client) => wanted.length === 0 || wanted.some((word) => client.name.includes(word)))
 
 /** Where the suites of a folder look for their broker. */
-const variables: Readonly<Record<string, string>> = { kafka: 'KAFKA', amqp: 'AMQP', 'rabbitmq-management': 'MANAGEMENT' }
+const variables: Readonly<Record<string, string>> = {
+  kafka: 'KAFKA',
+  amqp: 'AMQP',
+  'rabbitmq-management': 'MANAGEMENT',
+  'rabbitmq-stream': 'STREAM',
+}
 
 let broker: AnyMQ | undefined
 let secured: SecuredAnyMQ | undefined
@@ -152,6 +163,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['KAFKA'] = process.env['KAFKA']
       target['AMQP'] = process.env['AMQP']
       target['MANAGEMENT'] = process.env['MANAGEMENT']
+      target['STREAM'] = process.env['STREAM']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -159,6 +171,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['KAFKA'] = broker.kafka
     target['AMQP'] = broker.amqp
     target['MANAGEMENT'] = broker.management
+    target['STREAM'] = broker.stream
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 
