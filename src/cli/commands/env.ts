@@ -23,6 +23,7 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
     ['AMQP_URL', `amqp://${host}:${port}`],
     ['RABBITMQ_URL', `amqp://${host}:${port}`],
   ],
+  'rabbitmq-stream': (host, port) => [['RABBITMQ_STREAM_URI', `rabbitmq-stream://${host}:${port}`]],
 }
 
 function clientEnvironment(settings: Settings): [string, string][] {

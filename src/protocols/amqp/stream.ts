@@ -2,6 +2,7 @@
 // what it does not want. The place is a subscription that nobody shares and that goes with its consumer.
 import type { Buffer } from 'node:buffer'
 import type { Space, StartAt, TopicInfo } from '../../broker/face.ts'
+import { formats } from '../../core/record.ts'
 import type { StreamStart } from './arguments.ts'
 import { decodeEnvelope, formatId } from './mapping.ts'
 import { flagOf, type Table, textOf } from './table.ts'
@@ -27,11 +28,19 @@ export class StreamReader {
   wants(offset: number, format: number, envelope: Buffer): boolean {
     if (offset < this.#from) return false
     if (this.#filter === null) return true
-    // Only messages of this protocol carry a filter value.
-    const headers = format === formatId ? decodeEnvelope(envelope).properties.headers : undefined
-    const value = textOf(headers?.get(filterValueHeader))
+    const value = filterValueOf(format, envelope)
     return value === undefined ? this.#unfilteredToo : this.#filter.has(value)
   }
+}
+
+/** Records of other protocols carry it under the same name. */
+function filterValueOf(format: number, envelope: Buffer): string | undefined {
+  if (format === formatId) return textOf(decodeEnvelope(envelope).properties.headers?.get(filterValueHeader))
+  const header = formats
+    .get(format)
+    .toAttributes(envelope)
+    .headers.find(({ name }) => name === filterValueHeader)
+  return header?.value.type === 'string' ? header.value.value : undefined
 }
 
 /** RabbitMQ takes one value or an array; what is not text among them it passes over. */

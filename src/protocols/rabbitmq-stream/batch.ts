@@ -5,6 +5,9 @@
 //   data    = entries: a simple one  u32 length (highest bit 0), message
 //                      a sub-batch   u8 0x80 | compression << 4, u16 records, u32 opened length, u32 length, bytes
 //
+// When retention by key took some of its records, the others stand apart: version(u8 = 2) records(u32), then for each that is left
+// index(u32) length(u32) message-alone.
+//
 // A message alone, as other protocols' consumers and the broker itself take it, is: version(u8 = 1) filter(u16 length, value) message.
 import { Buffer } from 'node:buffer'
 import { gunzip, unlz4Frame, unsnappyFrames, unzstd } from '../../lib/decompress.ts'
@@ -12,7 +15,8 @@ import { gunzip, unlz4Frame, unsnappyFrames, unzstd } from '../../lib/decompress
 export const envelopeVersion = 1
 export const batchHeaderBytes = 7
 const noFilter = 0xffff
-export const entriesMax = 0xffff
+/** Records, and so entries, that are stored together: what opening them costs is bounded, whatever a sub-batch says that it holds. */
+export const recordsMax = 0xffff
 /** RabbitMQ's limit for what a sub-batch may open to. */
 export const openedBytesMax = 64 * 1024 * 1024
 
@@ -108,6 +112,7 @@ export function simpleHead(messageBytes: number): Buffer {
  * place, and the places of its others stay empty.
  */
 export function openBatch(payload: Buffer): (Buffer | null)[] {
+  if (payload[0] === sparseVersion && sparseHeaderBytes <= payload.length) return openSparse(payload)
   const batch = readBatch(payload)
   if (batch === null) return [encodeSingle(null, payload)]
   const filters = filtersOf(batch.filters)
@@ -127,6 +132,40 @@ export function openBatch(payload: Buffer): (Buffer | null)[] {
     for (const message of openSubBatch(data.subarray(at, end), records)) {
       messages.push(message === null ? null : encodeSingle(filter, message))
     }
+    at = end
+  }
+  return messages
+}
+
+const sparseVersion = 2
+const sparseHeaderBytes = 5
+
+/** The batch with only the records that `keep` says; null when none is left. */
+export function retainRecords(payload: Buffer, keep: (index: number) => boolean): Buffer | null {
+  const messages = openBatch(payload)
+  const header = Buffer.allocUnsafe(sparseHeaderBytes)
+  header[0] = sparseVersion
+  header.writeUInt32BE(messages.length, 1)
+  const parts: Buffer[] = [header]
+  for (const [index, message] of messages.entries()) {
+    if (message === null || !keep(index)) continue
+    const head = Buffer.allocUnsafe(8)
+    head.writeUInt32BE(index, 0)
+    head.writeUInt32BE(message.length, 4)
+    parts.push(head, message)
+  }
+  return parts.length === 1 ? null : Buffer.concat(parts)
+}
+
+function openSparse(payload: Buffer): (Buffer | null)[] {
+  const count = Math.min(payload.readUInt32BE(1), recordsMax)
+  const messages: (Buffer | null)[] = []
+  for (let at = sparseHeaderBytes; at + 8 <= payload.length; ) {
+    const index = payload.readUInt32BE(at)
+    const end = at + 8 + payload.readUInt32BE(at + 4)
+    if (payload.length < end || count <= index || index < messages.length) break
+    while (messages.length < index) messages.push(null)
+    messages.push(payload.subarray(at + 8, end))
     at = end
   }
   return messages

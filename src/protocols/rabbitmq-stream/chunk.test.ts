@@ -30,6 +30,7 @@ const view = (format: number, payload: Buffer, baseOffset: number, count = 1, hi
   count,
   timestamp: 1000 + baseOffset,
   annotations: null,
+  subject: null,
   hidden,
 })
 const entry = (text: string): Buffer => Buffer.concat([simpleHead(text.length), Buffer.from(text)])

@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib'
 import type { EntryView } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
 import { putU64 } from '../../lib/bytes.ts'
-import { entriesMax, filtersOf, readBatch, readSingle, type Single, simpleHead } from './batch.ts'
+import { filtersOf, readBatch, readSingle, recordsMax, type Single, simpleHead } from './batch.ts'
 import { Key } from './commands.ts'
 import { batchFormatId, messageFormatId, singleOf } from './mapping.ts'
 
@@ -61,7 +61,7 @@ export function chunksOf(
 
 function addBatch(gatherer: Gatherer, entry: EntryView, filter: Filter | null): void {
   const batch = readBatch(entry.buffer, entry.start, entry.end)
-  if (batch === null) return gatherer.flush()
+  if (batch === null) return addForeign(gatherer, entry, entry.baseOffset, filter)
   if (filter !== null && !batchMatches(batch.filters, filter)) return gatherer.flush()
   gatherer.add(entry.baseOffset, batch.entries, entry.count, entry.timestamp, [batch.data])
 }
@@ -76,7 +76,7 @@ function batchMatches(filters: Buffer, filter: Filter): boolean {
 const matches = (value: Buffer | null, filter: Filter): boolean =>
   value === null ? filter.matchUnfiltered : filter.values.has(value.toString('latin1'))
 
-/** Records of other protocols, each turned into a message. */
+/** Records of other protocols, each turned into a message, and messages that stand alone. */
 function addForeign(gatherer: Gatherer, entry: EntryView, from: number, filter: Filter | null): void {
   const payload = entry.buffer.subarray(entry.start, entry.end)
   const format = formats.get(entry.format)
@@ -112,7 +112,7 @@ class Gatherer {
 
   add(offset: number, entries: number, records: number, timestamp: number, data: readonly Buffer[]): void {
     const bytes = data.reduce((sum, part) => sum + part.length, 0)
-    if (offset !== this.#next || entriesMax < this.#entries + entries || chunkBytesMax < this.#bytes + bytes) this.flush()
+    if (offset !== this.#next || recordsMax < this.#entries + entries || chunkBytesMax < this.#bytes + bytes) this.flush()
     if (this.#first < 0) {
       this.#first = offset
       this.#timestamp = timestamp

@@ -195,6 +195,15 @@ test('entries are stored together up to the limit of a record', () => {
   )
 })
 
+test('records are stored together up to a number that can be opened at once', () => {
+  const entry = (id: number) => Buffer.concat([u64(id), subBatch(40_000, Buffer.alloc(0), { opened: 160_000 })])
+  const { groups } = readPublished(published(entry(1), entry(2), entry(3)), 1, null, 1e6)
+  assert.deepEqual(
+    groups.map(({ records }) => records),
+    [40_000, 40_000, 40_000],
+  )
+})
+
 test('filter values stand beside the entries they came with', () => {
   const withFilter = (id: number, filter: string | null, text: string): Buffer =>
     Buffer.concat([

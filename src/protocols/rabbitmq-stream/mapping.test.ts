@@ -167,6 +167,13 @@ test('what has a neutral word is where others look for it', () => {
   )
 })
 
+test('a filter value is a header elsewhere, and none of the message when it comes back', () => {
+  const envelope = encodeSingle(Buffer.from('red'), encodeMessage({ body: { kind: 'data', sections: [Buffer.from('v')] } }))
+  const attributes = messageFormat.toAttributes(envelope)
+  assert.deepEqual(attributes.headers, [{ name: 'x-stream-filter-value', value: { type: 'string', value: 'red' } }])
+  assert.deepEqual(messageFormat.fromAttributes(attributes), envelope)
+})
+
 test('what AMQP 1.0 has no word for comes back unharmed', () => {
   const attributes: Attributes = {
     key: Buffer.from([1, 2, 255]),
@@ -263,6 +270,21 @@ test('a sub-batch opens into its messages with each compression', () => {
       ['a', 'bc'],
     )
   }
+})
+
+test('what retention by key leaves of a batch keeps its places', () => {
+  const inside = Buffer.concat([Buffer.from([0, 0, 0, 1, 97]), Buffer.from([0, 0, 0, 2, 98, 99]), Buffer.from([0, 0, 0, 1, 100])])
+  const payload = subBatch(1, gzipSync(inside), inside.length, 3)
+  const values = (of: Buffer | null | undefined) =>
+    batchFormat.open?.(of ?? Buffer.alloc(0), 0).map((each) => (each === null ? null : readSingle(each).message.toString()))
+  assert.deepEqual(values(batchFormat.retain?.(payload, (index) => index === 1)), [null, 'bc'])
+  const two = batchFormat.retain?.(payload, (index) => index !== 1) ?? Buffer.alloc(0)
+  assert.deepEqual(values(two), ['a', null, 'd'])
+  assert.deepEqual(values(batchFormat.retain?.(two, (index) => index === 2)), [null, null, 'd'])
+  assert.equal(
+    batchFormat.retain?.(two, () => false),
+    null,
+  )
 })
 
 test('a sub-batch that can not be opened is handed on whole, in as many places', () => {

@@ -4,10 +4,10 @@
 // goes into one annotation, `x-opt-anymq` (a map), and comes back from it; what has no neutral word goes into `extra` under `amqp1.…`.
 import { Buffer } from 'node:buffer'
 import { isDeepStrictEqual } from 'node:util'
-import type { Attributes, Death, Format, Header, HeaderValue } from '../../core/record.ts'
+import type { Attributes, Death, Format, Header, HeaderValue, KeyedRecord } from '../../core/record.ts'
 import { type Body, decodeMessage, encodeMessage, type Message, type PropertyFields } from '../../lib/amqp1/message.ts'
 import { encodeValue, type Pair, type Value, ValueReader } from '../../lib/amqp1/value.ts'
-import { encodeSingle, openBatch, readSingle, type Single } from './batch.ts'
+import { encodeSingle, openBatch, readSingle, retainRecords, type Single } from './batch.ts'
 import { headerOf, headersOf, nullable, sectionsOf, text, textOf, valueFrom } from './values.ts'
 
 /** Stored in every entry: never to be changed. */
@@ -19,8 +19,10 @@ const spareName = 'x-opt-anymq'
 /** Annotations that RabbitMQ writes for what 0-9-1 had, and their neutral places. */
 const typeName = 'x-basic-type'
 const provenance: Readonly<Record<string, string>> = { 'x-exchange': 'amqp.exchange', 'x-routing-key': 'amqp.routing-key' }
-/** By which publishers of other protocols say a message's filter value. */
+/** By which publishers of other protocols say a message's filter value, and their consumers see it. */
 const filterHeader = 'x-stream-filter-value'
+/** In `extra`: the header is not the message's own, but stands for the filter value beside it. */
+const filterMark = 'stream.filter-value'
 
 export const messageFormat: Format = {
   id: messageFormatId,
@@ -31,7 +33,6 @@ export const messageFormat: Format = {
     const { filter, message } = singleOf(attributes)
     return encodeSingle(filter, message)
   },
-  keys: (envelope) => [attributesOf(readSingle(envelope)).key],
 }
 
 export const batchFormat: Format = {
@@ -40,16 +41,29 @@ export const batchFormat: Format = {
   batched: true,
   recordFormat: messageFormatId,
   open: (payload) => openBatch(payload),
-  keys: (payload) => openBatch(payload).map((envelope) => (envelope === null ? null : attributesOf(readSingle(envelope)).key)),
+  retain: retainRecords,
+  keys: (payload) => openBatch(payload).map((envelope) => (envelope === null ? null : keyOf(envelope))),
   toAttributes: (payload) => attributesOf(readSingle(openBatch(payload).find((envelope) => envelope !== null) ?? payload)),
   fromAttributes: messageFormat.fromAttributes,
+}
+
+function keyOf(envelope: Buffer): KeyedRecord {
+  const { key, value } = attributesOf(readSingle(envelope))
+  return { key, tombstone: value === null }
 }
 
 // ------------------------------------------------------------------------------------------------------------- to attributes
 
 function attributesOf({ filter, message }: Single): Attributes {
+  const attributes = messageAttributes(message)
+  if (filter === null || attributes.headers.some(({ name }) => name === filterHeader)) return attributes
+  attributes.headers.push({ name: filterHeader, value: textOrBytes(filter) })
+  attributes.extra = [...(attributes.extra ?? []), { name: filterMark, value: { type: 'bool', value: true } }]
+  return attributes
+}
+
+function messageAttributes(message: Buffer): Attributes {
   const extra: Header[] = []
-  if (filter !== null) extra.push({ name: 'stream.filter-value', value: textOrBytes(filter) })
   let decoded: Message
   try {
     decoded = decodeMessage(message)
@@ -184,9 +198,12 @@ const spareTexts = ['dedupId', 'appId', 'userId'] as const
 const spareNumbers = ['timestamp', 'expirationMs', 'priority', 'deliverAt'] as const
 
 /** `deaths`: what the broker knows of a dead-lettered record's way. */
-export function singleOf(attributes: Attributes, deaths: readonly Death[] = []): Single {
-  const extra = new Map((attributes.extra ?? []).map(({ name, value }) => [name, value]))
-  const filter = filterOf(attributes, extra)
+export function singleOf(given: Attributes, deaths: readonly Death[] = []): Single {
+  const extra = new Map((given.extra ?? []).map(({ name, value }) => [name, value]))
+  const filter = filterOf(given)
+  const attributes = extra.has(filterMark)
+    ? { ...given, headers: given.headers.filter(({ name }) => name !== filterHeader) }
+    : given
   if (extra.get('stream.raw')?.value === true && attributes.value !== null) return { filter, message: attributes.value }
   const message: Message = { body: bodyOf(attributes, extra) }
   const header = messageHeaderOf(attributes)
@@ -206,9 +223,8 @@ export function singleOf(attributes: Attributes, deaths: readonly Death[] = []):
   return { filter, message: encodeMessage(message) }
 }
 
-function filterOf(attributes: Attributes, extra: ReadonlyMap<string, HeaderValue>): Buffer | null {
-  const named = attributes.headers.find(({ name }) => name === filterHeader)?.value
-  const value = extra.get('stream.filter-value') ?? named
+function filterOf({ headers }: Attributes): Buffer | null {
+  const value = headers.find(({ name }) => name === filterHeader)?.value
   const bytes = value?.type === 'string' ? Buffer.from(value.value) : value?.type === 'bytes' ? value.value : null
   return bytes !== null && bytes.length < 0x8000 ? bytes : null
 }

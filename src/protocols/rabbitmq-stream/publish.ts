@@ -4,7 +4,7 @@
 //   version 1: publishing-id(u64) entry     version 2: publishing-id(u64) filter-value(string) message
 import { Buffer } from 'node:buffer'
 import { getU64 } from '../../lib/bytes.ts'
-import { batchHeaderBytes, Compression, encodeBatch, entriesMax, headBatch, openedBytesMax, subBatchHead } from './batch.ts'
+import { batchHeaderBytes, Compression, encodeBatch, headBatch, openedBytesMax, recordsMax, subBatchHead } from './batch.ts'
 import { begin, Key } from './commands.ts'
 import type { Code } from './errors.ts'
 import { MalformedFrame } from './errors.ts'
@@ -81,7 +81,7 @@ export function readPublished(reader: Reader, version: number, after: number | n
       last = id
     }
     const bytes = reader.at - at
-    if (current !== null && (bytesMax < current.bytes + bytes || current.ids.count === entriesMax)) {
+    if (current !== null && (bytesMax < current.bytes + bytes || recordsMax < current.records + records)) {
       groups.push(current.finish())
       current = null
     }
@@ -101,7 +101,7 @@ class Collector {
   lastId = -1
   #payload: Buffer
   #used = batchHeaderBytes
-  #records = 0
+  records = 0
   /** Made when the first filter value is met. */
   #filters: (Buffer | null)[] | null = null
 
@@ -119,7 +119,7 @@ class Collector {
     this.#filters?.push(filter)
     buffer.copy(this.#payload, this.#used, start, end)
     this.#used += end - start
-    this.#records += records
+    this.records += records
   }
 
   finish(): Group {
@@ -129,7 +129,7 @@ class Collector {
       this.#filters === null
         ? headBatch(whole, ids.count)
         : encodeBatch(ids.count, this.#filters, whole.subarray(batchHeaderBytes))
-    return { payload, records: this.#records, ids, lastId }
+    return { payload, records: this.records, ids, lastId }
   }
 }
 

@@ -101,7 +101,6 @@ test('arguments become retention, and the declaration of an AMQP stream queue', 
     retention: 'time',
     retentionMs: -1,
     retentionBytes: -1,
-    segmentBytes: 500_000_000,
   })
   for (const [unit, ms] of [
     ['Y', 31_536_000_000],

@@ -42,8 +42,6 @@ export function checkedName(name: string): string {
   return stripped
 }
 
-/** RabbitMQ's default, and its bounds. */
-const segmentBytesDefault = 500_000_000
 const segmentBytesMax = 3_000_000_000
 const leaderLocators = ['client-local', 'balanced', 'least-leaders', 'random', 'min-masters']
 const ageUnitsMs: Readonly<Record<string, number>> = {
@@ -92,15 +90,11 @@ export function declared(given: ReadonlyMap<string, string>): Declared {
       retention: 'time',
       retentionMs: age === undefined ? -1 : ageMs(age),
       retentionBytes: bytes ?? -1,
-      segmentBytes: segmentBytesFor(segment ?? segmentBytesDefault, bytes),
+      ...(segment === undefined || segment === 0 ? {} : { segmentBytes: segment }),
     },
     declaration: { durable: true, autoDelete: false, exclusive: false, arguments: declaration },
   }
 }
-
-/** A limit on length drops whole segments; one segment of the default size would never let a smaller limit hold. */
-const segmentBytesFor = (segment: number, bytes: number | undefined): number =>
-  Math.max(16 * 1024, Math.min(segment, bytes === undefined ? segment : Math.ceil(bytes / 4)))
 
 function ageMs(age: string): number {
   const [, count = '', unit = ''] = /^(\d{1,9})([YMDhms])$/.exec(age) ?? []
