@@ -105,6 +105,11 @@ export class Subscription {
       return this.halt()
     }
     const { chunks, next } = chunksOf(result.entries, this.#position, result.stableOffset, this.#filter)
+    if (chunks.length === 0 && next === this.#position) {
+      // There is nothing, or what there was has been taken away, before what is not decided yet.
+      this.#position = Math.max(this.#position, result.stableOffset)
+      return this.#sleep()
+    }
     for (const chunk of chunks) {
       if (this.credit === 0) return
       this.credit--
