@@ -94,10 +94,10 @@ function addForeign(gatherer: Gatherer, entry: EntryView, from: number, filter: 
 
 function toSingle(envelope: Buffer, formatId: number, entry: EntryView): Single {
   const deaths = entry.annotations?.deaths ?? []
-  if (formatId === messageFormatId && deaths.length === 0) return readSingle(envelope)
+  if (formatId === messageFormatId && deaths.length === 0 && entry.subject === null) return readSingle(envelope)
   const attributes = formats.get(formatId).toAttributes(envelope)
   attributes.timestamp ??= entry.timestamp
-  return singleOf(attributes, deaths)
+  return singleOf(attributes, { deaths, address: entry.subject })
 }
 
 class Gatherer {

@@ -197,8 +197,16 @@ function pairsOf(values: readonly Value[]): Header[] {
 const spareTexts = ['dedupId', 'appId', 'userId'] as const
 const spareNumbers = ['timestamp', 'expirationMs', 'priority', 'deliverAt'] as const
 
-/** `deaths`: what the broker knows of a dead-lettered record's way. */
-export function singleOf(given: Attributes, deaths: readonly Death[] = []): Single {
+/** What the broker knows of a record beside its envelope. */
+export interface Known {
+  /** A dead-lettered record's way. */
+  readonly deaths: readonly Death[]
+  /** What it was published to, where that is not the topic's name. */
+  readonly address: string | null
+}
+const nothingKnown: Known = { deaths: [], address: null }
+
+export function singleOf(given: Attributes, known: Known = nothingKnown): Single {
   const extra = new Map((given.extra ?? []).map(({ name, value }) => [name, value]))
   const filter = filterOf(given)
   const attributes = extra.has(filterMark)
@@ -213,7 +221,7 @@ export function singleOf(given: Attributes, deaths: readonly Death[] = []): Sing
   restoreFields(properties, ['to', 'absoluteExpiryTime', 'groupSequence', 'replyToGroupId'], extra)
   restoreIds(properties, attributes, extra)
   if (0 < Object.keys(properties).length) message.properties = properties
-  const { applicationProperties, messageAnnotations } = annotationsOf(attributes, extra, deaths)
+  const { applicationProperties, messageAnnotations } = annotationsOf(attributes, extra, known)
   if (0 < applicationProperties.length) message.applicationProperties = applicationProperties
   if (0 < messageAnnotations.length) message.messageAnnotations = messageAnnotations
   const deliveryAnnotations = mapIn(extra.get('amqp1.delivery-annotations'))
@@ -318,7 +326,7 @@ function mapIn(kept: HeaderValue | undefined): readonly Pair[] | undefined {
   return value?.type === 'map' ? value.value : undefined
 }
 
-function annotationsOf(attributes: Attributes, extra: ReadonlyMap<string, HeaderValue>, deaths: readonly Death[]) {
+function annotationsOf(attributes: Attributes, extra: ReadonlyMap<string, HeaderValue>, known: Known) {
   let { properties, annotations } = sectionsOf(attributes.headers)
   const exactProperties = mapIn(extra.get('amqp1.application-properties')) ?? properties
   const exactAnnotations = mapIn(extra.get('amqp1.message-annotations')) ?? annotations
@@ -335,7 +343,7 @@ function annotationsOf(attributes: Attributes, extra: ReadonlyMap<string, Header
     if (value?.type === 'string') add(name, { type: 'string', value: value.value })
   }
   const complete = exact || isDeepStrictEqual(headersOf(properties, annotations), attributes.headers)
-  const spare = spareOf(attributes, extra, complete, deaths)
+  const spare = spareOf(attributes, extra, complete, known)
   if (0 < spare.length) add(spareName, { type: 'map', value: spare })
   return { applicationProperties: properties, messageAnnotations: annotations }
 }
@@ -348,7 +356,7 @@ function spareOf(
   attributes: Attributes,
   extra: ReadonlyMap<string, HeaderValue>,
   headersAreComplete: boolean,
-  deaths: readonly Death[],
+  { deaths, address }: Known,
 ): Pair[] {
   const spare: Pair[] = []
   const add = (name: string, value: Value): void => void spare.push([{ type: 'string', value: name }, value])
@@ -369,6 +377,7 @@ function spareOf(
   if (!headersAreComplete) add('headers', listOf(attributes.headers))
   const foreign = [...extra].filter(([name]) => !isPlaced(name)).map(([name, value]) => ({ name, value }))
   if (0 < foreign.length) add('extra', listOf(foreign))
+  if (address !== null) add('address', { type: 'string', value: address })
   if (0 < deaths.length) add('deaths', { type: 'string', value: JSON.stringify(deaths) })
   return spare
 }
