@@ -89,6 +89,8 @@ export const advertised = (session: Session): { host: string; port: number } => 
 /** EXTERNAL is the name in a client's certificate, where one was verified. */
 const mechanisms = (session: Session): string[] => ['PLAIN', ...(session.connection.peerName === undefined ? [] : ['EXTERNAL'])]
 
+type NamedCredential = Extract<Credential, { user: string }>
+
 async function logIn(session: Session, mechanism: string, data: Buffer) {
   const credential = mechanism === 'EXTERNAL' ? certificateOf(session) : plainCredential(data)
   if (credential === undefined) throw new Refusal(Code.SaslError, `a malformed response to ${mechanism}`, !session.opened)
@@ -99,11 +101,11 @@ async function logIn(session: Session, mechanism: string, data: Buffer) {
   }
 }
 
-const certificateOf = (session: Session): Credential | undefined =>
+const certificateOf = (session: Session): NamedCredential | undefined =>
   session.connection.peerName === undefined ? undefined : { kind: 'certificate', user: session.connection.peerName }
 
 /** RFC 4616: authorization identity NUL user NUL password. */
-function plainCredential(data: Buffer): Credential | undefined {
+function plainCredential(data: Buffer): NamedCredential | undefined {
   const first = data.indexOf(0)
   const second = first < 0 ? -1 : data.indexOf(0, first + 1)
   if (second < 0) return undefined
