@@ -86,6 +86,11 @@ const clients: readonly Client[] = [
     caseMs: 170_000,
   },
   {
+    name: 'kafka/share groups (java)',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaShare'],
+  },
+  {
     name: 'kafka/security (kcat, kafkajs)',
     install: () => installDebianPackages({ kcat: 'kcat' }),
     command: node('kafka/security.ts'),

@@ -10,9 +10,6 @@ import { groupMembersMax } from './group.ts'
 import { type Assignment, countOf, hasPartition, isSame, isSubset, noPartitions } from './group-assignment.ts'
 import type { GroupTopics, TopicPatterns } from './group-topics.ts'
 
-/** group.consumer.session.timeout.ms and group.consumer.heartbeat.interval.ms. */
-export const consumerSessionTimeoutMs = 45_000
-export const consumerHeartbeatIntervalMs = 5000
 /** How often at most a group looks whether its topics have changed. */
 const topicsRefreshMs = 1000
 
@@ -54,6 +51,8 @@ export interface ConsumerGroupOptions {
   readonly clock: Clock
   readonly topics: GroupTopics
   readonly patterns: TopicPatterns
+  /** Of members that speak the consumer protocol. */
+  readonly sessionTimeoutMs: (group: string) => number
   /** The group itself, and these members, are to be stored; null is a member that is gone. */
   readonly store: (group: ConsumerGroup, members: ReadonlyMap<string, ConsumerMember | null>) => void
   /** A member was taken out by time; the group may have to become another. */
@@ -133,7 +132,7 @@ export class ConsumerGroup {
     const before = member.assigned
     this.update(member, this.#profileOf(member, ask), ask.mayRead)
     this.reconcile(member, ask.owned)
-    this.watch(member, consumerSessionTimeoutMs)
+    this.watch(member, this.#options.sessionTimeoutMs(this.name))
     this.flush()
     const isFull =
       ask.memberEpoch === MemberEpoch.Join ||
@@ -417,7 +416,7 @@ export class ConsumerGroup {
     this.targetEpoch = targetEpoch
     for (const member of members) {
       this.#insert(member)
-      this.watch(member, member.profile.classic?.sessionTimeoutMs ?? consumerSessionTimeoutMs)
+      this.watch(member, member.profile.classic?.sessionTimeoutMs ?? this.#options.sessionTimeoutMs(this.name))
       if (member.phase === MemberPhase.Unrevoked) this.expect(member)
     }
     // What the last target knew is not stored: it is what there is now, unless that does not fit the target.

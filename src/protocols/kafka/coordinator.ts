@@ -1,6 +1,6 @@
 // All groups of this broker by their name, of whichever kind: who is in them and what they were assigned is kept in rows (group-store.ts) and
 // taken up again after a restart, as a Kafka coordinator does from its log. Committed offsets are the broker's cursors.
-import type { Broker, Space } from '../../broker/face.ts'
+import { type Broker, CoreError, type Space, type SubscriptionStatus } from '../../broker/face.ts'
 import type { Clock } from '../../lib/timers.ts'
 import {
   ConsumerGroup,
@@ -14,11 +14,13 @@ import { MemberEpoch } from './consumer-group-member.ts'
 import { downgraded, upgradedMembers } from './coordinator-migration.ts'
 import { KafkaError } from './errors.ts'
 import { ClassicGroup, type GroupOptions } from './group.ts'
+import { GroupConfigs } from './group-config.ts'
 import { type JoinAnswer, type JoinAsk, joinFailure, type SyncAnswer, type SyncAsk, syncFailure } from './group-member.ts'
 import { GroupStore } from './group-store.ts'
-import { GroupTopics, TopicPatterns } from './group-topics.ts'
+import { GroupTopics, type KnownTopic, TopicPatterns } from './group-topics.ts'
+import { type ShareAnswer, type ShareAsk, ShareGroup, type ShareGroupOptions } from './share-group.ts'
 
-export type AnyGroup = ClassicGroup | ConsumerGroup
+export type AnyGroup = ClassicGroup | ConsumerGroup | ShareGroup
 
 /** Groups with members at most; beyond, joining is refused. */
 const groupsMax = 10_000
@@ -36,17 +38,22 @@ export class Coordinator {
   readonly #store: GroupStore
   readonly #classicOptions: GroupOptions
   readonly #consumerOptions: ConsumerGroupOptions
+  readonly #shareOptions: ShareGroupOptions
   readonly #groups = new Map<string, AnyGroup>()
   /** All rights: for what the coordinator does by itself. */
   readonly #space: () => Space
   readonly topics: GroupTopics
   readonly patterns = new TopicPatterns()
+  readonly configs: GroupConfigs
+  readonly #log: Broker['log']
 
   constructor(broker: Broker, delayMs = initialDelayMs) {
     this.#clock = broker.clock
     this.#store = new GroupStore(broker.rows('kafka.groups'))
     this.#space = () => broker.space({ user: 'kafka', may: () => true }, 'default', { protocol: 'kafka' })
     this.topics = new GroupTopics(this.#space)
+    this.configs = GroupConfigs.of(broker)
+    this.#log = broker.log
     this.#classicOptions = {
       clock: broker.clock,
       initialDelayMs: delayMs,
@@ -60,10 +67,20 @@ export class Coordinator {
       clock: broker.clock,
       topics: this.topics,
       patterns: this.patterns,
+      sessionTimeoutMs: (group) => this.configs.number(group, 'consumer.session.timeout.ms'),
       store: (group, members) => {
         if (this.#groups.get(group.name) === group) this.#store.putConsumer(group, members)
       },
       onMemberGone: (group) => this.#considerDowngrade(group),
+    }
+    this.#shareOptions = {
+      clock: broker.clock,
+      topics: this.topics,
+      sessionTimeoutMs: (group) => this.configs.number(group, 'share.session.timeout.ms'),
+      store: (group, members) => {
+        if (this.#groups.get(group.name) === group) this.#store.putShare(group, members)
+      },
+      onTopic: (group, topic) => this.#beginTopic(group, topic),
     }
     this.#load()
     this.#expireOffsetsLater(broker)
@@ -81,6 +98,12 @@ export class Coordinator {
       this.#groups.set(row.name, group)
       group.emptySince = row.emptySince
       group.adopt(row.epoch, row.targetEpoch, row.members)
+    }
+    for (const row of stored.share) {
+      const group = new ShareGroup(row.name, this.#shareOptions)
+      this.#groups.set(row.name, group)
+      group.emptySince = row.emptySince
+      group.adopt(row.epoch, row.topics, row.members)
     }
   }
 
@@ -109,7 +132,7 @@ export class Coordinator {
       this.#store.deleteClassic(name)
       group.dissolve(errorCode)
     } else {
-      this.#store.deleteConsumer(name, group.members.keys())
+      this.#store.deleteWithMembers(name, group.members.keys())
       group.dissolve()
     }
   }
@@ -121,7 +144,7 @@ export class Coordinator {
   #makeRoom(): boolean {
     if (this.#groups.size < groupsMax) return true
     // Groups without members may go; what they committed stays.
-    for (const [name, group] of this.#groups) if (group.isIdle) this.delete(name)
+    for (const [name, group] of this.#groups) if (group.isIdle && group.kind !== 'share') this.delete(name)
     return this.#groups.size < groupsMax
   }
 
@@ -161,6 +184,7 @@ export class Coordinator {
       group = this.#makeClassic(name)
     }
     if (group.kind === 'classic') return group.join(ask, answer)
+    if (group.kind === 'share') return refuse(KafkaError.InconsistentGroupProtocol)
     const shared = group
     this.durably(() => joinConsumerGroup(shared, ask, this.topics), answer, refuse)
     this.#considerDowngrade(shared)
@@ -169,7 +193,7 @@ export class Coordinator {
   sync(name: string, ask: SyncAsk, answer: (answer: SyncAnswer) => void): void {
     const group = this.#groups.get(name)
     const refuse = (errorCode: number): void => answer(syncFailure(errorCode))
-    if (group === undefined) return refuse(KafkaError.UnknownMemberId)
+    if (group === undefined || group.kind === 'share') return refuse(KafkaError.UnknownMemberId)
     if (group.kind === 'classic') return group.sync(ask, answer)
     this.durably(() => syncConsumerGroup(group, ask, this.topics), answer, refuse)
   }
@@ -177,7 +201,7 @@ export class Coordinator {
   /** 0, or Kafka's error code. */
   beat(name: string, memberId: string, instanceId: string | null, generation: number): number {
     const group = this.#groups.get(name)
-    if (group === undefined) return KafkaError.UnknownMemberId
+    if (group === undefined || group.kind === 'share') return KafkaError.UnknownMemberId
     if (group.kind === 'classic') return group.heartbeat(memberId, instanceId, generation)
     try {
       return beatConsumerGroup(group, memberId, instanceId, generation)
@@ -190,7 +214,7 @@ export class Coordinator {
   /** 0, or Kafka's error code. */
   leave(name: string, memberId: string, instanceId: string | null): number {
     const group = this.#groups.get(name)
-    if (group === undefined) return KafkaError.UnknownMemberId
+    if (group === undefined || group.kind === 'share') return KafkaError.UnknownMemberId
     if (group.kind === 'classic') return group.leave(memberId, instanceId)
     const errorCode = leaveConsumerGroup(group, memberId, instanceId)
     this.#considerDowngrade(group)
@@ -210,7 +234,7 @@ export class Coordinator {
   #consumerGroup(name: string, ask: HeartbeatAsk): ConsumerGroup {
     const group = this.#groups.get(name)
     if (group?.kind === 'consumer') return group
-    if (ask.memberEpoch !== MemberEpoch.Join) {
+    if (ask.memberEpoch !== MemberEpoch.Join || group?.kind === 'share') {
       const message = group === undefined ? `Group ${name} not found.` : `Group ${name} is not a consumer group.`
       throw new GroupRefusal(KafkaError.GroupIdNotFound, message)
     }
@@ -237,6 +261,61 @@ export class Coordinator {
     classic.rebalance()
   }
 
+  // ----------------------------------------------------------------------------------------------------------------- share groups
+
+  /** Throws {@link GroupRefusal}. */
+  shareHeartbeat(name: string, ask: ShareAsk): ShareAnswer {
+    const group = this.#groups.get(name)
+    if (group?.kind === 'share') return group.heartbeat(ask)
+    if (group !== undefined) throw new GroupRefusal(KafkaError.GroupIdNotFound, `Group ${name} is not a share group.`)
+    if (ask.memberEpoch !== 0) throw new GroupRefusal(KafkaError.GroupIdNotFound, `Group ${name} not found.`)
+    if (!this.#makeRoom()) throw new GroupRefusal(KafkaError.CoordinatorNotAvailable, `There are ${groupsMax} groups.`)
+    const made = new ShareGroup(name, this.#shareOptions)
+    this.#groups.set(name, made)
+    return made.heartbeat(ask)
+  }
+
+  /** A share group is a subscription of each of its topics, under its name; one that another protocol made is shared with it. */
+  #beginTopic(group: ShareGroup, topic: KnownTopic): void {
+    this.#createShareState(group, topic).catch((cause: unknown) => {
+      if (cause instanceof CoreError && (cause.code === 'AlreadyExists' || cause.code === 'NotFound')) return
+      this.#log.warn({ err: cause, group: group.name, topic: topic.name }, 'kafka: a share group could not begin to read a topic')
+    })
+  }
+
+  async #createShareState(group: ShareGroup, topic: KnownTopic): Promise<void> {
+    const startAt = this.configs.startOf(group.name, this.#clock.now())
+    const space = this.#space()
+    await space.createSubscription(topic.name, group.name, { startAt: typeof startAt === 'object' ? 'oldest' : startAt })
+    // A time is looked for in the log, which takes a while.
+    if (typeof startAt === 'object') await space.seek(topic.name, group.name, startAt)
+  }
+
+  /** Deletes what a share group has of its topics, or of one; they begin anew if it reads them again. */
+  async deleteShareState(group: ShareGroup, topicId?: string): Promise<void> {
+    const space = this.#space()
+    for (const id of topicId === undefined ? [...group.topics] : [topicId]) {
+      const topic = this.topics.byId(id)
+      const exists = topic !== undefined && this.shareStatus(topic.name, group.name) !== undefined
+      if (exists) await space.deleteSubscription(topic.name, group.name)
+      group.forgetTopic(id)
+    }
+  }
+
+  /** Moves a share group's place in a partition. */
+  async moveShare(group: ShareGroup, topic: KnownTopic, partition: number, offset: number): Promise<void> {
+    if (this.shareStatus(topic.name, group.name) === undefined) await this.#createShareState(group, topic)
+    await this.#space().seek(topic.name, group.name, { offset }, partition)
+    group.noteTopic(topic.id)
+  }
+
+  /** Where a share group stands in a topic; undefined when it has not begun. */
+  shareStatus(topic: string, group: string): SubscriptionStatus | undefined {
+    return this.#space()
+      .status(topic)
+      ?.subscriptions.find((subscription) => subscription.kind === 'queue' && subscription.name === group)
+  }
+
   // ---------------------------------------------------------------------------------------------------------------------- offsets
 
   /** Whether this member may commit offsets now: 0, or Kafka's error code. */
@@ -261,6 +340,7 @@ export class Coordinator {
   mayFetch(name: string, memberId: string | null, memberEpoch: number): number {
     const group = this.#groups.get(name)
     if (group?.kind === 'consumer') return group.mayFetch(memberId, memberEpoch)
+    if (group?.kind === 'share') return KafkaError.GroupIdNotFound
     if (memberId === null || memberId === '' || memberEpoch < 0) return KafkaError.None
     return group?.members.has(memberId) === true ? KafkaError.None : KafkaError.UnknownMemberId
   }
@@ -289,6 +369,9 @@ export class Coordinator {
       }
     }
     const alive = new Set(space.cursorGroups())
-    for (const group of this.all()) if (group.isIdle && !alive.has(group.name)) this.delete(group.name)
+    for (const group of this.all()) {
+      const hasState = alive.has(group.name) || (group.kind === 'share' && group.topics.size > 0)
+      if (group.isIdle && !hasState) this.delete(group.name)
+    }
   }
 }

@@ -81,11 +81,15 @@ export const KafkaError = {
   UnreleasedInstanceId: 111,
   UnsupportedAssignor: 112,
   StaleMemberEpoch: 113,
+  InvalidRecordState: 121,
+  ShareSessionNotFound: 122,
+  InvalidShareSessionEpoch: 123,
   MismatchedEndpointType: 114,
   UnsupportedEndpointType: 115,
   TransactionAbortable: 120,
   InvalidRegularExpression: 128,
   RebootstrapRequired: 129,
+  ShareSessionLimitReached: 133,
 } as const
 
 interface WireError {

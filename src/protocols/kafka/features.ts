@@ -13,6 +13,10 @@ export interface Feature {
 const known: readonly Feature[] = [
   // Of Kafka's own metadata, which does not exist here. Tools tell by it how new a cluster is: 30 is 4.3.
   { name: 'metadata.version', min: 30, max: 30 },
+  // 1: the consumer protocol of KIP-848.
+  { name: 'group.version', min: 0, max: 1 },
+  // 1: share groups (KIP-932).
+  { name: 'share.version', min: 0, max: 1 },
   // 2: each transaction has an epoch of its own, and partitions join it by being written to (KIP-890).
   { name: 'transaction.version', min: 0, max: 2 },
 ]

@@ -1,10 +1,11 @@
-// Groups as rows of the broker's table `kafka.groups`. A classic group is one row; a consumer group is one row and one more for each member,
+// Groups as rows of the broker's table `kafka.groups`. A classic group is one row; a consumer or share group is one row and one more for each member,
 // so that a heartbeat that changes a member writes that member.
 import type { Rows } from '../../broker/face.ts'
 import type { ConsumerGroup } from './consumer-group.ts'
 import { ConsumerMember, type MemberPhase, type MemberProfile } from './consumer-group-member.ts'
 import type { ClassicGroup, GroupSnapshot } from './group.ts'
 import { type AssignedTopic, assignmentOf, topicsOf } from './group-assignment.ts'
+import { type ShareGroup, ShareMember, type ShareProfile } from './share-group.ts'
 
 interface ClassicRow extends GroupSnapshot {
   readonly kind: 'classic'
@@ -34,11 +35,30 @@ interface ConsumerMemberRow {
   readonly matched: readonly string[]
 }
 
-type Row = ClassicRow | ConsumerRow | ConsumerMemberRow
+interface ShareRow {
+  readonly kind: 'share'
+  readonly name: string
+  readonly epoch: number
+  readonly emptySince: number
+  readonly topics: readonly string[]
+}
+
+interface ShareMemberRow {
+  readonly kind: 'share member'
+  readonly name: string
+  readonly id: string
+  readonly profile: ShareProfile
+  readonly epoch: number
+  readonly previousEpoch: number
+  readonly assigned: readonly AssignedTopic[]
+}
+
+type Row = ClassicRow | ConsumerRow | ConsumerMemberRow | ShareRow | ShareMemberRow
 
 export interface StoredGroups {
   readonly classic: readonly ClassicRow[]
   readonly consumer: readonly (ConsumerRow & { readonly members: readonly ConsumerMember[] })[]
+  readonly share: readonly (ShareRow & { readonly members: readonly ShareMember[] })[]
 }
 
 export class GroupStore {
@@ -57,11 +77,18 @@ export class GroupStore {
       rows.filter((row) => row.kind === 'consumer member'),
       (row) => row.name,
     )
+    const shareMembers = Map.groupBy(
+      rows.filter((row) => row.kind === 'share member'),
+      (row) => row.name,
+    )
     return {
       classic: rows.filter((row) => row.kind === 'classic'),
       consumer: rows
         .filter((row) => row.kind === 'consumer')
         .map((row) => ({ ...row, members: (members.get(row.name) ?? []).map(memberFrom) })),
+      share: rows
+        .filter((row) => row.kind === 'share')
+        .map((row) => ({ ...row, members: (shareMembers.get(row.name) ?? []).map(shareMemberFrom) })),
     }
   }
 
@@ -79,11 +106,25 @@ export class GroupStore {
     }
   }
 
+  putShare(group: ShareGroup, members: Iterable<readonly [string, ShareMember | null]>): void {
+    const { name, epoch, emptySince } = group
+    this.#put(groupKey(name), { kind: 'share', name, epoch, emptySince, topics: [...group.topics] })
+    for (const [id, member] of members) {
+      if (member === null) this.#delete(memberKey(name, id))
+      else {
+        const { profile, previousEpoch, assigned } = member
+        const row = { name, id, profile, epoch: member.epoch, previousEpoch, assigned: topicsOf(assigned) }
+        this.#put(memberKey(name, id), { kind: 'share member', ...row })
+      }
+    }
+  }
+
   deleteClassic(name: string): void {
     this.#delete(groupKey(name))
   }
 
-  deleteConsumer(name: string, memberIds: Iterable<string>): void {
+  /** Of a consumer or a share group. */
+  deleteWithMembers(name: string, memberIds: Iterable<string>): void {
     this.#delete(groupKey(name))
     for (const id of memberIds) this.#delete(memberKey(name, id))
   }
@@ -125,6 +166,14 @@ function memberFrom(row: ConsumerMemberRow): ConsumerMember {
   member.revoking = assignmentOf(row.revoking)
   member.target = assignmentOf(row.target)
   member.matched = row.matched
+  return member
+}
+
+function shareMemberFrom(row: ShareMemberRow): ShareMember {
+  const member = new ShareMember(row.id, row.profile)
+  member.epoch = row.epoch
+  member.previousEpoch = row.previousEpoch
+  member.assigned = assignmentOf(row.assigned)
   return member
 }
 

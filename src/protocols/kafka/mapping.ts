@@ -3,7 +3,7 @@
 // Two formats are stored. "kafka batch" is a producer's RecordBatch as it came. "kafka record" is one record out of such a batch, or one
 // made for Kafka: version byte (1) | timestamp i64 | body, where the body is the record's key, value and headers as in a batch.
 
-import type { EntryView } from '../../broker/face.ts'
+import type { DeliveryBatch, EntryView } from '../../broker/face.ts'
 import { addFlatHeaders, type FlatHeader, flatHeaders } from '../../core/flat-headers.ts'
 import type { Annotations } from '../../core/record.ts'
 import { type Attributes, type Format, formats, type KeyedRecord } from '../../core/record.ts'
@@ -171,6 +171,20 @@ export function entriesToBatches(entries: readonly EntryView[]): { buffers: Buff
   return { buffers, bytes }
 }
 
+/** Records that a subscription delivered, as one batch; offsets between them are left out. */
+export function deliveriesToBatch(batch: DeliveryBatch): Buffer {
+  const records: LooseRecord[] = []
+  for (let index = 0; index < batch.length; index++) {
+    const envelope = (batch.buffer[index] as Buffer).subarray(batch.start[index], batch.end[index]) // index < length
+    const [offset = -1, timestamp = 0, format = 0] = [batch.offset[index], batch.timestamp[index], batch.format[index]]
+    const [annotations = null, subject = null] = [batch.annotations[index], batch.subject[index]]
+    records.push(looseRecord(envelope, format, offset, { timestamp, annotations, subject }))
+  }
+  // What came back comes first and may be later in the log; a batch is in order.
+  records.sort((a, b) => a.offset - b.offset)
+  return buildBatch(records, records[0]?.offset ?? 0, (records.at(-1)?.offset ?? -1) + 1)
+}
+
 function stampedView(entry: EntryView): Buffer {
   const view = entry.buffer.subarray(entry.start, entry.end)
   if (isStamped(view, 0, entry.baseOffset)) return view
@@ -192,7 +206,12 @@ function pushLoose(entry: EntryView, loose: LooseRecord[]): void {
   })
 }
 
-function looseRecord(envelope: Buffer, formatId: number, offset: number, entry: EntryView): LooseRecord {
+function looseRecord(
+  envelope: Buffer,
+  formatId: number,
+  offset: number,
+  entry: Pick<EntryView, 'timestamp' | 'annotations' | 'subject'>,
+): LooseRecord {
   const hasDeaths = entry.annotations?.deaths !== undefined && entry.annotations.deaths.length > 0
   if (formatId === recordFormatId && !hasDeaths && entry.subject === null) {
     const timestamp = readInt64(envelope, 1)

@@ -13,8 +13,9 @@ import {
   shownConfigs,
 } from '../config.ts'
 import { KafkaError } from '../errors.ts'
+import { GroupConfigs } from '../group-config.ts'
 import { isTopicName } from '../names.ts'
-import { mayCluster, mayTopic } from '../operations.ts'
+import { mayCluster, mayGroup, mayTopic } from '../operations.ts'
 import { ConfigRefused, failure, Refused } from '../refused.ts'
 import type { Message } from '../schema.ts'
 import { type KafkaSession, nodeId, type Request } from '../session.ts'
@@ -62,7 +63,10 @@ function configsOf(session: KafkaSession, type: number, name: string): readonly 
     case ResourceType.ClientMetrics:
     case ResourceType.Group:
       if (name === '') throw new Refused(KafkaError.InvalidRequest, 'the resource has no name')
-      return []
+      if (type === ResourceType.ClientMetrics) return []
+      if (!mayGroup(session, 'describeConfig', name))
+        throw new Refused(KafkaError.GroupAuthorizationFailed, `${session.principal.user} may not describe group "${name}"`)
+      return GroupConfigs.of(session.broker).shown(name)
     default:
       throw new Refused(KafkaError.InvalidRequest, `unknown kind of resource: ${type}`)
   }
@@ -105,6 +109,10 @@ export function listConfigResources(request: Request): void {
   if (wanted.includes(ResourceType.Topic)) {
     for (const topic of session.space.topics())
       configResources.push({ resourceName: topic.name, resourceType: ResourceType.Topic })
+  }
+  if (wanted.includes(ResourceType.Group)) {
+    for (const resourceName of GroupConfigs.of(session.broker).groups())
+      configResources.push({ resourceName, resourceType: ResourceType.Group })
   }
   request.respond({ configResources })
 }
@@ -199,6 +207,8 @@ async function alterOne(
   const configs: Message[] = resource['configs']
   if (new Set(configs.map((config) => config['name'])).size < configs.length)
     throw new Refused(KafkaError.InvalidRequest, 'Error due to duplicate config keys')
+  if (resourceType === ResourceType.Group)
+    return await alterGroup(session, resourceName, configs, reset.length === 0, validateOnly)
   if (resourceType !== ResourceType.Topic) refuseOthers(session, resourceType, resourceName, configs)
   const topic = topicNamed(session, resourceName, 'configure')
   const after = setAfter(topic, configs)
@@ -206,6 +216,29 @@ async function alterOne(
   for (const name of reset) if (!(name in after)) Object.assign(setting, settingOf(name, null))
   for (const { name } of configs) Object.assign(setting, settingOf(name, after[name] ?? null))
   if (!validateOnly) await session.space.alterTopic(topic.name, setting, declarationWith(topic.declaration, after))
+}
+
+/** Group configs are numbers and words, so that there are no lists to append to. */
+async function alterGroup(
+  session: KafkaSession,
+  group: string,
+  configs: Message[],
+  isIncremental: boolean,
+  validateOnly: boolean,
+): Promise<void> {
+  if (group === '') throw new Refused(KafkaError.InvalidRequest, 'the resource has no name')
+  if (!mayGroup(session, 'configure', group))
+    throw new Refused(KafkaError.GroupAuthorizationFailed, `${session.principal.user} may not configure group "${group}"`)
+  const own = GroupConfigs.of(session.broker)
+  const set: Record<string, string> = isIncremental ? { ...own.set(group) } : {}
+  for (const { name, value, configOperation } of configs) {
+    if (isIncremental && configOperation === Operation.Delete) delete set[name]
+    else if (isIncremental && configOperation !== Operation.Set)
+      throw new ConfigRefused(`Can't append to or subtract from ${name}: it is not a list, and can only be set`)
+    else if (value === null) throw new Refused(KafkaError.InvalidRequest, `Null value not supported for: ${name}`)
+    else set[name] = value
+  }
+  await own.replace(group, set, validateOnly)
 }
 
 function refuseOthers(session: KafkaSession, resourceType: number, name: string, configs: Message[]): never {
@@ -220,7 +253,6 @@ function refuseOthers(session: KafkaSession, resourceType: number, name: string,
         `Cannot update these configs dynamically: ${names}. The broker's own configuration has them`,
       )
     case ResourceType.ClientMetrics:
-    case ResourceType.Group:
       throw new Refused(KafkaError.InvalidConfig, `nothing can be configured here: ${names}`)
     default:
       throw new Refused(KafkaError.InvalidRequest, `unknown kind of resource: ${resourceType}`)

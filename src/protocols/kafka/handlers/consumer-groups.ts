@@ -1,19 +1,21 @@
 // The requests of the consumer protocol (KIP-848).
 
-import { type ConsumerGroup, consumerHeartbeatIntervalMs, type HeartbeatAsk } from '../consumer-group.ts'
+import type { ConsumerGroup, HeartbeatAsk } from '../consumer-group.ts'
 import { assignors } from '../consumer-group-assignors.ts'
 import { type ConsumerMember, MemberEpoch } from '../consumer-group-member.ts'
 import { KafkaError } from '../errors.ts'
+import { Features } from '../features.ts'
 import { type Assignment, assignmentOf, topicsOf } from '../group-assignment.ts'
 import type { GroupTopics } from '../group-topics.ts'
 import type { Message } from '../schema.ts'
-import type { Request } from '../session.ts'
+import type { KafkaSession, Request } from '../session.ts'
 import { clientHost, mayUse } from './groups.ts'
 
 export function consumerGroupHeartbeat(request: Request): void {
   const { session } = request
   const body = request.body()
   const refuse = (errorCode: number, errorMessage: string | null): void => request.respond({ errorCode, errorMessage })
+  if (!isFinalized(session, 'group.version')) return refuse(KafkaError.UnsupportedVersion, 'group.version is 0')
   if (!mayUse(session, body['groupId'])) return refuse(KafkaError.GroupAuthorizationFailed, null)
   const wrong = invalidity(body, request.version)
   if (wrong !== undefined) return refuse(KafkaError.InvalidRequest, wrong)
@@ -47,18 +49,23 @@ export function consumerGroupHeartbeat(request: Request): void {
     owned: body['topicPartitions'] === null ? null : assignmentOf(body['topicPartitions']),
     mayRead,
   }
+  const interval = session.coordinator.configs.number(body['groupId'], 'consumer.heartbeat.interval.ms')
   session.coordinator.durably(
     () => session.coordinator.consumerHeartbeat(body['groupId'], ask),
     ({ memberId, memberEpoch, assignment }) =>
       request.respond({
         memberId,
         memberEpoch,
-        heartbeatIntervalMs: memberEpoch < MemberEpoch.Join ? 0 : consumerHeartbeatIntervalMs,
+        heartbeatIntervalMs: memberEpoch < MemberEpoch.Join ? 0 : interval,
         assignment: assignment === null ? null : { topicPartitions: topicsOf(assignment) },
       }),
     refuse,
   )
 }
+
+/** Whether the cluster has agreed to use a feature. */
+export const isFinalized = (session: KafkaSession, feature: string): boolean =>
+  (Features.of(session.broker).get(feature)?.level ?? 0) > 0
 
 /** What the protocol does not allow, or undefined. */
 function invalidity(body: Message, version: number): string | undefined {

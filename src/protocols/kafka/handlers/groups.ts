@@ -160,6 +160,7 @@ async function deleteGroup(session: KafkaSession, groupId: string): Promise<numb
   const group = coordinator.get(groupId)
   if (group !== undefined && group.members.size > 0) return KafkaError.NonEmptyGroup
   if (group === undefined && !space.cursorGroups().includes(groupId)) return KafkaError.GroupIdNotFound
+  if (group?.kind === 'share') await coordinator.deleteShareState(group)
   coordinator.delete(groupId)
   transactions.dropPending(groupId)
   await space.deleteCursors(groupId)

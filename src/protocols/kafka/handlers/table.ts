@@ -25,6 +25,14 @@ import { listOffsets, offsetForLeaderEpoch } from './offsets.ts'
 import { describeTopicPartitions } from './partitions.ts'
 import { produce } from './produce.ts'
 import { alterClientQuotas, describeClientQuotas } from './quotas.ts'
+import { shareAcknowledge, shareFetch } from './share-fetch.ts'
+import {
+  alterShareGroupOffsets,
+  deleteShareGroupOffsets,
+  describeShareGroupOffsets,
+  shareGroupDescribe,
+  shareGroupHeartbeat,
+} from './share-groups.ts'
 import { apiVersions, saslAuthenticate, saslHandshake } from './start.ts'
 import { createPartitions, createTopics, deleteRecords, deleteTopics } from './topics.ts'
 import { describeProducers, describeTransactions, listTransactions, writeTxnMarkers } from './transaction-admin.ts'
@@ -96,6 +104,13 @@ export const handlers: ReadonlyMap<number, Handler> = new Map([
   row(ApiKey.DescribeCluster, 0, 2, describeCluster),
   row(ApiKey.ConsumerGroupHeartbeat, 0, 1, consumerGroupHeartbeat),
   row(ApiKey.ConsumerGroupDescribe, 0, 1, consumerGroupDescribe),
+  row(ApiKey.ShareGroupHeartbeat, 1, 1, shareGroupHeartbeat),
+  row(ApiKey.ShareGroupDescribe, 1, 1, shareGroupDescribe),
+  row(ApiKey.ShareFetch, 1, 2, shareFetch),
+  row(ApiKey.ShareAcknowledge, 1, 2, shareAcknowledge),
+  row(ApiKey.DescribeShareGroupOffsets, 0, 1, describeShareGroupOffsets),
+  row(ApiKey.AlterShareGroupOffsets, 0, 0, alterShareGroupOffsets),
+  row(ApiKey.DeleteShareGroupOffsets, 0, 0, deleteShareGroupOffsets),
   row(ApiKey.DescribeProducers, 0, 0, describeProducers),
   row(ApiKey.DescribeTransactions, 0, 0, describeTransactions),
   row(ApiKey.ListTransactions, 0, 2, listTransactions),
