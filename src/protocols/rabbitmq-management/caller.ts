@@ -7,6 +7,8 @@ import { CoreError } from '../../broker/face.ts'
 import { ApiError, notAuthorised, notFound } from './errors.ts'
 import { namespaceOf } from './names.ts'
 
+const onlooker: Principal = { user: '', may: () => false }
+
 export class Caller {
   readonly name: string
   readonly tags: readonly string[]
@@ -58,11 +60,11 @@ export class Caller {
 
   #tryOpen(vhost: string): Space | undefined {
     try {
-      // Monitoring sees every vhost, whatever he may do in it: lists ask no permission of names.
       return this.#broker.space(this.principal, namespaceOf(vhost))
     } catch (cause) {
-      if (cause instanceof CoreError && cause.code === 'AccessDenied') return undefined
-      throw cause
+      if (!(cause instanceof CoreError) || cause.code !== 'AccessDenied') throw cause
+      // Monitoring sees every vhost, and may do nothing there: what acts goes through AMQP, in the caller's own name.
+      return this.monitor ? this.#broker.space(onlooker, namespaceOf(vhost)) : undefined
     }
   }
 }

@@ -17,7 +17,7 @@ import { declareExchange } from './routes/exchanges.ts'
 import { permissionOf, topicPermissionOf } from './routes/permissions.ts'
 import { declareQueue } from './routes/queues.ts'
 import { userChange } from './routes/users.ts'
-import { putVhost } from './routes/vhosts.ts'
+import { putVhost, vhostFields } from './routes/vhosts.ts'
 
 /** Something of the definitions that was not made, and why. */
 export interface Refusal {
@@ -143,9 +143,13 @@ class Plan {
   #add(list: List, item: Json): void {
     switch (list) {
       case 'vhosts':
-        return void this.vhosts.push({ vhost: '', name: named(item), body: withoutLimits(item) })
+        withoutLimits(item, 'vhosts')
+        vhostFields(named(item), item)
+        this.vhosts.push({ vhost: '', name: named(item), body: item })
+        return
       // What may be refused is read first: a user of whom nothing is taken must not come into being.
       case 'users': {
+        withoutLimits(item, 'users')
         const change = userChange(item)
         this.#user(named(item)).change = change
         return
@@ -245,11 +249,9 @@ function named(item: Json): string {
   return name
 }
 
-function withoutLimits(item: Json): Json {
-  const { limits } = item
+function withoutLimits({ limits }: Json, whose: string): void {
   if (Array.isArray(limits) ? limits.length > 0 : isObject(limits) && Object.keys(limits).length > 0)
-    throw badRequest('limits of vhosts are not supported')
-  return item
+    throw badRequest(`limits of ${whose} are not supported`)
 }
 
 async function make(call: Call, plan: Plan): Promise<Report> {

@@ -75,6 +75,8 @@ test('what cannot be honoured refuses all of it with a list, or is skipped when 
   definitions.parameters.push({ component: 'vhost-limits', name: 'limits', vhost: 'shop', value: { 'max-queues': 3 } })
   definitions.users.push({ name: 'old', password_hash: 'AAAA', hashing_algorithm: 'rabbit_password_hashing_md5', tags: [] })
   definitions.novelties = []
+  definitions.vhosts.push({ name: 'typed', metadata: { default_queue_type: 'quorum' } })
+  definitions.users.push({ name: 'limited', password_hash: '', tags: [], limits: { 'max-connections': 1 } })
   const strict = await root('POST', '/definitions', definitions)
   assert.equal(strict.status, 400)
   const lines = strict.json.reason.split('\n')
@@ -82,6 +84,8 @@ test('what cannot be honoured refuses all of it with a list, or is skipped when 
   for (const line of [
     'novelties: unknown',
     'parameter "limits" of vhost-limits: there is no such component here',
+    'vhost "typed": default_queue_type quorum is not supported: declare queues with x-queue-type',
+    'user "limited": limits of users are not supported',
     'policy "mirrored": [{<<"ha-mode">>,<<"all">>}] are not recognised policy settings',
   ])
     assert.ok(lines.includes(line), line)
@@ -89,7 +93,7 @@ test('what cannot be honoured refuses all of it with a list, or is skipped when 
   assert.deepEqual((await root('GET', '/queues')).json, [])
 
   const { status, json } = await root('POST', '/definitions?unsupported=skip', definitions)
-  assert.deepEqual([status, json.skipped.length, json.refused], [200, 4, []])
+  assert.deepEqual([status, json.skipped.length, json.refused], [200, 6, []])
   assert.equal((await root('GET', '/queues')).json.length, 6)
 })
 

@@ -14,11 +14,11 @@ import { bindingView, defaultBinding, queueContext, queueDetails, queueView } fr
 const getBytesMax = 64 * 1024 * 1024
 const ackModes = ['ack_requeue_true', 'ack_requeue_false', 'reject_requeue_true', 'reject_requeue_false']
 
-function list(call: Call, spaces: readonly Space[]): unknown {
+function list(call: Call, spaces: readonly Space[], view = queueView): unknown {
   const context = queueContext(call.broker, call.rates)
   return listed(
     call,
-    spaces.flatMap((space) => space.topics().map((topic) => queueView(context, space, topic))),
+    spaces.flatMap((space) => space.topics().map((topic) => view(context, space, topic))),
   )
 }
 
@@ -48,6 +48,7 @@ export async function declareQueue(channel: AmqpChannel, queue: string, body: Js
 
 export const queueRoutes: readonly Route[] = [
   { method: 'GET', path: '/queues', handle: (call) => list(call, call.caller.spaces()) },
+  { method: 'GET', path: '/queues/detailed', handle: (call) => list(call, call.caller.spaces(), queueDetails) },
   { method: 'GET', path: '/queues/:vhost', handle: (call) => list(call, [call.caller.space(call.vhost)]) },
   {
     method: 'GET',

@@ -1,7 +1,7 @@
 /** Vhosts: namespaces, with a description and tags. */
 import type { Broker, Space } from '../../../broker/face.ts'
 import { badRequest, notFound } from '../errors.ts'
-import { flag, text } from '../fields.ts'
+import { flag, object, text } from '../fields.ts'
 import type { Json } from '../json.ts'
 import { namespaceOf, nodeName, vhostOf } from '../names.ts'
 import { listed, shaped } from '../page.ts'
@@ -24,17 +24,7 @@ export function vhostWords(broker: Broker, vhost: string): VhostWords {
 
 /** Creates it or changes its words; true when it is new. */
 export async function putVhost(call: Call, vhost: string, body: Json): Promise<boolean> {
-  if (vhost === '' || vhost === 'default')
-    throw badRequest(
-      `a vhost cannot be called "${vhost}": ${vhost === '' ? 'it needs a name' : 'this name is used for the vhost /'}`,
-    )
-  const metadata = typeof body['metadata'] === 'object' && body['metadata'] !== null ? (body['metadata'] as Json) : {}
-  const given = { ...metadata, ...body }
-  const type = given['default_queue_type']
-  if (type !== undefined && type !== null && type !== 'classic' && type !== 'undefined')
-    throw badRequest(`default_queue_type ${String(type)} is not supported: declare queues with x-queue-type`)
-  for (const unsupported of ['tracing', 'protected_from_deletion'])
-    if (flag(given, unsupported, false)) throw badRequest(`${unsupported} is not supported`)
+  const given = vhostFields(vhost, body)
   const { broker, caller } = call
   const isNew = !broker.namespaces().includes(namespaceOf(vhost))
   if (isNew) await broker.createNamespace(caller.principal, namespaceOf(vhost))
@@ -46,6 +36,21 @@ export async function putVhost(call: Call, vhost: string, body: Json): Promise<b
   rows(broker).put(vhost, JSON.stringify(words))
   await rows(broker).durable()
   return isNew
+}
+
+/** The body with what its metadata say as well; throws an ApiError for what cannot be honoured. */
+export function vhostFields(vhost: string, body: Json): Json {
+  if (vhost === '' || vhost === 'default')
+    throw badRequest(
+      `a vhost cannot be called "${vhost}": ${vhost === '' ? 'it needs a name' : 'this name is used for the vhost /'}`,
+    )
+  const given = { ...object(body, 'metadata'), ...body }
+  const type = given['default_queue_type']
+  if (type !== undefined && type !== null && type !== 'classic' && type !== 'undefined')
+    throw badRequest(`default_queue_type ${String(type)} is not supported: declare queues with x-queue-type`)
+  for (const unsupported of ['tracing', 'protected_from_deletion'])
+    if (flag(given, unsupported, false)) throw badRequest(`${unsupported} is not supported`)
+  return given
 }
 
 async function deleteVhost(call: Call): Promise<null> {
