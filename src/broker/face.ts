@@ -2,11 +2,11 @@
  * The public face of the broker: all that a protocol, the HTTP API or the command line may import of it.
  * Calls are batch-shaped and asynchronous; a `done` or a sink is never called from inside the caller's own call.
  */
-import type { CoreErrorCode } from '../core/errors.ts'
+import type { CoreErrorCode, RefusedAccess } from '../core/errors.ts'
 import type { Annotations, Format } from '../core/record.ts'
 import type { Clock } from '../lib/timers.ts'
 
-export type { CoreErrorCode } from '../core/errors.ts'
+export type { CoreErrorCode, RefusedAccess } from '../core/errors.ts'
 export { CoreError } from '../core/errors.ts'
 
 // ---------------------------------------------------------------------------------------------------------------- connections
@@ -682,6 +682,8 @@ export class PublishItem {
   status: PublishStatus = PublishStatus.Pending
   errorCode: CoreErrorCode | null = null
   errorMessage = ''
+  /** What was refused, of AccessDenied. */
+  refused: RefusedAccess | null = null
   /** Topics it went to. */
   routedTo = 0
   /** Live subscribers, and groups of them, that it was handed to. */

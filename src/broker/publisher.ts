@@ -14,7 +14,7 @@ import {
   entrySubject,
   entryTimestamp,
 } from '../core/entry.ts'
-import { CoreError, type CoreErrorCode } from '../core/errors.ts'
+import { AccessRefused, CoreError, type CoreErrorCode } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import type { Death } from '../core/record.ts'
 import { formats, keyedRecords } from '../core/record.ts'
@@ -101,6 +101,7 @@ export class Publisher {
     } catch (error) {
       if (!(error instanceof CoreError)) throw error
       fail(item, error.code, error.message)
+      if (error instanceof AccessRefused) item.refused = error.access
     }
   }
 
@@ -378,22 +379,26 @@ function checkPublish(namespace: Namespace, principal: Principal, item: PublishI
     exchange === null
       ? principal.may('publish', namespace.name, address)
       : mayPublish(principal, namespace.name, exchange, address)
-  if (!allowed) throw new CoreError('AccessDenied', `${principal.user} may not publish to "${exchange || address}"`)
+  if (!allowed) refuse(principal, exchange, address)
   if (exchange !== null && exchange !== '') {
     checkKey(namespace, principal, exchange, address)
     for (const key of extraAddresses ?? []) checkKey(namespace, principal, exchange, key)
   } else {
     for (const name of extraAddresses ?? []) {
-      if (!mayPublish(principal, namespace.name, '', name))
-        throw new CoreError('AccessDenied', `${principal.user} may not publish to "${name}"`)
+      if (!mayPublish(principal, namespace.name, '', name)) refuse(principal, exchange, name)
     }
   }
+}
+
+function refuse({ user }: Principal, exchange: string | null, address: string): never {
+  if (exchange === null) throw new AccessRefused({ user, action: 'publish', kind: 'topic', name: address })
+  throw new AccessRefused({ user, action: 'publish', kind: 'exchange', name: exchange || defaultExchangeAlias })
 }
 
 function checkKey(namespace: Namespace, principal: Principal, exchange: string, key: string): void {
   if (principal.mayUseKey === undefined || principal.mayUseKey('publish', namespace.name, exchange, key)) return
   if (namespace.router.exchange(exchange)?.kind === 'topic')
-    throw new CoreError('AccessDenied', `${principal.user} may not publish with the key "${key}" to "${exchange}"`)
+    throw new AccessRefused({ user: principal.user, action: 'publish', kind: 'exchange', name: exchange, key })
 }
 
 interface Range {

@@ -1,7 +1,7 @@
 /** One namespace as one principal sees it. Permission is asked first in each call; then the namespace's topics and the shard do the work. */
 import { isDeepStrictEqual } from 'node:util'
 import { AckSet } from '../core/ackset.ts'
-import { CoreError } from '../core/errors.ts'
+import { AccessRefused, CoreError, type RefusedAccess } from '../core/errors.ts'
 import type { Keeper } from '../core/keeper.ts'
 import type { Log } from '../core/log.ts'
 import type { Topic } from '../core/topic.ts'
@@ -60,9 +60,9 @@ export class BrokerSpace implements Space {
     return this.#namespace.name
   }
 
-  #allow(action: Action, name: string): void {
+  #allow(action: Action, name: string, kind: RefusedAccess['kind'] = 'topic'): void {
     if (this.principal.may(action, this.#namespace.name, name)) return
-    throw new CoreError('AccessDenied', `${this.principal.user} may not ${action} "${name}"`, name)
+    throw new AccessRefused({ user: this.principal.user, action, kind, name })
   }
 
   #topic(name: string): Topic {
@@ -164,7 +164,7 @@ export class BrokerSpace implements Space {
     this.#allow('consume', name)
     const { exchange, routingKey } = deadLetter
     if (!mayPublish(this.principal, this.namespace, exchange, routingKey ?? ''))
-      throw new CoreError('AccessDenied', `${this.principal.user} may not publish to "${exchange || (routingKey ?? '')}"`)
+      throw new AccessRefused({ user: this.principal.user, action: 'publish', kind: 'exchange', name: exchange || 'amq.default' })
   }
 
   async deleteTopic(name: string): Promise<void> {
@@ -230,10 +230,10 @@ export class BrokerSpace implements Space {
   }
 
   async declareExchange(exchange: ExchangeInfo): Promise<void> {
-    this.#allow('manage', exchange.name)
+    this.#allow('manage', exchange.name, 'exchange')
     if (exchange.alternate !== null) {
-      this.#allow('consume', exchange.name)
-      this.#allow('publish', exchange.alternate)
+      this.#allow('consume', exchange.name, 'exchange')
+      this.#allow('publish', exchange.alternate, 'exchange')
     }
     if (this.#namespace.router.exchange(exchange.name) !== undefined)
       throw new CoreError('AlreadyExists', `exchange "${exchange.name}" exists`)
@@ -245,7 +245,7 @@ export class BrokerSpace implements Space {
   }
 
   async deleteExchange(name: string, ifUnused: boolean): Promise<void> {
-    this.#allow('manage', name)
+    this.#allow('manage', name, 'exchange')
     if (this.#namespace.router.exchange(name) === undefined) throw new CoreError('NotFound', `no exchange "${name}"`)
     if (ifUnused && this.#namespace.router.bindingsFrom(name).length > 0)
       throw new CoreError('Mismatch', `exchange "${name}" is in use`)
@@ -270,12 +270,12 @@ export class BrokerSpace implements Space {
   }
 
   /** A binding takes records from its source and puts them to its destination. */
-  #allowBinding({ source, destination, key }: Binding): void {
-    this.#allow('publish', destination)
-    this.#allow('consume', source)
+  #allowBinding({ source, destination, destinationKind, key }: Binding): void {
+    this.#allow('publish', destination, destinationKind)
+    this.#allow('consume', source, 'exchange')
     if (this.principal.mayUseKey === undefined || this.principal.mayUseKey('consume', this.namespace, source, key)) return
     if (this.#namespace.router.exchange(source)?.kind === 'topic')
-      throw new CoreError('AccessDenied', `${this.principal.user} may not bind the key "${key}" of "${source}"`, source)
+      throw new AccessRefused({ user: this.principal.user, action: 'consume', kind: 'exchange', name: source, key })
   }
 
   bindings(of: { source?: string; destination?: string; destinationKind?: 'topic' | 'exchange' } = {}): Binding[] {

@@ -32,6 +32,26 @@ export class CoreError extends Error {
   }
 }
 
+/** What somebody may not do, in parts, for protocols that say it in words of their own. */
+export interface RefusedAccess {
+  readonly user: string
+  readonly action: string
+  readonly kind: 'topic' | 'exchange'
+  readonly name: string
+  /** The routing key that was refused, where the exchange itself is allowed. */
+  readonly key?: string
+}
+
+export class AccessRefused extends CoreError {
+  readonly access: RefusedAccess
+
+  constructor(access: RefusedAccess) {
+    const { user, action, name, key } = access
+    super('AccessDenied', `${user} may not ${action} ${key === undefined ? '' : `with the key "${key}" `}"${name}"`, name)
+    this.access = access
+  }
+}
+
 /** Wraps whatever was thrown, so that callers always see a {@link CoreError}. */
 export function asCoreError(cause: unknown): CoreError {
   if (cause instanceof CoreError) return cause

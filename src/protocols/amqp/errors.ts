@@ -1,5 +1,5 @@
 // What goes wrong, in RabbitMQ's words and codes, and what it closes.
-import type { CoreErrorCode } from '../../broker/face.ts'
+import type { CoreErrorCode, RefusedAccess } from '../../broker/face.ts'
 
 /** Codes from 501 on, 320, 402 close the connection; the others close only the channel (AMQP 0-9-1, 1.2). */
 export const replyCodes = {
@@ -79,6 +79,18 @@ export const coreReplies = {
 
 export const named = (kind: 'queue' | 'exchange', name: string, vhost: string): string =>
   kind === 'exchange' && name === '' ? `default exchange in vhost '${vhost}'` : `${kind} '${name}' in vhost '${vhost}'`
+
+/** The three permissions, as RabbitMQ 4 names them; everything that changes a thing is configure. */
+const permissions: Readonly<Record<string, string>> = { publish: 'write', consume: 'read' }
+
+export function accessRefused({ user, action, kind, name, key }: RefusedAccess, vhost: string): AmqpError {
+  const what = `${kind === 'topic' ? 'queue' : 'exchange'} '${name}' in vhost '${vhost}'`
+  const ofTopic = key === undefined ? '' : `topic '${key}' in `
+  return new AmqpError(
+    'ACCESS_REFUSED',
+    `${permissions[action] ?? 'configure'} access to ${ofTopic}${what} refused for user '${user}'`,
+  )
+}
 
 export const notFound = (kind: 'queue' | 'exchange', name: string, vhost: string): AmqpError =>
   new AmqpError('NOT_FOUND', `no ${kind} '${name}' in vhost '${vhost}'`)

@@ -5,7 +5,7 @@ import { PublishItem, PublishStatus } from '../../broker/face.ts'
 import { timerMax } from './arguments.ts'
 import type { Channel } from './channel.ts'
 import { decodeProperties, PropertyScan, readU32, readU64, writeU32 } from './codec.ts'
-import { AmqpError, named, notFound, preconditionFailed } from './errors.ts'
+import { AmqpError, accessRefused, named, notFound, preconditionFailed } from './errors.ts'
 import { delayOf, isDelayed } from './exchange-types.ts'
 import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, spareHeader } from './mapping.ts'
 import { deliverReply, replyPrefix, replyQueue } from './reply.ts'
@@ -316,8 +316,12 @@ export class Publisher {
   /** True when the failure closes the channel rather than being a nack. */
   #refused(item: PublishItem): boolean {
     if (item.errorCode !== 'AccessDenied' && item.errorCode !== 'TooLarge') return false
-    const error = new AmqpError(item.errorCode === 'TooLarge' ? 'PRECONDITION_FAILED' : 'ACCESS_REFUSED', item.errorMessage)
-    this.#channel.session.fail(this.#channel, error, 60, 40)
+    const { session } = this.#channel
+    const error =
+      item.refused === null
+        ? new AmqpError(item.errorCode === 'TooLarge' ? 'PRECONDITION_FAILED' : 'ACCESS_REFUSED', item.errorMessage)
+        : accessRefused(item.refused, session.vhost)
+    session.fail(this.#channel, error, 60, 40)
     return true
   }
 

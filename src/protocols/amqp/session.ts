@@ -13,7 +13,7 @@ import {
   type Principal,
   type Space,
 } from '../../broker/face.ts'
-import { asCoreError } from '../../core/errors.ts'
+import { AccessRefused, asCoreError } from '../../core/errors.ts'
 import { Channel } from './channel.ts'
 import {
   ackKey,
@@ -31,7 +31,7 @@ import {
   writeU32,
 } from './codec.ts'
 import { describe } from './describe.ts'
-import { AmqpError, coreReplies } from './errors.ts'
+import { AmqpError, accessRefused, coreReplies } from './errors.ts'
 import { handlers, immediateMethods } from './handlers/all.ts'
 import { declareStandardExchanges } from './handlers/exchange.ts'
 import { releaseExclusiveQueues } from './handlers/queue.ts'
@@ -197,7 +197,7 @@ export class Session implements BrokerSession {
           throw new AmqpError('FRAME_ERROR', `unknown frame type ${type}`)
       }
     } catch (cause) {
-      this.fail(channel, asAmqpError(cause), key >>> 16, key & 0xffff)
+      this.fail(channel, asAmqpError(cause, this.vhost), key >>> 16, key & 0xffff)
     }
   }
 
@@ -299,7 +299,7 @@ export class Session implements BrokerSession {
     try {
       pending = handler(channel, method.fields)
     } catch (cause) {
-      this.fail(channel, asAmqpError(cause), key >>> 16, key & 0xffff)
+      this.fail(channel, asAmqpError(cause, this.vhost), key >>> 16, key & 0xffff)
       return
     }
     if (pending !== undefined) this.#await(pending, channel, key)
@@ -310,7 +310,7 @@ export class Session implements BrokerSession {
     pending.then(
       () => this.#proceed(),
       (cause: unknown) => {
-        this.fail(channel, asAmqpError(cause), key >>> 16, key & 0xffff)
+        this.fail(channel, asAmqpError(cause, this.vhost), key >>> 16, key & 0xffff)
         this.#proceed()
       },
     )
@@ -671,8 +671,9 @@ function negotiated(field: string, least: number, most: number, asked: number): 
   return asked
 }
 
-function asAmqpError(cause: unknown): AmqpError {
+function asAmqpError(cause: unknown, vhost: string): AmqpError {
   if (cause instanceof AmqpError) return cause
+  if (cause instanceof AccessRefused) return accessRefused(cause.access, vhost)
   if (cause instanceof CoreError) return new AmqpError(coreReplies[cause.code], cause.message)
   if (cause instanceof RangeError) return new AmqpError('SYNTAX_ERROR', cause.message)
   return new AmqpError('INTERNAL_ERROR', cause instanceof Error ? cause.message : String(cause))
