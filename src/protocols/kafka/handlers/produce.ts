@@ -14,14 +14,10 @@ import {
 import { skipTags } from '../codec.ts'
 import { KafkaError, produceCode, textOf } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
-import { mayTransaction } from '../operations.ts'
 import { asConfigured, refusedTime } from '../produce-rules.ts'
 import type { Request } from '../session.ts'
-import type { TopicPartition } from '../transaction.ts'
 import { MalformedFrame, type Reader } from '../wire.ts'
-
-/** From this version on (KIP-890) a partition joins its producer's transaction by being written to. */
-const joiningVersion = 12
+import { admit, isInTransaction, joiningVersion } from './transaction-records.ts'
 
 /** One partition's part of a produce request, and what became of it. */
 export class ProducePart {
@@ -136,7 +132,10 @@ function prepare(request: Request, part: ProducePart): void {
     item.undecided = batchIsTransactional(records, 0)
     // With a new epoch for each transaction there is nothing to be remembered from before.
     item.sequenceFromZero = item.undecided && request.version >= joiningVersion
-    if (!item.undecided && isInTransaction(request, item)) return refuse(part, KafkaError.InvalidTxnState)
+    if (!item.undecided && isInTransaction(request, item)) {
+      part.errorCode = KafkaError.InvalidTxnState
+      return
+    }
   }
   part.item = item
 }
@@ -158,65 +157,6 @@ function applyRules(part: ProducePart, info: TopicInfo, received: Buffer, now: n
     part.errorMessage = textOf(cause)
     return null
   }
-}
-
-function refuse(part: ProducePart, errorCode: number): void {
-  part.errorCode = errorCode
-  part.item = null
-}
-
-/** Whether the partition holds records of the open transaction of this item's producer: nothing else of that producer may come between. */
-function isInTransaction({ session }: Request, { producerId, address, partition }: PublishItem): boolean {
-  const transaction = session.transactions.ofProducer(producerId)
-  if (transaction === undefined || !transaction.has(address, partition)) return false
-  return session.space.producers(address, partition).some((known) => known.producerId === producerId && known.openSince >= 0)
-}
-
-/** Records of transactions: the producer must be the one that has the id now, and the partition part of its open transaction, or become so. */
-function admit(request: Request, transactionalId: string | null, parts: readonly ProducePart[]): void {
-  const { session } = request
-  const { transactions } = session
-  if (transactionalId === null || !mayTransaction(session, 'publish', transactionalId)) {
-    for (const part of parts) refuse(part, KafkaError.TransactionalIdAuthorizationFailed)
-    return
-  }
-  const joining = new Map<string, PublishItem[]>()
-  for (const part of parts) {
-    const { item } = part
-    if (item === null || !item.undecided) continue
-    const by = { producerId: item.producerId, epoch: item.producerEpoch }
-    if (request.version < joiningVersion) {
-      const errorCode = transactions.verify(transactionalId, by, placeOf(item))
-      if (errorCode !== KafkaError.None) refuse(part, refusalCode(errorCode, request.version))
-      continue
-    }
-    // As a rule all are of one producer: its row is written once.
-    const key = `${by.producerId}/${by.epoch}`
-    const together = joining.get(key)
-    if (together === undefined) joining.set(key, [item])
-    else together.push(item)
-  }
-  for (const items of joining.values()) {
-    const [first] = items
-    if (first === undefined) continue // no list is empty
-    const by = { producerId: first.producerId, epoch: first.producerEpoch }
-    const errorCode = transactions.add(transactionalId, by, items.map(placeOf))
-    if (errorCode === KafkaError.None) continue
-    for (const part of parts) {
-      if (part.item !== null && items.includes(part.item)) refuse(part, refusalCode(errorCode, request.version))
-    }
-  }
-}
-
-function placeOf({ address, partition }: PublishItem): TopicPartition {
-  return { topic: address, partition }
-}
-
-/** In a produce answer a fenced producer has an invalid epoch (it can still abort), and old clients know of no abortable error. */
-function refusalCode(errorCode: number, version: number): number {
-  if (errorCode === KafkaError.ProducerFenced) return KafkaError.InvalidProducerEpoch
-  if (errorCode === KafkaError.TransactionAbortable && version < 11) return KafkaError.InvalidTxnState
-  return errorCode
 }
 
 function conclude(part: ProducePart): void {
