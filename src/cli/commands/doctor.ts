@@ -3,6 +3,9 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { entryBase, entryCount, entryHeaderBytes, entryIsWhole, entryLength } from '../../core/entry.ts'
+import { Segment } from '../../core/segment.ts'
+import { lockHolder } from '../../storage/local/lock.ts'
+import { segmentPath } from '../../storage/local/segments.ts'
 import { LocalWal } from '../../storage/local/wal.ts'
 import type { ParsedArguments } from '../arguments.ts'
 import type { Command } from '../command.ts'
@@ -26,31 +29,26 @@ async function run(parsed: ParsedArguments): Promise<number> {
   const holder = lockHolder(path.join(data, 'lock'))
   if (holder !== null) throw new Error(`process ${holder} is using ${data}; stop it first`)
   const problems: string[] = []
-  const position = checkMetadata(path.join(data, 'metadata.db'), problems)
+  const { position, segments } = checkMetadata(path.join(data, 'metadata.db'), problems)
   await checkWal(path.join(data, 'wal'), position, problems)
-  await checkSegments(path.join(data, 'segments'), problems)
+  await checkSegments(path.join(data, 'segments'), segments, problems)
   for (const problem of problems) process.stdout.write(`PROBLEM  ${problem}\n`)
   process.stdout.write(problems.length === 0 ? 'no problems found\n' : `${problems.length} problems found\n`)
   return problems.length === 0 ? 0 : 1
 }
 
-function lockHolder(file: string): number | null {
-  if (!fs.existsSync(file)) return null
-  const pid = Number.parseInt(fs.readFileSync(file, 'utf8'), 10)
-  if (!(pid > 0)) return null
-  try {
-    process.kill(pid, 0)
-    return pid
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM' ? pid : null // EPERM: it runs, as another user
-  }
+/** What the last checkpoint says: how far it has everything, and how many bytes of which segments, by their name below segments/. */
+interface Checkpoint {
+  readonly position: number
+  readonly segments: ReadonlyMap<string, number>
 }
 
-/** Returns the position of the log up to which the database has everything. */
-function checkMetadata(file: string, problems: string[]): number {
+const noCheckpoint: Checkpoint = { position: 0, segments: new Map() }
+
+function checkMetadata(file: string, problems: string[]): Checkpoint {
   if (!fs.existsSync(file)) {
     report('metadata', 'none yet')
-    return 0
+    return noCheckpoint
   }
   try {
     const database = new DatabaseSync(file, { readOnly: true })
@@ -65,14 +63,21 @@ function checkMetadata(file: string, problems: string[]): number {
         'metadata',
         `format ${String(value('format'))}, ${String(rows)} rows, checkpoint at position ${String(value('position') ?? 0)}`,
       )
-      return Number(value('position') ?? 0)
+      const logs = database.prepare("SELECT key, value FROM meta WHERE tbl = 'log'").all()
+      const segments = logs.flatMap((row) => namedSegments(String(row['key']), String(row['value'])))
+      return { position: Number(value('position') ?? 0), segments: new Map(segments) }
     } finally {
       database.close()
     }
   } catch (cause) {
     problems.push(`${file}: ${messageOf(cause)}`)
-    return 0
+    return noCheckpoint
   }
+}
+
+function namedSegments(log: string, row: string): [string, number][] {
+  const { segments } = JSON.parse(row) as { segments: Parameters<typeof Segment.from>[0][] } // as the checkpoint writes it
+  return segments.map(Segment.from).map((segment) => [segmentPath(log, segment.object), segment.bytes])
 }
 
 async function checkWal(directory: string, from: number, problems: string[]): Promise<void> {
@@ -91,33 +96,37 @@ async function checkWal(directory: string, from: number, problems: string[]): Pr
   await wal.close()
 }
 
-async function checkSegments(directory: string, problems: string[]): Promise<void> {
-  const files = fs.existsSync(directory)
-    ? fs.readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.seg'))
-    : []
+/** Only what the checkpoint names counts: anything else is from a write that a crash interrupted, and is removed by the next start. */
+async function checkSegments(directory: string, named: ReadonlyMap<string, number>, problems: string[]): Promise<void> {
   let records = 0
   let bytes = 0
-  for (const [index, name] of files.sort().entries()) {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[Ksegment ${index + 1} of ${files.length}`)
-    const result = await checkSegment(path.join(directory, name))
+  let index = 0
+  for (const [name, length] of named) {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[Ksegment ${++index} of ${named.size}`)
+    const file = path.join(directory, name)
+    const result = fs.existsSync(file)
+      ? await checkSegment(file, length)
+      : { records: 0, bytes: 0, problem: 'the file is not there, but the metadata names it' }
     records += result.records
     bytes += result.bytes
-    if (result.problem !== null) problems.push(`${path.join(directory, name)}: ${result.problem}`)
+    if (result.problem !== null) problems.push(`${file}: ${result.problem}`)
   }
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
-  report('segments', `${files.length} files, ${records} records, ${bytes} bytes`)
+  report('segments', `${named.size} files, ${records} records, ${bytes} bytes`)
 }
 
-/** Walks the entries of one file, checking each checksum. What follows the last whole entry is from a write that a crash interrupted. */
-async function checkSegment(file: string): Promise<{ records: number; bytes: number; problem: string | null }> {
+/** Walks the entries in the first `size` bytes of one file, checking each checksum. */
+async function checkSegment(file: string, size: number): Promise<{ records: number; bytes: number; problem: string | null }> {
   const handle = await fs.promises.open(file, 'r')
   let records = 0
   let position = 0
   let nextOffset = -1
   try {
-    const { size } = await handle.stat()
-    while (position + entryHeaderBytes <= size) {
-      const header = await readAt(position, entryHeaderBytes)
+    const held = (await handle.stat()).size
+    if (held < size) return { records, bytes: position, problem: `it has ${held} bytes instead of ${size}` }
+    while (position < size) {
+      const header = await readAt(position, Math.min(entryHeaderBytes, size - position))
+      if (header.length < entryHeaderBytes) return { records, bytes: position, problem: damage() }
       const length = entryLength(header, 0)
       if (length < entryHeaderBytes || position + length > size) return { records, bytes: position, problem: damage() }
       const window = await readAt(position, Math.min(Math.max(length, readBytes), size - position))

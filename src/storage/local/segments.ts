@@ -5,6 +5,9 @@ import type { Disk, DiskFile } from './disk.ts'
 
 const openFilesMax = 256
 
+/** Where an object of a log stands below the directory of segments. */
+export const segmentPath = (log: string, object: number): string => path.join(log, `${String(object).padStart(16, '0')}.seg`)
+
 export class LocalSegments implements SegmentStore {
   readonly #disk: Disk
   readonly #directory: string
@@ -91,7 +94,7 @@ export class LocalSegments implements SegmentStore {
   }
 
   #path(log: number, base: number): string {
-    return path.join(this.#directory, String(log), `${String(base).padStart(16, '0')}.seg`)
+    return path.join(this.#directory, segmentPath(String(log), base))
   }
 
   async #file(log: number, base: number): Promise<DiskFile> {
