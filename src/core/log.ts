@@ -351,6 +351,7 @@ export class Log {
    */
   flush(upTo: number, isDone: ((from: number, to: number) => boolean) | null, done: (error: Error | null) => void): void {
     const limit = Math.min(upTo, this.committed)
+    if (limit <= this.flushedTo) return done(null)
     const chunks: Buffer[] = []
     const marks: { block: Block; used: number }[] = []
     let segment = this.segments.at(-1)

@@ -167,6 +167,7 @@ export function visitFrame(frame: Buffer, visitor: OpVisitor): void {
     const kind = frame[at]
     const body = at + 5
     const end = body + frame.readUInt32BE(at + 1)
+    if (end > frame.length) throw new Error(`an operation at byte ${at} goes beyond its write-ahead frame`)
     switch (kind) {
       case Kind.Append:
         visitAppend(frame, body, end, visitor)

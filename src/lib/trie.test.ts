@@ -1,0 +1,55 @@
+/** Patterns against a matcher that tries everything. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { PatternTrie } from './trie.ts'
+
+function matches(pattern: readonly string[], key: readonly string[]): boolean {
+  const [first, ...rest] = pattern
+  if (first === undefined) return key.length === 0
+  if (first === '#') return matches(rest, key) || (key.length > 0 && matches(pattern, key.slice(1)))
+  return key.length > 0 && (first === '*' || first === key[0]) && matches(rest, key.slice(1))
+}
+
+const word = fc.constantFrom('a', 'b', '', 'long')
+const pattern = fc
+  .array(fc.oneof(word, fc.constantFrom('*', '#')), { minLength: 1, maxLength: 5 })
+  .map((words) => words.join('.'))
+const key = fc
+  .array(fc.oneof({ weight: 9, arbitrary: word }, fc.constantFrom('*', '#')), { minLength: 1, maxLength: 6 })
+  .map((words) => words.join('.'))
+const step = fc.record({ kind: fc.constantFrom('add', 'add', 'remove', 'match'), pattern, key, value: fc.nat(3) })
+
+test('a key finds each value whose pattern matches, once for each time it was added', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const trie = new PatternTrie<number>()
+      const added: { pattern: string; value: number }[] = []
+      for (const each of [...steps, { kind: 'match', pattern: '', key: 'a.b', value: 0 }]) {
+        if (each.kind === 'add') {
+          trie.add(each.pattern, each.value)
+          added.push(each)
+        }
+        if (each.kind === 'remove') {
+          trie.remove(each.pattern, each.value)
+          const at = added.findIndex((one) => one.pattern === each.pattern && one.value === each.value)
+          if (at >= 0) added.splice(at, 1)
+        }
+        if (each.kind !== 'match') continue
+        const found: number[] = []
+        trie.match(each.key, (value) => found.push(value))
+        const wanted = added.filter((one) => matches(one.pattern.split('.'), each.key.split('.'))).map(({ value }) => value)
+        assert.deepEqual(found.sort(), wanted.sort(), each.key)
+      }
+    }),
+  )
+})
+
+test('a pattern of many # takes no longer than its length times that of the key', { timeout: 10_000 }, () => {
+  const trie = new PatternTrie<string>()
+  trie.add(`${'#.'.repeat(30)}end`, 'found')
+  const found: string[] = []
+  trie.match('a.'.repeat(60), (value) => found.push(value))
+  trie.match(`${'a.'.repeat(60)}end`, (value) => found.push(value))
+  assert.deepEqual(found, ['found'])
+})
