@@ -54,7 +54,19 @@ const binding = fc.record(
   { noNullPrototype: true },
 )
 const step = fc.record({
-  kind: fc.constantFrom('declare', 'declare', 'delete', 'bind', 'bind', 'bind', 'unbind', 'topicDeleted', 'route', 'route', 'route'),
+  kind: fc.constantFrom(
+    'declare',
+    'declare',
+    'delete',
+    'bind',
+    'bind',
+    'bind',
+    'unbind',
+    'topicDeleted',
+    'route',
+    'route',
+    'route',
+  ),
   name: exchangeName,
   exchangeKind: fc.constantFrom<ExchangeKind>('direct', 'fanout', 'topic'),
   alternate: fc.option(exchangeName),
@@ -80,10 +92,20 @@ test('a key reaches what it reaches by trying every binding, whatever was asked 
           other.source === one.source && other.destination === one.destination && other.key === one.key
         if (kind === 'declare' && !exchanges.has(name)) {
           exchanges.set(name, { kind: exchangeKind, alternate })
-          router.declare({ name, kind: exchangeKind, alternate, durable: true, autoDelete: false, internal: false, declaration: {} })
+          router.declare({
+            name,
+            kind: exchangeKind,
+            alternate,
+            durable: true,
+            autoDelete: false,
+            internal: false,
+            declaration: {},
+          })
         }
         if (kind === 'delete' && exchanges.delete(name)) {
-          const gone = bindings.filter((each) => each.source === name || (each.destinationKind === 'exchange' && each.destination === name))
+          const gone = bindings.filter(
+            (each) => each.source === name || (each.destinationKind === 'exchange' && each.destination === name),
+          )
           assert.equal(router.delete(name).length, gone.length)
           bindings = bindings.filter((each) => !gone.includes(each))
         }

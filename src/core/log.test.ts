@@ -14,7 +14,10 @@ interface Kept {
 }
 
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('append' as const), a: fc.integer({ min: 1, max: 4 }), b: fc.nat(3000) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('append' as const), a: fc.integer({ min: 1, max: 4 }), b: fc.nat(3000) }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('commit' as const), a: fc.constant(0), b: fc.constant(0) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('flush' as const), a: fc.nat(200), b: fc.constant(0) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('evict' as const), a: fc.constant(0), b: fc.constant(0) }) },
@@ -53,13 +56,25 @@ test('what is committed and not truncated is read from any offset on, and nothin
         if (kind === 'append') {
           const text = `${log.next}:${'x'.repeat(b)}`
           const payload = Buffer.from(text)
-          const content = { format: plainFormat.id, count: a, timestamp: 1, expiresAt: 0, keyHash: 0, flags: 0, subject: null, annotations: null, payload }
+          const content = {
+            format: plainFormat.id,
+            count: a,
+            timestamp: 1,
+            expiresAt: 0,
+            keyHash: 0,
+            flags: 0,
+            subject: null,
+            annotations: null,
+            payload,
+          }
           all.push({ base: log.next, count: a, text })
           assert.equal(log.append(content), all.at(-1)?.base)
         }
         if (kind === 'commit') log.commit(log.next)
         if (kind === 'flush')
-          await new Promise<void>((resolve, reject) => log.flush(a, null, (error) => (error === null ? resolve() : reject(error))))
+          await new Promise<void>((resolve, reject) =>
+            log.flush(a, null, (error) => (error === null ? resolve() : reject(error))),
+          )
         if (kind === 'evict') for (const block of [...log.blocks]) log.evict(block)
         if (kind === 'truncate') {
           const to = Math.min(a, log.committed)
