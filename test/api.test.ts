@@ -36,6 +36,7 @@ test('health, readiness and the overview', async () => {
     'http',
     'kafka',
     'rabbitmq-management',
+    'rabbitmq-prometheus',
     'rabbitmq-stream',
   ])
 })

@@ -26,7 +26,10 @@ export const protocolTable: readonly ProtocolEntry[] = [
   },
   {
     name: 'rabbitmq-management',
-    listeners: [{ name: 'rabbitmq-management', port: 15672, kind: 'http' }],
+    listeners: [
+      { name: 'rabbitmq-management', port: 15672, kind: 'http' },
+      { name: 'rabbitmq-prometheus', port: 15692, kind: 'http' },
+    ],
     load: async () => (await import('./rabbitmq-management/index.ts')).protocol,
   },
   {

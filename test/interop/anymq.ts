@@ -11,6 +11,7 @@ const HTTP_PORT = 7890
 const KAFKA_PORT = 9092
 const AMQP_PORT = 5672
 const MANAGEMENT_PORT = 15672
+const PROMETHEUS_PORT = 15692
 const STREAM_PORT = 5552
 
 export interface AnyMQOptions {
@@ -47,7 +48,8 @@ export function requireNode24(): void {
 export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'anymq-test-'))
   const portOffset =
-    options.portOffset ?? (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT, STREAM_PORT]))
+    options.portOffset ??
+    (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT, PROMETHEUS_PORT, STREAM_PORT]))
   const started = performance.now()
   let ready: (() => void) | undefined
   const becameReady = new Promise<void>((resolve) => {

@@ -64,15 +64,22 @@ function overview(call: Call): Json {
   }
 }
 
-/** Protocols by the names that RabbitMQ's tools look for. */
-const protocolNames: Readonly<Record<string, string>> = { 'rabbitmq-management': 'http', http: 'anymq/http' }
+/** Listeners by the names of protocols that RabbitMQ's tools look for. */
+const protocolNames: Readonly<Record<string, string>> = {
+  'rabbitmq-management': 'http',
+  'rabbitmq-prometheus': 'http/prometheus',
+  http: 'anymq/http',
+}
 
 export function listeners(call: Call): { node: string; protocol: string; ip_address: string; port: number }[] {
-  return call.facts
-    .listeners()
-    .flatMap(({ protocols, host, port }) =>
-      protocols.map((protocol) => ({ node: nodeName, protocol: protocolNames[protocol] ?? protocol, ip_address: host, port })),
-    )
+  return call.facts.listeners().flatMap(({ name, protocols, host, port }) =>
+    protocols.map((protocol) => ({
+      node: nodeName,
+      protocol: protocolNames[name] ?? protocol,
+      ip_address: host,
+      port,
+    })),
+  )
 }
 
 function node(call: Call): Json {
