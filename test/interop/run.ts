@@ -158,6 +158,18 @@ const clients: readonly Client[] = [
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'StreamClient'],
   },
+  {
+    name: 'rabbitmq-stream/bridge (java clients of streams, AMQP and Kafka)',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'StreamBridge'],
+    anymqOnly: true,
+  },
+  {
+    name: 'rabbitmq-stream/restart (java)',
+    install: installJava,
+    command: node('rabbitmq-stream/restart.ts'),
+    anymqOnly: true,
+  },
   ...(external ? [] : [{ name: 'matrix (every producer to every consumer)', install: nothing, command: node('matrix/run.ts') }]),
 ]
 

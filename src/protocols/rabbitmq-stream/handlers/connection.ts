@@ -80,11 +80,12 @@ function serverProperties(broker: Broker): Record<string, string> {
   }
 }
 
-/** Where this client reached us is where it reaches every stream. */
-export const advertised = (session: Session): { host: string; port: number } => ({
-  host: session.connection.localAddress.replace(/^::ffff:/, ''),
-  port: session.connection.localPort,
-})
+/** Where this client reached us is where it reaches every stream, unless another address is configured. */
+export const advertised = ({ broker, connection }: Session): { host: string; port: number } =>
+  broker.advertised('rabbitmq-stream') ?? {
+    host: connection.localAddress.replace(/^::ffff:/, ''),
+    port: connection.localPort,
+  }
 
 /** EXTERNAL is the name in a client's certificate, where one was verified. */
 const mechanisms = (session: Session): string[] => ['PLAIN', ...(session.connection.peerName === undefined ? [] : ['EXTERNAL'])]
