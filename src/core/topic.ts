@@ -227,8 +227,12 @@ export class Topic implements SubscriptionHost {
     for (const block of log.blocks) {
       if (block.next <= upTo) continue
       if (block.base > upTo && upTo > log.start) break
-      if (block.timestampMax >= oldest || block.next > log.committed) break
+      // What stands in a segment too went, or stayed, with that. The newest block stays however small the limit is.
+      const inMemoryAlone = block.flushed === 0 && block.base === upTo && block !== log.blocks.at(-1)
+      const tooMuch = inMemoryAlone && block.used <= excess
+      if ((block.timestampMax >= oldest && !tooMuch) || block.next > log.committed) break
       upTo = block.next
+      excess -= block.used
     }
     if (upTo > log.start) this.shard.truncate(this, log, upTo)
   }
