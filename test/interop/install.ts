@@ -24,7 +24,7 @@ export const goProgram = (name: string): string => join(cache, 'go-bin', name)
 
 const PYTHON_AMQP_PACKAGES = ['celery==5.7.0', 'kombu==5.7.0', 'aio-pika==10.2.1', 'pytest==9.2.0']
 const PYTHON_MANAGEMENT_PACKAGES = ['flower==2.2.0', 'amqpstorm==3.1.4', 'requests==2.34.2']
-const PYTHON_PACKAGES = ['confluent-kafka==2.16.1', 'pika==1.4.4']
+const PYTHON_PACKAGES = ['confluent-kafka==2.16.1', 'pika==1.4.4', 'rstream==1.1.1']
 
 export async function installDebianPackages(packages: Record<string, string>): Promise<void> {
   const missing: string[] = []

@@ -159,6 +159,11 @@ const clients: readonly Client[] = [
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'StreamClient'],
   },
   {
+    name: 'rabbitmq-stream/rstream (Python)',
+    install: installPython,
+    command: () => [python, `${here}rabbitmq-stream/rstream_suite.py`],
+  },
+  {
     name: 'rabbitmq-stream/bridge (java clients of streams, AMQP and Kafka)',
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'StreamBridge'],

@@ -261,31 +261,32 @@ export function creditErrorFrame(code: number, subscriptionId: number): Buffer {
   return writer.frame()
 }
 
-/** What the server takes, in answer to ExchangeCommandVersions. Deliver and ConsumerUpdate are the client's to name. */
+/**
+ * What the server takes, in answer to ExchangeCommandVersions. Deliver and ConsumerUpdate are the client's to name. In RabbitMQ's order: rstream
+ * looks for Publish in the second place.
+ */
 export const spokenVersions: readonly CommandVersion[] = [
-  ...[
-    Key.DeclarePublisher,
-    Key.QueryPublisherSequence,
-    Key.DeletePublisher,
-    Key.Subscribe,
-    Key.Credit,
-    Key.StoreOffset,
-    Key.QueryOffset,
-    Key.Unsubscribe,
-    Key.Create,
-    Key.Delete,
-    Key.Metadata,
-    Key.Close,
-    Key.Heartbeat,
-    Key.Route,
-    Key.Partitions,
-    Key.StreamStats,
-    Key.CreateSuperStream,
-    Key.DeleteSuperStream,
-    Key.ResolveOffsetSpec,
-  ].map((key) => ({ key, from: 1, to: 1 })),
-  { key: Key.Publish, from: 1, to: 2 },
-]
+  Key.DeclarePublisher,
+  Key.Publish,
+  Key.QueryPublisherSequence,
+  Key.DeletePublisher,
+  Key.Subscribe,
+  Key.Credit,
+  Key.StoreOffset,
+  Key.QueryOffset,
+  Key.Unsubscribe,
+  Key.Create,
+  Key.Delete,
+  Key.Metadata,
+  Key.Close,
+  Key.Heartbeat,
+  Key.Route,
+  Key.Partitions,
+  Key.StreamStats,
+  Key.CreateSuperStream,
+  Key.DeleteSuperStream,
+  Key.ResolveOffsetSpec,
+].map((key) => ({ key, from: 1, to: key === Key.Publish ? 2 : 1 }))
 
 // ------------------------------------------------------------------------------------------------------------------------ frames
 

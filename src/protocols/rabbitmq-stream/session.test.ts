@@ -261,10 +261,8 @@ test('ExchangeCommandVersions: who takes version 2 of Deliver gets it', async ()
   })
   assert.equal(code, Code.Ok)
   const versions = Array.from({ length: reader.u32() }, () => [reader.u16(), reader.u16(), reader.u16()])
-  assert.deepEqual(
-    versions.find(([key]) => key === Key.Publish),
-    [Key.Publish, 1, 2],
-  )
+  // rstream takes the second for Publish's.
+  assert.deepEqual(versions[1], [Key.Publish, 1, 2])
   await one.subscribe(2, name)
   assert.equal((await one.chunk(2)).version, 2)
 })
