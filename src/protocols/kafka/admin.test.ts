@@ -1,6 +1,7 @@
 /** What administrators ask, and that the configs they set hold. The differential test compares the same answers with a real Kafka. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import amqplib from 'amqplib'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
 import { batchCodec, buildBatch, openBatch } from './batch.ts'
 import { ApiKey } from './codec.ts'
@@ -14,7 +15,7 @@ let broker: EmbeddedBroker
 let to: TestClient
 
 before(async () => {
-  broker = await startBroker({ protocols: ['kafka'] })
+  broker = await startBroker({ protocols: ['kafka', 'amqp'] })
   to = new TestClient(broker.port('kafka'))
 })
 after(async () => {
@@ -199,4 +200,31 @@ test('of the quotas that fit a client, the one that says most of it counts', () 
   const again = new Quotas(rows)
   assert.equal(again.record('producer_byte_rate', 'alice', 'app', 20_000, 0), 1000)
   assert.equal(again.record('consumer_byte_rate', 'alice', 'app', 20_000, 0), 0)
+})
+
+test('what an AMQP consumer gives back of a Kafka topic comes again after its delay, and what it rejects goes to the dead-letter topic', async () => {
+  await createTopic('dead')
+  assert.equal(
+    (await createTopic('worked', { 'anymq.dead.letter.topic': 'no such topic!' }))['errorCode'],
+    KafkaError.InvalidConfig,
+  )
+  const own = { 'anymq.dead.letter.topic': 'dead', 'anymq.delivery.limit': '1', 'anymq.retry.delay.ms': '5:20' }
+  assert.equal((await createTopic('worked', own))['errorCode'], 0)
+  for (const [name, value] of Object.entries(own)) assert.equal((await configOf('worked', name))['value'], value)
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createChannel()
+  assert.equal(await produce('worked', batchAt(Date.now())), 0)
+  const attempts: boolean[] = []
+  const dead = new Promise<void>((resolve) => {
+    void channel.consume('worked', (message) => {
+      if (message === null) return
+      attempts.push(message.fields.redelivered)
+      channel.nack(message, false, attempts.length === 1)
+      if (attempts.length === 2) resolve()
+    })
+  })
+  await dead
+  while ((await broker.messages('dead')).length === 0) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(attempts, [false, true])
+  await connection.close()
 })

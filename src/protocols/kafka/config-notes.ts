@@ -110,6 +110,19 @@ export const configNotes: Readonly<Record<string, ConfigNote>> = {
     documentation: 'How long a record is left alone by compaction.',
     broker: 'log.cleaner.min.compaction.lag.ms',
   },
+  'anymq.dead.letter.topic': {
+    documentation: 'The topic that rejected, expired and too often delivered records go to; empty: they are dropped.',
+  },
+  'anymq.delivery.limit': {
+    documentation: 'How often a record may come back from consumers that acknowledge one by one; -1: without end.',
+  },
+  'anymq.retry.delay.ms': {
+    documentation:
+      'How long a record that came back waits, in ms for each attempt so far, and after a colon at most; empty: not at all.',
+  },
+  'anymq.record.ttl.ms': {
+    documentation: 'How long a record is offered to consumers that acknowledge one by one, in ms; -1: as long as it is kept.',
+  },
   preallocate: {
     documentation: 'Whether files get their size when they are made.',
     broker: 'log.preallocate',

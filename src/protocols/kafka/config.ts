@@ -2,6 +2,7 @@
 // are produced (produce-rules.ts), or known and fixed: then only the value it has anyway is accepted. Nothing is stored and ignored.
 import { type TopicConfig, type TopicInfo, topicDefaults } from '../../broker/face.ts'
 import { configNotes } from './config-notes.ts'
+import { ownConfigRows } from './own-configs.ts'
 import { ConfigRefused } from './refused.ts'
 
 export const ConfigType = { Boolean: 1, String: 2, Int: 3, Long: 5, Double: 6, List: 7 } as const
@@ -9,7 +10,7 @@ export const ConfigType = { Boolean: 1, String: 2, Int: 3, Long: 5, Double: 6, L
 /** What was set by name, as text: how Kafka tells a topic's own configs from defaults, and all there is of those that are enforced here. */
 export type SetConfigs = Readonly<Record<string, string>>
 
-interface ConfigRow {
+export interface ConfigRow {
   readonly name: string
   readonly type: number
   readonly read: (config: TopicConfig, set: SetConfigs) => string
@@ -130,6 +131,7 @@ export const configRows: readonly ConfigRow[] = [
   fixed('segment.index.bytes', int, '10485760'),
   fixed('segment.jitter.ms', long, '0'),
   fixed('unclean.leader.election.enable', bool, 'false'),
+  ...ownConfigRows,
 ]
 
 const rowsByName = new Map(configRows.map((row) => [row.name, row]))

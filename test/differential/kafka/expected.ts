@@ -7,7 +7,11 @@ interface Everywhere extends Expected {
 
 const bothTexts = (theirs: unknown, ours: unknown): boolean => typeof theirs === 'string' && typeof ours === 'string'
 
+const ownConfigs = 4
+
 export const everywhere: readonly Everywhere[] = [
+  { path: /configs\[anymq\./, why: 'settings that Kafka does not have' },
+  { path: /configs\.length$/, why: 'settings that Kafka does not have', when: (a, b) => Number(b) - Number(a) === ownConfigs },
   {
     path: /(^|\.)(topicId|clusterId|host|port|replicaDirectoryId)$/,
     why: 'each broker has its own',
