@@ -142,6 +142,16 @@ export class AmqpChannel {
     for (let at = 0; at < body.length; at += most) this.#session.onBytes(frame(FrameType.Body, body.subarray(at, at + most)))
   }
 
+  /** Resolves when what was published can be read: a confirm of a message that is not persistent comes before that, a later method of its connection after. */
+  async seePublished(): Promise<void> {
+    const passive = { passive: true, durable: false, autoDelete: false, internal: false, nowait: false }
+    await this.call(
+      'exchange.declare',
+      { ticket: 0, exchange: 'amq.direct', type: 'direct', ...passive, arguments: new Map() },
+      'exchange.declare-ok',
+    )
+  }
+
   /** The next method of these names; a refusal rejects. */
   async next<A extends MethodName>(
     ...expected: readonly A[]

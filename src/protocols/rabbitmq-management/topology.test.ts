@@ -124,6 +124,17 @@ test('a message is published with its properties and got again, as the ackmode s
   assert.deepEqual(await get('ack_requeue_true'), [])
 })
 
+test('what was answered to a publisher can be got at once, persistent or not', async () => {
+  await call('PUT', '/queues/%2F/q1', {})
+  const get = { count: 1, ackmode: 'ack_requeue_false', encoding: 'auto' }
+  for (let i = 0; i < 30; i++) {
+    const message = { routing_key: 'q1', payload: String(i), payload_encoding: 'string', properties: {} }
+    await call('POST', '/exchanges/%2F/amq.default/publish', message)
+    const { json } = await call('POST', '/queues/%2F/q1/get', get)
+    assert.deepEqual([json.length, json[0]?.payload], [1, String(i)])
+  }
+})
+
 test('reject_requeue_false dead-letters, and a purge leaves nothing', async () => {
   await call('PUT', '/queues/%2F/dead', {})
   const toDead = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' }

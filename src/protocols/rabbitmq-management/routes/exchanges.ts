@@ -128,6 +128,7 @@ async function publish(call: Call): Promise<unknown> {
       const first = await channel.next('basic.ack', 'basic.nack', 'basic.return')
       // A return comes before its confirm; a nack means that every queue refused it.
       if (first.name === 'basic.return') await channel.next('basic.ack', 'basic.nack')
+      else await channel.seePublished()
       return { routed: first.name === 'basic.ack' }
     } catch (cause) {
       if (cause instanceof Refused && cause.code === 404) throw badRequest(`404 ${cause.message}`)
