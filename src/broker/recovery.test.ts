@@ -81,3 +81,36 @@ test('topics and subscriptions survive crashes as they were confirmed, with a ch
     { numRuns: 80 },
   )
 })
+
+test('what expired while the broker was down dies once the log is read to its end, and overwrites nothing', async () => {
+  // A clock whose timers fire only when they are due already: what expired is found so at the start.
+  let now = 1_000_000
+  const after = (delayMs: number, run: () => void) => {
+    if (delayMs <= 0) setImmediate(run)
+    return { cancel: () => undefined }
+  }
+  const clock = { now: () => now, after }
+  const machine = new Machine(3, { clock })
+  let space = spaceOf(await machine.start())
+  await space.createTopic('dead', { retention: 'acknowledged' }, 'test')
+  await space.createTopic(
+    'q',
+    { retention: 'acknowledged', recordTtlMs: 1_000, deadLetter: { exchange: '', routingKey: 'dead' } },
+    'test',
+  )
+  const items = ['a', 'b', 'c'].map((text) => new PublishItem(null, 'q', plainFormat.id, Buffer.from(text)))
+  await publish(space, ...items)
+  now += 5_000
+  for (let crashes = 0; crashes < 3; crashes++) {
+    space = spaceOf(await machine.crash())
+    await turn()
+    await space.nextProducerId()
+    const dead = await space.peek('dead', { limit: 10 })
+    assert.deepEqual(
+      dead.map(({ bytes }) => String(bytes)),
+      ['a', 'b', 'c'],
+    )
+    assert.equal(space.status('q')?.subscriptions[0]?.ready, 0)
+  }
+  await machine.stop()
+})

@@ -45,6 +45,16 @@ export async function recover(
   shard: Shard,
   apply: (table: string, key: string, value: string | Uint8Array | null) => void,
 ): Promise<void> {
+  shard.recovering = true
+  await replay(shard, apply)
+  shard.recovering = false
+  for (const { subscription } of shard.subscriptions.values()) subscription.wake()
+}
+
+async function replay(
+  shard: Shard,
+  apply: (table: string, key: string, value: string | Uint8Array | null) => void,
+): Promise<void> {
   const { metadata, wal, segments } = shard.storage
   const position = await metadata.position()
   for (const table of tables) await metadata.load(table, (key, value) => apply(table, key, value))

@@ -71,6 +71,8 @@ export class Shard {
   readonly withDecisions = new Set<Log>()
   #transactions = new WeakMap<Transaction, (() => void)[]>()
   closed = false
+  /** Nothing is handed out, expires or dies while the log is read: what is known then is not the end of the story. */
+  recovering = false
   #asksForSpace = false
   #flushesHeld = false
   #balanceHeld = false

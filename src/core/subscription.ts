@@ -71,6 +71,8 @@ export interface SubscriptionHost {
   readonly bytesMax: number
   readonly dropsOldest: boolean
   readonly paused: boolean
+  /** What is stored is still being read: nothing happens before its end is known. */
+  readonly recovering: boolean
   recordAttempts(subscription: Subscription, lane: Lane, offset: number, attempts: number): void
   consumersChanged(subscription: Subscription): void
   damaged(subscription: Subscription, error: Error): void
@@ -175,7 +177,7 @@ export class Subscription {
 
   /** There may be something to do; it is done at the end of this turn. */
   wake(): void {
-    if (this.#scheduled || this.closed) return
+    if (this.#scheduled || this.closed || this.host.recovering) return
     this.#scheduled = true
     queueMicrotask(this.#run)
   }

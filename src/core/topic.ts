@@ -251,6 +251,9 @@ export class Topic implements SubscriptionHost {
 
   // ------------------------------------------------------------------------------------------------------ SubscriptionHost
 
+  get recovering(): boolean {
+    return this.shard.recovering
+  }
   get deliveryLimit(): number {
     return this.config.deliveryLimit
   }

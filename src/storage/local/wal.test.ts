@@ -174,3 +174,10 @@ test('a frame that the disk put in the place of another is damage, also at the e
   disk.overwrite(firstFile, third, Buffer.alloc(64))
   await assert.rejects(open(disk), /is damaged at byte/)
 })
+
+test('nothing is written before it is known where the log ends', async () => {
+  const { disk } = await filled(['first'])
+  const wal = new LocalWal(disk, directory, true, 1024 * 1024)
+  await assert.rejects(write(wal, Buffer.from('too early')), /not recovered yet/)
+  assert.deepEqual((await open(disk)).bodies, ['first'])
+})

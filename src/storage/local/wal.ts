@@ -38,6 +38,8 @@ export class LocalWal implements WriteAheadLog {
   #preparing: Promise<void> | null = null
   #at = 0
   #closed = false
+  /** Nothing is written before it is known where the log ends. */
+  #recovered = false
   position = 0
 
   constructor(disk: Disk, directory: string, synced: boolean, fileBytes = walFileBytes) {
@@ -80,6 +82,7 @@ export class LocalWal implements WriteAheadLog {
     }
     if (this.#synced && last !== null) await this.#writeAgain(last)
     await this.#startAt(Math.max(position, from))
+    this.#recovered = true
   }
 
   /**
@@ -112,6 +115,7 @@ export class LocalWal implements WriteAheadLog {
     const padded = (length + 15) & ~15
     if (length > frameBytesMax) return done(new Error(`a frame of ${length} bytes exceeds ${frameBytesMax}`))
     if (this.#closed) return done(new Error('the write-ahead log is closed'))
+    if (!this.#recovered) return done(new Error('the write-ahead log is not recovered yet'))
     if (this.#at + padded > this.#fileBytes) {
       this.#nextFile().then(
         () => this.#put(frame, length, padded, done),
