@@ -68,7 +68,7 @@ export class Engine implements TopicOwner {
       this.scheduler,
       this.histories,
       () => this.counters.next('schedule'),
-      (topic, item, reason) => this.#buryUnstored(topic, item, reason),
+      (topic, item) => this.#buryRefused(topic, item),
       (topic, level) => this.#addLane(topic, level),
     )
     this.makeNamespace('default')
@@ -384,8 +384,8 @@ export class Engine implements TopicOwner {
     return bury(dead, namespace, this.publisher, this.shard.log)
   }
 
-  /** A record that died before it was stored. */
-  #buryUnstored(topic: Topic, item: PublishItem, reason: Death['reason']): void {
+  /** A record that a full topic refuses, where such ones are dead letters. */
+  #buryRefused(topic: Topic, item: PublishItem): void {
     const slot = new Slot()
     slot.buffer = item.payload
     slot.end = item.payload.length
@@ -393,7 +393,7 @@ export class Engine implements TopicOwner {
     slot.timestamp = item.timestamp || this.shard.clock.now()
     slot.annotations = item.annotations
     const namespace = this.namespace(topic.namespace)
-    bury({ topic, slot, reason, attempts: 0, error: undefined }, namespace, this.publisher, this.shard.log)
+    bury({ topic, slot, reason: 'maxLength', attempts: 0, error: undefined }, namespace, this.publisher, this.shard.log)
   }
 
   /** False when it could not be stored for now. */

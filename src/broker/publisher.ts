@@ -16,7 +16,6 @@ import {
 } from '../core/entry.ts'
 import { AccessRefused, CoreError, type CoreErrorCode } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
-import type { Death } from '../core/record.ts'
 import { formats, keyedRecords } from '../core/record.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
@@ -35,7 +34,7 @@ const tellBytes = 256 * 1024
 const subjectExchange = 'amq.topic'
 
 /** How long what must be delivered at once may take on its way to the consumer that waits. */
-const handOverMs = 1000
+const handOverMs = 250
 
 export class Publisher {
   readonly #shard: Shard
@@ -47,19 +46,19 @@ export class Publisher {
 
   /** Makes a lane for a priority and returns its index. */
   readonly #addLane: (topic: Topic, level: number) => number
-  /** Told of what dies before it is stored: refused by a full topic that wants such records as dead letters, or expired at once. */
-  readonly #onDead: (topic: Topic, item: PublishItem, reason: Death['reason']) => void
+  /** Told of what a full topic refuses that wants such records as dead letters. */
+  readonly #onRefused: (topic: Topic, item: PublishItem) => void
 
   constructor(
     shard: Shard,
     scheduler: Scheduler,
     histories: Histories,
     nextId: () => number,
-    onDead: (topic: Topic, item: PublishItem, reason: Death['reason']) => void,
+    onRefused: (topic: Topic, item: PublishItem) => void,
     addLane: (topic: Topic, level: number) => number,
   ) {
     this.#addLane = addLane
-    this.#onDead = onDead
+    this.#onRefused = onRefused
     this.#shard = shard
     this.#scheduler = scheduler
     this.#histories = histories
@@ -215,7 +214,7 @@ export class Publisher {
   }
 
   #refused(topic: Topic, item: PublishItem): CoreError {
-    if (topic.config.overflow === 'refuseDeadLetter') this.#onDead(topic, item, 'maxLength')
+    if (topic.config.overflow === 'refuseDeadLetter') this.#onRefused(topic, item)
     return full(topic)
   }
 
@@ -297,13 +296,6 @@ export class Publisher {
   #appendTo(topic: Topic, item: PublishItem, subject: string | null): void {
     const { config } = topic
     this.#checkRoom(topic, item, 0)
-    const atOnce = lastsNoTime(topic, item)
-    if (atOnce && topic.defaultSubscription?.waitsFor(item.payload.length) !== true) {
-      this.#onDead(topic, item, 'expired')
-      item.status = PublishStatus.Stored
-      item.routedTo++
-      return
-    }
     const keyHash = item.key === null ? 0 : hash32(item.key)
     const partition = item.partition >= 0 && subject === null ? item.partition : this.#partitionFor(topic, item, keyHash)
     const log = topic.logs[partition]
@@ -344,7 +336,7 @@ export class Publisher {
       format: item.format,
       count: item.count,
       timestamp: item.timestamp === 0 || config.timestampType === 'logAppend' ? now : item.timestamp,
-      expiresAt: atOnce ? now + handOverMs : expiry(item.ttlMs, config.recordTtlMs, now),
+      expiresAt: handedOver(topic, item) ? now + handOverMs : expiry(item.ttlMs, config.recordTtlMs, now),
       keyHash,
       flags: item.undecided ? EntryFlag.Undecided : 0,
       subject: subject === null || saysItself(item.format, topic) ? null : Buffer.from(subject),
@@ -467,10 +459,9 @@ function saysItself(format: number, topic: Topic): boolean {
 }
 
 /** A time to live of nothing means: to a consumer that waits for it, or not at all. */
-function lastsNoTime(topic: Topic, item: PublishItem): boolean {
-  const { config } = topic
-  if (item.ttlMs !== 0 && config.recordTtlMs !== 0) return false
-  return config.retention === 'acknowledged' && topic.subscriptions.size === 1
+function handedOver(topic: Topic, item: PublishItem): boolean {
+  if (item.ttlMs !== 0 && topic.config.recordTtlMs !== 0) return false
+  return topic.defaultSubscription?.waitsFor(item.payload.length) === true
 }
 
 function expiry(ownMs: number, topicMs: number, now: number): number {

@@ -592,7 +592,7 @@ export class Subscription {
       if (taker.autoSettle) this.settle(flight, { kind: 'accept' })
       else this.#taken.add(flight)
       this.#count(1)
-      taker.done({
+      const record = {
         partition: lane.index,
         offset: slot.offset,
         attempt: flight.attempt,
@@ -603,6 +603,11 @@ export class Subscription {
         bytes: slot.buffer.subarray(slot.start, slot.end),
         annotations: slot.annotations,
         subject: slot.subject,
+      }
+      // What comes to the head now and has expired does not remain. The slot is used again from here on.
+      this.#dropExpired(lane)
+      taker.done({
+        ...record,
         remaining: this.ready,
         settle: (outcome, transaction) => {
           // Settled already, or taken away by the deadline that an extension set.

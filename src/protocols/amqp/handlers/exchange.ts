@@ -72,8 +72,6 @@ export const exchangeHandlers: Handlers<Names> = {
 
   async 'exchange.bind'(channel, fields) {
     const binding = exchangeBinding(channel, fields)
-    if (channel.session.space.exchange(binding.destination) === undefined)
-      throw notFound('exchange', binding.destination, channel.session.vhost)
     await channel.session.space.bind(binding)
     if (!fields.nowait) channel.session.send(channel.number, 'exchange.bind-ok', {})
   },
@@ -168,6 +166,9 @@ export function bindingOf(
   if (exchange === undefined && !removing) throw notFound('exchange', source, vhost)
   if (exchange !== undefined && !removing) {
     const topic = destinationKind === 'topic' ? space.topic(destination) : undefined
+    if (destinationKind === 'topic' && topic === undefined) throw notFound('queue', destination, vhost)
+    if (destinationKind === 'exchange' && space.exchange(destination) === undefined)
+      throw notFound('exchange', destination, vhost)
     checkBindingKey(exchange, key, topic === undefined ? undefined : declaredType(topic))
   }
   return {
