@@ -63,6 +63,9 @@ test('topics are created, listed, changed and deleted', async () => {
 })
 
 test('a wrong key or value is refused with its name', async () => {
+  const keyed = await call('POST', '/v1/topics', { name: 'keyed', config: { compact: true, minCleanableRatio: 0.1 } })
+  assert.deepEqual([keyed.status, keyed.json.config.minCleanableRatio], [201, 0.1])
+  assert.equal((await call('DELETE', '/v1/topics/keyed')).status, 204)
   const unknown = await call('POST', '/v1/topics', { name: 'a', config: { partitons: 2 } })
   assert.equal(unknown.status, 400)
   assert.match(unknown.json.error.message, /unknown key "partitons"/)

@@ -110,7 +110,8 @@ function topicConfig(fields: Fields): Partial<TopicConfig> {
     if (value === undefined) continue
     if (name === 'deadLetter') checkDeadLetter(value)
     else if (typeof value !== typeof example) throw invalid(`config.${name} must be a ${typeof example}`)
-    else if (typeof value === 'number' && !Number.isSafeInteger(value)) throw invalid(`config.${name} must be a whole number`)
+    else if (typeof value === 'number' && Number.isInteger(example) && !Number.isSafeInteger(value))
+      throw invalid(`config.${name} must be a whole number`)
     const choices = configChoices[name as keyof TopicConfig] // the names are topicDefaults' own
     if (choices !== undefined && !choices.includes(String(value)))
       throw invalid(`config.${name} must be one of ${choices.join(', ')}`)
@@ -134,6 +135,6 @@ function configKeySchema(name: string, value: unknown): Schema {
     return { type: ['object', 'null'], required: ['exchange', 'routingKey'], properties, default: null }
   }
   const choices = configChoices[name as keyof TopicConfig] // the names are topicDefaults' own
-  const type = typeof value === 'number' ? 'integer' : typeof value
+  const type = Number.isInteger(value) ? 'integer' : typeof value
   return { type, default: value, ...(choices === undefined ? {} : { enum: choices }) }
 }

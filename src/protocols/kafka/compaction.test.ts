@@ -1,5 +1,8 @@
 // cleanup.policy=compact as a Kafka client sees it: configs that are enforced, keyless records refused, batches rewritten with their offsets.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
 import { buildBatch, openBatch, retainRecords, validateBatch } from './batch.ts'
@@ -10,16 +13,19 @@ import type { Message } from './schema.ts'
 import { TestClient } from './test-client.ts'
 import { Reader } from './wire.ts'
 
+let folder: string
 let broker: EmbeddedBroker
 let to: TestClient
 
 before(async () => {
-  broker = await startBroker({ protocols: ['kafka'] })
+  folder = mkdtempSync(path.join(tmpdir(), 'anymq-compaction-'))
+  broker = await startBroker({ protocols: ['kafka'], storage: { folder } })
   to = new TestClient(broker.port('kafka'))
 })
 after(async () => {
   to.close()
   await broker.close()
+  rmSync(folder, { recursive: true })
 })
 
 type Pair = readonly [key: string | null, value: string | null]
@@ -95,12 +101,26 @@ async function create(name: string, configs: Record<string, string>): Promise<Me
 /** Moves the clock until the topic reads as expected. */
 async function becomes(topic: string, expected: [number, string | null, string | null][]): Promise<void> {
   let found: [number, string | null, string | null][] = []
-  for (let second = 0; second < 100; second++) {
+  for (let second = 0; second < 1000; second++) {
     found = await fetchAll(topic)
     if (JSON.stringify(found) === JSON.stringify(expected)) return
     await broker.clock.advance(1000)
   }
   assert.deepEqual(found, expected)
+}
+
+async function segmentBytes(): Promise<number> {
+  const overview = (await (await fetch(`${broker.url('http')}/v1/overview`)).json()) as { stats: { segmentBytes: number } } // the API's shape
+  return overview.stats.segmentBytes
+}
+
+/** Moves the clock until what was produced stands in a segment, which is closed then: what comes next stands in another, and lets it be cleaned. */
+async function brought(before: number): Promise<void> {
+  for (let second = 0; second < 1000; second++) {
+    await broker.clock.advance(1000)
+    if ((await segmentBytes()) !== before) return
+  }
+  assert.fail('nothing was brought to a segment')
 }
 
 const compactConfigs = {
@@ -113,6 +133,7 @@ const compactConfigs = {
 for (const [name, codec] of Object.entries(Codec)) {
   test(`each key keeps its newest record, offsets stay, tombstones go: ${name}`, async () => {
     const topic = `compact-${name}`
+    const before = await segmentBytes()
     assert.equal((await create(topic, compactConfigs))['errorCode'], 0)
     await produce(
       topic,
@@ -136,8 +157,7 @@ for (const [name, codec] of Object.entries(Codec)) {
         codec,
       ),
     ) // 4, 5
-    // The segment is closed meanwhile; what is written last is never cleaned.
-    for (let second = 0; second < 10; second++) await broker.clock.advance(1000)
+    await brought(before)
     await produce(topic, batchOf([['end', '1']], codec)) // 6
     await becomes(topic, [
       [2, 'a', '2'],
@@ -209,4 +229,34 @@ test('the configs are checked, stored and shown', async () => {
   const { results } = await to.ask(ApiKey.DescribeConfigs, 4, { resources })
   const shown = Object.fromEntries(results[0].configs.map((config: Message) => [config['name'], config['value']]))
   assert.deepEqual(shown, configs)
+})
+
+test('what was cleaned is the same after a restart', async () => {
+  const topic = 'restarted'
+  const before = await segmentBytes()
+  await create(topic, compactConfigs)
+  await produce(
+    topic,
+    batchOf(
+      [
+        ['a', '1'],
+        ['b', '1'],
+        ['a', '2'],
+      ],
+      Codec.Zstd,
+    ),
+  ) // 0-2
+  await brought(before)
+  await produce(topic, batchOf([['end', '1']])) // 3
+  const left: [number, string | null, string | null][] = [
+    [1, 'b', '1'],
+    [2, 'a', '2'],
+    [3, 'end', '1'],
+  ]
+  await becomes(topic, left)
+  to.close()
+  await broker.close()
+  broker = await startBroker({ protocols: ['kafka'], storage: { folder } })
+  to = new TestClient(broker.port('kafka'))
+  assert.deepEqual(await fetchAll(topic), left)
 })
