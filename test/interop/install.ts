@@ -140,6 +140,25 @@ export async function installGo(): Promise<void> {
   }
 }
 
+const KAFKA_GO = 'github.com/segmentio/kafka-go@v0.4.51'
+/** Its sources, which its tests run in. */
+export const kafkaGoSources = join(cache, 'kafka-go')
+
+/** Its own tests, as one program. */
+export async function installKafkaGo(): Promise<void> {
+  await installDebianPackages({ go: 'golang-go' })
+  await mkdir(join(cache, 'go-bin'), { recursive: true })
+  await once(kafkaGoSources, KAFKA_GO, async (folder) => {
+    say(`go test -c ${KAFKA_GO}`)
+    const said = await runOk('go', ['mod', 'download', '-json', KAFKA_GO], { cwd: cache, timeoutMs: 5 * MINUTES })
+    // A copy, since Go's own is not to be written to and its go.mod wants an update.
+    await runOk('cp', ['-r', `${(JSON.parse(said) as { Dir: string }).Dir}/.`, folder])
+    await runOk('chmod', ['-R', 'u+w', folder])
+    const env = { GOFLAGS: '-mod=mod' }
+    await runOk('go', ['test', '-c', '-o', goProgram('kafka-go.test'), '.'], { cwd: folder, env, timeoutMs: 10 * MINUTES })
+  })
+}
+
 /** Fills `folder` with `make` unless it was already filled from the same `source`. */
 async function once(folder: string, source: string, make: (folder: string) => Promise<void>): Promise<void> {
   const stamp = `${folder}.stamp`

@@ -14,6 +14,7 @@ import {
   installDebianPackages,
   installGo,
   installJava,
+  installKafkaGo,
   installKombuSource,
   installPython,
   installPythonAmqp,
@@ -89,6 +90,14 @@ const clients: readonly Client[] = [
     name: 'kafka/share groups (java)',
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaShare'],
+  },
+  {
+    name: 'kafka/kafka-go (its own tests)',
+    install: installKafkaGo,
+    command: node('kafka/kafka-go.ts'),
+    anymqOnly: true,
+    caseMs: 280_000,
+    timeoutMs: 300_000,
   },
   {
     name: 'kafka/security (kcat, kafkajs)',

@@ -18,7 +18,7 @@ export function brokerConfigs(nodeId: number, limits: Limits): ShownConfig[] {
     ['compression.type', 'producer', string, 'How batches are kept.'],
     ['default.replication.factor', '1', int, 'The replicas of a topic that is created without a number.'],
     ['delete.topic.enable', 'true', bool, 'Whether topics can be deleted.'],
-    ['group.initial.rebalance.delay.ms', '100', int, 'How long a new group waits for more members.'],
+    ['group.initial.rebalance.delay.ms', '0', int, 'How long a new group waits for more members.'],
     ['group.max.session.timeout.ms', '1800000', int, 'The longest session of a group member.'],
     ['group.min.session.timeout.ms', '6000', int, 'The shortest session of a group member.'],
     ['log.cleanup.policy', 'delete', list, 'What becomes of old records.'],

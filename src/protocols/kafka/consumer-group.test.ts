@@ -283,11 +283,7 @@ class Classic {
       protocols: [{ name: 'cooperative-sticky', metadata: subscription(this.topic, this.owned) }],
     })
     if (this.id === '') this.id = (await this.client.ask(ApiKey.JoinGroup, 9, body()))['memberId']
-    let waiting = true
-    const joining = this.client.ask(ApiKey.JoinGroup, 9, body())
-    void joining.then(() => (waiting = false))
-    for (let round = 0; waiting && round < 200; round++) await broker.clock.advance(5)
-    const joined = await joining
+    const joined = await this.client.ask(ApiKey.JoinGroup, 9, body())
     this.generation = joined['generationId']
     return joined
   }

@@ -35,19 +35,10 @@ const joinBody = (groupId: string, memberId = ''): Message => ({
 })
 
 /** One member, alone and stable. */
-async function member(
-  broker: EmbeddedBroker,
-  to: TestClient,
-  groupId: string,
-): Promise<{ memberId: string; generationId: number }> {
+async function member(to: TestClient, groupId: string): Promise<{ memberId: string; generationId: number }> {
   const first = await to.ask(ApiKey.JoinGroup, 9, joinBody(groupId))
   assert.equal(first['errorCode'], 79)
-  const joining = to.ask(ApiKey.JoinGroup, 9, joinBody(groupId, first['memberId']))
-  // The first generation waits a moment for others, by the broker's clock.
-  let waiting = true
-  void joining.then(() => (waiting = false))
-  for (let round = 0; waiting && round < 1000; round++) await broker.clock.advance(10)
-  const { memberId, generationId } = await joining
+  const { memberId, generationId } = await to.ask(ApiKey.JoinGroup, 9, joinBody(groupId, first['memberId']))
   const assignments = [{ memberId, assignment: Buffer.from('mine') }]
   const sync = await to.ask(ApiKey.SyncGroup, 5, {
     groupId,
@@ -75,7 +66,7 @@ test('members and their assignments outlive a restart: nobody has to join again'
   const storage = { folder: await folder(t) }
   const before = await startBroker({ protocols: ['kafka'], storage })
   const to = new TestClient(before.port('kafka'))
-  const { memberId, generationId } = await member(before, to, 'kept')
+  const { memberId, generationId } = await member(to, 'kept')
   to.close()
   await before.close()
   const after = await started(t, { storage })
@@ -91,7 +82,7 @@ test('members and their assignments outlive a restart: nobody has to join again'
 test('offsets of a group without members expire after a week, and the group with them; others stay', async (t) => {
   const { broker, to } = await started(t)
   await createTopic(to, 'read')
-  const { memberId, generationId } = await member(broker, to, 'left')
+  const { memberId, generationId } = await member(to, 'left')
   const own = { generationIdOrMemberEpoch: generationId, memberId }
   assert.equal((await commit(to, 'left', 'read', own))['topics'][0].partitions[0].errorCode, 0)
   await commit(to, 'simple', 'read')
@@ -107,7 +98,7 @@ test('offsets of a group without members expire after a week, and the group with
 
 test('a rebalance hides what members say and have; a dead group is none from version 6', async (t) => {
   const { broker, to } = await started(t)
-  const { memberId } = await member(broker, to, 'described')
+  const { memberId } = await member(to, 'described')
   const leaving = new TestClient(broker.port('kafka'))
   t.after(() => leaving.close())
   const second = await leaving.ask(ApiKey.JoinGroup, 9, joinBody('described'))

@@ -24,11 +24,6 @@ export type AnyGroup = ClassicGroup | ConsumerGroup | ShareGroup
 
 /** Groups with members at most; beyond, joining is refused. */
 const groupsMax = 10_000
-/**
- * group.initial.rebalance.delay.ms. Kafka says 3 000; a newcomer that is waited for saves all others a rebalance, which they learn of with their
- * next heartbeat only, but a lone consumer should not be kept waiting. Members of one program start within such a moment.
- */
-const initialDelayMs = 100
 /** offsets.retention.minutes, and how often it is looked after. */
 const offsetsRetentionMs = 7 * 24 * 3600 * 1000
 const retentionCheckMs = 600_000
@@ -47,7 +42,7 @@ export class Coordinator {
   readonly configs: GroupConfigs
   readonly #log: Broker['log']
 
-  constructor(broker: Broker, delayMs = initialDelayMs) {
+  constructor(broker: Broker) {
     this.#clock = broker.clock
     this.#store = new GroupStore(broker.rows('kafka.groups'))
     this.#space = () => broker.space({ user: 'kafka', may: () => true }, 'default', { protocol: 'kafka' })
@@ -56,7 +51,6 @@ export class Coordinator {
     this.#log = broker.log
     this.#classicOptions = {
       clock: broker.clock,
-      initialDelayMs: delayMs,
       store: (group, done) => {
         // It may have been deleted, or become another kind of group, since.
         if (this.#groups.get(group.name) === group) this.#store.putClassic(group)

@@ -20,7 +20,7 @@ const ask = (more: Partial<JoinAsk> = {}): JoinAsk => ({
 })
 
 function makeGroup(clock = new VirtualClock(0), more: Partial<GroupOptions> = {}): ClassicGroup {
-  return new ClassicGroup('g', { clock, initialDelayMs: 0, store: (_group, done) => done(null), ...more })
+  return new ClassicGroup('g', { clock, store: (_group, done) => done(null), ...more })
 }
 
 class Joined {
@@ -203,22 +203,6 @@ test('static members that are away hold a rebalance up until their sessions end'
   assert.deepEqual([group.state, group.members.size, b.last.errorCode], [GroupState.Preparing, 1, 25])
   clock.advance(5000)
   assert.deepEqual([group.state, group.members.size], [GroupState.Empty, 0])
-})
-
-test('members that start together share the first generation: each newcomer is waited for again, for a moment', () => {
-  const clock = new VirtualClock(0)
-  const group = makeGroup(clock, { initialDelayMs: 100 })
-  const members = [new Joined(group)]
-  for (let count = 1; count < 5; count++) {
-    clock.advance(80)
-    members.push(new Joined(group))
-  }
-  assert.ok(members.every((member) => member.answers.length === 0))
-  clock.advance(200)
-  assert.deepEqual(
-    members.map((member) => member.last.generationId),
-    [1, 1, 1, 1, 1],
-  )
 })
 
 test('a stored group is taken up where it was, and members that are silent expire', () => {

@@ -1,7 +1,7 @@
 // One classic consumer group (the join/sync protocol). Pure but for the clock and its store: answers go out through callbacks.
 //
 //   state       on                                   to
-//   Empty       join                                 Preparing (gathering: for a moment others that start at the same time are waited for)
+//   Empty       join                                 Preparing
 //   Preparing   all members have joined, or timeout  Completing (Empty when nobody is left); generation + 1
 //   Completing  sync of the leader                   Stable
 //   Completing  a member joins anew, leaves, expires Preparing
@@ -47,8 +47,6 @@ export interface GroupSnapshot {
 
 export interface GroupOptions {
   readonly clock: Clock
-  /** How long an empty group waits for more members after each newcomer, before its first generation. */
-  readonly initialDelayMs: number
   /** Keeps the group as it is now, and says when that is durable, or could not be done. */
   readonly store: (group: ClassicGroup, done: (error: Error | null) => void) => void
 }
@@ -70,8 +68,6 @@ export class ClassicGroup {
   /** Told an id and not back with it yet. */
   readonly #announced = new Map<string, Timer>()
   #rebalanceTimer: Timer | null = null
-  /** Set while an empty group's first members gather. */
-  #gathering: { hasNewcomer: boolean; readonly until: number } | null = null
 
   constructor(name: string, options: GroupOptions) {
     this.name = name
@@ -190,7 +186,6 @@ export class ClassicGroup {
     if (this.leader === '') this.leader = id
     this.#watch(member)
     member.joining = answer
-    if (this.#gathering !== null) this.#gathering.hasNewcomer = true
     this.#rebalance()
   }
 
@@ -259,32 +254,15 @@ export class ClassicGroup {
   }
 
   #rebalance(): void {
-    const wasEmpty = this.state === GroupState.Empty
     if (this.state !== GroupState.Preparing) {
       for (const member of this.members.values()) {
         member.syncing?.(syncFailure(KafkaError.RebalanceInProgress))
         member.syncing = null
       }
       this.state = GroupState.Preparing
-      if (wasEmpty && this.#options.initialDelayMs > 0) return this.#gather()
       this.#arm(() => this.#completeJoin())
     }
     this.#considerCompletingJoin()
-  }
-
-  /** Members that start together should not each cause a rebalance: the first generation waits until nobody new has come for a moment. */
-  #gather(): void {
-    const { initialDelayMs } = this.#options
-    this.#gathering ??= { hasNewcomer: false, until: this.#clock.now() + this.#patience() }
-    const gathering = this.#gathering
-    gathering.hasNewcomer = false
-    this.#rebalanceTimer?.cancel()
-    this.#rebalanceTimer = this.#clock.after(Math.min(initialDelayMs, gathering.until - this.#clock.now()), () => {
-      if (gathering.hasNewcomer && this.#clock.now() < gathering.until) return this.#gather()
-      this.#gathering = null
-      this.#arm(() => this.#completeJoin())
-      this.#considerCompletingJoin()
-    })
   }
 
   #arm(run: () => void): void {
@@ -300,7 +278,7 @@ export class ClassicGroup {
   }
 
   #considerCompletingJoin(): void {
-    if (this.state !== GroupState.Preparing || this.#gathering !== null || this.#announced.size > 0) return
+    if (this.state !== GroupState.Preparing || this.#announced.size > 0) return
     for (const member of this.members.values()) if (member.joining === null) return
     this.#completeJoin()
   }
@@ -505,7 +483,6 @@ export class ClassicGroup {
 
   #becomeEmpty(): void {
     this.#rebalanceTimer?.cancel()
-    this.#gathering = null
     this.state = GroupState.Empty
     this.protocolName = null
     this.leader = ''

@@ -225,7 +225,31 @@ def transform():
     equal(committed(target), [f"v{i}!" for i in range(60)], "committed")
 
 
+def consumer_protocol():
+    topic, group = create(unique("confluent.848"), 4), unique("g")
+    options = {"group.protocol": "consumer"}
+    first, second = consumer(group, **options), consumer(group, **options)
+    for client in (first, second):
+        client.subscribe([topic])
+    deadline = time.monotonic() + 25
+    while (len(first.assignment()), len(second.assignment())) != (2, 2) and time.monotonic() < deadline:
+        for client in (first, second):
+            client.poll(0.1)
+    equal((len(first.assignment()), len(second.assignment())), (2, 2), "partitions of each")
+    produce(topic, 100)
+    values = []
+    while len(values) < 100 and time.monotonic() < deadline:
+        for client in (first, second):
+            values += [message.value() for message in client.consume(50, 0.2) if not message.error()]
+    equal(len(set(values)), 100, "values")
+    first.commit(asynchronous=False)
+    second.commit(asynchronous=False)
+    first.close()
+    second.close()
+
+
 run_cases({
+    "the consumer protocol: a group of two shares four partitions": consumer_protocol,
     "admin creates, lists and deletes a topic": admin_topics,
     "all codecs both ways": codecs,
     "idempotent producer": idempotent,

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var server = os.Getenv("KAFKA")
@@ -95,6 +96,90 @@ func transactSession(ctx context.Context) error {
 	for _, record := range consume(ctx, own, 200) {
 		cases.Equal(seen[string(record.Value)], false, "seen before: "+string(record.Value))
 		seen[string(record.Value)] = true
+	}
+	return nil
+}
+
+// KIP-848: the broker assigns.
+func nextGeneration(ctx context.Context) error {
+	topic, group := create(ctx, 4), cases.Unique("franz.g")
+	options := []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ServerSideBalancer(), kgo.Balancers(kgo.CooperativeStickyBalancer())}
+	partitions := make(chan int32, 1000)
+	for range 2 {
+		own := client(options...)
+		defer own.Close()
+		go func() {
+			for ctx.Err() == nil {
+				fetches := own.PollFetches(ctx)
+				fetches.EachRecord(func(record *kgo.Record) { partitions <- record.Partition })
+				if fetches.IsClientClosed() {
+					return
+				}
+			}
+		}()
+	}
+	produce(ctx, topic, 200, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
+	for range 200 {
+		select {
+		case <-partitions:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	own := client()
+	defer own.Close()
+	request := kmsg.NewPtrConsumerGroupDescribeRequest()
+	request.Groups = []string{group}
+	described, err := request.RequestWith(ctx, own)
+	cases.Must(err)
+	cases.Equal(len(described.Groups[0].Members), 2, "members of the consumer protocol")
+	return nil
+}
+
+// KIP-932: a topic as a queue.
+func shareGroup(ctx context.Context) error {
+	topic, group := create(ctx, 1), cases.Unique("franz.share")
+	setup := client()
+	defer setup.Close()
+	request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeGroupConfig, group
+	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	config.Name, config.Value = "share.auto.offset.reset", kmsg.StringPtr("earliest")
+	resource.Configs = append(resource.Configs, config)
+	request.Resources = append(request.Resources, resource)
+	_, err := request.RequestWith(ctx, setup)
+	cases.Must(err)
+	produce(ctx, topic, 9)
+	own := client(kgo.ConsumeTopics(topic), kgo.ShareGroup(group))
+	defer own.Close()
+	deliveries := map[int64]int{}
+	for settled := 0; settled < 9; {
+		fetches := own.PollFetches(ctx)
+		cases.Must(ctx.Err())
+		fetches.EachRecord(func(record *kgo.Record) {
+			deliveries[record.Offset]++
+			switch {
+			case record.Offset%3 == 0:
+				record.Ack(kgo.AckAccept)
+			case record.Offset%3 == 1:
+				record.Ack(kgo.AckReject)
+			case deliveries[record.Offset] == 1:
+				record.Ack(kgo.AckRelease)
+				return
+			default:
+				record.Ack(kgo.AckAccept)
+			}
+			settled++
+		})
+	}
+	for offset := range int64(9) {
+		want := 1
+		if offset%3 == 2 {
+			want = 2
+		}
+		cases.Equal(deliveries[offset], want, "deliveries of "+strconv.FormatInt(offset, 10))
 	}
 	return nil
 }
@@ -182,6 +267,8 @@ func main() {
 			return nil
 		}},
 		{Name: "a transact session consumes, transforms and produces; what it aborts is consumed again", Body: transactSession},
+		{Name: "the consumer protocol: two members share four partitions", Body: nextGeneration},
+		{Name: "a share group: accepted, rejected and released records", Body: shareGroup},
 		{Name: "offsets by listing and by time", Body: func(ctx context.Context) error {
 			topic := create(ctx, 1)
 			produce(ctx, topic, 30)
