@@ -228,3 +228,19 @@ test('what an AMQP consumer gives back of a Kafka topic comes again after its de
   assert.deepEqual(attempts, [false, true])
   await connection.close()
 })
+
+test('the record with the greatest time is found wherever it lies', async () => {
+  await createTopic('newest')
+  const now = Date.now()
+  for (const times of [[now - 5000], [now, now + 1_000_123, now + 7], [now - 1], [now + 1_000_122, now + 3], [now - 77]]) {
+    assert.equal(await produce('newest', batchAt(...times)), 0)
+  }
+  const partitions = [{ partitionIndex: 0, currentLeaderEpoch: -1, timestamp: -3 }]
+  const { topics } = await to.ask(ApiKey.ListOffsets, 7, {
+    replicaId: -1,
+    isolationLevel: 0,
+    topics: [{ name: 'newest', partitions }],
+  })
+  const { offset, timestamp } = topics[0].partitions[0]
+  assert.deepEqual([offset, timestamp], [2, now + 1_000_123])
+})

@@ -70,15 +70,36 @@ async function find(space: Space, topic: string, partition: number, start: numbe
     case At.EarliestPendingUpload:
       return nowhere // There is no second tier.
     case At.MaxTimestamp:
-      return start === end ? nowhere : newest(await firstEntry(space, topic, partition, end - 1))
-    default: {
-      const near = await space.offsetForTime(topic, partition, time)
-      if (near === null) return nowhere
-      const within = firstAtOrAfter(await firstEntry(space, topic, partition, near.offset), time)
-      const found = within ?? near
-      return found.offset < end ? found : nowhere
-    }
+      return start === end ? nowhere : await findNewest(space, topic, partition, end)
+    default:
+      return await findTime(space, topic, partition, end, time)
   }
+}
+
+async function findTime(space: Space, topic: string, partition: number, end: number, time: number): Promise<Found> {
+  const near = await space.offsetForTime(topic, partition, time)
+  if (near === null) return nowhere
+  const within = firstAtOrAfter(await firstEntry(space, topic, partition, near.offset), time)
+  const found = within ?? near
+  return found.offset < end ? found : nowhere
+}
+
+/** The record with the greatest time. As a rule it is the last; producers choose times freely, so whether there is a greater one is asked too. */
+async function findNewest(space: Space, topic: string, partition: number, end: number): Promise<Found> {
+  let best = newest(await firstEntry(space, topic, partition, end - 1))
+  const beyond = (ms: number): Promise<Found> => findTime(space, topic, partition, end, best.timestamp + ms)
+  // In growing steps, then in shrinking ones: the times themselves are not sorted, but "some record is at or after t" is.
+  let step = 1
+  for (let found = await beyond(step); found.offset >= 0; found = await beyond(step)) {
+    best = found
+    step *= 2
+  }
+  while (step > 1) {
+    step = Math.ceil(step / 2)
+    const found = await beyond(step)
+    if (found.offset >= 0) best = found
+  }
+  return best
 }
 
 function firstEntry(space: Space, topic: string, partition: number, offset: number): Promise<EntryView | undefined> {
@@ -110,10 +131,12 @@ function timesOf(entry: EntryView | undefined): Found[] {
 }
 
 export function offsetForLeaderEpoch(request: Request): void {
-  const { space } = request.session
+  const { session } = request
+  const { space } = session
   const topics = (request.body()['topics'] as Message[]).map(({ topic, partitions }) => ({
     topic,
     partitions: (partitions as Message[]).map(({ partition, currentLeaderEpoch, leaderEpoch }) => {
+      if (!mayTopic(session, 'describe', topic)) return { partition, errorCode: KafkaError.TopicAuthorizationFailed }
       const log = space.status(topic)?.partitions[partition]
       if (log === undefined) return { partition, errorCode: KafkaError.UnknownTopicOrPartition }
       if (currentLeaderEpoch > 0) return { partition, errorCode: KafkaError.UnknownLeaderEpoch }
