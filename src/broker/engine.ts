@@ -37,6 +37,9 @@ interface SubscriptionDefinition {
   readonly options?: SubscriptionOptions
 }
 
+/** About what the metadata of a topic takes in a frame. */
+const definitionBytes = 16 * 1024
+
 export class Engine implements TopicOwner {
   readonly shard: Shard
   readonly limits: Limits
@@ -116,8 +119,10 @@ export class Engine implements TopicOwner {
       ...(ranked ? { priorities: [full.priorityDefault] } : {}),
     }
     const topic = this.#makeTopic(namespace, definition)
-    this.#storeTopic(topic)
-    if (full.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
+    this.shard.committer.atomically(definitionBytes, () => {
+      this.#storeTopic(topic)
+      if (full.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
+    })
     return topic
   }
 
@@ -200,7 +205,12 @@ export class Engine implements TopicOwner {
     }
   }
 
+  /** With all that hangs on it, in one frame: a later topic of this name inherits nothing. */
   deleteTopic(namespace: Namespace, topic: Topic): void {
+    this.shard.committer.atomically(definitionBytes, () => this.#deleteTopic(namespace, topic))
+  }
+
+  #deleteTopic(namespace: Namespace, topic: Topic): void {
     this.#dropTopic(namespace, topic)
     this.shard.putMetadata('topic', String(topic.id), null)
     this.shard.noteMetadata('ids', String(topic.id), null)

@@ -114,3 +114,22 @@ test('what expired while the broker was down dies once the log is read to its en
   }
   await machine.stop()
 })
+
+test('a topic comes into being with its default subscription, and goes with its cursors, in one frame', async () => {
+  for (let seed = 0; seed < 60; seed++) {
+    // Each group of operations is a frame of its own.
+    const machine = new Machine(seed, { frameBytes: 1 })
+    const before = spaceOf(await machine.start())
+    await before.createTopic('old', {}, 'test')
+    await new Promise<void>((resolve) => {
+      before.commitCursors('g', [{ topic: 'old', partition: 0, offset: 7, metadata: '', leaderEpoch: 0 }], () => resolve())
+    })
+    void before.createTopic('new', { retention: 'acknowledged' }, 'test')
+    void before.deleteTopic('old')
+    for (let count = seed % 12; count > 0; count--) await turn()
+    const space = spaceOf(await machine.crash())
+    if (space.topic('new') !== undefined) assert.equal(space.status('new')?.subscriptions.length, 1, `seed ${seed}`)
+    if (space.topic('old') === undefined) assert.deepEqual(space.cursors('g'), [], `seed ${seed}`)
+    await machine.stop()
+  }
+})
