@@ -54,6 +54,8 @@ export class ConsumerMember {
   /** Given up by order and not yet reported so. */
   revoking: Assignment = noPartitions
   target: Assignment = noPartitions
+  /** The epoch in which each assigned partition became its own, by `topicId/partition`; what was so before a restart is not known. */
+  readonly since = new Map<string, number>()
   /** What its pattern matches of the topics it may read. */
   matched: readonly string[] = []
   lastSeen = 0
@@ -137,6 +139,10 @@ export class ConsumerMember {
       difference(this.revoking, revoking).size === 0
     if (isSame) return false
     if (epoch !== this.epoch) this.previousEpoch = this.epoch
+    for (const [topicId, partitions] of difference(this.assigned, assigned))
+      for (const partition of partitions) this.since.delete(`${topicId}/${partition}`)
+    for (const [topicId, partitions] of difference(assigned, this.assigned))
+      for (const partition of partitions) this.since.set(`${topicId}/${partition}`, epoch)
     this.phase = phase
     this.epoch = epoch
     this.assigned = assigned

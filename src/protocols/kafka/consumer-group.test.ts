@@ -190,6 +190,23 @@ test('offsets are committed and fetched by members of the epoch alone, and by an
   assert.equal(await commit('', -1), 0)
 })
 
+test('a member that has not learned of the newest epoch commits to what it kept, not to what it gave up (KIP-1251)', async () => {
+  const topicId = await createTopic('late', 2)
+  const a = await new Consumer('g9', 'a', { subscribedTopicNames: ['late'] }).follow()
+  const b = await new Consumer('g9', 'b', { subscribedTopicNames: ['late'] }).follow()
+  await a.follow()
+  await a.follow()
+  await b.follow()
+  const [kept = -1] = a.owned.get(topicId) ?? []
+  assert.deepEqual([a.epoch, a.count, b.count], [2, 1, 1])
+  const commit = async (partitionIndex: number, generationIdOrMemberEpoch: number): Promise<number> => {
+    const topics = [{ name: 'late', partitions: [{ partitionIndex, committedOffset: 0 }] }]
+    const answer = await to.ask(ApiKey.OffsetCommit, 9, { groupId: 'g9', memberId: 'a', generationIdOrMemberEpoch, topics })
+    return answer['topics'][0].partitions[0].errorCode
+  }
+  assert.deepEqual([await commit(kept, 1), await commit(1 - kept, 1), await commit(kept, 3)], [0, 113, 113])
+})
+
 test('listings know the kind of a group, and each describe call its own', async () => {
   await createTopic('listed', 1)
   await new Consumer('g8', 'a', { subscribedTopicNames: ['listed'] }).follow()

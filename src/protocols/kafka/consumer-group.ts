@@ -436,6 +436,13 @@ export class ConsumerGroup {
     return this.check(memberId, instanceId, memberEpoch)
   }
 
+  /** KIP-1251: who has not learned of the newest epoch may still commit to what was and is its own. */
+  mayCommitLate(memberId: string, memberEpoch: number, topicId: string, partition: number): boolean {
+    const member = this.members.get(memberId)
+    if (member === undefined || member.isClassic || memberEpoch > member.epoch) return false
+    return (member.since.get(`${topicId}/${partition}`) ?? Infinity) <= memberEpoch
+  }
+
   mayFetch(memberId: string | null, memberEpoch: number): number {
     if ((memberId === null || memberId === '') && memberEpoch < 0) return KafkaError.None
     return this.check(memberId ?? '', null, memberEpoch)

@@ -320,6 +320,12 @@ export class Coordinator {
     return group.mayCommit(memberId, instanceId, generation)
   }
 
+  /** Where {@link mayCommit} says that the epoch is stale: whether the offset of this partition may be committed all the same. */
+  mayCommitLate(name: string, memberId: string, memberEpoch: number, topicId: string, partition: number): boolean {
+    const group = this.#groups.get(name)
+    return group?.kind === 'consumer' && group.mayCommitLate(memberId, memberEpoch, topicId, partition)
+  }
+
   /** As {@link mayCommit}, for offsets within a transaction: who does not say that it is a member need not be one, and a rebalance does not matter. */
   mayCommitInTransaction(name: string, memberId: string, instanceId: string | null, generation: number): number {
     if (generation < 0 && memberId === '' && instanceId === null) return KafkaError.None

@@ -14,11 +14,15 @@ export function offsetCommit(request: Request): void {
   const refused = mayUse(session, group)
     ? session.coordinator.mayCommit(group, body['memberId'], body['groupInstanceId'], body['generationIdOrMemberEpoch'])
     : KafkaError.GroupAuthorizationFailed
+  const mayCommitLate = (topic: FoundTopic | undefined, partition: number): boolean =>
+    topic !== undefined &&
+    session.coordinator.mayCommitLate(group, body['memberId'], body['generationIdOrMemberEpoch'], topic.id, partition)
   const positions: CursorPosition[] = []
   const codes = (body['topics'] as Message[]).map((topic) => {
     const found = topicOf(session, topic, request.version >= 10)
     const partitions = (topic['partitions'] as Message[]).map((partition) => {
-      const errorCode = refused || checkCommit(session, found, partition, request.version >= 10)
+      const stays = refused !== KafkaError.StaleMemberEpoch || !mayCommitLate(found, partition['partitionIndex'])
+      const errorCode = (stays ? refused : KafkaError.None) || checkCommit(session, found, partition, request.version >= 10)
       if (errorCode === KafkaError.None && found !== undefined) {
         positions.push({
           topic: found.name,
@@ -43,13 +47,14 @@ export function offsetCommit(request: Request): void {
 }
 
 interface FoundTopic {
+  readonly id: string
   readonly name: string
   readonly partitions: number
 }
 
 export function topicOf(session: KafkaSession, topic: Message, byId: boolean): FoundTopic | undefined {
   const info = byId ? session.space.topicById(Buffer.from(topic['topicId'], 'hex')) : session.space.topic(topic['name'])
-  return info && { name: info.name, partitions: info.config.partitions }
+  return info && { id: info.id.toString('hex'), name: info.name, partitions: info.config.partitions }
 }
 
 export function checkCommit(session: KafkaSession, topic: FoundTopic | undefined, partition: Message, byId: boolean): number {
