@@ -437,10 +437,11 @@ export class Engine implements TopicOwner {
     }
     if (!topic.config.autoDelete) return
     queueMicrotask(() => {
-      const subscription = topic.defaultSubscription
       const namespace = this.namespaces.get(topic.namespace)
-      if (topic.deleted || namespace === undefined || subscription === undefined) return
-      if (subscription.wasUsed && subscription.consumers.length === 0) this.deleteTopic(namespace, topic)
+      if (topic.deleted || namespace === undefined) return
+      const subscriptions = [...topic.subscriptions.values()]
+      const used = subscriptions.some(({ wasUsed }) => wasUsed)
+      if (used && subscriptions.every(({ consumers }) => consumers.length === 0)) this.deleteTopic(namespace, topic)
     })
   }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { addFlatHeaders, flatHeaders } from './flat-headers.ts'
+import { addFlatHeaders, addFlatTexts, flatHeaders, flatTexts } from './flat-headers.ts'
 import type { Attributes, Header, HeaderValue } from './record.ts'
 
 const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).filter((text) => !text.startsWith('anymq.'))
@@ -60,6 +60,17 @@ test('attributes come back from a flat list as they were', () => {
     fc.property(attributes, (original) => {
       const back: Attributes = { key: null, value: original.value ?? Buffer.alloc(0), headers: [] }
       addFlatHeaders(back, flatHeaders(original, new Set()))
+      assert.deepEqual(back, original)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('attributes come back from a flat list of texts as they were', () => {
+  fc.assert(
+    fc.property(attributes, (original) => {
+      const back: Attributes = { key: null, value: original.value ?? Buffer.alloc(0), headers: [] }
+      addFlatTexts(back, flatTexts(original, new Set()))
       assert.deepEqual(back, original)
     }),
     { numRuns: 500 },

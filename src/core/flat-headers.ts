@@ -13,6 +13,7 @@ export interface FlatHeader {
 const typesHeader = 'anymq.types'
 const extraPrefix = 'anymq.extra.'
 const keyHeader = 'anymq.key'
+const keyBase64Header = 'anymq.key-base64'
 const tombstoneHeader = 'anymq.tombstone'
 
 interface WellKnown {
@@ -128,6 +129,59 @@ export function addFlatHeaders(attributes: Attributes, flat: readonly FlatHeader
       else attributes.headers.push(header)
     }
   }
+}
+
+export interface FlatText {
+  readonly name: string
+  readonly text: string
+}
+
+/** As {@link flatHeaders}, where a value can only be text: bytes and null are text as well, and `anymq.types` says so. */
+export function flatTexts(attributes: Attributes, own: ReadonlySet<keyof Attributes>): FlatText[] {
+  const headers: Header[] = [
+    ...attributes.headers,
+    ...(attributes.extra ?? []).map((header) => ({ ...header, name: extraPrefix + header.name })),
+  ]
+  const flat: FlatText[] = headers.map(({ name, value }) => ({ name, text: textForm(value) }))
+  for (const { header, attribute, text } of wellKnown) {
+    const value = own.has(attribute) ? undefined : text(attributes)
+    if (value !== undefined) flat.push({ name: header, text: value })
+  }
+  if (!own.has('key') && attributes.key !== null) {
+    const text = textOf(attributes.key)
+    flat.push(
+      text === null
+        ? { name: keyBase64Header, text: attributes.key.toString('base64') }
+        : { name: keyHeader, text },
+    )
+  }
+  if (!own.has('key') && attributes.value === null) flat.push({ name: tombstoneHeader, text: 'true' })
+  if (headers.some(({ value }) => value.type !== 'string')) {
+    const types = headers.map(({ name, value }) => `${encodeURIComponent(name.toWellFormed())}=${value.type}`)
+    flat.push({ name: typesHeader, text: types.join('&') })
+  }
+  return flat
+}
+
+/** The reverse of {@link flatTexts}. */
+export function addFlatTexts(attributes: Attributes, flat: readonly FlatText[]): void {
+  const list = flat.find(({ name }) => name === typesHeader)
+  const types = list === undefined ? new Map<string, HeaderType[]>() : parseTypes(list.text)
+  const headers: FlatHeader[] = []
+  for (const { name, text } of flat) {
+    if (name === keyBase64Header && attributes.key === null) {
+      attributes.key = Buffer.from(text, 'base64')
+      continue
+    }
+    const type = types.get(name)?.shift()
+    headers.push({ name, bytes: type === 'null' ? null : Buffer.from(text, type === 'bytes' ? 'base64' : 'utf8') })
+  }
+  addFlatHeaders(attributes, headers)
+}
+
+function textForm(value: HeaderValue): string {
+  if (value.type === 'bytes') return value.value.toString('base64')
+  return bytesOf(value)?.toString() ?? ''
 }
 
 function bytesOf(value: HeaderValue): Buffer | null {

@@ -37,6 +37,11 @@ export const protocolTable: readonly ProtocolEntry[] = [
     listeners: [{ name: 'rabbitmq-stream', port: 5552 }],
     load: async () => (await import('./rabbitmq-stream/index.ts')).protocol,
   },
+  {
+    name: 'stomp',
+    listeners: [{ name: 'stomp', port: 61613 }],
+    load: async () => (await import('./stomp/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

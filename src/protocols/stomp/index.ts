@@ -1,0 +1,11 @@
+/** STOMP 1.0, 1.1 and 1.2 in the dialects of RabbitMQ and ActiveMQ, on port 61613. session.ts is what a connection does. */
+import type { Protocol } from '../../broker/face.ts'
+import { messageFormat } from './mapping.ts'
+import { Session } from './session.ts'
+
+export const protocol: Protocol = {
+  name: 'stomp',
+  listeners: [{ name: 'stomp', port: 61613 }],
+  formats: [messageFormat],
+  open: (connection, broker) => new Session(connection, broker),
+}

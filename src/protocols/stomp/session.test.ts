@@ -1,0 +1,320 @@
+/** STOMP conversations over real sockets: connecting, queues, topics, acknowledgements, transactions, temporary queues, and every refusal. */
+import assert from 'node:assert/strict'
+import { connect, type Socket } from 'node:net'
+import { after, before, test } from 'node:test'
+import amqplib from 'amqplib'
+import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { encodeFrame, type Frame, FrameDecoder, Version } from './codec.ts'
+
+let broker: EmbeddedBroker
+
+before(async () => {
+  broker = await startBroker({ protocols: ['stomp', 'amqp'] })
+})
+after(() => broker.close())
+
+class Client {
+  readonly #socket: Socket
+  readonly #decoder = new FrameDecoder({ bodyBytesMax: 1e7, headersMax: 1000, lineBytesMax: 1e5 })
+  readonly #frames: Frame[] = []
+  readonly #waiting: ((frame: Frame | null) => void)[] = []
+  #ended = false
+  version: Version = Version.V12
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on('data', (chunk) => {
+      this.#decoder.push(chunk)
+      for (let frame = this.#decoder.next(); frame !== null; frame = this.#decoder.next()) {
+        const waiting = this.#waiting.shift()
+        if (waiting === undefined) this.#frames.push(frame)
+        else waiting(frame)
+      }
+    })
+    socket.on('error', () => undefined)
+    socket.on('close', () => {
+      this.#ended = true
+      for (const waiting of this.#waiting.splice(0)) waiting(null)
+    })
+  }
+
+  static async open(headers: Record<string, string> = {}): Promise<Client> {
+    const socket = connect(broker.port('stomp'), '127.0.0.1')
+    await new Promise((resolve) => socket.once('connect', resolve))
+    const client = new Client(socket)
+    client.send('CONNECT', { 'accept-version': '1.0,1.1,1.2', host: 'localhost', ...headers })
+    return client
+  }
+
+  static async connected(headers: Record<string, string> = {}): Promise<Client> {
+    const client = await Client.open(headers)
+    const frame = await client.frame()
+    assert.equal(frame?.command, 'CONNECTED', String(frame?.body))
+    client.version = client.#decoder.version = frame.headers.get('version') as Version
+    return client
+  }
+
+  send(command: string, headers: Record<string, string>, body = ''): void {
+    this.#socket.write(encodeFrame(command, Object.entries(headers), Buffer.from(body), this.version))
+  }
+
+  raw(bytes: string): void {
+    this.#socket.write(bytes)
+  }
+
+  /** The next frame, or null when the connection ends first. */
+  async frame(): Promise<Frame | null> {
+    const frame = this.#frames.shift()
+    if (frame !== undefined) return frame
+    if (this.#ended) return null
+    return await new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  async message(): Promise<Frame> {
+    const frame = await this.frame()
+    assert.equal(frame?.command, 'MESSAGE', String(frame?.body))
+    return frame
+  }
+
+  /** Sends with a receipt and waits for it; MESSAGEs before it are kept for later. */
+  async done(command: string, headers: Record<string, string>, body = ''): Promise<void> {
+    const receipt = `r${Math.random()}`
+    this.send(command, { ...headers, receipt }, body)
+    const early: Frame[] = []
+    for (;;) {
+      const frame = await this.frame()
+      if (frame?.command === 'MESSAGE') {
+        early.push(frame)
+        continue
+      }
+      assert.equal(frame?.command, 'RECEIPT', String(frame?.body))
+      assert.equal(frame.headers.get('receipt-id'), receipt)
+      this.#frames.unshift(...early)
+      return
+    }
+  }
+
+  async refused(command: string, headers: Record<string, string>, message: string | RegExp): Promise<void> {
+    this.send(command, { ...headers, receipt: 'bad' })
+    const frame = await this.frame()
+    assert.equal(frame?.command, 'ERROR')
+    assert.match(frame.headers.get('message') ?? '', typeof message === 'string' ? new RegExp(`^${message}$`) : message)
+    assert.equal(frame.headers.get('receipt-id'), 'bad')
+    assert.equal(await this.frame(), null, 'the connection ends')
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+}
+
+test('the highest common version is spoken; without one the client is told which there are', async () => {
+  for (const [accepted, spoken] of [
+    ['1.0,1.1,1.2', '1.2'],
+    ['1.1', '1.1'],
+    ['1.0', '1.0'],
+    ['1.2,2.0', '1.2'],
+  ] as const) {
+    const client = await Client.open({ 'accept-version': accepted, 'heart-beat': '7000,3000' })
+    const frame = await client.frame()
+    assert.equal(frame?.headers.get('version'), spoken)
+    assert.equal(frame.headers.get('heart-beat'), '3000,7000')
+    client.close()
+  }
+  const client = await Client.open({ 'accept-version': '3.0' })
+  assert.equal((await client.frame())?.headers.get('version'), '1.0,1.1,1.2')
+  assert.equal(await client.frame(), null)
+})
+
+test('a queue keeps what is sent, with its headers, for a subscriber that comes later', async () => {
+  const client = await Client.connected()
+  await client.done(
+    'SEND',
+    { destination: '/queue/kept', persistent: 'true', colour: 'blue: and\nred', 'content-type': 'text/plain' },
+    'hello\0there'.slice(0, 5),
+  )
+  client.send('SUBSCRIBE', { id: '1', destination: '/queue/kept', ack: 'client-individual' })
+  const message = await client.message()
+  assert.equal(String(message.body), 'hello')
+  assert.equal(message.headers.get('colour'), 'blue: and\nred')
+  assert.equal(message.headers.get('content-type'), 'text/plain')
+  assert.equal(message.headers.get('destination'), '/queue/kept')
+  assert.equal(message.headers.get('subscription'), '1')
+  assert.equal(message.headers.get('redelivered'), 'false')
+  await client.done('ACK', { id: message.headers.get('ack') ?? '' })
+  assert.equal((await broker.messages('kept')).length, 0)
+  await client.done('DISCONNECT', {})
+  assert.equal(await client.frame(), null)
+})
+
+test('client mode acknowledges all before as well; what is not acknowledged comes back to another', async () => {
+  const client = await Client.connected()
+  for (const text of ['a', 'b', 'c', 'd']) await client.done('SEND', { destination: '/queue/many' }, text)
+  client.send('SUBSCRIBE', { id: 's', destination: '/queue/many', ack: 'client' })
+  const messages = [await client.message(), await client.message(), await client.message(), await client.message()]
+  await client.done('ACK', { id: messages[1]?.headers.get('ack') ?? '' })
+  client.close()
+  const other = await Client.connected({ 'accept-version': '1.1' })
+  other.send('SUBSCRIBE', { id: 't', destination: '/queue/many', ack: 'client-individual' })
+  const again = await other.message()
+  assert.deepEqual([String(again.body), again.headers.get('redelivered')], ['c', 'true'])
+  assert.equal(again.headers.get('ack'), undefined, '1.1 has no ack header')
+  await other.done('NACK', { 'message-id': again.headers.get('message-id') ?? '', subscription: 't' })
+  assert.equal(String((await other.message()).body), 'd')
+  assert.equal(String((await other.message()).body), 'c')
+  other.close()
+})
+
+test('a prefetch bounds what is out', async () => {
+  const client = await Client.connected()
+  for (const text of ['1', '2', '3']) await client.done('SEND', { destination: '/queue/few' }, text)
+  await client.done('SUBSCRIBE', { id: 's', destination: '/queue/few', ack: 'client-individual', 'prefetch-count': '1' })
+  const first = await client.message()
+  await client.done('BEGIN', { transaction: 'nothing meanwhile' })
+  await client.done('ACK', { id: first.headers.get('ack') ?? '' })
+  assert.equal(String((await client.message()).body), '2')
+  client.close()
+})
+
+test('a topic reaches live patterns, AMQP bindings and durable subscriptions', async () => {
+  const client = await Client.connected({ 'client-id': 'me' })
+  await client.done('SUBSCRIBE', { id: 'live', destination: '/topic/sensors.*.temp' })
+  await client.done('SUBSCRIBE', { id: 'wide', destination: '/topic/sensors.>' })
+  await client.done('SUBSCRIBE', { id: 'kept', destination: '/topic/sensors.#', durable: 'true', 'auto-delete': 'false' })
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createChannel()
+  const { queue } = await channel.assertQueue('')
+  await channel.bindQueue(queue, 'amq.topic', 'sensors.#')
+  await client.done('SEND', { destination: '/topic/sensors.1.temp', unit: 'C' }, '21')
+  const got = [await client.message(), await client.message(), await client.message()]
+  assert.deepEqual(got.map(({ headers }) => headers.get('subscription')).sort(), ['kept', 'live', 'wide'])
+  assert(got.every(({ headers }) => headers.get('destination') === '/topic/sensors.1.temp'))
+  const crossed = await channel.get(queue, { noAck: true })
+  assert(crossed !== false)
+  assert.equal(crossed.content.toString(), '21')
+  assert.equal(crossed.fields.routingKey, 'sensors.1.temp')
+  assert.equal(crossed.properties.headers?.['unit'], 'C')
+  client.close()
+
+  channel.publish('amq.topic', 'sensors.2.temp', Buffer.from('22'), { headers: { unit: 'F' } })
+  const later = await Client.connected({ 'client-id': 'me' })
+  await later.done('SUBSCRIBE', { id: 'kept', destination: '/topic/sensors.#', durable: 'true', 'auto-delete': 'false' })
+  const missed = await later.message()
+  assert.deepEqual([String(missed.body), missed.headers.get('unit')], ['22', 'F'])
+  assert.equal(missed.headers.get('destination'), '/topic/sensors.2.temp')
+  await later.done('UNSUBSCRIBE', { id: 'kept', durable: 'true', 'auto-delete': 'false' })
+  later.close()
+  await connection.close()
+})
+
+test('a selector lets through what it says', async () => {
+  const client = await Client.connected()
+  await client.done('SUBSCRIBE', { id: 'big', destination: '/topic/sizes', selector: "size = 'big' AND JMSPriority > 3" })
+  await client.done('SEND', { destination: '/topic/sizes', size: 'small', priority: '5' }, 'a')
+  await client.done('SEND', { destination: '/topic/sizes', size: 'big', priority: '1' }, 'b')
+  await client.done('SEND', { destination: '/topic/sizes', size: 'big', priority: '5' }, 'c')
+  assert.equal(String((await client.message()).body), 'c')
+  client.close()
+})
+
+test('a transaction happens at its commit, whole, or never', async () => {
+  const client = await Client.connected()
+  await client.done('SEND', { destination: '/queue/in' }, 'work')
+  await client.done('SUBSCRIBE', { id: 's', destination: '/queue/in', ack: 'client-individual' })
+  const work = await client.message()
+  for (const end of ['ABORT', 'COMMIT']) {
+    await client.done('BEGIN', { transaction: 't' })
+    await client.done('SEND', { destination: '/queue/out', transaction: 't' }, end)
+    if (end === 'COMMIT') await client.done('ACK', { id: work.headers.get('ack') ?? '', transaction: 't' })
+    assert.equal((await broker.messages('out')).length, 0)
+    await client.done(end, { transaction: 't' })
+  }
+  assert.deepEqual(
+    (await broker.messages('out')).map(({ text }) => text),
+    ['COMMIT'],
+  )
+  assert.equal((await broker.messages('in')).length, 0)
+  client.close()
+})
+
+test('a request is answered to a temporary queue', async () => {
+  const client = await Client.connected()
+  const server = await Client.connected()
+  await server.done('SUBSCRIBE', { id: 'rpc', destination: '/queue/rpc' })
+  await client.done('SEND', { destination: '/queue/rpc', 'reply-to': '/temp-queue/answers', 'correlation-id': '7' }, 'question')
+  const request = await server.message()
+  assert.match(request.headers.get('reply-to') ?? '', /^\/reply-queue\//)
+  await server.done('SEND', { destination: request.headers.get('reply-to') ?? '', 'correlation-id': '7' }, 'answer')
+  const answer = await client.message()
+  assert.deepEqual(
+    [String(answer.body), answer.headers.get('subscription'), answer.headers.get('correlation-id')],
+    ['answer', '/temp-queue/answers', '7'],
+  )
+  client.close()
+  server.close()
+})
+
+test('a delayed message waits for its time', async () => {
+  const client = await Client.connected()
+  await client.done('SUBSCRIBE', { id: 's', destination: '/queue/later' })
+  await client.done('SEND', { destination: '/queue/later', AMQ_SCHEDULED_DELAY: '60000' }, 'late')
+  await client.done('SEND', { destination: '/queue/later' }, 'now')
+  assert.equal(String((await client.message()).body), 'now')
+  await broker.clock.advance('61s')
+  assert.equal(String((await client.message()).body), 'late')
+  client.close()
+})
+
+test('whatever is wrong is said, and ends the connection', async () => {
+  const refusals: [string, Record<string, string>, string | RegExp][] = [
+    ['SEND', {}, 'Missing header: destination'],
+    ['SEND', { destination: '/nowhere/a' }, 'Unknown destination'],
+    ['SEND', { destination: '/amq/queue/missing' }, 'not_found'],
+    ['SEND', { destination: '/exchange/missing/k' }, 'not_found'],
+    ['SEND', { destination: '/queue/a', transaction: 'none' }, 'Invalid transaction'],
+    ['SEND', { destination: '/queue/a', AMQ_SCHEDULED_CRON: '* * * * *' }, 'not_implemented'],
+    ['SEND', { destination: '/queue/a', priority: 'high' }, 'precondition_failed'],
+    ['SUBSCRIBE', { destination: '/queue/a' }, 'Missing header: id'],
+    ['SUBSCRIBE', { destination: '/queue/a', id: '1', ack: 'never' }, 'Invalid ack mode'],
+    ['SUBSCRIBE', { destination: '/queue/a', id: '1', selector: 'a = 1' }, 'not_implemented'],
+    ['SUBSCRIBE', { destination: '/topic/a', id: '1', selector: 'a =' }, 'precondition_failed'],
+    ['SUBSCRIBE', { destination: '/queue/b', id: '1', 'x-queue-type': 'stream' }, 'not_implemented'],
+    ['UNSUBSCRIBE', { id: 'none' }, 'Subscription not found'],
+    ['ACK', { id: '1-1' }, 'Message not found'],
+    ['COMMIT', { transaction: 'none' }, 'Invalid transaction'],
+    ['SING', {}, 'Unknown command'],
+  ]
+  for (const [command, headers, message] of refusals) {
+    const client = await Client.connected()
+    await client.refused(command, headers, message)
+  }
+  const client = await Client.connected()
+  client.raw('SEND\ndestination:/queue/a\\t\n\nx\0')
+  assert.equal((await client.frame())?.headers.get('message'), 'Invalid frame')
+  assert.equal(await client.frame(), null)
+})
+
+test('wrong passwords are refused; heart-beats that stop end the connection', async () => {
+  const secured = await startBroker({ protocols: ['stomp'] })
+  const open = broker
+  broker = secured
+  try {
+    const response = await fetch(`${secured.url('http')}/v1/users/ann`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ password: 'right', admin: true }),
+    })
+    assert(response.ok)
+    for (const headers of [{}, { login: 'ann', passcode: 'wrong' }] as Record<string, string>[]) {
+      const client = await Client.open(headers)
+      assert.equal((await client.frame())?.headers.get('message'), 'Bad CONNECT')
+      assert.equal(await client.frame(), null)
+    }
+    const client = await Client.connected({ login: 'ann', passcode: 'right', 'heart-beat': '1000,0' })
+    await secured.clock.advance('10s')
+    assert.equal(await client.frame(), null)
+  } finally {
+    broker = open
+    await secured.close()
+  }
+})
