@@ -149,11 +149,7 @@ export function flatTexts(attributes: Attributes, own: ReadonlySet<keyof Attribu
   }
   if (!own.has('key') && attributes.key !== null) {
     const text = textOf(attributes.key)
-    flat.push(
-      text === null
-        ? { name: keyBase64Header, text: attributes.key.toString('base64') }
-        : { name: keyHeader, text },
-    )
+    flat.push(text === null ? { name: keyBase64Header, text: attributes.key.toString('base64') } : { name: keyHeader, text })
   }
   if (!own.has('key') && attributes.value === null) flat.push({ name: tombstoneHeader, text: 'true' })
   if (headers.some(({ value }) => value.type !== 'string')) {

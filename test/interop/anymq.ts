@@ -13,6 +13,7 @@ const AMQP_PORT = 5672
 const MANAGEMENT_PORT = 15672
 const PROMETHEUS_PORT = 15692
 const STREAM_PORT = 5552
+const STOMP_PORT = 61613
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -30,6 +31,7 @@ export interface AnyMQ {
   readonly stream: string
   readonly http: string
   readonly management: string
+  readonly stomp: string
   readonly data: string
   readonly portOffset: number
   readonly process: Running
@@ -49,7 +51,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'anymq-test-'))
   const portOffset =
     options.portOffset ??
-    (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT, PROMETHEUS_PORT, STREAM_PORT]))
+    (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT, PROMETHEUS_PORT, STREAM_PORT, STOMP_PORT]))
   const started = performance.now()
   let ready: (() => void) | undefined
   const becameReady = new Promise<void>((resolve) => {
@@ -60,7 +62,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     [
       join(repository, 'src/cli/main.ts'),
       'serve',
-      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp,rabbitmq-management,rabbitmq-stream'],
+      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp'],
       ...['--durability', options.durability ?? 'fsync'],
       ...(options.extra ?? []),
     ],
@@ -90,6 +92,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     amqp: `amqp://guest:guest@127.0.0.1:${AMQP_PORT + portOffset}/`,
     stream: `127.0.0.1:${STREAM_PORT + portOffset}`,
     http: `http://127.0.0.1:${HTTP_PORT + portOffset}`,
+    stomp: `127.0.0.1:${STOMP_PORT + portOffset}`,
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     data,
     portOffset,

@@ -17,6 +17,7 @@ export const python = join(cache, 'python/bin/python')
 /** Celery and its like pull in much: a Python of their own. */
 export const pythonAmqp = join(cache, 'python-amqp/bin/python')
 export const pythonManagement = join(cache, 'python-management/bin/python')
+export const pythonStomp = join(cache, 'python-stomp/bin/python')
 export const rabbitmqadmin = join(cache, 'rabbitmqadmin/rabbitmqadmin')
 export const kombuSource = join(cache, 'kombu/kombu-5.7.0')
 export const javaClasspath = `${join(cache, 'java-classes')}:${join(cache, 'java-libs')}/*`
@@ -47,6 +48,11 @@ export async function installPython(): Promise<void> {
 export async function installPythonAmqp(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-amqp', PYTHON_AMQP_PACKAGES)
+}
+
+export async function installPythonStomp(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-stomp', ['stomp.py==9.0.0'])
 }
 
 export async function installPythonManagement(): Promise<void> {

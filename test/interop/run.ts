@@ -19,11 +19,13 @@ import {
   installPython,
   installPythonAmqp,
   installPythonManagement,
+  installPythonStomp,
   installRabbitmqadmin,
   javaClasspath,
   python,
   pythonAmqp,
   pythonManagement,
+  pythonStomp,
 } from './install.ts'
 import { Running, tail } from './processes.ts'
 
@@ -151,6 +153,7 @@ const clients: readonly Client[] = [
     command: node('amqp/published.ts'),
     timeoutMs: 300_000,
   },
+  { name: 'stomp/stomp.py', install: installPythonStomp, command: () => [pythonStomp, `${here}stomp/stomp_suite.py`] },
   {
     name: 'rabbitmq-management/rabbitmqadmin (Python)',
     install: installRabbitmqadmin,
@@ -196,6 +199,7 @@ const variables: Readonly<Record<string, string>> = {
   amqp: 'AMQP',
   'rabbitmq-management': 'MANAGEMENT',
   'rabbitmq-stream': 'STREAM',
+  stomp: 'STOMP',
 }
 
 let broker: AnyMQ | undefined
@@ -217,6 +221,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['AMQP'] = broker.amqp
     target['MANAGEMENT'] = broker.management
     target['STREAM'] = broker.stream
+    target['STOMP'] = broker.stomp
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 

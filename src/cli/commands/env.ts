@@ -19,6 +19,7 @@ export const command: Command = {
 /** By protocol: the variables its clients and their tutorials use. */
 const variablesByProtocol: Readonly<Record<string, (host: string, port: number) => [string, string][]>> = {
   kafka: (host, port) => [['KAFKA_BOOTSTRAP_SERVERS', `${host}:${port}`]],
+  stomp: (host, port) => [['STOMP_URL', `stomp://${host}:${port}`]],
   amqp: (host, port) => [
     ['AMQP_URL', `amqp://${host}:${port}`],
     ['RABBITMQ_URL', `amqp://${host}:${port}`],
