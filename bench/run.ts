@@ -1,7 +1,7 @@
 /**
  * AnyMQ beside the real broker: the same public load generators, the same durability, in turn on an otherwise idle machine; one table.
  *
- *   npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD]
+ *   npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]
  */
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -18,12 +18,13 @@ const { values, positionals } = parseArgs({
     scale: { type: 'string', default: '1' },
     only: { type: 'string' },
     match: { type: 'string', default: '' },
+    deep: { type: 'boolean', default: false },
   },
 })
 const [protocol] = positionals
 if ((protocol !== 'kafka' && protocol !== 'amqp') || (values.durability !== 'fsync' && values.durability !== 'os')) {
   console.error(
-    'usage: npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD]',
+    'usage: npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]',
   )
   process.exit(2)
 }
@@ -51,7 +52,9 @@ async function main(protocol: Protocol, durability: Durability): Promise<void> {
     sides.push({ name: peerName, start: () => startPeer(protocol, durability), figures: new Map(), costs: [] })
   if (values.only !== 'peer')
     sides.push({ name: 'AnyMQ', start: () => startOurs(protocol, durability), figures: new Map(), costs: [] })
-  const list = workloads(protocol, durability, Number(values.scale)).filter((workload) => workload.name.includes(values.match))
+  const list = workloads(protocol, durability, Number(values.scale), values.deep).filter((workload) =>
+    workload.name.includes(values.match),
+  )
   for (let run = 1; run <= Number(values.runs); run++) {
     for (const side of sides) {
       const contender = await side.start()
@@ -88,7 +91,7 @@ function report(protocol: Protocol, durability: Durability, sides: readonly Side
   const ours = sides.find((side) => side.name === 'AnyMQ')
   const cpu = cpus()
   console.log(
-    `\n\`npm run bench -- ${protocol} --durability ${durability} --runs ${values.runs}${values.scale === '1' ? '' : ` --scale ${values.scale}`}\``,
+    `\n\`npm run bench -- ${protocol} --durability ${durability} --runs ${values.runs}${values.deep ? ' --deep' : ''}${values.only === undefined ? '' : ` --only ${values.only}`}${values.scale === '1' ? '' : ` --scale ${values.scale}`}\``,
   )
   console.log(
     `${new Date().toISOString().slice(0, 10)}, ${cpu.length} cores shared with the load generator, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}; medians of ${values.runs} runs\n`,

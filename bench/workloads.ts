@@ -19,14 +19,16 @@ export interface Workload {
 
 const LIMIT_MS = 300_000
 
-export function workloads(protocol: Protocol, durability: Durability, scale: number): readonly Workload[] {
-  return protocol === 'kafka' ? kafka(durability, scale) : amqp(scale)
+/** `deep`: instead of the usual ones, a queue of millions that is filled and then drained. */
+export function workloads(protocol: Protocol, durability: Durability, scale: number, deep: boolean): readonly Workload[] {
+  if (protocol === 'kafka') return kafka(durability, scale)
+  return deep ? deepQueue(Math.round(5_000_000 * scale)) : amqp(scale)
 }
 
 function kafka(durability: Durability, scale: number): readonly Workload[] {
   const synced = durability === 'fsync'
-  const many = Math.round((synced ? 500_000 : 1_500_000) * scale)
-  const kibibytes = Math.round((synced ? 60_000 : 300_000) * scale)
+  const many = Math.round(1_500_000 * scale)
+  const kibibytes = Math.round((synced ? 150_000 : 300_000) * scale)
   const tool = (name: string, args: readonly string[]): Promise<string> =>
     runOk('bash', [join(peers, 'kafka.sh'), 'tool', `org.apache.kafka.tools.${name}`, ...args], { timeoutMs: LIMIT_MS })
   const produce = async (contender: Contender, topic: string, count: number, bytes: number): Promise<Figures> => {
@@ -104,37 +106,56 @@ function kafka(durability: Durability, scale: number): readonly Workload[] {
   ]
 }
 
+async function perfTest(contender: Contender, queue: string, args: readonly string[], limitMs = LIMIT_MS): Promise<Figures> {
+  const fixed = ['--queue', queue, '--flag', 'persistent', '--auto-delete', 'false']
+  const output = await runOk('bash', [join(peers, 'rabbitmq.sh'), 'perf', ...fixed, ...args], {
+    timeoutMs: limitMs,
+    env: { URL: contender.address },
+  })
+  const consuming = args[args.indexOf('-y') + 1] !== '0'
+  const rate = new RegExp(`${consuming ? 'receiving' : 'sending'} rate avg: (\\d+) msg/s`).exec(output)
+  const latency = new RegExp(
+    `${consuming ? 'consumer' : 'confirm'} latency min/median/75th/95th/99th (\\d+)/(\\d+)/\\d+/\\d+/(\\d+) µs`,
+  ).exec(output)
+  return {
+    perSecond: figure(rate?.[1], output),
+    p50Ms: figure(latency?.[2], output) / 1000,
+    p99Ms: figure(latency?.[3], output) / 1000,
+  }
+}
+
+function deepQueue(count: number): readonly Workload[] {
+  const limitMs = 900_000
+  return [
+    {
+      name: `128 B, ${count} put, confirms`,
+      run: (contender) =>
+        perfTest(
+          contender,
+          'bench-deep',
+          ['--size', '128', '--confirm', '1000', '-x', '2', '-y', '0', '-C', String(count / 2)],
+          limitMs,
+        ),
+    },
+    {
+      name: `128 B, ${count} drained, acks`,
+      run: async (contender) => {
+        const { perSecond } = await perfTest(
+          contender,
+          'bench-deep',
+          ['--size', '128', '--qos', '500', '--multi-ack-every', '100', '-x', '0', '-y', '2', '-D', String(count / 2)],
+          limitMs,
+        )
+        return perSecond === undefined ? {} : { perSecond }
+      },
+    },
+  ]
+}
+
 function amqp(scale: number): readonly Workload[] {
   const seconds = Math.max(3, Math.round(12 * scale))
-  const perf = async (contender: Contender, queue: string, args: readonly string[]): Promise<Figures> => {
-    const output = await runOk(
-      'bash',
-      [
-        join(peers, 'rabbitmq.sh'),
-        'perf',
-        '--queue',
-        queue,
-        '--flag',
-        'persistent',
-        '--auto-delete',
-        'false',
-        '--time',
-        String(seconds),
-        ...args,
-      ],
-      { timeoutMs: LIMIT_MS, env: { URL: contender.address } },
-    )
-    const consuming = !args.includes('0')
-    const rate = new RegExp(`${consuming ? 'receiving' : 'sending'} rate avg: (\\d+) msg/s`).exec(output)
-    const latency = new RegExp(
-      `${consuming ? 'consumer' : 'confirm'} latency min/median/75th/95th/99th (\\d+)/(\\d+)/\\d+/\\d+/(\\d+) µs`,
-    ).exec(output)
-    return {
-      perSecond: figure(rate?.[1], output),
-      p50Ms: figure(latency?.[2], output) / 1000,
-      p99Ms: figure(latency?.[3], output) / 1000,
-    }
-  }
+  const perf = (contender: Contender, queue: string, args: readonly string[]): Promise<Figures> =>
+    perfTest(contender, queue, ['--time', String(seconds), ...args])
   const each = (name: string, args: readonly string[], queue: string): Workload => ({
     name,
     run: (contender) => perf(contender, queue, args),
