@@ -38,6 +38,7 @@ test('health, readiness and the overview', async () => {
     'rabbitmq-management',
     'rabbitmq-prometheus',
     'rabbitmq-stream',
+    'stomp',
   ])
 })
 

@@ -2,6 +2,7 @@
 import { type BrokerOptions, createBroker, type OwnedBroker } from '../../src/broker/broker.ts'
 import { type PublishItem, PublishStatus, type Space } from '../../src/broker/face.ts'
 import { type Clock, VirtualClock } from '../../src/lib/timers.ts'
+import type { MetadataStore } from '../../src/storage/interfaces.ts'
 import type { Disk } from '../../src/storage/local/disk.ts'
 import { LocalSegments } from '../../src/storage/local/segments.ts'
 import { LocalWal } from '../../src/storage/local/wal.ts'
@@ -40,7 +41,7 @@ export class Machine {
     const storage = {
       wal,
       segments,
-      metadata: this.metadata,
+      metadata: poweredMetadata(this.metadata, power),
       freeBytes: this.#options.freeBytes ?? (async () => Infinity),
       close: async () => {
         await wal.close()
@@ -94,6 +95,18 @@ function powered(disk: SimulatedDisk, power: Power): Disk {
     removeTree: (path) => (power.on ? disk.removeTree(path) : never),
     syncDirectory: (path) => (power.on ? disk.syncDirectory(path) : never),
     freeBytes: () => disk.freeBytes(),
+  }
+}
+
+/** The same for metadata: a checkpoint that was under way when the power went must not be written after it. */
+function poweredMetadata(metadata: MemoryMetadata, power: Power): MetadataStore {
+  return {
+    position: () => metadata.position(),
+    load: (table, visit) => metadata.load(table, visit),
+    range: (table, from, before, limit) => metadata.range(table, from, before, limit),
+    count: (table) => metadata.count(table),
+    checkpoint: (position, changes) => (power.on ? metadata.checkpoint(position, changes) : new Promise<never>(() => undefined)),
+    close: () => metadata.close(),
   }
 }
 
