@@ -35,6 +35,8 @@ test('health, readiness and the overview', async () => {
     'amqp',
     'http',
     'kafka',
+    'nats',
+    'nats-monitoring',
     'rabbitmq-management',
     'rabbitmq-prometheus',
     'rabbitmq-stream',

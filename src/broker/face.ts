@@ -790,10 +790,17 @@ export interface ListenSpec {
   readonly pattern: string
   /** Of all with this name that match a record, one gets it. */
   readonly group?: string
+  /** What this connection publishes is not for it. */
+  readonly exceptConnection?: number
 }
 
 export interface Listener {
   readonly pattern: string
+  /** Records it got so far, those included of which its sink hears at the end of the turn. */
+  readonly handed: number
+  /** Once it got so many, counted from its beginning, it gets no more; its sink still hears of all it got. */
+  limit(records: number): void
+  /** Its sink hears nothing more. */
   close(): void
 }
 

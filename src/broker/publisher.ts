@@ -194,6 +194,12 @@ export class Publisher {
         return this.#appendTo(topic, item, null)
       }
     }
+    if (exchange === null && isForListenersAlone(namespace, item)) {
+      this.#tell(namespace, item)
+      if (item.heardBy > 0) item.status = PublishStatus.Stored
+      else fail(item, 'NotFound', `no topic "${item.address}"`)
+      return
+    }
     const passed = (through: ExchangeInfo): void => {
       if (item.remembered) this.#histories.remember(namespace.name, through, item)
     }
@@ -451,6 +457,15 @@ function checkExpected(topic: Topic, item: PublishItem, subject: string | null):
 /** Whether the exchange stands for the subject space, to which captures and live subscribers belong. */
 function isSubject(exchange: string | null): boolean {
   return exchange === null || exchange === '' || exchange === subjectExchange
+}
+
+/** Whether nothing stores what is published to the address of the subject space; then there is nothing to collect. */
+function isForListenersAlone(
+  { router, subjects, topics }: Namespace,
+  { address, extraAddresses, undecided }: PublishItem,
+): boolean {
+  if (undecided || extraAddresses !== null || topics.has(address) || router.hasBindings(subjectExchange)) return false
+  return subjects.captures(address).length === 0 && router.route(subjectExchange, address, null).length === 0
 }
 
 /** Some envelopes name where they were published to; only captures ask for more. */

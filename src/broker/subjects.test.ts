@@ -163,3 +163,60 @@ test('records of a transaction reach captures and listeners when it is committed
   assert.deepEqual(textsRead(await space.peek('all', { limit: 10 })), ['kept'])
   await machine.stop()
 })
+
+test('a listener can leave out what one connection publishes; the others of its group get that', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  const heard: string[] = []
+  const sink = (name: string) => ({
+    onRecords: (_: unknown, batch: LiveBatch): void => {
+      for (const bytes of batch.bytes) heard.push(`${name}=${bytes}`)
+    },
+  })
+  space.listen({ pattern: 'a', exceptConnection: 7 }, sink('alone'))
+  space.listen({ pattern: 'a', group: 'g', exceptConnection: 7 }, sink('own'))
+  const own = to('a', '1')
+  own.connection = 7
+  await new Promise<void>((resolve) => space.publish([own], resolve))
+  assert.deepEqual([own.status, own.errorCode, own.heardBy], [PublishStatus.Failed, 'NotFound', 0])
+  space.listen({ pattern: 'a', group: 'g', exceptConnection: 8 }, sink('other'))
+  const items = ['2', '3'].map((text) => Object.assign(to('a', text), { connection: 7 }))
+  await new Promise<void>((resolve) => space.publish([...items, to('a', '4')], resolve))
+  await turn()
+  assert.deepEqual(
+    items.map(({ heardBy }) => heardBy),
+    [1, 1],
+  )
+  assert.deepEqual(heard.sort(), ['alone=4', 'other=2', 'other=3', 'own=4'])
+  await machine.stop()
+})
+
+test('a listener with a limit gets so many and no more, of a group the others get the rest', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  const heard: Record<string, string[]> = { limited: [], other: [] }
+  const listenAs = (name: string) =>
+    space.listen(
+      { pattern: 'a', group: 'g' },
+      { onRecords: (_, batch) => heard[name]?.push(...batch.bytes.map((bytes) => String(bytes))) },
+    )
+  const limited = listenAs('limited')
+  const other = listenAs('other')
+  limited.limit(2)
+  await new Promise<void>((resolve) =>
+    space.publish(
+      ['1', '2', '3', '4', '5', '6'].map((text) => to('a', text)),
+      resolve,
+    ),
+  )
+  assert.equal(limited.handed, 2)
+  await turn()
+  assert.deepEqual(heard, { limited: ['1', '3'], other: ['2', '4', '5', '6'] })
+  // What it has got it still hears of, though it is to get nothing more.
+  space.publish([to('a', '7')], () => undefined)
+  other.limit(other.handed)
+  await turn()
+  assert.deepEqual(heard['other'], ['2', '4', '5', '6', '7'])
+  assert.equal(space.isHeard('a'), false)
+  await machine.stop()
+})

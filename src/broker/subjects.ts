@@ -15,7 +15,12 @@ interface Interest {
   /** Each gets every record. */
   readonly listeners: readonly LiveListener[]
   /** One member of each gets it. */
-  readonly groups: readonly { readonly members: readonly LiveListener[]; turn: number }[]
+  readonly groups: readonly Group[]
+}
+
+interface Group {
+  readonly members: readonly LiveListener[]
+  turn: number
 }
 
 const nobody: Interest = { captures: [], listeners: [], groups: [] }
@@ -79,20 +84,27 @@ export class Subjects {
     const format = formats.get(formatId)
     const records = format.batched && format.open !== undefined ? format.open(payload, timestamp) : [payload]
     const single = format.batched ? (format.recordFormat ?? format.id) : format.id
+    let handed = 0
     for (const bytes of records) {
       if (bytes === null) continue
-      for (const listener of listeners) this.#hand(listener, subject, timestamp, single, bytes, connection)
+      handed = 0
+      for (const listener of listeners) {
+        if (!listener.takes(connection)) continue
+        this.#hand(listener, subject, timestamp, single, bytes, connection)
+        handed++
+      }
       for (const group of groups) {
-        group.turn = (group.turn + 1) % group.members.length
-        const member = group.members[group.turn] as LiveListener // turn < length
+        const member = next(group, connection)
+        if (member === null) continue
         this.#hand(member, subject, timestamp, single, bytes, connection)
+        handed++
       }
     }
-    return listeners.length + groups.length
+    return handed
   }
 
   #hand(listener: LiveListener, subject: string, timestamp: number, format: number, bytes: Buffer, connection: number): void {
-    listener.batch.push(subject, timestamp, format, bytes, connection)
+    listener.hand(subject, timestamp, format, bytes, connection)
     if (this.#waiting.size === 0) queueMicrotask(this.#flush)
     this.#waiting.add(listener)
   }
@@ -126,6 +138,17 @@ export class Subjects {
   }
 }
 
+/** Whose turn it is; null when nobody takes what this connection publishes. */
+function next(group: Group, connection: number): LiveListener | null {
+  const { members } = group
+  for (let tried = 0; tried < members.length; tried++) {
+    group.turn = (group.turn + 1) % members.length
+    const member = members[group.turn] as LiveListener // turn < length
+    if (member.takes(connection)) return member
+  }
+  return null
+}
+
 class Batch implements LiveBatch {
   length = 0
   subject: string[] = []
@@ -150,15 +173,41 @@ class LiveListener implements Listener {
   readonly mayHear: (subject: string) => boolean
   readonly #sink: LiveSink
   readonly #gone: () => void
+  readonly #exceptConnection: number
   #closed = false
+  #gotAll = false
+  #limit = Number.POSITIVE_INFINITY
+  handed = 0
   batch = new Batch()
 
   constructor(spec: ListenSpec, sink: LiveSink, mayHear: (subject: string) => boolean, gone: () => void) {
     this.pattern = spec.pattern
     this.group = spec.group
+    this.#exceptConnection = spec.exceptConnection ?? 0
     this.mayHear = mayHear
     this.#sink = sink
     this.#gone = gone
+  }
+
+  /** Whether it still takes what the connection (0: not known) publishes. */
+  takes(connection: number): boolean {
+    return !this.#gotAll && (connection === 0 || connection !== this.#exceptConnection)
+  }
+
+  hand(subject: string, timestamp: number, format: number, bytes: Buffer, connection: number): void {
+    this.batch.push(subject, timestamp, format, bytes, connection)
+    if (++this.handed >= this.#limit) this.#leave()
+  }
+
+  limit(records: number): void {
+    this.#limit = records
+    if (this.handed >= records) this.#leave()
+  }
+
+  #leave(): void {
+    if (this.#gotAll) return
+    this.#gotAll = true
+    this.#gone()
   }
 
   flush(): void {
@@ -168,8 +217,7 @@ class LiveListener implements Listener {
   }
 
   close(): void {
-    if (this.#closed) return
     this.#closed = true
-    this.#gone()
+    this.#leave()
   }
 }

@@ -42,6 +42,14 @@ export const protocolTable: readonly ProtocolEntry[] = [
     listeners: [{ name: 'stomp', port: 61613 }],
     load: async () => (await import('./stomp/index.ts')).protocol,
   },
+  {
+    name: 'nats',
+    listeners: [
+      { name: 'nats', port: 4222 },
+      { name: 'nats-monitoring', port: 8222, kind: 'http' },
+    ],
+    load: async () => (await import('./nats/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

@@ -1,0 +1,16 @@
+/** NATS core publish and subscribe on port 4222 (session.ts is what a connection does), and its monitoring pages on 8222 (monitoring.ts). */
+import type { Protocol } from '../../broker/face.ts'
+import { messageFormat, payloadFormat } from './mapping.ts'
+import { MonitoringHandler } from './monitoring.ts'
+import { Session } from './session.ts'
+
+export const protocol: Protocol = {
+  name: 'nats',
+  listeners: [
+    { name: 'nats', port: 4222 },
+    { name: 'nats-monitoring', port: 8222, kind: 'http' },
+  ],
+  formats: [messageFormat, payloadFormat],
+  open: (connection, broker) => new Session(connection, broker),
+  serve: (broker, facts) => new MonitoringHandler(broker, facts),
+}

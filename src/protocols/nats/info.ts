@@ -1,0 +1,42 @@
+/** What INFO says of the server. */
+import type { Broker, Connection } from '../../broker/face.ts'
+
+/** Clients decide by it what they may ask of the server: this one's operations and headers. */
+export const serverVersion = '2.14.0'
+export const controlLineBytesMax = 4096
+/** nats-server's default. */
+const payloadBytesMax = 1024 * 1024
+
+export const payloadLimit = (broker: Broker): number => Math.min(payloadBytesMax, broker.limits.recordBytesMax)
+
+/** Like nats-server's, an id of 56 letters and digits, but no key. */
+export const serverId = (broker: Broker): string =>
+  `N${broker.clusterId.toUpperCase().replaceAll(/[^A-Z0-9]/g, '0')}`.padEnd(56, '0')
+
+export interface InfoState {
+  readonly nonce: string
+  readonly lameDuck: boolean
+}
+
+export function infoLine(broker: Broker, connection: Connection, { nonce, lameDuck }: InfoState): Buffer {
+  const advertised = broker.advertised('nats')
+  const info = {
+    server_id: serverId(broker),
+    server_name: 'anymq',
+    version: serverVersion,
+    proto: 1,
+    go: `node${process.versions.node}`,
+    host: connection.localAddress,
+    port: connection.localPort,
+    headers: true,
+    max_payload: payloadLimit(broker),
+    jetstream: false,
+    client_id: connection.id,
+    client_ip: connection.remoteAddress,
+    ...(broker.authenticationRequired ? { auth_required: true, nonce } : {}),
+    ...(connection.encrypted ? { tls_required: true } : {}),
+    ...(advertised === undefined ? {} : { connect_urls: [`${advertised.host}:${advertised.port}`] }),
+    ...(lameDuck ? { ldm: true } : {}),
+  }
+  return Buffer.from(`INFO ${JSON.stringify(info)}\r\n`)
+}

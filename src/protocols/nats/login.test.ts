@@ -1,0 +1,123 @@
+/** Logins by password, token and nkey, permissions, and the timeouts of a connection; and what the monitoring pages say of it. */
+import assert from 'node:assert/strict'
+import { generateKeyPairSync, sign } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { VirtualClock } from '../../lib/timers.ts'
+import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
+import { openMemoryStorage } from '../../storage/memory/index.ts'
+import { NatsClient } from './nats-client.testing.ts'
+import { encodeUser } from './nkeys.ts'
+
+const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+const nkey = encodeUser(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32))
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const permissions = [{ namespace: 'default', publish: 'orders\\..*|_INBOX\\..*', consume: 'orders\\..*|_INBOX\\..*', manage: '' }]
+let running: RunningBroker
+const clients: NatsClient[] = []
+
+before(async () => {
+  running = await startRunningBroker({
+    storage: openMemoryStorage(),
+    clock: new VirtualClock(),
+    log: silent,
+    host: '127.0.0.1',
+    port: () => 0,
+    only: ['nats'],
+    limits: {},
+    skipTakenPorts: false,
+    anyHost: false,
+    beforeListening: async ({ users }) => {
+      await users.put('admin', { password: 'secret', admin: true })
+      await users.put('alice', { password: 'love', permissions })
+      await users.put(nkey, { permissions })
+    },
+  })
+})
+after(async () => {
+  for (const client of clients) client.close()
+  await running.stop()
+})
+
+const port = (name: string): number => running.listeners.find((each) => each.name === name)?.port ?? 0
+async function open(options: object | null): Promise<NatsClient> {
+  const client = await NatsClient.open(port('nats'), options)
+  clients.push(client)
+  return client
+}
+
+test('a password lets in, and permissions hold for each subject', async () => {
+  const client = await open({ user: 'alice', pass: 'love' })
+  assert.equal(client.info['auth_required'], true)
+  client.send('SUB orders.new 1', 'SUB secrets 2', 'SUB secrets workers 3')
+  client.publish('orders.new', 'yes')
+  client.publish('secrets', 'no')
+  assert.deepEqual((await client.flush()).sort(), [
+    `-ERR 'Permissions Violation for Publish to "secrets"'`,
+    `-ERR 'Permissions Violation for Subscription to "secrets" using queue "workers"'`,
+    `-ERR 'Permissions Violation for Subscription to "secrets"'`,
+    'MSG orders.new 1 3',
+    'yes',
+  ])
+})
+
+test('an nkey lets in by its signature of the nonce alone', async () => {
+  const connect = async (forge: (nonce: string) => string): Promise<NatsClient> => {
+    const client = await open(null)
+    const sig = sign(null, Buffer.from(forge(String(client.info['nonce']))), privateKey).toString('base64url')
+    client.send(`CONNECT ${JSON.stringify({ verbose: false, nkey, sig })}`)
+    return client
+  }
+  const client = await connect((nonce) => nonce)
+  client.send('SUB orders.x 1')
+  client.publish('orders.x', 'signed')
+  assert.deepEqual(await client.flush(), ['MSG orders.x 1 6', 'signed'])
+  assert.deepEqual(await (await connect((nonce) => `${nonce}.`)).lines(2), ["-ERR 'Authorization Violation'", 'closed'])
+})
+
+for (const [name, options] of [
+  ['a wrong password', { user: 'alice', pass: 'hate' }],
+  ['nothing', {}],
+  ['a token, where it is not configured whose are good', { auth_token: 'abc' }],
+  ["an account server's JWT", { jwt: 'eyJ0eXAi.e30.x', sig: 'x' }],
+  ['a key that is none', { nkey: 'UABC', sig: 'x' }],
+] as const) {
+  test(`refused: ${name}`, async () => {
+    const client = await open(options)
+    assert.deepEqual(await client.lines(2), ["-ERR 'Authorization Violation'", 'closed'])
+  })
+}
+
+test('refused: doing something before CONNECT', async () => {
+  const hasty = await open(null)
+  hasty.send('PUB a 0', '')
+  assert.deepEqual(await hasty.lines(2), ["-ERR 'Authorization Violation'", 'closed'])
+})
+
+test('the monitoring pages ask for an administrator', async () => {
+  const get = (page: string, login: string) =>
+    fetch(`http://127.0.0.1:${port('nats-monitoring')}${page}`, {
+      headers: login === '' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` },
+    })
+  assert.equal((await get('/healthz', '')).status, 200)
+  assert.equal((await get('/connz', '')).status, 401)
+  assert.equal((await get('/connz', 'alice:love')).status, 403)
+  const client = await open({ user: 'alice', pass: 'love', name: 'watcher', lang: 'test', version: '1' })
+  client.send('SUB orders.* 1')
+  client.publish('orders.a', 'abc')
+  await client.flush()
+  const answer = await get('/connz?subs=1&auth=1', 'admin:secret')
+  const { connections } = (await answer.json()) as { connections: Record<string, unknown>[] }
+  const own = connections.find(({ name }) => name === 'watcher')
+  const { in_msgs, in_bytes, out_msgs, out_bytes, lang, subscriptions_list, authorized_user } = own ?? {}
+  assert.deepEqual(
+    [in_msgs, in_bytes, out_msgs, out_bytes, lang, subscriptions_list, authorized_user],
+    [1, 3, 1, 3, 'test', ['orders.*'], 'alice'],
+  )
+  const pages = await Promise.all(
+    ['/varz', '/subsz', '/jsz'].map(async (page) => (await (await get(page, 'admin:secret')).json()) as Record<string, unknown>),
+  )
+  assert.equal(pages[0]?.['auth_required'], true)
+  assert.ok(Number(pages[1]?.['num_subscriptions']) >= 1)
+  assert.equal(pages[2]?.['disabled'], true)
+  assert.equal((await get('/nothing', 'admin:secret')).status, 404)
+})

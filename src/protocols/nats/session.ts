@@ -1,0 +1,377 @@
+/**
+ * One NATS connection: INFO, CONNECT, then operations in their order. What is published in one chunk goes to the broker in one batch, and every answer
+ * (+OK, PONG, -ERR) waits until what came before it has been handed on, so that a PONG says so much. Publishes go on to broker/publisher.ts.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  type Broker,
+  type CloseCause,
+  type Connection,
+  type Session as ProtocolSession,
+  PublishItem,
+  PublishStatus,
+  type Space,
+} from '../../broker/face.ts'
+import { asCoreError } from '../../core/errors.ts'
+import { Decoder, Op } from './codec.ts'
+import { NatsError, publishRefusal, subscribeRefusal, words } from './errors.ts'
+import { controlLineBytesMax, infoLine, payloadLimit } from './info.ts'
+import { defaults, logIn, type Options, parseConnect } from './login.ts'
+import { encodeEnvelope, messageFormatId, payloadFormatId } from './mapping.ts'
+import { hasForeignWildcard, isLiteral, isValidSubject, matchesSubject, patternOf } from './subjects.ts'
+import { Subscription, type SubscriptionHost } from './subscription.ts'
+
+/** Without a CONNECT for so long, where a login is needed. */
+const loginMs = 2000
+const pingEveryMs = 2 * 60_000
+const pingsMax = 2
+/** Written and not taken by the client: bytes, and how long nothing at all is taken. */
+const pendingBytesMax = 64 * 1024 * 1024
+const writeDeadlineMs = 10_000
+const subscriptionsMax = 100_000
+
+const State = { Connecting: 0, LoggingIn: 1, Open: 2, Closed: 3 } as const
+type State = (typeof State)[keyof typeof State]
+
+const ok = Buffer.from('+OK\r\n')
+const ping = Buffer.from('PING\r\n')
+const pong = Buffer.from('PONG\r\n')
+const noResponders = '16 16\r\nNATS/1.0 503\r\n\r\n\r\n'
+
+export class Session implements ProtocolSession, SubscriptionHost {
+  readonly connection: Connection
+  readonly #broker: Broker
+  readonly #decoder: Decoder
+  readonly #subscriptions = new Map<string, Subscription>()
+  readonly #nonce = randomBytes(11).toString('base64url')
+  readonly #openedAt: number
+  #space: Space | null = null
+  #state: State = State.Connecting
+  #options: Options = defaults
+  /** Published in this chunk and not yet given to the broker. */
+  #items: PublishItem[] = []
+  #replies: string[] = []
+  /** Batches that the broker has not answered yet, and what is to be said when it has. */
+  #publishing = 0
+  #answers: Buffer[] = []
+  #pingAt: number
+  #pings = 0
+  /** How many bytes were waiting when they last became fewer, and when that was. */
+  #stuckBytes = 0
+  #movedAt: number
+  readonly #counts = { in_msgs: 0, in_bytes: 0, out_msgs: 0, out_bytes: 0 }
+
+  constructor(connection: Connection, broker: Broker) {
+    this.connection = connection
+    this.#broker = broker
+    this.#decoder = new Decoder({ controlLineBytesMax, payloadBytesMax: payloadLimit(broker) })
+    this.#openedAt = this.#pingAt = this.#movedAt = broker.clock.now()
+    // Who does not have to log in may leave CONNECT out.
+    if (!broker.authenticationRequired) this.#space = broker.space(broker.anonymous, 'default', { protocol: 'nats' })
+    this.#sendInfo(false)
+  }
+
+  get headers(): boolean {
+    return this.#options.headers
+  }
+
+  #sendInfo(lameDuck: boolean): void {
+    this.connection.write(infoLine(this.#broker, this.connection, { nonce: this.#nonce, lameDuck }))
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- incoming
+
+  onBytes(chunk: Buffer): void {
+    if (this.#state === State.Closed) return
+    this.#decoder.push(chunk)
+    this.#pump()
+  }
+
+  #pump(): void {
+    try {
+      while (this.#state === State.Connecting || this.#state === State.Open) {
+        const op = this.#decoder.next()
+        if (op === Op.More) break
+        this.#run(op)
+      }
+      this.#publishNow()
+    } catch (cause) {
+      if (!(cause instanceof NatsError)) throw cause
+      this.#publishNow()
+      this.#fail(cause.message)
+    }
+  }
+
+  #run(op: Exclude<Op, 0>): void {
+    if (op === Op.Connect) return this.#connect()
+    if (this.#space === null) throw new NatsError(words.authorization)
+    switch (op) {
+      case Op.Publish:
+        return this.#publish()
+      case Op.Subscribe:
+        return this.#subscribe(this.#space)
+      case Op.Unsubscribe:
+        return this.#unsubscribe()
+      case Op.Ping:
+        return this.#answer(pong)
+      case Op.Pong:
+        this.#pings = 0
+        return
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ CONNECT
+
+  #connect(): void {
+    const options = parseConnect(this.#decoder.json)
+    this.#publishNow()
+    this.#state = State.LoggingIn
+    this.connection.pause()
+    logIn(this.#broker, this.connection, options, this.#nonce)
+      .then((principal) => {
+        if (this.#state !== State.LoggingIn) return
+        this.#space = this.#broker.space(principal, 'default', { protocol: 'nats' })
+        this.#options = options
+        const { name, language, version } = options
+        Object.assign(this.connection.info, {
+          user: principal.user,
+          clientName: name,
+          clientVersion: [language, version].filter((word) => word !== '').join(' '),
+        })
+        this.#state = State.Open
+        this.#done()
+      })
+      .catch((cause: unknown) => {
+        this.#broker.log.info({ connection: this.connection.id, reason: asCoreError(cause).message }, 'login refused')
+        this.#fail(words.authorization)
+      })
+      .finally(() => {
+        if (this.#state === State.Closed) return
+        this.connection.resume()
+        this.#pump()
+      })
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- publishing
+
+  #publish(): void {
+    const { subject, reply, headerBytes, payload } = this.#decoder
+    this.#counts.in_msgs++
+    this.#counts.in_bytes += payload.length
+    if (this.#options.pedantic && !isLiteral(subject)) return this.#complain(words.publishSubject)
+    const plain = reply === '' && headerBytes === 0
+    const envelope = plain ? payload : encodeEnvelope(reply, headerBytes, payload)
+    const item = new PublishItem(null, subject, plain ? payloadFormatId : messageFormatId, envelope)
+    item.transient = true
+    item.connection = this.connection.id
+    this.#items.push(item)
+    this.#replies.push(reply)
+    if (this.#options.verbose) this.#done()
+  }
+
+  /** Gives the broker what was collected. */
+  #publishNow(): void {
+    const items = this.#items
+    if (items.length === 0 || this.#space === null) return
+    const replies = this.#replies
+    this.#items = []
+    this.#replies = []
+    this.#publishing++
+    this.#space.publish(items, () => {
+      this.#publishing--
+      for (let i = 0; i < items.length; i++) this.#published(items[i] as PublishItem, replies[i] as string) // i < length
+      if (this.#publishing > 0 || this.#answers.length === 0) return
+      const answers = this.#answers
+      this.#answers = []
+      for (const answer of answers) this.connection.write(answer)
+    })
+  }
+
+  #published(item: PublishItem, reply: string): void {
+    const nobody = item.errorCode === 'NotFound' || item.status === PublishStatus.Unrouted
+    if (nobody) {
+      if (reply !== '' && this.#options.noResponders) this.#tellNobody(reply)
+      return
+    }
+    if (item.status !== PublishStatus.Failed || item.errorCode === null) return
+    this.#write(errorLine(publishRefusal(item.errorCode, item.address, item.errorMessage)))
+  }
+
+  /** A request that nobody hears is answered at once, to the first of the client's own subscriptions that the answer would have reached. */
+  #tellNobody(reply: string): void {
+    for (const subscription of this.#subscriptions.values()) {
+      if (!matchesSubject(subscription.subject, reply)) continue
+      this.#write(Buffer.from(`HMSG ${reply} ${subscription.sid} ${noResponders}`))
+      return
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- subscribing
+
+  #subscribe(space: Space): void {
+    const { subject, queue, sid } = this.#decoder
+    // In the order of the operations: what was published before is not for it.
+    this.#publishNow()
+    if (!isValidSubject(subject) || hasForeignWildcard(subject)) return this.#complain(words.subject)
+    // As nats-server has it: a sid that is taken stays what it is.
+    if (this.#subscriptions.has(sid)) return this.#done()
+    if (this.#subscriptions.size >= subscriptionsMax) throw new NatsError(words.subscriptions)
+    const subscription = new Subscription(this, sid, subject, queue)
+    try {
+      const spec = {
+        pattern: patternOf(subject),
+        ...(queue === '' ? {} : { group: queue }),
+        ...(this.#options.echo ? {} : { exceptConnection: this.connection.id }),
+      }
+      subscription.attach(space.listen(spec, subscription))
+    } catch (cause) {
+      const { code, message } = asCoreError(cause)
+      return this.#complain(subscribeRefusal(code, subject, queue, message))
+    }
+    this.#subscriptions.set(sid, subscription)
+    this.#done()
+  }
+
+  #unsubscribe(): void {
+    const { sid, max } = this.#decoder
+    this.#publishNow()
+    const subscription = this.#subscriptions.get(sid)
+    if (subscription !== undefined) {
+      // What it was handed before is written yet, as it is where nothing waits for the end of a turn.
+      subscription.limit(max > 0 ? max : subscription.handed)
+      if (subscription.handed >= subscription.max) this.#subscriptions.delete(sid)
+    }
+    this.#done()
+  }
+
+  completed({ sid }: Subscription): void {
+    this.#subscriptions.delete(sid)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- outgoing
+
+  mayDeliver(): boolean {
+    if (this.#state === State.Closed) return false
+    if (this.connection.outboundBytes <= pendingBytesMax) return true
+    this.#fail(words.slow)
+    return false
+  }
+
+  delivered(messages: number, bytes: number): void {
+    this.#counts.out_msgs += messages
+    this.#counts.out_bytes += bytes
+  }
+
+  /** What a verbose client hears of each operation. */
+  #done(): void {
+    if (this.#options.verbose) this.#answer(ok)
+  }
+
+  /** An error that does not end the connection. */
+  #complain(text: string): void {
+    this.#answer(errorLine(text))
+  }
+
+  /** Says it once everything published before has been handed on. */
+  #answer(line: Buffer): void {
+    this.#publishNow()
+    if (this.#publishing > 0) this.#answers.push(line)
+    else this.#write(line)
+  }
+
+  #write(line: Buffer): void {
+    if (this.#state !== State.Closed) this.connection.write(line)
+  }
+
+  /** Says why, and ends the connection. */
+  #fail(text: string): void {
+    if (this.#state === State.Closed) return
+    for (const answer of this.#answers.splice(0)) this.connection.write(answer)
+    this.connection.write(errorLine(text))
+    this.#close(text)
+  }
+
+  #close(reason: string): void {
+    this.#state = State.Closed
+    this.#release()
+    this.connection.end(reason)
+  }
+
+  #release(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.close()
+    this.#subscriptions.clear()
+  }
+
+  // ------------------------------------------------------------------------------------------------------- called by the loop
+
+  onWritable(): void {
+    // Nothing waits here: live messages are written as they come, up to the limit.
+  }
+
+  onTick(now: number): void {
+    if (this.#state === State.Closed) return
+    if (this.#space === null && this.#state === State.Connecting && now - this.#openedAt > loginMs)
+      return this.#fail(words.authenticationTimeout)
+    this.#checkProgress(now)
+    if (now - this.#pingAt < pingEveryMs) return
+    if (this.#pings >= pingsMax) return this.#fail(words.stale)
+    this.#pingAt = now
+    this.#pings++
+    this.connection.write(ping)
+  }
+
+  /** A client that takes nothing for too long is cut off, however little waits for it. */
+  #checkProgress(now: number): void {
+    const { outboundBytes } = this.connection
+    if (outboundBytes === 0 || outboundBytes < this.#stuckBytes || !this.connection.congested) this.#movedAt = now
+    this.#stuckBytes = outboundBytes
+    if (now - this.#movedAt > writeDeadlineMs) this.#fail(words.slow)
+  }
+
+  drain(): void {
+    if (this.#state === State.Closed) return
+    this.#publishNow()
+    // Whoever understands it goes elsewhere, if there is an elsewhere.
+    if (this.#options.protocol >= 1) this.#sendInfo(true)
+    this.#close('the broker is stopping')
+  }
+
+  /** In the words of nats-server's /connz. */
+  describe(): NatsConnection {
+    const { language: lang, version, name } = this.#options
+    return {
+      ...this.#counts,
+      subscriptions: this.#subscriptions.size,
+      subscriptions_list: [...this.#subscriptions.values()].map(({ subject, queue, sid, messages }) => ({
+        subject,
+        ...(queue === '' ? {} : { qgroup: queue }),
+        sid,
+        msgs: messages,
+      })),
+      pending_bytes: this.connection.outboundBytes,
+      ...(name === '' ? {} : { name }),
+      ...(lang === '' ? {} : { lang }),
+      ...(version === '' ? {} : { version }),
+    }
+  }
+
+  onClose(_cause: CloseCause): void {
+    this.#state = State.Closed
+    this.#release()
+  }
+}
+
+export interface NatsConnection {
+  readonly in_msgs: number
+  readonly in_bytes: number
+  readonly out_msgs: number
+  readonly out_bytes: number
+  readonly subscriptions: number
+  readonly subscriptions_list: readonly { subject: string; qgroup?: string; sid: string; msgs: number }[]
+  readonly pending_bytes: number
+  readonly name?: string
+  readonly lang?: string
+  readonly version?: string
+}
+
+const errorLine = (text: string): Buffer => Buffer.from(`-ERR '${text}'\r\n`)
