@@ -13,7 +13,8 @@ const AMQP_PORT = 5672
 const MANAGEMENT_PORT = 15672
 const PROMETHEUS_PORT = 15692
 const STREAM_PORT = 5552
-const STOMP_PORT = 61613
+/** Not its own 61613: no offset leaves that below the ports of outgoing connections. */
+const STOMP_PORT = 11_613
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -64,6 +65,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       'serve',
       ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp'],
       ...['--durability', options.durability ?? 'fsync'],
+      ...['--port', `stomp=${STOMP_PORT + portOffset}`],
       ...(options.extra ?? []),
     ],
     {
