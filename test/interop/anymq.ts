@@ -15,6 +15,8 @@ const PROMETHEUS_PORT = 15692
 const STREAM_PORT = 5552
 /** Not its own 61613: no offset leaves that below the ports of outgoing connections. */
 const STOMP_PORT = 11_613
+const NATS_PORT = 4222
+const NATS_MONITORING_PORT = 8222
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -33,6 +35,7 @@ export interface AnyMQ {
   readonly http: string
   readonly management: string
   readonly stomp: string
+  readonly nats: string
   readonly data: string
   readonly portOffset: number
   readonly process: Running
@@ -52,7 +55,17 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'anymq-test-'))
   const portOffset =
     options.portOffset ??
-    (await freePortOffset([HTTP_PORT, KAFKA_PORT, AMQP_PORT, MANAGEMENT_PORT, PROMETHEUS_PORT, STREAM_PORT, STOMP_PORT]))
+    (await freePortOffset([
+      HTTP_PORT,
+      KAFKA_PORT,
+      AMQP_PORT,
+      MANAGEMENT_PORT,
+      PROMETHEUS_PORT,
+      STREAM_PORT,
+      STOMP_PORT,
+      NATS_PORT,
+      NATS_MONITORING_PORT,
+    ]))
   const started = performance.now()
   let ready: (() => void) | undefined
   const becameReady = new Promise<void>((resolve) => {
@@ -63,7 +76,14 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     [
       join(repository, 'src/cli/main.ts'),
       'serve',
-      ...['--data', data, '--port-offset', String(portOffset), '--only', 'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp'],
+      ...[
+        '--data',
+        data,
+        '--port-offset',
+        String(portOffset),
+        '--only',
+        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats',
+      ],
       ...['--durability', options.durability ?? 'fsync'],
       ...['--port', `stomp=${STOMP_PORT + portOffset}`],
       ...(options.extra ?? []),
@@ -94,6 +114,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     amqp: `amqp://guest:guest@127.0.0.1:${AMQP_PORT + portOffset}/`,
     stream: `127.0.0.1:${STREAM_PORT + portOffset}`,
     http: `http://127.0.0.1:${HTTP_PORT + portOffset}`,
+    nats: `127.0.0.1:${NATS_PORT + portOffset}`,
     stomp: `127.0.0.1:${STOMP_PORT + portOffset}`,
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     data,

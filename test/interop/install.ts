@@ -17,6 +17,7 @@ export const python = join(cache, 'python/bin/python')
 /** Celery and its like pull in much: a Python of their own. */
 export const pythonAmqp = join(cache, 'python-amqp/bin/python')
 export const pythonManagement = join(cache, 'python-management/bin/python')
+export const pythonNats = join(cache, 'python-nats/bin/python')
 export const pythonStomp = join(cache, 'python-stomp/bin/python')
 export const rabbitmqadmin = join(cache, 'rabbitmqadmin/rabbitmqadmin')
 export const kombuSource = join(cache, 'kombu/kombu-5.7.0')
@@ -53,6 +54,11 @@ export async function installPythonAmqp(): Promise<void> {
 export async function installPythonStomp(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-stomp', ['stomp.py==9.0.0'])
+}
+
+export async function installPythonNats(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-nats', ['nats-py==2.16.0'])
 }
 
 export async function installPythonManagement(): Promise<void> {
@@ -136,7 +142,7 @@ export async function installGo(): Promise<void> {
   await installDebianPackages({ go: 'golang-go' })
   await mkdir(join(cache, 'go-bin'), { recursive: true })
   // Go keeps its own cache: a second build is a matter of a second.
-  for (const program of ['kafka/franz', 'amqp/amqp091', 'rabbitmq-stream/streamgo']) {
+  for (const program of ['kafka/franz', 'amqp/amqp091', 'rabbitmq-stream/streamgo', 'nats/natsgo']) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
     await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], {
       cwd: here,

@@ -19,12 +19,14 @@ import {
   installPython,
   installPythonAmqp,
   installPythonManagement,
+  installPythonNats,
   installPythonStomp,
   installRabbitmqadmin,
   javaClasspath,
   python,
   pythonAmqp,
   pythonManagement,
+  pythonNats,
   pythonStomp,
 } from './install.ts'
 import { Running, tail } from './processes.ts'
@@ -45,7 +47,7 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM'].some((name) => process.env[name] !== undefined)
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS'].some((name) => process.env[name] !== undefined)
 const node = (file: string) => (): [string, ...string[]] => [process.execPath, `${here}${file}`]
 const nothing = async (): Promise<void> => undefined
 
@@ -153,6 +155,9 @@ const clients: readonly Client[] = [
     command: node('amqp/published.ts'),
     timeoutMs: 300_000,
   },
+  { name: 'nats/nats.js (Node)', install: nothing, command: node('nats/natsjs.ts') },
+  { name: 'nats/nats-py (Python)', install: installPythonNats, command: () => [pythonNats, `${here}nats/nats_py_suite.py`] },
+  { name: 'nats/nats.go', install: installGo, command: () => [goProgram('natsgo')] },
   { name: 'stomp/stomp.py', install: installPythonStomp, command: () => [pythonStomp, `${here}stomp/stomp_suite.py`] },
   {
     name: 'rabbitmq-management/rabbitmqadmin (Python)',
@@ -200,6 +205,7 @@ const variables: Readonly<Record<string, string>> = {
   'rabbitmq-management': 'MANAGEMENT',
   'rabbitmq-stream': 'STREAM',
   stomp: 'STOMP',
+  nats: 'NATS',
 }
 
 let broker: AnyMQ | undefined
@@ -213,6 +219,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['AMQP'] = process.env['AMQP']
       target['MANAGEMENT'] = process.env['MANAGEMENT']
       target['STREAM'] = process.env['STREAM']
+      target['NATS'] = process.env['NATS']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -222,6 +229,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['MANAGEMENT'] = broker.management
     target['STREAM'] = broker.stream
     target['STOMP'] = broker.stomp
+    target['NATS'] = broker.nats
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 
