@@ -10,6 +10,7 @@ import { encodeUser } from './nkeys.ts'
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519')
 const nkey = encodeUser(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32))
+const clock = new VirtualClock()
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const permissions = [{ namespace: 'default', publish: 'orders\\..*|_INBOX\\..*', consume: 'orders\\..*|_INBOX\\..*', manage: '' }]
 let running: RunningBroker
@@ -18,7 +19,7 @@ const clients: NatsClient[] = []
 before(async () => {
   running = await startRunningBroker({
     storage: openMemoryStorage(),
-    clock: new VirtualClock(),
+    clock,
     log: silent,
     host: '127.0.0.1',
     port: () => 0,
@@ -91,6 +92,12 @@ test('refused: doing something before CONNECT', async () => {
   const hasty = await open(null)
   hasty.send('PUB a 0', '')
   assert.deepEqual(await hasty.lines(2), ["-ERR 'Authorization Violation'", 'closed'])
+})
+
+test('refused: saying nothing for too long', async () => {
+  const client = await open(null)
+  clock.advance(2001)
+  assert.deepEqual(await client.lines(2), ["-ERR 'Authentication Timeout'", 'closed'])
 })
 
 test('the monitoring pages ask for an administrator', async () => {

@@ -162,6 +162,23 @@ test('the broker stops: an INFO with ldm, then the end', async () => {
   await stopped
 })
 
+test('a client that leaves two PINGs unanswered is stale; an answer is enough', async () => {
+  const own = await startBroker({ protocols: ['nats'] })
+  const [alive, gone] = [await NatsClient.open(own.port('nats')), await NatsClient.open(own.port('nats'))]
+  await Promise.all([alive.flush(), gone.flush()])
+  for (let i = 0; i < 2; i++) {
+    await own.clock.advance('2m')
+    assert.deepEqual([await alive.line(), await gone.line()], ['PING', 'PING'])
+    alive.send('PONG')
+    await alive.flush()
+  }
+  await own.clock.advance('2m')
+  assert.deepEqual(await gone.lines(2), ["-ERR 'Stale Connection'", 'closed'])
+  assert.equal(await alive.line(), 'PING')
+  alive.close()
+  await own.close()
+})
+
 test('who does not read is cut off when too much waits, and the others are not disturbed', async () => {
   const [slow, publisher, other] = [await open(), await open(), await open()]
   slow.send('SUB big 1')
