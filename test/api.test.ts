@@ -35,6 +35,7 @@ test('health, readiness and the overview', async () => {
     'amqp',
     'http',
     'kafka',
+    'mqtt',
     'nats',
     'nats-monitoring',
     'rabbitmq-management',

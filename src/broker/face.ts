@@ -677,6 +677,8 @@ export class PublishItem {
   expectedLast: { readonly address?: string; readonly offset: number } | null = null
   /** The connection that publishes, so that a live subscriber can tell its own records; 0 none. */
   connection = 0
+  /** Stored in the topic of this name alone, under `address`, as if it captured that; nobody else gets it. Not with `deliverAt`. null: no. */
+  into: string | null = null
 
   // The outcome, valid when `done` is called.
   status: PublishStatus = PublishStatus.Pending

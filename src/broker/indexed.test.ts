@@ -147,6 +147,28 @@ test('preconditions and refusing limits name what is there', async () => {
   await machine.stop()
 })
 
+test('a record goes into one topic alone under another address', async () => {
+  const machine = new Machine()
+  let space = spaceOf(await machine.start())
+  await space.createTopic('s', { indexed: true, subjectRecordsMax: 1 }, 'test')
+  await space.createTopic('other', { captures: ['a.#'] }, 'test')
+  const heard: string[] = []
+  space.listen({ pattern: '#' }, { onRecords: (_, batch) => heard.push(...batch.subject) })
+  const into = (address: string, text: string): PublishItem => Object.assign(to(address, text), { into: 's' })
+  await publish(space, into('a.b', '1'), into('a.c', '2'), into('a.b', '3'), into('free', '4'))
+  space = spaceOf(await machine.restart())
+  assert.deepEqual(
+    (await space.peek('s', { limit: 9 })).map(({ subject, bytes }) => `${subject} ${bytes}`),
+    ['a.c 2', 'a.b 3', 'free 4'],
+  )
+  assert.deepEqual(await space.peek('other', { limit: 9 }), [])
+  assert.deepEqual(heard, [])
+  const missing = Object.assign(to('a.b', 'x'), { into: 'nothing' })
+  await new Promise<void>((resolve) => space.publish([missing], resolve))
+  assert.equal(missing.errorCode, 'NotFound')
+  await machine.stop()
+})
+
 test('one pattern is matched as the trie matches it', () => {
   assert.equal(matchesPattern('#', 'a.b'), true)
   assert.equal(matchesPattern('a.#', 'a'), true)

@@ -144,8 +144,13 @@ export class Publisher {
    */
   #targets(namespace: Namespace, item: PublishItem, passed?: (exchange: ExchangeInfo) => void): Map<Topic, string> {
     const { router, subjects, topics } = namespace
-    const { exchange } = item
+    const { exchange, into } = item
     const found = new Map<Topic, string>()
+    if (into !== null) {
+      const topic = topics.get(into)
+      if (topic === undefined) throw new CoreError('NotFound', `no topic "${into}"`)
+      return found.set(topic, item.address)
+    }
     const further = router.choosesOne(exchange ?? '') ? null : item.extraAddresses
     for (const address of further === null ? [item.address] : [item.address, ...further]) {
       const add = (topic: Topic | undefined): void => {
@@ -187,14 +192,21 @@ export class Publisher {
   #route(namespace: Namespace, item: PublishItem): void {
     const { exchange, extraAddresses } = item
     // The common case: nothing but the topic itself can match.
-    if (isSubject(exchange) && exchange !== subjectExchange && extraAddresses === null && namespace.subjects.idle) {
+    const { into } = item
+    if (
+      into === null &&
+      isSubject(exchange) &&
+      exchange !== subjectExchange &&
+      extraAddresses === null &&
+      namespace.subjects.idle
+    ) {
       const topic = namespace.topics.get(item.address)
       if (topic !== undefined && (exchange === '' || !namespace.router.hasBindings(subjectExchange))) {
         if (topic.isFull(0)) throw this.#refused(topic, item)
         return this.#appendTo(topic, item, null)
       }
     }
-    if (exchange === null && isForListenersAlone(namespace, item)) {
+    if (into === null && exchange === null && isForListenersAlone(namespace, item)) {
       this.#tell(namespace, item)
       if (item.heardBy > 0) item.status = PublishStatus.Stored
       else fail(item, 'NotFound', `no topic "${item.address}"`)
@@ -210,12 +222,12 @@ export class Publisher {
         refused = this.#refused(topic, item)
         continue
       }
-      this.#appendTo(topic, item, isSubject(exchange) && topic.name !== address ? address : null)
+      this.#appendTo(topic, item, (into !== null || isSubject(exchange)) && topic.name !== address ? address : null)
       // What was stored before by its own topic went everywhere else, too.
       if (item.status === PublishStatus.Duplicate) return
     }
     if (refused !== null) throw refused
-    if (isSubject(exchange) && !item.undecided) this.#tell(namespace, item)
+    if (into === null && isSubject(exchange) && !item.undecided) this.#tell(namespace, item)
     if (item.status === PublishStatus.Pending) item.status = item.heardBy > 0 ? PublishStatus.Stored : PublishStatus.Unrouted
   }
 
@@ -372,7 +384,12 @@ export function mayPublish(principal: Principal, namespace: string, exchange: st
 }
 
 function checkPublish(namespace: Namespace, principal: Principal, item: PublishItem): void {
-  const { exchange, address, extraAddresses } = item
+  const { exchange, address, extraAddresses, into } = item
+  if (into !== null) {
+    if (item.deliverAt > 0) throw new CoreError('Invalid', 'what goes into one topic alone cannot be scheduled')
+    if (!principal.may('publish', namespace.name, into)) refuse(principal, null, into)
+    return
+  }
   const allowed =
     exchange === null
       ? principal.may('publish', namespace.name, address)

@@ -50,6 +50,11 @@ export const protocolTable: readonly ProtocolEntry[] = [
     ],
     load: async () => (await import('./nats/index.ts')).protocol,
   },
+  {
+    name: 'mqtt',
+    listeners: [{ name: 'mqtt', port: 1883 }],
+    load: async () => (await import('./mqtt/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

@@ -17,6 +17,7 @@ const STREAM_PORT = 5552
 const STOMP_PORT = 11_613
 const NATS_PORT = 4222
 const NATS_MONITORING_PORT = 8222
+const MQTT_PORT = 1883
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -36,6 +37,8 @@ export interface AnyMQ {
   readonly management: string
   readonly stomp: string
   readonly nats: string
+  /** host:port */
+  readonly mqtt: string
   readonly data: string
   readonly portOffset: number
   readonly process: Running
@@ -65,6 +68,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       STOMP_PORT,
       NATS_PORT,
       NATS_MONITORING_PORT,
+      MQTT_PORT,
     ]))
   const started = performance.now()
   let ready: (() => void) | undefined
@@ -82,7 +86,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
         '--port-offset',
         String(portOffset),
         '--only',
-        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats',
+        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt',
       ],
       ...['--durability', options.durability ?? 'fsync'],
       ...['--port', `stomp=${STOMP_PORT + portOffset}`],
@@ -117,6 +121,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     nats: `127.0.0.1:${NATS_PORT + portOffset}`,
     stomp: `127.0.0.1:${STOMP_PORT + portOffset}`,
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
+    mqtt: `127.0.0.1:${MQTT_PORT + portOffset}`,
     data,
     portOffset,
     process: program,

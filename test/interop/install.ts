@@ -19,6 +19,7 @@ export const pythonAmqp = join(cache, 'python-amqp/bin/python')
 export const pythonManagement = join(cache, 'python-management/bin/python')
 export const pythonNats = join(cache, 'python-nats/bin/python')
 export const pythonStomp = join(cache, 'python-stomp/bin/python')
+export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
 export const rabbitmqadmin = join(cache, 'rabbitmqadmin/rabbitmqadmin')
 export const kombuSource = join(cache, 'kombu/kombu-5.7.0')
 export const javaClasspath = `${join(cache, 'java-classes')}:${join(cache, 'java-libs')}/*`
@@ -59,6 +60,11 @@ export async function installPythonStomp(): Promise<void> {
 export async function installPythonNats(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-nats', ['nats-py==2.16.0'])
+}
+
+export async function installPythonMqtt(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-mqtt', ['paho-mqtt==2.1.0'])
 }
 
 export async function installPythonManagement(): Promise<void> {

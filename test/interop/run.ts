@@ -19,6 +19,7 @@ import {
   installPython,
   installPythonAmqp,
   installPythonManagement,
+  installPythonMqtt,
   installPythonNats,
   installPythonStomp,
   installRabbitmqadmin,
@@ -26,6 +27,7 @@ import {
   python,
   pythonAmqp,
   pythonManagement,
+  pythonMqtt,
   pythonNats,
   pythonStomp,
 } from './install.ts'
@@ -47,7 +49,7 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS'].some((name) => process.env[name] !== undefined)
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT'].some((name) => process.env[name] !== undefined)
 const node = (file: string) => (): [string, ...string[]] => [process.execPath, `${here}${file}`]
 const nothing = async (): Promise<void> => undefined
 
@@ -159,6 +161,14 @@ const clients: readonly Client[] = [
   { name: 'nats/nats-py (Python)', install: installPythonNats, command: () => [pythonNats, `${here}nats/nats_py_suite.py`] },
   { name: 'nats/nats.go', install: installGo, command: () => [goProgram('natsgo')] },
   { name: 'stomp/stomp.py', install: installPythonStomp, command: () => [pythonStomp, `${here}stomp/stomp_suite.py`] },
+  { name: 'mqtt/paho-mqtt (Python)', install: installPythonMqtt, command: () => [pythonMqtt, `${here}mqtt/paho_suite.py`] },
+  { name: 'mqtt/MQTT.js', install: nothing, command: node('mqtt/mqttjs.ts') },
+  {
+    name: 'mqtt/mosquitto_pub, mosquitto_sub',
+    install: () => installDebianPackages({ mosquitto_pub: 'mosquitto-clients' }),
+    command: node('mqtt/mosquitto.ts'),
+  },
+  { name: 'mqtt/exactly once through kills', install: nothing, command: node('mqtt/crash.ts'), anymqOnly: true, caseMs: 170_000 },
   {
     name: 'rabbitmq-management/rabbitmqadmin (Python)',
     install: installRabbitmqadmin,
@@ -206,6 +216,7 @@ const variables: Readonly<Record<string, string>> = {
   'rabbitmq-stream': 'STREAM',
   stomp: 'STOMP',
   nats: 'NATS',
+  mqtt: 'MQTT',
 }
 
 let broker: AnyMQ | undefined
@@ -220,6 +231,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['MANAGEMENT'] = process.env['MANAGEMENT']
       target['STREAM'] = process.env['STREAM']
       target['NATS'] = process.env['NATS']
+      target['MQTT'] = process.env['MQTT']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -230,6 +242,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['STREAM'] = broker.stream
     target['STOMP'] = broker.stomp
     target['NATS'] = broker.nats
+    target['MQTT'] = broker.mqtt
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 

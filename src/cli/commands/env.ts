@@ -24,6 +24,7 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
     ['AMQP_URL', `amqp://${host}:${port}`],
     ['RABBITMQ_URL', `amqp://${host}:${port}`],
   ],
+  mqtt: (host, port) => [['MQTT_URL', `mqtt://${host}:${port}`]],
   nats: (host, port) => [['NATS_URL', `nats://${host}:${port}`]],
   'rabbitmq-stream': (host, port) => [['RABBITMQ_STREAM_URI', `rabbitmq-stream://${host}:${port}`]],
 }

@@ -1,0 +1,214 @@
+/** Messages from a client: aliases, publishing, what is retained, and the answers once they are stored. */
+import { Buffer, isUtf8 } from 'node:buffer'
+import { type Connection, PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
+import { Acknowledgements } from './acknowledgements.ts'
+import type { Clients } from './clients.ts'
+import { Packet, type PublishPacket, type Qos, Version, type Will } from './codec.ts'
+import { MqttError, Reason, reasonOfCode } from './errors.ts'
+import { encodeEnvelope, formatId } from './mapping.ts'
+import { isTopicName, swap } from './names.ts'
+import { encodePropertyList, type Properties } from './properties.ts'
+import { forgetRetained, retain } from './retained.ts'
+import type { SessionState } from './state.ts'
+
+export const receiveMaximum = 1024
+export const topicAliasMaximum = 64
+/** Bytes of PUBLISH that may wait to be stored; then the socket is not read. */
+const publishingBytesMax = 4 * 1024 * 1024
+const none = Buffer.alloc(0)
+
+export interface InboxHost {
+  readonly connection: Connection
+  readonly clients: Clients
+  readonly version: Version
+  readonly space: Space
+  readonly state: SessionState
+  /** A publish was refused that its version cannot be told of otherwise. */
+  refused(reason: Reason, message: string): void
+}
+
+interface Message {
+  readonly topic: string
+  readonly qos: Qos
+  readonly retain: boolean
+  readonly properties: Properties | null
+  readonly payload: Buffer
+}
+
+export class Inbox {
+  readonly #host: InboxHost
+  readonly #acknowledgements: Acknowledgements
+  readonly #aliases = new Map<number, string>()
+  /** Published together at the end of a batch of packets. */
+  #batch: { readonly item: PublishItem; readonly done: () => void }[] = []
+  #publishingBytes = 0
+  #paused = false
+
+  constructor(host: InboxHost) {
+    this.#host = host
+    this.#acknowledgements = new Acknowledgements(host.connection, host.version)
+  }
+
+  onPublish(packet: PublishPacket): void {
+    const { clients, state, version } = this.#host
+    clients.received++
+    const { qos, packetId } = packet
+    const message = { ...packet, topic: this.#topicOf(packet) }
+    check(message)
+    if (qos === 0) return this.#publish(message, null, () => undefined)
+    const received = clients.ids(state.key).in
+    const isNew = qos === 1 || !received.has(packetId)
+    if (version === Version.V5 && isNew && this.#acknowledgements.waiting + received.size >= receiveMaximum)
+      throw new MqttError(Reason.ReceiveMaximumExceeded, `more than ${receiveMaximum} messages are not acknowledged`)
+    if (qos === 1) return this.#publish(message, null, this.#acknowledgements.expect(Packet.Puback, packetId))
+    const answer = this.#acknowledgements.expect(Packet.Pubrec, packetId)
+    // 4.3.3: what has this identifier before its PUBREL is the same message.
+    if (!isNew) return answer(Reason.Success)
+    this.#publish(message, packetId, answer)
+  }
+
+  /** The sender has heard that we have it, so that the identifier may mean another message. */
+  onPubrel(packetId: number): void {
+    const { clients, state } = this.#host
+    const answer = this.#acknowledgements.expect(Packet.Pubcomp, packetId)
+    if (!clients.ids(state.key).in.has(packetId)) return answer(Reason.PacketIdNotFound)
+    clients.drop(state.key, 'in', packetId)
+    if (!state.durable) return answer(Reason.Success)
+    clients.durable().then(
+      () => answer(Reason.Success),
+      () => this.#host.connection.destroy('nothing can be stored'),
+    )
+  }
+
+  /** Publishes a will, as if the client had sent it. */
+  publishWill({ topic, qos, retain: retained, properties, payload }: Will): void {
+    this.#publish({ topic, qos, retain: retained, properties, payload }, null, () => undefined)
+    this.flush()
+  }
+
+  /** Publishes what has come. */
+  flush(): void {
+    const batch = this.#batch
+    if (batch.length === 0) return
+    this.#batch = []
+    this.#host.space.publish(
+      batch.map(({ item }) => item),
+      () => {
+        for (const { done } of batch) done()
+      },
+    )
+  }
+
+  #topicOf({ topic, properties }: PublishPacket): string {
+    const alias = properties?.topicAlias
+    if (alias === undefined) {
+      if (topic === '') throw new MqttError(Reason.ProtocolError, 'PUBLISH without a topic')
+      return topic
+    }
+    if (alias === 0 || alias > topicAliasMaximum) throw new MqttError(Reason.TopicAliasInvalid, `topic alias ${alias}`)
+    if (topic !== '') {
+      this.#aliases.set(alias, topic)
+      return topic
+    }
+    const known = this.#aliases.get(alias)
+    if (known === undefined) throw new MqttError(Reason.ProtocolError, `topic alias ${alias} was not set`)
+    return known
+  }
+
+  /** `exactlyOnce`: the packet identifier that is noted together with it. */
+  #publish(message: Message, exactlyOnce: number | null, answer: (reason: number) => void): void {
+    const { clients, space, state } = this.#host
+    const item = this.#itemOf(message)
+    const bytes = item.payload.length
+    this.#hold(bytes)
+    let waits = 1
+    let reason: Reason = Reason.Success
+    const done = (): void => {
+      if (--waits > 0) return
+      this.#hold(-bytes)
+      const own = this.#reasonOf(item)
+      if (own !== Reason.Success) reason = own
+      if (exactlyOnce !== null && reason >= 0x80) clients.drop(state.key, 'in', exactlyOnce)
+      if (reason >= 0x80 && (message.qos === 0 || this.#host.version !== Version.V5))
+        return this.#host.refused(reason, item.errorMessage)
+      answer(reason)
+    }
+    if (exactlyOnce === null) this.#batch.push({ item, done })
+    else {
+      this.flush()
+      if (state.durable) {
+        waits++
+        clients.broker.atomically(
+          () => {
+            clients.note(state.key, 'in', exactlyOnce)
+            space.publish([item], done)
+          },
+          (error) => {
+            if (error !== null) reason = Reason.Unspecified
+            done()
+          },
+        )
+      } else {
+        clients.ids(state.key).in.add(exactlyOnce)
+        space.publish([item], done)
+      }
+    }
+    if (!message.retain || !space.principal.may('publish', space.namespace, item.address)) return
+    waits++
+    const stored = (ok: boolean): void => {
+      if (!ok) reason = Reason.QuotaExceeded
+      done()
+    }
+    const own = clients.space(space.namespace)
+    if (message.payload.length === 0) forgetRetained(own, item.address, stored)
+    else retain(own, item, stored)
+  }
+
+  #itemOf({ topic, qos, retain: retained, properties, payload }: Message): PublishItem {
+    const { connection, state } = this.#host
+    const { messageExpiry = -1, topicAlias: _, willDelay: __, ...rest } = properties ?? {}
+    const envelope = encodeEnvelope({
+      qos,
+      retain: retained,
+      fromStore: false,
+      expirySeconds: messageExpiry,
+      clientId: state.clientId,
+      properties: properties === null ? none : encodePropertyList(rest),
+      payload,
+    })
+    const item = new PublishItem(null, swap(topic), formatId, envelope)
+    item.transient = qos === 0
+    item.ttlMs = messageExpiry < 0 ? -1 : messageExpiry * 1000
+    item.connection = connection.id
+    return item
+  }
+
+  #reasonOf({ status, errorCode }: PublishItem): Reason {
+    if (status === PublishStatus.Unrouted) return Reason.NoMatchingSubscribers
+    return status === PublishStatus.Failed ? reasonOfCode(errorCode ?? 'Internal') : Reason.Success
+  }
+
+  #hold(bytes: number): void {
+    this.#publishingBytes += bytes
+    const { connection } = this.#host
+    if (!this.#paused && this.#publishingBytes > publishingBytesMax) {
+      this.#paused = true
+      connection.pause()
+    } else if (this.#paused && this.#publishingBytes < publishingBytesMax / 2) {
+      this.#paused = false
+      connection.resume()
+    }
+  }
+}
+
+function check({ topic, properties, payload }: Message): void {
+  if (!isTopicName(topic)) throw new MqttError(Reason.TopicNameInvalid, 'a topic name has no wildcards')
+  if (properties === null) return
+  if (properties.subscriptionIds !== undefined)
+    throw new MqttError(Reason.ProtocolError, 'a client sends no subscription identifier')
+  const { responseTopic } = properties
+  if (responseTopic !== undefined && !isTopicName(responseTopic))
+    throw new MqttError(Reason.ProtocolError, 'a response topic has no wildcards')
+  if (properties.payloadFormat === 1 && !isUtf8(payload))
+    throw new MqttError(Reason.PayloadFormatInvalid, 'the payload is not UTF-8')
+}
