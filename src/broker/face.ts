@@ -21,6 +21,11 @@ export interface Connection {
   readonly encrypted: boolean
   /** The common name in the client's certificate, when there is one and it was verified. */
   readonly peerName: string | undefined
+  /**
+   * What a client of plain text may do where the server speaks first ({@link Protocol.speaksFirst}): begin a TLS handshake with its first bytes.
+   * `required`: whoever sends anything else is cut off.
+   */
+  readonly upgrade: 'none' | 'offered' | 'required'
   /** Queues bytes by reference; the caller does not change them afterwards. Flushed at the end of the turn. */
   write(bytes: Uint8Array): void
   /** A place for `bytes` bytes in the connection's slab: write at `slab[at...]`, then call {@link commit}. Nothing else may be written between. */
@@ -82,6 +87,8 @@ export interface Protocol {
   readonly name: string
   readonly listeners: readonly ListenerSpec[]
   readonly formats: readonly Format[]
+  /** Its clients wait for the server's first word, also those that mean to begin a TLS handshake after it. For ports that it has alone. */
+  readonly speaksFirst?: boolean
   /**
    * Called once, when the broker has recovered and before anything listens: for what acts by itself, such as a transaction that is to be ended
    * though its client never comes back.

@@ -32,11 +32,22 @@ export interface Front {
   secured(socket: TLSSocket, secured: Secured): void
   /** The socket is destroyed. */
   refused(socket: Socket, reason: string): void
+  /** The server speaks first: a client that begins no handshake at once is taken as one of plain text, and may begin it later. */
+  readonly speaksFirst?: boolean
+}
+
+/** Where the new sockets of one listener go. */
+export interface Entrance {
+  accept(socket: Socket): void
+  /** A handshake on a connection that began in plain text; `first` is what the client sent of it. `refused` hears of one that fails. */
+  upgrade(socket: Socket, first: Buffer, done: (socket: TLSSocket, secured: Secured) => void): void
 }
 
 const handshakeByte = 0x16
 /** From connecting to the first byte, and from there to the end of the handshake. */
 const handshakeTimeoutMs = 10_000
+/** How long a client may take for its first byte before the server speaks, where it speaks first. */
+const listenFirstMs = 50
 
 export class Tls {
   readonly #settings: TlsSettings
@@ -58,36 +69,66 @@ export class Tls {
     for (const server of this.#servers) server.setSecureContext(material)
   }
 
-  /** Makes the function that takes the new sockets of one listener. */
-  front(front: Front): (socket: Socket) => void {
+  /** Whether plain text is refused. */
+  get refusesPlainText(): boolean {
+    return this.#settings.refusePlainText
+  }
+
+  front(front: Front): Entrance {
     const server = createServer({ ...this.#material, handshakeTimeout: handshakeTimeoutMs })
+    // By the client's address: the server tells of a handshake's end by another socket than the one that it was given.
+    const upgrading = new Map<string, (socket: TLSSocket, secured: Secured) => void>()
     server.on('secureConnection', (socket) => {
+      const done = upgrading.get(addressOf(socket)) ?? front.secured
       const secured = inspect(socket, this.#settings.requireClientCertificate)
       if (typeof secured === 'string') return refuse(front, socket, secured)
-      front.secured(socket, secured)
+      done.call(front, socket, secured)
     })
     server.on('tlsClientError', (error, socket) => refuse(front, socket, `TLS handshake: ${error.message}`))
     this.#servers.push(server)
-    return (socket) => this.#onSocket(socket, server, front)
+    return {
+      accept: (socket) => this.#onSocket(socket, server, front),
+      upgrade: (socket, first, done) => {
+        const address = addressOf(socket)
+        upgrading.set(address, done)
+        socket.once('close', () => upgrading.delete(address))
+        beginHandshake(server, socket, first)
+      },
+    }
   }
 
   #onSocket(socket: Socket, server: Server, front: Front): void {
-    const timeout = setTimeout(() => refuse(front, socket, 'the client said nothing'), handshakeTimeoutMs)
+    const silent = (): void => {
+      if (front.speaksFirst !== true) return refuse(front, socket, 'the client said nothing')
+      socket.off('close', forget)
+      socket.off('data', onData)
+      socket.pause()
+      front.plain(socket, Buffer.alloc(0))
+    }
+    const timeout = setTimeout(silent, front.speaksFirst === true ? listenFirstMs : handshakeTimeoutMs)
     const forget = (): void => clearTimeout(timeout)
     socket.once('close', forget)
-    socket.once('data', (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       forget()
       socket.off('close', forget)
       socket.pause()
-      if (chunk[0] === handshakeByte) {
-        // The TLS socket takes what is buffered in the socket that it wraps.
-        socket.unshift(chunk)
-        server.emit('connection', socket)
-      } else if (this.#settings.refusePlainText) refuse(front, socket, 'plain text where only TLS is allowed')
+      if (beginsHandshake(chunk)) beginHandshake(server, socket, chunk)
+      else if (this.#settings.refusePlainText) refuse(front, socket, 'plain text where only TLS is allowed')
       else front.plain(socket, chunk)
-    })
+    }
+    socket.once('data', onData)
   }
 }
+
+export const beginsHandshake = (chunk: Buffer): boolean => chunk[0] === handshakeByte
+
+function beginHandshake(server: Server, socket: Socket, first: Buffer): void {
+  // The TLS socket takes what is buffered in the socket that it wraps.
+  socket.unshift(first)
+  server.emit('connection', socket)
+}
+
+const addressOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`
 
 /** Puts TLS before what an HTTP server does with its new connections, and tells who secured ones are from before they are served. */
 export function secureHttp(server: HttpServer, tls: Tls, tell: Pick<Front, 'secured' | 'refused'>): void {
@@ -96,7 +137,7 @@ export function secureHttp(server: HttpServer, tls: Tls, tell: Pick<Front, 'secu
     for (const each of serve) each.call(server, socket)
     socket.resume()
   }
-  const accept = tls.front({
+  const { accept } = tls.front({
     plain: (socket, first) => {
       socket.unshift(first)
       open(socket)

@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Broker, Protocol, Session } from '../broker/face.ts'
-import type { Secured, Tls } from '../lib/tls.ts'
+import { beginsHandshake, type Entrance, type Secured, type Tls } from '../lib/tls.ts'
 import type { Connections, OpenConnection } from './connections.ts'
 import { SocketConnection } from './socket-connection.ts'
 
@@ -78,11 +78,18 @@ export class Listeners {
   /** What to do with a new socket: without TLS its protocol at once, else by its first byte. */
   #front(protocols: readonly Protocol[]): (socket: Socket) => void {
     if (this.#tls === null) return (socket) => this.#choose(socket, protocols, null, null)
-    return this.#tls.front({
-      plain: (socket, first) => this.#choose(socket, protocols, null, first),
+    const [only] = protocols
+    const speaksFirst = protocols.length === 1 && only?.speaksFirst === true
+    const entrance: Entrance = this.#tls.front({
+      speaksFirst,
+      plain: (socket, first) => {
+        if (speaksFirst && first.length === 0) this.#start(socket, only, null, null, entrance)
+        else this.#choose(socket, protocols, null, first)
+      },
       secured: (socket, secured) => this.#choose(socket, protocols, secured, null),
       refused: (socket, reason) => this.#broker.log.info({ remote: socket.remoteAddress, reason }, 'connection refused'),
     })
+    return entrance.accept
   }
 
   #choose(socket: Socket, protocols: readonly Protocol[], secured: Secured | null, first: Buffer | null): void {
@@ -117,7 +124,14 @@ export class Listeners {
     if (known !== null) onData(known)
   }
 
-  #start(socket: Socket, protocol: Protocol, secured: Secured | null, first: Buffer | null): void {
+  /** `entrance`: where a client that was spoken to first may begin a TLS handshake. */
+  #start(
+    socket: Socket,
+    protocol: Protocol,
+    secured: Secured | null,
+    first: Buffer | null,
+    entrance: Entrance | null = null,
+  ): void {
     const broker = this.#broker
     const connections = this.#connections
     const connection = new SocketConnection(
@@ -128,6 +142,7 @@ export class Listeners {
       broker.clock.now(),
       broker.limits.outboundBytesMax,
     )
+    if (entrance !== null) connection.upgrade = this.#tls?.refusesPlainText === true ? 'required' : 'offered'
     let failed = false
     let session: Session
     try {
@@ -153,7 +168,9 @@ export class Listeners {
     }
     connections.add(open)
     this.#own.add(open)
-    socket.on('data', (chunk: Buffer) => this.#guard(connection, () => session.onBytes(chunk)))
+    const onBytes = (chunk: Buffer): void => this.#guard(connection, () => session.onBytes(chunk))
+    if (entrance === null) socket.on('data', onBytes)
+    else socket.once('data', (chunk: Buffer) => this.#afterGreeting(connection, socket, chunk, onBytes, entrance))
     socket.on('error', () => {
       failed = true
     })
@@ -173,6 +190,29 @@ export class Listeners {
     })
     if (first !== null) this.#guard(connection, () => session.onBytes(first))
     if (connection.reading) socket.resume()
+  }
+
+  /** The first bytes of a client that was spoken to: a TLS handshake, or its protocol at once. */
+  #afterGreeting(
+    connection: SocketConnection,
+    socket: Socket,
+    first: Buffer,
+    onBytes: (chunk: Buffer) => void,
+    { upgrade }: Entrance,
+  ): void {
+    if (beginsHandshake(first)) {
+      socket.pause()
+      connection.hold()
+      upgrade(socket, first, (wrapping, secured) => {
+        connection.secured(wrapping, secured)
+        wrapping.on('error', () => {})
+        wrapping.on('data', onBytes)
+      })
+    } else if (connection.upgrade === 'required') connection.destroy('plain text where only TLS is allowed')
+    else {
+      socket.on('data', onBytes)
+      onBytes(first)
+    }
   }
 
   #tickAll(): void {

@@ -18,13 +18,14 @@ export class SocketConnection implements Connection {
   readonly remotePort: number
   readonly localAddress: string
   readonly localPort: number
-  readonly encrypted: boolean
-  readonly peerName: string | undefined
+  encrypted: boolean
+  peerName: string | undefined
+  upgrade: Connection['upgrade'] = 'none'
   readonly openedAt: number
   info: ConnectionInfo
   slab = Buffer.allocUnsafeSlow(slabBytes)
   closeReason = ''
-  readonly #socket: Socket
+  #socket: Socket
   readonly #outboundBytesMax: number
   /** Where the next slab bytes go, and where those begin that no piece names yet. */
   #slabAt = 0
@@ -34,6 +35,8 @@ export class SocketConnection implements Connection {
   #flushScheduled = false
   #pauses = 0
   #congested = false
+  /** A TLS handshake is going on: nothing of ours may come in between. */
+  #holding = false
   #ending = false
   #session: Session | null = null
   #cause: CloseCause = 'peer'
@@ -52,6 +55,23 @@ export class SocketConnection implements Connection {
     this.info = { protocol, clientName: '', clientVersion: '', user: '', namespace: 'default' }
     socket.setNoDelay(true)
     socket.on('drain', () => this.#relieve())
+  }
+
+  /** Sends what was written in plain text, and nothing more until {@link secured}. */
+  hold(): void {
+    this.#flush()
+    this.#holding = true
+  }
+
+  /** Goes on with this socket, which wraps the one before. */
+  secured(socket: Socket, { peerName }: Secured): void {
+    this.#socket = socket
+    this.encrypted = true
+    this.peerName = peerName
+    this.upgrade = 'none'
+    socket.on('drain', () => this.#relieve())
+    this.#holding = false
+    this.#flush()
   }
 
   /** From here on `session` is told of everything. */
@@ -115,6 +135,7 @@ export class SocketConnection implements Connection {
 
   end(reason: string): void {
     if (this.#ending) return
+    if (this.#holding) return this.destroy(reason)
     this.#flush()
     this.#ending = true
     this.#cause = 'server'
@@ -166,7 +187,7 @@ export class SocketConnection implements Connection {
 
   #flush(): void {
     this.#flushScheduled = false
-    if (this.#socket.destroyed || this.#ending) return
+    if (this.#socket.destroyed || this.#ending || this.#holding) return
     this.#sealPiece()
     const pieces = this.#pieces
     if (pieces.length === 0) return

@@ -6,6 +6,7 @@ import { Session } from './session.ts'
 
 export const protocol: Protocol = {
   name: 'nats',
+  speaksFirst: true,
   listeners: [
     { name: 'nats', port: 4222 },
     { name: 'nats-monitoring', port: 8222, kind: 'http' },

@@ -34,7 +34,8 @@ export function infoLine(broker: Broker, connection: Connection, { nonce, lameDu
     client_id: connection.id,
     client_ip: connection.remoteAddress,
     ...(broker.authenticationRequired ? { auth_required: true, nonce } : {}),
-    ...(connection.encrypted ? { tls_required: true } : {}),
+    ...(connection.encrypted || connection.upgrade === 'required' ? { tls_required: true } : {}),
+    ...(connection.upgrade === 'offered' ? { tls_available: true } : {}),
     ...(advertised === undefined ? {} : { connect_urls: [`${advertised.host}:${advertised.port}`] }),
     ...(lameDuck ? { ldm: true } : {}),
   }

@@ -248,6 +248,7 @@ class InnerConnection implements Connection {
   readonly localPort: number
   readonly encrypted = false
   readonly peerName = undefined
+  readonly upgrade = 'none'
   readonly outboundBytes = 0
   readonly congested = false
   info: ConnectionInfo
