@@ -184,7 +184,11 @@ export class HttpServer {
     }
     if (error.code === 'Unauthenticated') response.setHeader('www-authenticate', 'Basic realm="AnyMQ", charset="UTF-8"')
     // The rest of a refused body is not worth reading: answer and close.
-    if (!request.complete) response.setHeader('connection', 'close')
+    if (!request.complete) {
+      response.setHeader('connection', 'close')
+      const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
+      this.#options.broker.log.info({ remote, reason: error.message }, 'HTTP connection closed in the middle of a request')
+    }
     sendJson(response, statusOf(error), errorBody(error))
   }
 

@@ -11,11 +11,11 @@ const statusOf: Readonly<Record<string, string>> = {
 /** `refused` hears of each that was answered so, with the peer and why. A peer that broke off by itself is only forgotten. */
 export function answerBadHttp(server: Server, refused: (remote: string, reason: string) => void): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code !== 'ECONNRESET') refused(`${socket.remoteAddress}:${socket.remotePort}`, error.message)
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
       return
     }
-    refused(`${socket.remoteAddress}:${socket.remotePort}`, error.message)
     const status = statusOf[error.code ?? ''] ?? '400 Bad Request'
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`, () => socket.destroy())
   })
