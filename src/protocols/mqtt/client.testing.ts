@@ -217,6 +217,7 @@ export class TestClient {
     assert.equal(await this.next(), null)
   }
 
+  /** Cuts the connection. */
   async destroy(): Promise<void> {
     this.#socket.destroy()
     while ((await this.next()) !== null);

@@ -27,6 +27,8 @@ import type { SessionState, Subscription } from './state.ts'
 const ownIds = 49_152
 /** In flight to one client, whatever it allows. */
 const windowMax = 1024
+/** Topics that a number stands for, whatever the client allows. */
+const aliasesMax = 256
 const none = Buffer.alloc(0)
 
 export interface OutboxHost {
@@ -39,6 +41,7 @@ export interface OutboxHost {
   /** Of the client. */
   readonly receiveMaximum: number
   readonly packetBytesMax: number
+  readonly topicAliasMaximum: number
   consumerEnded(topic: string, reason: CoreErrorCode): void
 }
 
@@ -70,16 +73,21 @@ export class Outbox implements Sink {
   /** Delivered by the broker, and not sent for want of an identifier or of room in the client's window. */
   #waiting: Message[] = []
   #nextSharedId = ownIds + 1
+  #closed = false
+  readonly #aliases = new Map<string, number>()
+  readonly #aliasesMax: number
 
   constructor(host: OutboxHost) {
     this.#host = host
     this.#window = Math.min(host.receiveMaximum, windowMax)
+    this.#aliasesMax = Math.min(host.topicAliasMaximum, aliasesMax)
   }
 
   // ----------------------------------------------------------------------------------------------------------- live messages
 
   /** Hears live messages of a subscription with QoS 0; throws AccessDenied. */
   listen(subscription: Subscription): void {
+    if (this.#closed) return
     const { filter } = subscription
     const present = this.#listeners.get(filter.text)
     if (present !== undefined) {
@@ -119,14 +127,15 @@ export class Outbox implements Sink {
     const { version } = this.#host
     const envelope = envelopeOf(format, bytes)
     const retain = subscription.retainAsPublished && envelope.retain
-    const plain = !retain && (version !== Version.V5 || (subscription.id === 0 && envelope.expirySeconds < 0))
+    const plain =
+      !retain && this.#aliasesMax === 0 && (version !== Version.V5 || (subscription.id === 0 && envelope.expirySeconds < 0))
     if (plain) {
       this.#write(livePacket(envelope, bytes, topic, version))
       return
     }
     const properties = this.#properties(envelope, timestamp, subscription.id === 0 ? [] : [subscription.id])
     const { payload } = envelope
-    this.#write(encodePublish({ topic, qos: 0, retain, duplicate: false, packetId: 0, properties, payload }, version))
+    this.#publish({ topic, qos: 0, retain, duplicate: false, packetId: 0, properties, payload })
   }
 
   /** A retained message with QoS 0 for a subscription that is new. */
@@ -135,14 +144,14 @@ export class Outbox implements Sink {
     const properties = this.#properties(envelope, timestamp, subscription.id === 0 ? [] : [subscription.id])
     const { payload } = envelope
     const message = { topic, qos: 0, retain: true, duplicate: false, packetId: 0, properties, payload } as const
-    this.#write(encodePublish(message, this.#host.version))
+    this.#publish(message)
   }
 
   /** A figure of the broker: never stored, and nobody's publish. */
   sendFigure(topic: string, text: string, retain: boolean): void {
     const payload = Buffer.from(text)
     const message = { topic, qos: 0, retain, duplicate: false, packetId: 0, properties: none, payload } as const
-    this.#write(encodePublish(message, this.#host.version))
+    this.#publish(message)
   }
 
   #properties(envelope: Envelope, timestamp: number, ids: number[]): Buffer {
@@ -152,6 +161,20 @@ export class Outbox implements Sink {
     const age = Math.max(0, Math.floor((this.#host.clients.broker.clock.now() - timestamp) / 1000))
     const expiry = expirySeconds < 0 ? {} : { messageExpiry: Math.max(1, expirySeconds - age) }
     return Buffer.concat([properties, encodePropertyList({ ...expiry, ...(ids.length > 0 && { subscriptionIds: ids }) })])
+  }
+
+  /** As {@link #write}; the first topics get a number that stands for them from then on (5.0, 3.3.2.3.4). */
+  #publish(message: OutgoingPublish): boolean {
+    const { topic, properties } = message
+    const { version } = this.#host
+    const known = this.#aliases.get(topic)
+    if (known === undefined && this.#aliases.size >= this.#aliasesMax) return this.#write(encodePublish(message, version))
+    const topicAlias = known ?? this.#aliases.size + 1
+    const named = known === undefined ? topic : ''
+    const extended = Buffer.concat([properties, encodePropertyList({ topicAlias })])
+    const sent = this.#write(encodePublish({ ...message, topic: named, properties: extended }, version))
+    if (sent) this.#aliases.set(topic, topicAlias)
+    return sent
   }
 
   /** False when it is larger than the client takes: it counts as sent (5.0, 3.1.2.11.4). */
@@ -166,6 +189,8 @@ export class Outbox implements Sink {
 
   /** Consumes a topic: the session's own, or (`shared`) that of a shared subscription. */
   consume(topic: string, shared: Subscription | null): void {
+    // The connection may have ended while its SUBSCRIBE was under way.
+    if (this.#closed) return
     for (const { consumer } of this.#sources.values()) if (consumer.topic === topic) return
     const { clients, space, state, connection } = this.#host
     const spec = { topic, subscription: '', autoSettle: false, name: state.clientId, connection: connection.id }
@@ -214,7 +239,7 @@ export class Outbox implements Sink {
     const duplicate = qos > 0 && batch.redelivered[i] === true && source.shared === null
     const publish = { topic, qos, retain, duplicate, properties, payload: envelope.payload }
     if (qos === 0) {
-      this.#write(encodePublish({ ...publish, packetId: 0 }, version))
+      this.#publish({ ...publish, packetId: 0 })
       source.settled.push(handle)
       return
     }
@@ -242,7 +267,7 @@ export class Outbox implements Sink {
     const packetId = source.shared === null ? (offset % ownIds) + 1 : this.#sharedId()
     // As long as the message before it that had this identifier is not done.
     if (this.#inFlight.has(packetId) || released.has(packetId)) return false
-    if (this.#write(encodePublish({ ...publish, packetId }, this.#host.version))) this.#inFlight.set(packetId, message)
+    if (this.#publish({ ...publish, packetId })) this.#inFlight.set(packetId, message)
     else source.settled.push(handle)
     return true
   }
@@ -331,6 +356,7 @@ export class Outbox implements Sink {
   }
 
   close(): void {
+    this.#closed = true
     for (const { listener } of this.#listeners.values()) listener.close()
     this.#listeners.clear()
     for (const source of this.#sources.values()) {

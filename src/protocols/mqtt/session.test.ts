@@ -1,11 +1,14 @@
 /** MQTT conversations over real sockets: one test a rule, named after what the rule asks. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
 import { frame, TestClient } from './client.testing.ts'
-import { readPublish, Version } from './codec.ts'
+import { encodeText, readPublish, Version } from './codec.ts'
 import { Reason } from './errors.ts'
 import { Packet } from './properties.ts'
 
@@ -313,6 +316,21 @@ test('3.3.2.3.4: topic aliases stand for their topics', async () => {
   assert.equal(await client.ended(), Reason.TopicAliasInvalid)
 })
 
+test('3.3.2.3.4: a client that takes aliases gets them, as many as it takes', async () => {
+  const client = await connected({ properties: { topicAliasMaximum: 1 } })
+  await client.subscribe('short/#')
+  await client.subscribe('short/+/b', { qos: 1 })
+  const sender = await connected()
+  sender.publish('short/a', '1')
+  sender.publish('short/a', '2')
+  await sender.published('short/a/b', '3')
+  const seen = [await client.message(), await client.message(), await client.message(), await client.message()]
+  assert.deepEqual(
+    seen.map(({ topic, payload, properties }) => `${topic} ${payload} ${properties?.topicAlias}`),
+    ['short/a 1 1', ' 2 1', 'short/a/b 3 undefined', 'short/a/b 3 undefined'],
+  )
+})
+
 test('what is said of publishes and subscriptions that lead nowhere', async () => {
   const client = await connected()
   assert.equal(await client.published('nobody/listens', 'x'), Reason.NoMatchingSubscribers)
@@ -396,4 +414,51 @@ test('what is published to a topic crosses to STOMP and back', async () => {
   assert.deepEqual([back.topic, String(back.payload), back.qos], ['cross/2/temp', '70', 1])
   assert.deepEqual(back.properties?.userProperties?.[0], ['unit', 'F'])
   socket.destroy()
+})
+
+test('sessions, their subscriptions and messages, and what is retained are there after a restart', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'anymq-mqtt-'))
+  const options = { clientId: 'stays', clean: false, properties: { sessionExpiry: 0xffffffff } }
+  const start = (): Promise<EmbeddedBroker> => startBroker({ protocols: ['mqtt'], storage: { folder } })
+  let own = await start()
+  const first = await TestClient.connected(own.port('mqtt'), options)
+  await first.subscribe('stays/+', { qos: 2, properties: { subscriptionIds: [9] } })
+  await first.subscribe('live/+')
+  await first.disconnect()
+  await (await TestClient.connected(own.port('mqtt'), { clientId: 'goes' })).subscribe('stays/+', { qos: 1 })
+  const sender = await TestClient.connected(own.port('mqtt'))
+  await sender.published('stays/a', '1')
+  await sender.published('kept', '2', { retain: true })
+  await own.close()
+  own = await start()
+  const again = await TestClient.connected(own.port('mqtt'), options)
+  assert.equal(again.present, true)
+  const message = await again.message()
+  assert.deepEqual([message.topic, message.properties?.subscriptionIds], ['stays/a', [9]])
+  const other = await TestClient.connected(own.port('mqtt'))
+  other.publish('live/a', '3')
+  assert.equal(await again.text(), 'live/a 3')
+  await other.subscribe('kept')
+  assert.equal(await other.text(), 'kept 2')
+  assert.equal((await TestClient.connected(own.port('mqtt'), { clientId: 'goes', clean: false })).present, false)
+  await own.close()
+  rmSync(folder, { recursive: true })
+})
+
+test('a client that goes in the middle of subscribing leaves nothing behind', async () => {
+  for (let i = 0; i < 10; i++) {
+    const filters = [`$share/g${i}/unrude/#`, 'rude/#'].map((text) => [encodeText(text), Buffer.from([1])])
+    const client = await connected({ clientId: `rude${i}` })
+    client.raw(frame(Packet.Subscribe, 2, [0, 1, 0], ...filters.flat()))
+    // The broker has read the packet when the next connection takes over.
+    await (await connected({ clientId: `rude${i}` })).destroy()
+    await client.destroy()
+  }
+  const left = async (): Promise<string[]> => {
+    const { topics } = (await (await fetch(`${broker.url('http')}/v1/topics`)).json()) as { topics: { name: string }[] }
+    return topics.map(({ name }) => name).filter((name) => name.startsWith('mqtt.session.rude'))
+  }
+  const until = Date.now() + 5000
+  while ((await left()).length > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.deepEqual(await left(), [])
 })

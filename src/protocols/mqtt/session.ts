@@ -53,6 +53,7 @@ export class Session implements ProtocolSession, LiveSession {
   space: Space
   receiveMaximum = 0xffff
   packetBytesMax = Number.POSITIVE_INFINITY
+  #clientAliasMaximum = 0
   #state: number = State.Connecting
   #decoder: PacketDecoder
   #opened: Opened | null = null
@@ -207,6 +208,7 @@ export class Session implements ProtocolSession, LiveSession {
     const expirySeconds = five ? (properties.sessionExpiry ?? 0) : cleanStart ? 0 : forever
     this.receiveMaximum = properties.receiveMaximum ?? 0xffff
     this.packetBytesMax = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
+    this.#clientAliasMaximum = properties.topicAliasMaximum ?? 0
     this.#explains = properties.requestProblemInformation !== 0
     this.#keepAliveMs = keepAlive * 1500
     const state = new SessionState(this.clients, this.space.namespace, clientId, expirySeconds)
@@ -250,7 +252,12 @@ export class Session implements ProtocolSession, LiveSession {
     const { connection, clients, version, space } = this
     const consumerEnded = (topic: string, reason: CoreErrorCode): void =>
       this.#fail(new MqttError(Reason.Unspecified, `the broker ended "${topic}": ${reason}`))
-    const limits = { receiveMaximum: this.receiveMaximum, packetBytesMax: this.packetBytesMax }
+    const { receiveMaximum: clientReceiveMaximum, packetBytesMax: clientBytesMax } = this
+    const limits = {
+      receiveMaximum: clientReceiveMaximum,
+      packetBytesMax: clientBytesMax,
+      topicAliasMaximum: this.#clientAliasMaximum,
+    }
     return new Outbox({ connection, clients, version, space, state, consumerEnded, ...limits })
   }
 

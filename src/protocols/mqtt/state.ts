@@ -27,6 +27,7 @@ export class SessionState {
   readonly subscriptions = new Map<string, Subscription>()
   /** Seconds; 0: it ends with the connection. */
   expirySeconds: number
+  #closed = false
   readonly #clients: Clients
   readonly #space: Space
 
@@ -70,6 +71,8 @@ export class SessionState {
 
   /** Writes subscriptions and expiry to the topic, which is made when messages are to wait in it. */
   async save(): Promise<void> {
+    // What a SUBSCRIBE that was under way adds now comes too late.
+    if (this.#closed) return
     if (!this.stored) {
       if (this.#captures().length > 0) await this.#create()
       return
@@ -80,14 +83,15 @@ export class SessionState {
   /** The connection ends: the session ends with it, or waits for the next. */
   close(): void {
     if (this.expirySeconds === 0) {
+      this.#closed = true
       this.#clients.forget(this.key)
       if (this.stored) this.#space.deleteTopic(this.topic).catch(() => undefined)
       return
     }
-    if (!this.stored) return
-    const { config } = this.#space.topic(this.topic) ?? {}
-    if (config?.expiresMs !== this.#expiresMs()) this.save().catch(() => undefined)
-    this.#space.touch(this.topic)
+    const config = this.#space.topic(this.topic)?.config
+    if (config !== undefined && config.expiresMs !== this.#expiresMs()) this.save().catch(() => undefined)
+    if (config !== undefined) this.#space.touch(this.topic)
+    this.#closed = true
   }
 
   async #create(): Promise<void> {
