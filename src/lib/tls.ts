@@ -74,11 +74,14 @@ export class Tls {
     return this.#settings.refusePlainText
   }
 
+  /** The entrance of one listener. */
   front(front: Front): Entrance {
     const server = createServer({ ...this.#material, handshakeTimeout: handshakeTimeoutMs })
     // By the client's address: the server tells of a handshake's end by another socket than the one that it was given.
     const upgrading = new Map<string, (socket: TLSSocket, secured: Secured) => void>()
     server.on('secureConnection', (socket) => {
+      // Without an address it could not be told whether it had begun in plain text.
+      if (socket.remoteAddress === undefined) return refuse(front, socket, 'the client has gone')
       const done = upgrading.get(addressOf(socket)) ?? front.secured
       const secured = inspect(socket, this.#settings.requireClientCertificate)
       if (typeof secured === 'string') return refuse(front, socket, secured)

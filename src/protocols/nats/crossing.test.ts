@@ -1,5 +1,6 @@
 /** What NATS publishes reaches queues, topics, bindings and captures; what other protocols publish reaches NATS subscribers. */
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import amqplib from 'amqplib'
 import { Kafka, logLevel } from 'kafkajs'
@@ -12,7 +13,7 @@ let amqp: Awaited<ReturnType<typeof amqplib.connect>>
 let channel: Awaited<ReturnType<typeof amqp.createChannel>>
 
 before(async () => {
-  broker = await startBroker({ protocols: ['nats', 'amqp', 'kafka'] })
+  broker = await startBroker({ protocols: ['nats', 'amqp', 'kafka', 'stomp', 'mqtt'] })
   nats = await NatsClient.open(broker.port('nats'))
   amqp = await amqplib.connect(broker.url('amqp'))
   channel = await amqp.createChannel()
@@ -111,4 +112,65 @@ test('a request is not without responders when a topic stores it', async () => {
   const lines = [await nats.line()]
   while (lines.at(-1) !== 'done') lines.push(await nats.line())
   assert.match(lines[0] ?? '', /^H?MSG in\.1 9 /)
+})
+
+test('a topic that captures the subject stores it, under the subject', async () => {
+  const created = await fetch(`${broker.url('http')}/v1/topics`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'everything', config: { captures: ['caught.#'] } }),
+  })
+  assert.equal(created.status, 201)
+  nats.publish('caught.a.b', 'kept')
+  nats.publish('other', 'not kept')
+  await nats.flush()
+  const message = await fromQueue('everything')
+  const { exchange: reached, routingKey } = message.fields
+  assert.deepEqual([String(message.content), reached, routingKey], ['kept', 'amq.topic', 'caught.a.b'])
+  assert.equal((await broker.messages('everything')).length, 1)
+})
+
+/** Sends the bytes, and again the next ones for each answer; resolves to the last answer. */
+async function exchange(port: number, ...requests: Buffer[]): Promise<Buffer> {
+  const socket = connect(port, '127.0.0.1')
+  let last: Buffer = Buffer.alloc(0)
+  for (const request of requests) {
+    socket.write(request)
+    last = await new Promise<Buffer>((resolve) => socket.once('data', resolve))
+  }
+  socket.destroy()
+  return last
+}
+
+test('NATS subscribers hear STOMP and MQTT', async () => {
+  nats.send('SUB sensors.*.temp 2')
+  await nats.flush()
+  const send = 'SEND\ndestination:/topic/sensors.7.temp\nreceipt:1\nunit:C\n\n21\0'
+  const receipt = await exchange(
+    broker.port('stomp'),
+    Buffer.from('CONNECT\naccept-version:1.2\nhost:/\n\n\0'),
+    Buffer.from(send),
+  )
+  assert.match(receipt.toString(), /^RECEIPT/)
+  const fromStomp = [await nats.line()]
+  while (fromStomp.at(-1) !== '21') fromStomp.push(await nats.line())
+  assert.match(fromStomp[0] ?? '', /^HMSG sensors\.7\.temp 2 /)
+  assert.ok(fromStomp.includes('unit: C'), fromStomp.join('|'))
+
+  // CONNECT of 3.1.1 with a clean session and the client id c; PUBLISH with QoS 1 and the packet id 1.
+  const topic = 'sensors/8/temp'
+  const puback = await exchange(
+    broker.port('mqtt'),
+    Buffer.concat([Buffer.from([0x10, 13, 0, 4]), Buffer.from('MQTT'), Buffer.from([4, 2, 0, 60, 0, 1]), Buffer.from('c')]),
+    Buffer.concat([
+      Buffer.from([0x32, 2 + topic.length + 2 + 2, 0, topic.length]),
+      Buffer.from(topic),
+      Buffer.from([0, 1]),
+      Buffer.from('22'),
+    ]),
+  )
+  assert.equal(puback[0], 0x40)
+  const fromMqtt = [await nats.line()]
+  while (fromMqtt.at(-1) !== '22') fromMqtt.push(await nats.line())
+  assert.match(fromMqtt[0] ?? '', /^H?MSG sensors\.8\.temp 2 /)
 })

@@ -11,6 +11,7 @@ export const words = {
   payload: 'Maximum Payload Violation',
   authorization: 'Authorization Violation',
   authenticationTimeout: 'Authentication Timeout',
+  expired: 'User Authentication Expired',
   clientProtocol: 'Invalid Client Protocol',
   subscriptions: 'maximum subscriptions exceeded',
   stale: 'Stale Connection',

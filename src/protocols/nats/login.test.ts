@@ -1,7 +1,11 @@
 /** Logins by password, token and nkey, permissions, and the timeouts of a connection; and what the monitoring pages say of it. */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, sign } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { after, before, test } from 'node:test'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { VirtualClock } from '../../lib/timers.ts'
 import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
 import { openMemoryStorage } from '../../storage/memory/index.ts'
@@ -13,6 +17,9 @@ const nkey = encodeUser(publicKey.export({ format: 'der', type: 'spki' }).subarr
 const clock = new VirtualClock()
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const permissions = [{ namespace: 'default', publish: 'orders\\..*|_INBOX\\..*', consume: 'orders\\..*|_INBOX\\..*', manage: '' }]
+const folder = mkdtempSync(path.join(tmpdir(), 'anymq-nats-'))
+const signer = await generateKeyPair('ES256')
+writeFileSync(path.join(folder, 'keys.json'), JSON.stringify({ keys: [{ ...(await exportJWK(signer.publicKey)), kid: 'one' }] }))
 let running: RunningBroker
 const clients: NatsClient[] = []
 
@@ -27,6 +34,7 @@ before(async () => {
     limits: {},
     skipTakenPorts: false,
     anyHost: false,
+    tokens: { keySet: path.join(folder, 'keys.json'), issuer: null, audience: null, userClaim: 'sub' },
     beforeListening: async ({ users }) => {
       await users.put('admin', { password: 'secret', admin: true })
       await users.put('alice', { password: 'love', permissions })
@@ -37,6 +45,7 @@ before(async () => {
 after(async () => {
   for (const client of clients) client.close()
   await running.stop()
+  rmSync(folder, { recursive: true })
 })
 
 const port = (name: string): number => running.listeners.find((each) => each.name === name)?.port ?? 0
@@ -78,7 +87,7 @@ test('an nkey lets in by its signature of the nonce alone', async () => {
 for (const [name, options] of [
   ['a wrong password', { user: 'alice', pass: 'hate' }],
   ['nothing', {}],
-  ['a token, where it is not configured whose are good', { auth_token: 'abc' }],
+  ['a token that nobody signed', { auth_token: 'abc' }],
   ["an account server's JWT", { jwt: 'eyJ0eXAi.e30.x', sig: 'x' }],
   ['a key that is none', { nkey: 'UABC', sig: 'x' }],
 ] as const) {
@@ -87,6 +96,17 @@ for (const [name, options] of [
     assert.deepEqual(await client.lines(2), ["-ERR 'Authorization Violation'", 'closed'])
   })
 }
+
+test('a signed token lets in for as long as it lasts', async () => {
+  const expires = Math.floor(clock.now() / 1000) + 60
+  const token = new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setSubject('alice').setExpirationTime(expires)
+  const client = await open({ auth_token: await token.sign(signer.privateKey) })
+  client.send('SUB orders.t 1')
+  client.publish('orders.t', 'in')
+  assert.deepEqual(await client.flush(), ['MSG orders.t 1 2', 'in'])
+  clock.advance(61_000)
+  assert.deepEqual(await client.lines(2), ["-ERR 'User Authentication Expired'", 'closed'])
+})
 
 test('refused: doing something before CONNECT', async () => {
   const hasty = await open(null)

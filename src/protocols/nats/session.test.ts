@@ -49,7 +49,7 @@ test('messages come in the order of publishing, before the PONG that follows the
   const [publisher, subscriber] = [await open(), await open()]
   subscriber.send('SUB order 1')
   await subscriber.flush()
-  const sizes = [0, 1, 9, 10, 99, 100, 1000, 4096, 4097, 100_000, 1_048_576]
+  const sizes = [0, 1, 9, 10, 99, 100, 1000, 4096, 16_384, 16_385, 100_000, 1_048_576]
   for (const size of sizes) publisher.publish('order', 'x'.repeat(size))
   await publisher.flush()
   const lines = await subscriber.flush()

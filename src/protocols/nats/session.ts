@@ -46,6 +46,8 @@ export class Session implements ProtocolSession, SubscriptionHost {
   readonly #nonce = randomBytes(11).toString('base64url')
   readonly #openedAt: number
   #space: Space | null = null
+  /** When the login stops being good, ms since the epoch. */
+  #expiresAt = Number.POSITIVE_INFINITY
   #state: State = State.Connecting
   #options: Options = defaults
   /** Published in this chunk and not yet given to the broker. */
@@ -131,6 +133,7 @@ export class Session implements ProtocolSession, SubscriptionHost {
       .then((principal) => {
         if (this.#state !== State.LoggingIn) return
         this.#space = this.#broker.space(principal, 'default', { protocol: 'nats' })
+        this.#expiresAt = principal.expiresAt ?? Number.POSITIVE_INFINITY
         this.#options = options
         const { name, language, version } = options
         Object.assign(this.connection.info, {
@@ -312,7 +315,8 @@ export class Session implements ProtocolSession, SubscriptionHost {
     if (this.#state === State.Closed) return
     if (this.#space === null && this.#state === State.Connecting && now - this.#openedAt > loginMs)
       return this.#fail(words.authenticationTimeout)
-    this.#checkProgress(now)
+    if (now > this.#expiresAt) return this.#fail(words.expired)
+    if (this.#isStuck(now)) return this.#fail(words.slow)
     if (now - this.#pingAt < pingEveryMs) return
     if (this.#pings >= pingsMax) return this.#fail(words.stale)
     this.#pingAt = now
@@ -321,11 +325,11 @@ export class Session implements ProtocolSession, SubscriptionHost {
   }
 
   /** A client that takes nothing for too long is cut off, however little waits for it. */
-  #checkProgress(now: number): void {
-    const { outboundBytes } = this.connection
-    if (outboundBytes === 0 || outboundBytes < this.#stuckBytes || !this.connection.congested) this.#movedAt = now
+  #isStuck(now: number): boolean {
+    const { outboundBytes, congested } = this.connection
+    if (outboundBytes < this.#stuckBytes || !congested) this.#movedAt = now
     this.#stuckBytes = outboundBytes
-    if (now - this.#movedAt > writeDeadlineMs) this.#fail(words.slow)
+    return now - this.#movedAt > writeDeadlineMs
   }
 
   drain(): void {

@@ -4,8 +4,8 @@ import type { Connection, Listener, LiveBatch, LiveSink } from '../../broker/fac
 import { formats } from '../../core/record.ts'
 import { locate, messageFormat, messageFormatId, payloadFormatId, replyAt } from './mapping.ts'
 
-/** Up to here a copy into the slab is cheaper than a piece of its own. */
-const copyBytesMax = 4096
+/** Larger payloads are written by reference; smaller ones that wait for a slow client would keep whole chunks of their publisher alive. */
+const copyBytesMax = 16 * 1024
 /** The two numbers of a line with their blanks, and line ends. */
 const numbersBytes = 40
 const space = 32
