@@ -143,7 +143,7 @@ function deepQueue(count: number): readonly Workload[] {
         const { perSecond } = await perfTest(
           contender,
           'bench-deep',
-          ['--size', '128', '--qos', '500', '--multi-ack-every', '100', '-x', '0', '-y', '2', '-D', String(count / 2)],
+          ['--size', '128', '--qos', '500', '--multi-ack-every', '100', '-x', '0', '-y', '1', '-D', String(count)],
           limitMs,
         )
         return perSecond === undefined ? {} : { perSecond }
