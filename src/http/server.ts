@@ -49,6 +49,7 @@ export class HttpServer {
   #metrics: Promise<Metrics> | null = null
   #closed = false
   readonly #bodyBytesMax: number
+  readonly #remotes = new WeakMap<Socket, string>()
   /** The names in verified certificates of clients, by their connections. */
   readonly #peerNames = new WeakMap<Socket, string | undefined>()
 
@@ -98,6 +99,8 @@ export class HttpServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const startedAt = process.hrtime.bigint()
+    // A socket that is closed no longer knows.
+    this.#remotes.set(request.socket, `${request.socket.remoteAddress}:${request.socket.remotePort}`)
     let label = 'none'
     try {
       const url = new URL(request.url ?? '/', 'http://localhost')
@@ -173,7 +176,8 @@ export class HttpServer {
   #fail(request: IncomingMessage, response: ServerResponse, error: CoreError): void {
     // Who hung up in the middle of a request hears nothing, and it is no fault of ours.
     if (request.destroyed && !request.complete) {
-      this.#options.broker.log.debug({ url: request.url, error: error.message }, 'a request was not sent to its end')
+      const reason = `a request was not sent to its end: ${error.message}`
+      this.#options.broker.log.info({ remote: this.#remotes.get(request.socket), reason }, 'HTTP connection closed')
       return
     }
     if (error.code === 'Internal')
@@ -186,7 +190,7 @@ export class HttpServer {
     // The rest of a refused body is not worth reading: answer and close.
     if (!request.complete) {
       response.setHeader('connection', 'close')
-      const remote = `${request.socket.remoteAddress}:${request.socket.remotePort}`
+      const remote = this.#remotes.get(request.socket)
       this.#options.broker.log.info({ remote, reason: error.message }, 'HTTP connection closed in the middle of a request')
     }
     sendJson(response, statusOf(error), errorBody(error))
