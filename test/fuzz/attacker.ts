@@ -12,6 +12,8 @@ export interface Ended {
   readonly attack: string
   readonly localPort: number
   readonly answered: boolean
+  /** It cannot tell whether it was answered: it did not read, or the answer was lost because it went on sending. */
+  readonly deaf: boolean
   readonly closedByBroker: boolean
 }
 
@@ -20,6 +22,7 @@ export function attackWith(listener: string, port: number, attack: Attack): Prom
     const socket = connect(port, '127.0.0.1')
     let localPort = 0
     let answered = false
+    let { deaf } = attack
     let leaving = false
     let closedByBroker = false
     const leave = (): void => {
@@ -47,11 +50,14 @@ export function attackWith(listener: string, port: number, attack: Attack): Prom
       if (localPort === 0) {
         clearTimeout(stuck)
         reject(new Error(`no connection to ${listener}: ${error.message}`))
-      } else closedByBroker ||= !leaving
+      } else {
+        closedByBroker ||= !leaving
+        deaf = true
+      }
     })
     socket.on('close', () => {
       clearTimeout(stuck)
-      resolve({ listener, attack: attack.name, localPort, answered, closedByBroker })
+      resolve({ listener, attack: attack.name, localPort, answered, deaf, closedByBroker })
     })
 
     const send = async (): Promise<void> => {

@@ -104,8 +104,8 @@ async function beat(corpus: Corpus, client: Healthy): Promise<void> {
 }
 
 /** Whom the broker closed it names in its log, unless it answered over HTTP, where the answer says it all. */
-function isExplained({ listener, closedByBroker, answered, localPort }: Ended): boolean {
-  return !closedByBroker || (listener === 'http' && answered) || log.reasonFor(localPort) !== undefined
+function isExplained({ listener, closedByBroker, answered, deaf, localPort }: Ended): boolean {
+  return !closedByBroker || (listener === 'http' && (answered || deaf)) || log.reasonFor(localPort) !== undefined
 }
 
 function report(ended: readonly Ended[], counts: readonly string[], grown: number): void {
