@@ -3,6 +3,8 @@ import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
 const errorLevel = 50
+/** Node tells of its inspector, which memory.ts asks. */
+const inspectorLine = /^Debugger /
 
 export class BrokerLog {
   readonly errors: string[] = []
@@ -17,7 +19,7 @@ export class BrokerLog {
 
   #line(line: string): void {
     if (!line.startsWith('{')) {
-      this.errors.push(line)
+      if (!inspectorLine.test(line)) this.errors.push(line)
       return
     }
     const { level, remote, reason } = JSON.parse(line) as { level?: number; remote?: string; reason?: string } // pino's lines

@@ -25,6 +25,8 @@ export interface AnyMQOptions {
   readonly durability?: 'fsync' | 'os'
   readonly portOffset?: number
   readonly extra?: readonly string[]
+  /** For Node itself. */
+  readonly nodeArguments?: readonly string[]
   readonly readyMs?: number
 }
 
@@ -78,6 +80,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
   const program = new Running(
     process.execPath,
     [
+      ...(options.nodeArguments ?? []),
       join(repository, 'src/cli/main.ts'),
       'serve',
       ...[

@@ -1,5 +1,6 @@
 // Bytes ⇄ frames and messages. A frame is an int32 size and as many bytes: a request header, then the body by its schema.
 // Pure: no socket, no clock, no broker. Next on the way in: session.ts.
+import { Joined } from '../../lib/joined.ts'
 import { messageRows } from './messages.ts'
 import { type Message, Schema } from './schema.ts'
 import { MalformedFrame, type Reader, Writer } from './wire.ts'
@@ -160,16 +161,15 @@ export function encodeRequest(api: Api, version: number, correlationId: number, 
 }
 
 /**
- * Cuts a stream into frames. A frame that lies within one chunk is a view of it; one that straddles chunks is joined once, into a
- * buffer of the length its size field told. The size is checked before anything is buffered.
+ * Cuts a stream into frames. A frame that lies within one chunk is a view of it; one that straddles chunks is joined. The size is checked before
+ * anything is buffered.
  */
 export class FrameDecoder {
   readonly #frameBytesMax: number
   readonly #onFrame: (frame: Buffer) => void
   readonly #sizeBytes = Buffer.alloc(4)
   #sizeHave = 0
-  #joined: Buffer | undefined
-  #joinedHave = 0
+  #joined: Joined | undefined
 
   constructor(frameBytesMax: number, onFrame: (frame: Buffer) => void) {
     this.#frameBytesMax = frameBytesMax
@@ -199,20 +199,18 @@ export class FrameDecoder {
         this.#onFrame(chunk.subarray(at, at + size))
         at += size
       } else {
-        this.#joined = Buffer.allocUnsafeSlow(size)
-        this.#joinedHave = 0
+        this.#joined = new Joined(size)
       }
     }
   }
 
-  #fill(chunk: Buffer, at: number, joined: Buffer): number {
-    const take = Math.min(joined.length - this.#joinedHave, chunk.length - at)
-    chunk.copy(joined, this.#joinedHave, at, at + take)
-    this.#joinedHave += take
-    if (this.#joinedHave === joined.length) {
+  #fill(chunk: Buffer, at: number, joined: Joined): number {
+    const end = joined.take(chunk, at)
+    const frame = joined.whole
+    if (frame !== null) {
       this.#joined = undefined
-      this.#onFrame(joined)
+      this.#onFrame(frame)
     }
-    return at + take
+    return end
   }
 }

@@ -1,5 +1,6 @@
 /** Bytes ⇄ packets of MQTT 3.1, 3.1.1 and 5.0. Pure. Views in what is decoded live as long as the chunk they came in. */
 import { Buffer } from 'node:buffer'
+import { Joined } from '../../lib/joined.ts'
 import { MqttError, Reason } from './errors.ts'
 import {
   encodeProperties,
@@ -32,8 +33,7 @@ export class PacketDecoder {
   #at = 0
   /** A packet that began in an earlier chunk: its fixed header so far, then its body. */
   readonly #head: number[] = []
-  #body: Buffer | null = null
-  #filled = 0
+  #body: Joined | null = null
 
   /** `bytesMax`: of a whole packet; a larger one is refused before it is buffered. */
   constructor(bytesMax: number) {
@@ -74,15 +74,11 @@ export class PacketDecoder {
       if (length + this.#head.length > this.#bytesMax)
         throw new MqttError(Reason.PacketTooLarge, `a packet of ${length} bytes exceeds the maximum of ${this.#bytesMax}`)
       if (chunk.length - this.#at >= length) return chunk.subarray(this.#at, (this.#at += length))
-      // Its pages are touched only as bytes come, so that a length alone costs nothing.
-      this.#body = Buffer.allocUnsafe(length)
-      this.#filled = 0
+      this.#body = new Joined(length)
     }
-    const body = this.#body
-    const taken = chunk.copy(body, this.#filled, this.#at, Math.min(chunk.length, this.#at + body.length - this.#filled))
-    this.#filled += taken
-    this.#at += taken
-    if (this.#filled < body.length) return null
+    this.#at = this.#body.take(chunk, this.#at)
+    const body = this.#body.whole
+    if (body === null) return null
     this.#body = null
     return body
   }

@@ -4,6 +4,7 @@
  *   frame = command EOL *(header ":" value EOL) EOL body NUL *(EOL)
  */
 import { Buffer } from 'node:buffer'
+import { Joined } from '../../lib/joined.ts'
 
 export const Version = { V10: '1.0', V11: '1.1', V12: '1.2' } as const
 export type Version = (typeof Version)[keyof typeof Version]
@@ -46,8 +47,7 @@ export class FrameDecoder {
   #headers = new Map<string, string>()
   #lines = 0
   #inHead = false
-  #body: Buffer | null = null
-  #bodyHave = 0
+  #body: Joined | null = null
   /** -1: the body ends at the first NUL. */
   #bodyLength = -2
 
@@ -129,17 +129,15 @@ export class FrameDecoder {
     if (!/^\s*\d{1,15}\s*$/.test(text)) throw new BadFrame('content-length is not a number')
     const length = Number(text)
     if (length > this.#limits.bodyBytesMax) throw new BadFrame(`a body of ${length} bytes exceeds ${this.#limits.bodyBytesMax}`)
-    this.#body = Buffer.allocUnsafeSlow(length)
-    this.#bodyHave = 0
+    this.#body = new Joined(length)
     return length
   }
 
   #countedBody(): Frame | null {
-    const body = this.#body as Buffer // set with the length
-    const copied = this.#chunk.copy(body, this.#bodyHave, this.#at, this.#at + body.length - this.#bodyHave)
-    this.#bodyHave += copied
-    this.#at += copied
-    if (this.#bodyHave < body.length || this.#at >= this.#chunk.length) return null
+    const joined = this.#body as Joined // set with the length
+    this.#at = joined.take(this.#chunk, this.#at)
+    const body = joined.whole
+    if (body === null || this.#at >= this.#chunk.length) return null
     if (this.#chunk[this.#at] !== 0) throw new BadFrame('there is no NUL behind the body')
     this.#at++
     return this.#finish(body)
