@@ -2,6 +2,7 @@
  * What a topic with `indexed` does beside its log: it knows where the records of each address stand, and holds limits, ages and times to live to the
  * single record where other topics hold them to the segment. In memory: about ten bytes a record, read in from the log at start.
  */
+import { Heap } from '../lib/heap.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
 import { entryBase, entryCount, entryExpiresAt, entryLength, entrySubject, entryTimestamp } from './entry.ts'
 import type { Log } from './log.ts'
@@ -40,8 +41,8 @@ export class Keeper {
   readonly #log: Log
   readonly #host: KeeperHost
   readonly #places = new Map<string, Place>()
-  /** Offsets and times of records with a time to live: a binary heap by time, as pairs. */
-  readonly #expiring: { readonly at: number; readonly offset: number }[] = []
+  /** Records with a time to live, by when it ends. */
+  readonly #expiring = new Heap<{ readonly at: number; readonly offset: number }>((a, b) => a.at < b.at)
   #timer: Timer | null = null
   #timerAt = Infinity
   #aging = false
@@ -88,7 +89,7 @@ export class Keeper {
     const place = this.#places.get(subject)
     if (place === undefined) this.#places.set(subject, { offsets: [offset], gone: this.#log.gone })
     else place.offsets.push(offset)
-    if (expiresAt !== 0) this.#pushExpiring(expiresAt, offset)
+    if (expiresAt !== 0) this.#expiring.push({ at: expiresAt, offset })
   }
 
   #enforce(subject: string): void {
@@ -170,7 +171,7 @@ export class Keeper {
   // ----------------------------------------------------------------------------------------------------------- times to live
 
   #watch(): void {
-    const [first] = this.#expiring
+    const first = this.#expiring.peek()
     if (first === undefined || first.at >= this.#timerAt || this.#closed) return
     this.#timer?.cancel()
     this.#timerAt = first.at
@@ -178,42 +179,12 @@ export class Keeper {
       this.#timerAt = Infinity
       const now = this.#host.clock.now()
       const gone: number[] = []
-      for (let head = this.#expiring[0]; head !== undefined && head.at <= now; head = this.#expiring[0]) {
-        this.#popExpiring()
+      for (let head = this.#expiring.peek(); head !== undefined && head.at <= now; head = this.#expiring.peek()) {
+        this.#expiring.pop()
         if (head.offset >= this.#log.start && !this.#log.hides(head.offset)) gone.push(head.offset)
       }
       if (gone.length > 0) this.#host.remove(gone.sort((a, b) => a - b))
       this.#watch()
     })
-  }
-
-  #pushExpiring(at: number, offset: number): void {
-    const heap = this.#expiring
-    let place = heap.push({ at, offset }) - 1
-    while (place > 0) {
-      const parent = (place - 1) >> 1
-      const above = heap[parent] as { at: number; offset: number } // parent < place
-      if (above.at <= at) break
-      heap[place] = above
-      place = parent
-    }
-    heap[place] = { at, offset }
-  }
-
-  #popExpiring(): void {
-    const heap = this.#expiring
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let place = 0
-    for (;;) {
-      let child = 2 * place + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && (heap[child + 1]?.at ?? 0) < (heap[child]?.at ?? 0)) child++
-      const smaller = heap[child] as { at: number; offset: number } // child < length
-      if (smaller.at >= last.at) break
-      heap[place] = smaller
-      place = child
-    }
-    heap[place] = last
   }
 }

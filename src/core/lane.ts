@@ -2,6 +2,7 @@
  * One subscription's place in one log: what is done, what comes next, what came back. Reading goes forward with a chunk of entries in hand;
  * a record that came back is read again by its offset. Memory: the chunk, and what is exceptional.
  */
+import { Heap } from '../lib/heap.ts'
 import { AckSet } from './ackset.ts'
 import {
   entryAnnotations,
@@ -85,8 +86,8 @@ export class Lane {
   readonly attempts = new Map<number, number>()
   /** How often records were handed out, where that is more than their attempts. */
   readonly handedOut = new Map<number, number>()
-  /** Offsets that came back and are ready again: a binary heap, the smallest first. */
-  readonly #returned: number[] = []
+  /** Offsets that came back and are ready again, the smallest first. */
+  readonly #returned = new Heap<number>((a, b) => a < b)
   readonly #front = new Slot()
   readonly #back = new Slot()
   #chunk: Buffer = nothing
@@ -130,25 +131,25 @@ export class Lane {
   /** The next ready record, what came back first, or null: nothing is ready, or {@link reading}. It stays until {@link consume}. */
   peek(): Slot | null {
     if (this.reading || this.failure !== null) return null
-    while (this.#returned.length > 0 && this.acked.has(this.#returned[0] as number)) this.#drop() // not empty
+    for (let offset = this.#returned.peek(); offset !== undefined && this.acked.has(offset); offset = this.#returned.peek())
+      this.#drop(offset)
     if (this.log.removed !== null) this.#dropRemoved()
-    if (this.#returned.length > 0) return this.#peekReturned()
+    if (this.#returned.size > 0) return this.#peekReturned()
     return this.#front.full ? this.#front : this.#advance()
   }
 
   /** What came back first was truncated meanwhile. */
-  #drop(): void {
-    const offset = this.#returned[0] as number // not empty
-    popHeap(this.#returned)
+  #drop(offset: number): void {
+    this.#returned.pop()
     this.#back.clear()
     this.onGone(offset)
   }
 
   /** What is in hand may have been taken away meanwhile. */
   #dropRemoved(): void {
-    while (this.#returned.length > 0 && this.log.isRemoved(this.#returned[0] as number)) {
-      this.acked.add(this.#returned[0] as number) // length > 0
-      this.#drop()
+    for (let offset = this.#returned.peek(); offset !== undefined && this.log.isRemoved(offset); offset = this.#returned.peek()) {
+      this.acked.add(offset)
+      this.#drop(offset)
     }
     if (!this.#front.full || !this.log.isRemoved(this.#front.offset)) return
     this.acked.add(this.#front.offset)
@@ -158,21 +159,21 @@ export class Lane {
 
   /** The slot that {@link peek} gave is taken. */
   consume(slot: Slot): void {
-    if (slot === this.#back) popHeap(this.#returned)
+    if (slot === this.#back) this.#returned.pop()
     else this.cursor = slot.offset + 1
     slot.full = false
   }
 
   giveBack(offset: number): void {
     if (this.#back.full) this.#back.clear()
-    pushHeap(this.#returned, offset)
+    this.#returned.push(offset)
   }
 
   /** Forgets everything in hand and reads on from `offset`. */
   moveTo(offset: number): void {
     this.cursor = offset
     this.#moves++
-    this.#returned.length = 0
+    this.#returned.clear()
     this.#front.clear()
     this.#back.clear()
     this.#records = null
@@ -195,7 +196,7 @@ export class Lane {
   }
 
   #peekReturned(): Slot | null {
-    const offset = this.#returned[0] as number // not empty
+    const offset = this.#returned.peek() as number // not empty
     if (this.#back.full) return this.#back
     let atOnce = true
     let missing = false
@@ -204,8 +205,8 @@ export class Lane {
       this.reading = false
       if (error !== null) this.failure = error
       // Meanwhile a smaller offset may have come back, or all may have been dropped.
-      else if (this.#returned[0] === offset && !fillAt(this.#back, buffer, start, end, offset)) {
-        popHeap(this.#returned)
+      else if (this.#returned.peek() === offset && !fillAt(this.#back, buffer, start, end, offset)) {
+        this.#returned.pop()
         this.acked.add(offset)
         this.onGone(offset)
         missing = true
@@ -326,32 +327,4 @@ function fillAt(slot: Slot, buffer: Buffer, start: number, end: number, offset: 
     slot.fill(buffer, start, offset, record)
   } else slot.fill(buffer, start, offset, null)
   return true
-}
-
-function pushHeap(heap: number[], value: number): void {
-  let at = heap.push(value) - 1
-  while (at > 0) {
-    const parent = (at - 1) >> 1
-    const above = heap[parent] as number // parent < at
-    if (above <= value) break
-    heap[at] = above
-    at = parent
-  }
-  heap[at] = value
-}
-
-function popHeap(heap: number[]): void {
-  const last = heap.pop()
-  if (last === undefined || heap.length === 0) return
-  let at = 0
-  for (;;) {
-    let child = 2 * at + 1
-    if (child >= heap.length) break
-    if (child + 1 < heap.length && (heap[child + 1] as number) < (heap[child] as number)) child++ // both < length
-    const smaller = heap[child] as number // child < length
-    if (smaller >= last) break
-    heap[at] = smaller
-    at = child
-  }
-  heap[at] = last
 }

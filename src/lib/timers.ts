@@ -2,6 +2,7 @@
  * Time, injected. Everything that waits asks one {@link Clock}; a test moves a {@link VirtualClock} and what was due happens at once.
  * Timers sit in one binary heap with a single timer of the runtime behind it: never one runtime timer per message.
  */
+import { Heap } from './heap.ts'
 
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -30,60 +31,28 @@ class Waiting implements Timer {
 
 /** What both clocks share: the heap of waiting timers, cancelled ones removed lazily. */
 class TimerHeap {
-  readonly #heap: Waiting[] = []
+  readonly #heap = new Heap<Waiting>(earlier)
   #order = 0
 
   add(dueAt: number, run: () => void): Waiting {
     const waiting = new Waiting(dueAt, this.#order++, run)
-    const heap = this.#heap
-    let at = heap.push(waiting) - 1
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      const above = heap[parent] as Waiting // parent < at
-      if (!earlier(waiting, above)) break
-      heap[at] = above
-      at = parent
-    }
-    heap[at] = waiting
+    this.#heap.push(waiting)
     return waiting
   }
 
   /** When the earliest is due; Infinity when nothing waits. */
   next(): number {
-    for (;;) {
-      const top = this.#heap[0]
-      if (top === undefined) return Infinity
+    for (let top = this.#heap.peek(); top !== undefined; top = this.#heap.peek()) {
       if (top.run !== null) return top.dueAt
-      this.#pop()
+      this.#heap.pop()
     }
+    return Infinity
   }
 
   /** Removes and returns the earliest if it is due by `now`. */
   takeDue(now: number): (() => void) | null {
     if (this.next() > now) return null
-    const run = this.#pop().run
-    return run
-  }
-
-  #pop(): Waiting {
-    const heap = this.#heap
-    const top = heap[0] as Waiting // callers saw next() below Infinity, or a cancelled top
-    const last = heap.pop() as Waiting // not empty
-    if (heap.length > 0) {
-      let at = 0
-      for (;;) {
-        let child = 2 * at + 1
-        if (child >= heap.length) break
-        const right = heap[child + 1]
-        if (right !== undefined && earlier(right, heap[child] as Waiting)) child++
-        const smaller = heap[child] as Waiting // child < length
-        if (!earlier(smaller, last)) break
-        heap[at] = smaller
-        at = child
-      }
-      heap[at] = last
-    }
-    return top
+    return this.#heap.pop()?.run ?? null
   }
 }
 

@@ -1,4 +1,5 @@
 // The assignors of the broker (KIP-848): from who subscribes to what and has what, to who shall have what.
+import { Heap } from '../../lib/heap.ts'
 import { type Assignment, filterPartitions } from './group-assignment.ts'
 
 export interface AssignorMember {
@@ -68,40 +69,18 @@ function uniform(members: readonly AssignorMember[], partitions: ReadonlyMap<str
   for (const [topicId, count] of partitions) {
     const readers = loads.filter((load) => load.member.topics.has(topicId))
     if (readers.length === 0) continue
-    const heap = new LeastLoaded(readers)
+    const byLoad = [...readers].sort((a, b) => a.count - b.count)
+    const leastLoaded = new Heap<Load>((a, b) => a.count < b.count, byLoad)
     for (let partition = 0; partition < count; partition++) {
       if (taken.get(topicId)?.has(partition) === true) continue
-      heap.giveToFirst(topicId, partition)
+      const least = leastLoaded.peek() as Load // there are readers
+      least.add(topicId, partition)
+      leastLoaded.replaceTop(least)
     }
   }
   for (const group of byTopics(loads)) level(group)
   if (!isHomogeneous(loads)) levelAcross(loads)
   return new Map(loads.map((load) => [load.member.id, load.topics]))
-}
-
-/** Members in a binary heap, who has least on top. */
-class LeastLoaded {
-  readonly #heap: Load[]
-
-  constructor(loads: readonly Load[]) {
-    this.#heap = [...loads].sort((a, b) => a.count - b.count)
-  }
-
-  giveToFirst(topicId: string, partition: number): void {
-    const heap = this.#heap
-    const top = heap[0] as Load // never empty
-    top.add(topicId, partition)
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && (heap[child + 1] as Load).count < (heap[child] as Load).count) child++ // both < length
-      if ((heap[child] as Load).count >= top.count) break
-      heap[at] = heap[child] as Load // child < length
-      at = child
-    }
-    heap[at] = top
-  }
 }
 
 /** Members who read the same topics: any partition of one may go to any other. */
