@@ -90,25 +90,57 @@ const wellKnown: readonly WellKnown[] = [
 ]
 const wellKnownByHeader = new Map(wellKnown.map((known) => [known.header, known]))
 
-/** All but the value. `own`: attributes that the protocol writes elsewhere itself. */
-export function flatHeaders(attributes: Attributes, own: ReadonlySet<keyof Attributes>): FlatHeader[] {
-  const typed: Header[] = [
+/** How one kind of flat list writes what is in it. */
+interface Form<Flat> {
+  readonly header: (name: string, value: HeaderValue) => Flat
+  readonly text: (name: string, text: string) => Flat
+  readonly key: (bytes: Buffer) => Flat
+  /** Headers of these types say themselves what they are. As soon as one is of another, all types are listed in order. */
+  readonly untyped: ReadonlySet<HeaderType>
+}
+
+const bytesForm: Form<FlatHeader> = {
+  header: (name, value) => ({ name, bytes: bytesOf(value) }),
+  text: (name, text) => ({ name, bytes: Buffer.from(text) }),
+  key: (bytes) => ({ name: keyHeader, bytes }),
+  untyped: new Set<HeaderType>(['string', 'null']),
+}
+
+const textForm: Form<FlatText> = {
+  header: (name, value) => ({
+    name,
+    text: value.type === 'bytes' ? value.value.toString('base64') : (bytesOf(value)?.toString() ?? ''),
+  }),
+  text: (name, text) => ({ name, text }),
+  key: (bytes) => {
+    const text = textOf(bytes)
+    return text === null ? { name: keyBase64Header, text: bytes.toString('base64') } : { name: keyHeader, text }
+  },
+  untyped: new Set<HeaderType>(['string']),
+}
+
+function flatten<Flat>(attributes: Attributes, own: ReadonlySet<keyof Attributes>, form: Form<Flat>): Flat[] {
+  const headers: Header[] = [
     ...attributes.headers,
     ...(attributes.extra ?? []).map((header) => ({ ...header, name: extraPrefix + header.name })),
   ]
-  const flat: FlatHeader[] = typed.map(({ name, value }) => ({ name, bytes: bytesOf(value) }))
+  const flat = headers.map(({ name, value }) => form.header(name, value))
   for (const { header, attribute, text } of wellKnown) {
     const value = own.has(attribute) ? undefined : text(attributes)
-    if (value !== undefined) flat.push({ name: header, bytes: Buffer.from(value) })
+    if (value !== undefined) flat.push(form.text(header, value))
   }
-  if (!own.has('key') && attributes.key !== null) flat.push({ name: keyHeader, bytes: attributes.key })
-  if (!own.has('key') && attributes.value === null) flat.push({ name: tombstoneHeader, bytes: Buffer.from('true') })
-  // Text (and null) says itself what it is; as soon as one header is neither, all types are listed in order.
-  if (typed.some(({ value }) => value.type !== 'string' && value.type !== 'null')) {
-    const types = typed.map(({ name, value }) => `${encodeURIComponent(name.toWellFormed())}=${value.type}`)
-    flat.push({ name: typesHeader, bytes: Buffer.from(types.join('&')) })
+  if (!own.has('key') && attributes.key !== null) flat.push(form.key(attributes.key))
+  if (!own.has('key') && attributes.value === null) flat.push(form.text(tombstoneHeader, 'true'))
+  if (headers.some(({ value }) => !form.untyped.has(value.type))) {
+    const types = headers.map(({ name, value }) => `${encodeURIComponent(name.toWellFormed())}=${value.type}`)
+    flat.push(form.text(typesHeader, types.join('&')))
   }
   return flat
+}
+
+/** All but the value. `own`: attributes that the protocol writes elsewhere itself. */
+export function flatHeaders(attributes: Attributes, own: ReadonlySet<keyof Attributes>): FlatHeader[] {
+  return flatten(attributes, own, bytesForm)
 }
 
 /** The reverse: sets what the list says. An attribute that is set already stays, and what would have set it is a header. */
@@ -138,25 +170,7 @@ export interface FlatText {
 
 /** As {@link flatHeaders}, where a value can only be text: bytes and null are text as well, and `anymq.types` says so. */
 export function flatTexts(attributes: Attributes, own: ReadonlySet<keyof Attributes>): FlatText[] {
-  const headers: Header[] = [
-    ...attributes.headers,
-    ...(attributes.extra ?? []).map((header) => ({ ...header, name: extraPrefix + header.name })),
-  ]
-  const flat: FlatText[] = headers.map(({ name, value }) => ({ name, text: textForm(value) }))
-  for (const { header, attribute, text } of wellKnown) {
-    const value = own.has(attribute) ? undefined : text(attributes)
-    if (value !== undefined) flat.push({ name: header, text: value })
-  }
-  if (!own.has('key') && attributes.key !== null) {
-    const text = textOf(attributes.key)
-    flat.push(text === null ? { name: keyBase64Header, text: attributes.key.toString('base64') } : { name: keyHeader, text })
-  }
-  if (!own.has('key') && attributes.value === null) flat.push({ name: tombstoneHeader, text: 'true' })
-  if (headers.some(({ value }) => value.type !== 'string')) {
-    const types = headers.map(({ name, value }) => `${encodeURIComponent(name.toWellFormed())}=${value.type}`)
-    flat.push({ name: typesHeader, text: types.join('&') })
-  }
-  return flat
+  return flatten(attributes, own, textForm)
 }
 
 /** The reverse of {@link flatTexts}. */
@@ -173,11 +187,6 @@ export function addFlatTexts(attributes: Attributes, flat: readonly FlatText[]):
     headers.push({ name, bytes: type === 'null' ? null : Buffer.from(text, type === 'bytes' ? 'base64' : 'utf8') })
   }
   addFlatHeaders(attributes, headers)
-}
-
-function textForm(value: HeaderValue): string {
-  if (value.type === 'bytes') return value.value.toString('base64')
-  return bytesOf(value)?.toString() ?? ''
 }
 
 function bytesOf(value: HeaderValue): Buffer | null {
