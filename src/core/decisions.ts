@@ -145,11 +145,10 @@ export class Decisions {
   }
 
   toJSON(): Stored {
-    const { length } = this.#decided
     return {
       upTo: this.#upTo,
       open: [...this.#open.values()],
-      decided: this.#decided.slice(0, length),
+      decided: this.#decided,
       aborted: this.#aborted,
       hidden: this.#hidden.toJSON(),
     }

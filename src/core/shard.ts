@@ -187,10 +187,9 @@ export class Shard {
 
   // ---------------------------------------------------------------------------------------------------------------- settling
 
-  markSettled(topic: Topic, subscription: Subscription): void {
+  markSettled(subscription: Subscription): void {
     this.#settled.add(subscription)
-    if (topic.config.storage === 'memory' && this.#settled.size === 1 && this.committer.failure === null) this.#settleSoon()
-    else this.#settleSoon()
+    this.#settleSoon()
   }
 
   #settleSoon(): void {

@@ -283,7 +283,7 @@ export class Topic implements SubscriptionHost {
   }
 
   markDirty(subscription: Subscription): void {
-    this.shard.markSettled(this, subscription)
+    this.shard.markSettled(subscription)
   }
 
   deadLetter(
