@@ -19,9 +19,9 @@ export interface Dead {
 
 /** Copies a dead record to where its topic's dead letters go. False: they must be stored there, and this one is not, so it must stay. */
 export function bury(dead: Dead, namespace: Namespace, publisher: Publisher, log: Logger): boolean {
-  const { topic, slot } = dead
+  const { topic, slot, reason } = dead
   const target = topic.config.deadLetter
-  if (target === null) return true
+  if (target === null || target.reasons?.includes(reason) === false) return true
   const mayDrop = target.untilStored !== true
   const payload = slot.buffer.subarray(slot.start, slot.end)
   const origin = originOf(slot, topic)

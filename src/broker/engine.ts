@@ -97,6 +97,7 @@ export class Engine implements TopicOwner {
     config: Partial<TopicConfig>,
     declaredBy: string,
     declaration: Record<string, unknown>,
+    reading: SubscriptionOptions = {},
   ): Topic {
     if (namespace.topics.has(name)) throw new CoreError('AlreadyExists', `topic "${name}" exists`, name)
     if (name === '') throw new CoreError('Invalid', 'a topic needs a name')
@@ -121,7 +122,7 @@ export class Engine implements TopicOwner {
     const topic = this.#makeTopic(namespace, definition)
     this.shard.committer.atomically(definitionBytes, () => {
       this.#storeTopic(topic)
-      if (full.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
+      if (full.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true, reading)
     })
     return topic
   }
@@ -416,6 +417,7 @@ export class Engine implements TopicOwner {
     item.priority = delayed.priority
     item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
     item.extraAddresses = delayed.extraAddresses ?? null
+    item.dedupId = delayed.dedupId ?? null
     this.publisher.append(namespace, everyone, item)
     if (item.errorCode === 'Full' || item.errorCode === 'Unavailable') return false
     if (item.errorCode !== null)

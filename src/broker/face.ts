@@ -3,7 +3,7 @@
  * Calls are batch-shaped and asynchronous; a `done` or a sink is never called from inside the caller's own call.
  */
 import type { CoreErrorCode, RefusedAccess } from '../core/errors.ts'
-import type { Annotations, Format } from '../core/record.ts'
+import type { Annotations, Death, Format } from '../core/record.ts'
 import type { Clock } from '../lib/timers.ts'
 
 export type { CoreErrorCode, RefusedAccess } from '../core/errors.ts'
@@ -430,7 +430,13 @@ export interface TopicConfig {
    * Where rejected, expired, overflowed and too often delivered records go. Exchange '' is the default one (the key is a topic's name).
    * `untilStored`: a record that leads nowhere there, or is refused, stays here and is tried again.
    */
-  readonly deadLetter: { readonly exchange: string; readonly routingKey: string | null; readonly untilStored?: boolean } | null
+  readonly deadLetter: {
+    readonly exchange: string
+    readonly routingKey: string | null
+    readonly untilStored?: boolean
+    /** Only what died of these goes there, all else is dropped. Absent: whatever it died of. */
+    readonly reasons?: readonly Death['reason'][]
+  } | null
   /** How long what came back waits: `minMs` for each attempt so far, at most `maxMs`. Which returns: those that count as an attempt (`failed`), the others (`returned`), or `all`. */
   readonly retryDelay: { readonly minMs: number; readonly maxMs: number; readonly on: 'all' | 'failed' | 'returned' } | null
   /** How often one record may come back; the next return dead-letters or drops it. -1: no limit. */
@@ -849,6 +855,8 @@ export interface PullLimits {
   readonly messages: number
   readonly bytes: number
   readonly inFlightMax: number
+  /** False: done at once, with no records when none is ready. */
+  readonly wait?: boolean
 }
 
 export interface Consumer {
@@ -864,8 +872,9 @@ export interface Consumer {
   /** Sets what may still be delivered at once. */
   setCredit(messages: number, bytes?: number): void
   /**
-   * Waits for records of one partition, whatever the credit: `done` is called once, with as many as the limits allow, as soon as there is one. A record
-   * larger than `bytes` comes alone; nothing comes while `inFlightMax` of the partition are unsettled, at whichever consumer. Returns how to give up.
+   * Waits for records of one partition, or with -1 of any, whatever the credit: `done` is called once, with as many as the limits allow, as soon as
+   * there is one. A record larger than `bytes` comes alone; nothing comes while `inFlightMax` of the partition (-1: of all) are unsettled, at
+   * whichever consumer. Where keys are exclusive, one pull may bring several records of a key, in their order. Returns how to give up.
    */
   pull(partition: number, limits: PullLimits, done: (batch: DeliveryBatch) => void): () => void
   /** Unknown handles are ignored (they were released by a deadline); returns how many were known. */
@@ -989,12 +998,13 @@ export interface Space {
   status(name: string): TopicStatus | undefined
   topics(): TopicInfo[]
   topicById(id: Buffer): TopicInfo | undefined
-  /** Rejects with AlreadyExists. */
+  /** Rejects with AlreadyExists. `reading`: how the default subscription of a topic kept until acknowledged is made. */
   createTopic(
     name: string,
     config: Partial<TopicConfig>,
     declaredBy: string,
     declaration?: Record<string, unknown>,
+    reading?: SubscriptionOptions,
   ): Promise<TopicInfo>
   /** Changes what is given; partitions may only grow. */
   alterTopic(name: string, config: Partial<TopicConfig>, declaration?: Record<string, unknown>): Promise<TopicInfo>
@@ -1038,6 +1048,8 @@ export interface Space {
   listen(spec: ListenSpec, sink: LiveSink): Listener
   /** Whether a record published to the address now would reach a live subscriber. */
   isHeard(address: string): boolean
+  /** Accepts a record that nobody has, by its place. False: it is done already, it is gone, or somebody has it. */
+  acceptAt(topic: string, subscription: string, partition: number, offset: number): Promise<boolean>
   /** One record, as a consumer with a credit of one would get it, or null when nothing is ready now. It stays in flight until `settle`. */
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
   /**

@@ -182,6 +182,7 @@ export class Publisher {
       priority: item.priority,
       key: item.key === null ? null : item.key.toString('base64'),
       ...(item.extraAddresses === null ? {} : { extraAddresses: item.extraAddresses }),
+      ...(item.dedupId === null ? {} : { dedupId: item.dedupId }),
       payload: Buffer.from(item.payload),
     }
     this.#scheduler.add(delayed)

@@ -140,11 +140,12 @@ export class BrokerSpace implements Space {
     config: Partial<TopicConfig>,
     declaredBy: string,
     declaration: Record<string, unknown> = {},
+    reading: SubscriptionOptions = {},
   ): Promise<TopicInfo> {
     // Who may create in the whole cluster may create here.
     if (!this.principal.may('create', this.namespace, '', 'cluster')) this.#allow('create', name)
     this.#allowDeadLetter(name, config)
-    const topic = this.#engine.createTopic(this.#namespace, name, config, declaredBy, declaration)
+    const topic = this.#engine.createTopic(this.#namespace, name, config, declaredBy, declaration, subscriptionOptions(reading))
     if (topic.config.storage === 'disk') await this.#engine.shard.durable()
     return topic.info
   }
@@ -353,6 +354,12 @@ export class BrokerSpace implements Space {
 
   isHeard(address: string): boolean {
     return this.#namespace.subjects.isHeard(address)
+  }
+
+  acceptAt(topic: string, subscription: string, partition: number, offset: number): Promise<boolean> {
+    this.#allow('consume', topic)
+    const found = this.#subscription(topic, subscription)
+    return new Promise((resolve) => found.acceptAt(partition, offset, resolve))
   }
 
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void {

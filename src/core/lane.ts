@@ -169,6 +169,13 @@ export class Lane {
     this.#returned.push(offset)
   }
 
+  /** A record that was settled while it waits is not given out any more. */
+  passOver(offset: number): void {
+    if (!this.#front.full || this.#front.offset !== offset) return
+    this.cursor = offset + 1
+    this.#front.clear()
+  }
+
   /** Forgets everything in hand and reads on from `offset`. */
   moveTo(offset: number): void {
     this.cursor = offset

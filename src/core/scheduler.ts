@@ -24,6 +24,8 @@ export interface Delayed {
   readonly key: string | null
   /** Further addresses that it goes to. */
   readonly extraAddresses?: readonly string[]
+  /** By which a repetition is recognised when it is due. */
+  readonly dedupId?: string
   readonly payload: Buffer
 }
 

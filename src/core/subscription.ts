@@ -38,10 +38,11 @@ interface SetAside {
   readonly error: string | undefined
 }
 
-/** A consumer that waits for records of one lane. */
+/** A consumer that waits for records, of one lane or of any. */
 interface Pull {
   readonly consumer: MemberConsumer
-  readonly lane: Lane
+  /** null: any. */
+  readonly lane: Lane | null
   readonly limits: PullLimits
   readonly done: (batch: DeliveryBatch) => void
 }
@@ -573,7 +574,7 @@ export class Subscription {
   #serveTakers(): void {
     while (this.#takers.length > 0) {
       const slot = this.idle ? null : this.#next()
-      if (slot === null && !this.idle && (this.#looks <= 0 || this.lanes.some((lane) => lane.reading))) return
+      if (slot === null && !this.idle && this.#undecided) return
       const taker = this.#takers.shift()
       if (taker === undefined) return
       if (slot === null) {
@@ -624,9 +625,9 @@ export class Subscription {
     }
   }
 
-  /** Many records of one lane for one consumer. Returns how to give up. */
+  /** Many records for one consumer, of one lane or, with -1, of any. Returns how to give up. */
   pull(consumer: MemberConsumer, partition: number, limits: PullLimits, done: (batch: DeliveryBatch) => void): () => void {
-    const lane = this.lanes[partition]
+    const lane = partition === -1 ? null : this.lanes[partition]
     if (lane === undefined) throw new CoreError('OutOfRange', `topic "${this.topic}" has no partition ${partition}`)
     const pull = { consumer, lane, limits, done }
     this.#pulls.add(pull)
@@ -636,22 +637,35 @@ export class Subscription {
 
   #servePulls(): void {
     for (const pull of this.#pulls) {
-      if (this.idle) return
-      const taken = this.#fill(pull)
-      if (taken === 0) continue
+      const taken = this.idle ? 0 : this.#fill(pull)
+      if (taken === 0 && (pull.limits.wait !== false || (!this.idle && this.#undecided))) continue
       this.#pulls.delete(pull)
       this.#count(taken)
       pull.consumer.flushTo(pull.done)
     }
   }
 
-  #fill({ consumer, lane, limits }: Pull): number {
+  /** Whether a lane that seems empty may turn out not to be. */
+  get #undecided(): boolean {
+    return this.#looks <= 0 || this.lanes.some((lane) => lane.reading)
+  }
+
+  #fill(pull: Pull): number {
+    if (this.#keys === null) return this.#take(pull)
+    this.#keys.by = pull
+    const taken = this.#take(pull)
+    this.#keys.by = null
+    return taken
+  }
+
+  #take({ consumer, lane: asked, limits }: Pull): number {
     let taken = 0
     let { bytes } = limits
-    while (taken < limits.messages && lane.inFlight < limits.inFlightMax) {
-      const slot = this.#head(lane)
-      if (slot === null) {
-        if (lane.failure !== null) this.host.damaged(this, lane.failure)
+    while (taken < limits.messages && (asked ?? this).inFlight < limits.inFlightMax) {
+      const slot = asked === null ? this.#next() : this.#head(asked)
+      const lane = asked ?? this.#lane
+      if (slot === null || lane === null) {
+        if (asked !== null && asked.failure !== null) this.host.damaged(this, asked.failure)
         break
       }
       if (slot.expiresAt !== 0 && slot.expiresAt <= this.host.clock.now()) {
@@ -669,7 +683,29 @@ export class Subscription {
 
   // ----------------------------------------------------------------------------------------------------------- administration
 
-  /** Whether nothing is to be delivered, whoever asks. */
+  /** Accepts a record where it waits. False when it is done already or not there, and when somebody has it. */
+  acceptAt(partition: number, offset: number, done: (accepted: boolean) => void): void {
+    const lane = this.lanes[partition]
+    if (lane === undefined) return done(false)
+    lane.readRecord(offset, (slot) => {
+      if (slot === null || this.closed || lane.acked.has(offset) || this.#held().get(lane)?.has(offset) === true)
+        return done(false)
+      lane.passOver(offset)
+      this.accepted++
+      this.#done(lane, offset, slot.end - slot.start)
+      this.wake()
+      done(true)
+    })
+  }
+
+  #held(): Map<Lane, Set<number>> {
+    const held = new Map<Lane, Set<number>>()
+    for (const consumer of this.consumers) consumer.heldOffsets(held)
+    for (const consumer of this.#stopped) consumer.heldOffsets(held)
+    for (const flight of this.#taken) hold(held, flight)
+    return held
+  }
+
   /** Whether a record of so many bytes would go to a consumer at once. */
   waitsFor(bytes: number): boolean {
     if (this.idle || this.incoming > 0) return false
@@ -677,6 +713,7 @@ export class Subscription {
     return this.consumers.some((consumer) => consumer.wants(bytes))
   }
 
+  /** Whether nothing is to be delivered, whoever asks. */
   get idle(): boolean {
     return this.paused || this.damaged || this.host.paused
   }
@@ -688,10 +725,7 @@ export class Subscription {
 
   /** Everything ready is done; what is in flight stays. */
   purge(): number {
-    const held = new Map<Lane, Set<number>>()
-    for (const consumer of this.consumers) consumer.heldOffsets(held)
-    for (const consumer of this.#stopped) consumer.heldOffsets(held)
-    for (const flight of this.#taken) hold(held, flight)
+    const held = this.#held()
     let purged = 0
     for (const lane of this.lanes) {
       const keep = held.get(lane) ?? new Set<number>()
