@@ -78,8 +78,19 @@ export interface ListenerSpec {
   /** The name that `--port NAME=N` uses. */
   readonly name: string
   readonly port: number
-  /** `bytes`: each connection is a {@link Session}. `http`: each request goes to {@link Protocol.serve}; the server reads HTTP. */
-  readonly kind?: 'bytes' | 'http'
+  /**
+   * `bytes`: each connection is a {@link Session}. `http`: each request goes to {@link Protocol.serve}; the server reads HTTP. `websocket`: each
+   * WebSocket is a {@link Session}, as {@link Protocol.webSocket} says.
+   */
+  readonly kind?: 'bytes' | 'http' | 'websocket'
+}
+
+/** How the bytes of a protocol travel in WebSocket messages. The messages are pieces of one stream: they need not begin and end with its frames. */
+export interface WebSocketSpec {
+  /** Names of which a client offers one or more. A client that offers none is taken where the port, or the path, has one protocol alone. */
+  readonly subprotocols: readonly string[]
+  /** `binary`: a client that sends text is closed. `any`: either is taken, binary sent. `text`: the same, but text is sent where the bytes are UTF-8. */
+  readonly messages: 'binary' | 'text' | 'any'
 }
 
 /** One protocol, as its folder's index.ts exports it under the name `protocol`. */
@@ -96,7 +107,9 @@ export interface Protocol {
   start?(broker: Broker): void
   /** When several protocols share a port: whether a connection that begins so is ours; undefined means more bytes are needed. */
   detect?(firstBytes: Buffer): boolean | undefined
-  /** Needed where a listener is of the kind `bytes`. */
+  /** For protocols of bytes: they can also be spoken over WebSocket, on the HTTP port under `/ws/` and {@link name}. */
+  readonly webSocket?: WebSocketSpec
+  /** Needed where a listener is of the kind `bytes` or `websocket`. */
   open?(connection: Connection, broker: Broker): Session
   /** Needed where a listener is of the kind `http`; called once for each such listener. */
   serve?(broker: Broker, server: ServerFacts, listener: string): HttpHandler
@@ -123,7 +136,7 @@ export interface OpenListener {
 /**
  * What answers the requests of one HTTP listener. The server around it reads HTTP, limits connections, headers, bodies and time, keeps pages
  * of other sites out while nobody has to log in, and lists the connections. A connection that asks to become something else
- * (Upgrade) is answered like any other request; when a protocol needs it, `upgrade` belongs here.
+ * (Upgrade) is answered like any other request, but where the port has protocols over WebSocket.
  */
 export interface HttpHandler {
   /** A protocol answers its own errors; what this rejects with is logged and answered 500, or 413 for a body that was too large. */

@@ -4,13 +4,14 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Broker, Principal, ServerFacts } from '../broker/face.ts'
 import { CoreError } from '../broker/face.ts'
 import { asCoreError } from '../core/errors.ts'
 import { formats } from '../core/record.ts'
 import { answerBadHttp } from '../lib/bad-http.ts'
 import { foreignPage } from '../lib/local-host.ts'
-import { secureHttp, type Tls } from '../lib/tls.ts'
+import { type Secured, secureHttp, type Tls } from '../lib/tls.ts'
 import { authenticateRequest, requireAdmin } from './access.ts'
 import { readJsonBody } from './body.ts'
 import { envelopeFormat } from './envelope.ts'
@@ -32,6 +33,8 @@ export interface HttpOptions {
   readonly tls?: Tls | null
   readonly bodyBytesMax?: number
   readonly connectionsMax?: number
+  /** Takes connections that ask to become WebSockets, for the path they ask it for; they count towards `connectionsMax` no longer. */
+  upgrade?(path: string, request: IncomingMessage, socket: Duplex, head: Buffer, secured: Secured | null): void
 }
 
 const bodyBytesMaxDefault = 32 * 1024 * 1024
@@ -50,8 +53,8 @@ export class HttpServer {
   #closed = false
   readonly #bodyBytesMax: number
   readonly #remotes = new WeakMap<Socket, string>()
-  /** The names in verified certificates of clients, by their connections. */
-  readonly #peerNames = new WeakMap<Socket, string | undefined>()
+  /** Connections that TLS secured. */
+  readonly #secured = new WeakMap<Socket, Secured>()
 
   constructor(options: HttpOptions) {
     formats.register(envelopeFormat)
@@ -66,10 +69,12 @@ export class HttpServer {
       options.broker.log.info({ protocol: 'http', remote, reason }, 'connection closed by the broker'),
     )
     this.#server.maxConnections = options.connectionsMax ?? connectionsMaxDefault
+    if (options.upgrade !== undefined)
+      this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head, options.upgrade))
     if (options.tls !== undefined && options.tls !== null) {
       const refused = (socket: Socket, reason: string): void =>
         options.broker.log.info({ remote: socket.remoteAddress, reason }, 'HTTP connection refused')
-      secureHttp(this.#server, options.tls, { secured: (socket, { peerName }) => this.#peerNames.set(socket, peerName), refused })
+      secureHttp(this.#server, options.tls, { secured: (socket, secured) => this.#secured.set(socket, secured), refused })
     }
   }
 
@@ -95,6 +100,14 @@ export class HttpServer {
     const force = setTimeout(() => this.#server.closeAllConnections(), graceMs)
     await closed
     clearTimeout(force)
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, upgrade: HttpOptions['upgrade']): void {
+    // What it becomes is counted by others.
+    this.#server.maxConnections++
+    socket.on('close', () => this.#server.maxConnections--)
+    const path = (request.url ?? '/').replace(/\?.*$/s, '')
+    upgrade?.(path, request, socket, head, this.#secured.get(request.socket) ?? null)
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -126,7 +139,7 @@ export class HttpServer {
     const { broker } = this.#options
     this.#checkHost(request)
     const principal =
-      route.open === true ? nobody : await authenticateRequest(broker, request, this.#peerNames.get(request.socket))
+      route.open === true ? nobody : await authenticateRequest(broker, request, this.#secured.get(request.socket)?.peerName)
     if (route.admin === true) requireAdmin(broker, principal)
     const body = await readJsonBody(request, this.#bodyBytesMax)
     const answer = await route.handle(this.#call(principal, parameters, query, body, request, response))

@@ -39,20 +39,27 @@ export const protocolTable: readonly ProtocolEntry[] = [
   },
   {
     name: 'stomp',
-    listeners: [{ name: 'stomp', port: 61613 }],
+    listeners: [
+      { name: 'stomp', port: 61613 },
+      { name: 'stomp-websocket', port: 15674, kind: 'websocket' },
+    ],
     load: async () => (await import('./stomp/index.ts')).protocol,
   },
   {
     name: 'nats',
     listeners: [
       { name: 'nats', port: 4222 },
+      { name: 'nats-websocket', port: 8080, kind: 'websocket' },
       { name: 'nats-monitoring', port: 8222, kind: 'http' },
     ],
     load: async () => (await import('./nats/index.ts')).protocol,
   },
   {
     name: 'mqtt',
-    listeners: [{ name: 'mqtt', port: 1883 }],
+    listeners: [
+      { name: 'mqtt', port: 1883 },
+      { name: 'mqtt-websocket', port: 8083, kind: 'websocket' },
+    ],
     load: async () => (await import('./mqtt/index.ts')).protocol,
   },
 ]

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import {
   type Broker,
   type ConnectionInfo,
@@ -34,6 +35,8 @@ export interface HttpListenerOptions {
   /** Answers requests for any Host header, from any page. */
   readonly anyHost: boolean
   readonly tls: Tls | null
+  /** Takes connections that ask to become something else; without it they are answered like any other request. */
+  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, secured: Secured | null): void
 }
 
 export class HttpListener {
@@ -49,6 +52,8 @@ export class HttpListener {
     this.#server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true })
     this.#server.on('connection', (socket) => this.#accept(socket))
     this.#server.on('request', (request, response) => void this.#serve(request, response))
+    if (options.upgrade !== undefined)
+      this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head, options.upgrade))
     this.#server.setTimeout(silenceTimeoutMs)
     answerBadHttp(this.#server, (remote, reason) =>
       options.broker.log.info({ remote, reason }, 'connection closed by the broker'),
@@ -101,6 +106,16 @@ export class HttpListener {
       this.#own.delete(connection)
       connections.remove(connection.id)
     })
+  }
+
+  /** The connection is HTTP's no longer. */
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, upgrade: HttpListenerOptions['upgrade']): void {
+    const connection = this.#bySocket.get(request.socket)
+    // Refused already: its socket is gone.
+    if (connection === undefined) return
+    this.#own.delete(connection)
+    this.#options.connections.remove(connection.id)
+    upgrade?.(request, socket, head, this.#secured.get(request.socket) ?? null)
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -6,6 +6,7 @@ import { after, test } from 'node:test'
 import type { Broker, Connection, Protocol, Session } from '../broker/face.ts'
 import { Connections } from './connections.ts'
 import { Listeners } from './listeners.ts'
+import { Sessions } from './sessions.ts'
 
 const errors: string[] = []
 const quiet = { debug() {}, info() {}, warn() {}, error: (_: object, message: string) => void errors.push(message) }
@@ -16,12 +17,13 @@ const broker = {
   limits: { connectionsMax: 3, outboundBytesMax: 100_000 },
 } as unknown as Broker
 const connections = new Connections()
-const listeners = new Listeners(broker, connections)
+const sessions = new Sessions(broker, connections)
+const listeners = new Listeners(broker, connections, sessions)
 const sockets: Socket[] = []
 
 after(async () => {
   for (const socket of sockets) socket.destroy()
-  await listeners.close(100)
+  await Promise.all([listeners.close(100), sessions.close(100)])
 })
 
 function protocol(name: string, open: (connection: Connection) => Partial<Session>, detect?: Protocol['detect']): Protocol {

@@ -1,14 +1,11 @@
-/**
- * The socket loop: opens the ports of the protocols, makes a connection and a session of each socket, and carries bytes, ticks and ends to them.
- * What a session throws ends its own connection and nothing else.
- */
+/** The socket loop: opens the TCP ports of the protocols, finds out which one a new socket speaks, and makes a session of it (sessions.ts). */
 import { createServer, type Server, type Socket } from 'node:net'
-import type { Broker, Protocol, Session } from '../broker/face.ts'
+import type { Broker, Protocol } from '../broker/face.ts'
 import { beginsHandshake, type Entrance, type Secured, type Tls } from '../lib/tls.ts'
-import type { Connections, OpenConnection } from './connections.ts'
-import { SocketConnection } from './socket-connection.ts'
+import type { Connections } from './connections.ts'
+import type { Running, Sessions } from './sessions.ts'
+import { TcpTransport } from './tcp-transport.ts'
 
-const tickMs = 1000
 /** Who says nothing for so long on a port that several protocols share is closed. */
 const detectTimeoutMs = 10_000
 const detectBytesMax = 64
@@ -18,17 +15,17 @@ export class Listeners {
   readonly #connections: Connections
   readonly #tls: Tls | null
   readonly #servers: Server[] = []
-  readonly #own = new Set<OpenConnection>()
+  readonly #sessions: Sessions
+  /** Those of {@link Sessions} that came in here. */
+  #sessionCount = 0
   /** Every socket accepted and not yet closed, those included whose protocol is not known yet. */
   readonly #sockets = new Set<Socket>()
-  #tick: NodeJS.Timeout | undefined
 
-  constructor(broker: Broker, connections: Connections, tls: Tls | null = null) {
+  constructor(broker: Broker, connections: Connections, sessions: Sessions, tls: Tls | null = null) {
     this.#broker = broker
     this.#tls = tls
     this.#connections = connections
-    this.#tick = setInterval(() => this.#tickAll(), tickMs)
-    this.#tick.unref()
+    this.#sessions = sessions
   }
 
   /** Resolves to the port, or rejects with the socket's own error (EADDRINUSE). */
@@ -47,13 +44,10 @@ export class Listeners {
     })
   }
 
-  /** Takes nobody new, lets sessions say goodbye, and cuts who has not gone after `graceMs`. */
+  /** Takes nobody new, and cuts who has not gone after `graceMs`. */
   async close(graceMs: number): Promise<void> {
-    clearInterval(this.#tick)
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())))
-    for (const connection of this.#own) connection.drain('')
     const force = setTimeout(() => {
-      for (const connection of this.#own) connection.destroy('the broker stops')
       for (const socket of this.#sockets) socket.destroy()
     }, graceMs)
     await Promise.all(closed)
@@ -65,7 +59,7 @@ export class Listeners {
     socket.on('error', () => {})
     const { connectionsMax } = this.#broker.limits
     // Those that this loop has, and the connections of others.
-    if (this.#sockets.size + this.#connections.size - this.#own.size >= connectionsMax) {
+    if (this.#sockets.size + this.#connections.size - this.#sessionCount >= connectionsMax) {
       this.#broker.log.warn({ remote: socket.remoteAddress, connectionsMax }, 'too many connections: refused one')
       socket.destroy()
       return
@@ -132,79 +126,32 @@ export class Listeners {
     first: Buffer | null,
     entrance: Entrance | null = null,
   ): void {
-    const broker = this.#broker
-    const connections = this.#connections
-    const connection = new SocketConnection(
-      connections.nextId(),
-      socket,
-      secured,
-      protocol.name,
-      broker.clock.now(),
-      broker.limits.outboundBytesMax,
-    )
-    if (entrance !== null) connection.upgrade = this.#tls?.refusesPlainText === true ? 'required' : 'offered'
+    const plain = this.#tls?.refusesPlainText === true ? 'required' : 'offered'
+    const upgrade = entrance === null ? 'none' : plain
+    const running = this.#sessions.start(protocol, new TcpTransport(socket), secured, upgrade)
+    if (running === null) return
+    this.#sessionCount++
     let failed = false
-    let session: Session
-    try {
-      if (protocol.open === undefined) throw new Error(`${protocol.name} takes no connections of bytes`)
-      session = protocol.open(connection, broker)
-    } catch (cause) {
-      this.#blame(connection, cause)
-      return
-    }
-    connection.attach(session)
-    const open: OpenConnection = {
-      id: connection.id,
-      listing: () => {
-        const describe = session.describe?.bind(session)
-        return describe === undefined ? connection.listing() : { ...connection.listing(), describe }
-      },
-      drain: (reason) => {
-        connection.closeReason ||= reason
-        this.#guard(connection, () => session.drain())
-      },
-      destroy: (reason) => connection.destroy(reason),
-      tick: (now) => this.#guard(connection, () => session.onTick(now)),
-    }
-    connections.add(open)
-    this.#own.add(open)
-    const onBytes = (chunk: Buffer): void => this.#guard(connection, () => session.onBytes(chunk))
-    if (entrance === null) socket.on('data', onBytes)
-    else socket.once('data', (chunk: Buffer) => this.#afterGreeting(connection, socket, chunk, onBytes, entrance))
+    if (entrance === null) socket.on('data', running.onBytes)
+    else socket.once('data', (chunk: Buffer) => this.#afterGreeting(running, socket, chunk, entrance))
     socket.on('error', () => {
       failed = true
     })
     socket.on('close', () => {
-      connections.remove(connection.id)
-      this.#own.delete(open)
-      this.#guard(connection, () => connection.closed(failed))
-      const { remoteAddress, remotePort, closeReason, info } = connection
-      const fields = {
-        connection: connection.id,
-        protocol: info.protocol,
-        remote: `${remoteAddress}:${remotePort}`,
-        reason: closeReason,
-      }
-      if (closeReason === '') broker.log.debug(fields, 'connection closed')
-      else broker.log.info(fields, 'connection closed by the broker')
+      this.#sessionCount--
+      running.closed(failed)
     })
-    if (first !== null) this.#guard(connection, () => session.onBytes(first))
-    if (connection.reading) socket.resume()
+    if (first !== null) running.onBytes(first)
+    if (running.connection.reading) socket.resume()
   }
 
   /** The first bytes of a client that was spoken to: a TLS handshake, or its protocol at once. */
-  #afterGreeting(
-    connection: SocketConnection,
-    socket: Socket,
-    first: Buffer,
-    onBytes: (chunk: Buffer) => void,
-    { upgrade }: Entrance,
-  ): void {
+  #afterGreeting({ connection, onBytes }: Running, socket: Socket, first: Buffer, { upgrade }: Entrance): void {
     if (beginsHandshake(first)) {
       socket.pause()
       connection.hold()
       upgrade(socket, first, (wrapping, secured) => {
-        connection.secured(wrapping, secured)
+        connection.secured(new TcpTransport(wrapping), secured)
         wrapping.on('error', () => {})
         wrapping.on('data', onBytes)
       })
@@ -213,34 +160,5 @@ export class Listeners {
       socket.on('data', onBytes)
       onBytes(first)
     }
-  }
-
-  #tickAll(): void {
-    const now = this.#broker.clock.now()
-    for (const connection of [...this.#own]) connection.tick(now)
-  }
-
-  #guard(connection: SocketConnection, call: () => void): void {
-    try {
-      call()
-    } catch (cause) {
-      this.#blame(connection, cause)
-    }
-  }
-
-  #blame(connection: SocketConnection, cause: unknown): void {
-    const { remoteAddress, remotePort, info } = connection
-    const error = cause instanceof Error ? cause : new Error(String(cause))
-    this.#broker.log.error(
-      {
-        connection: connection.id,
-        protocol: info.protocol,
-        remote: `${remoteAddress}:${remotePort}`,
-        error: error.message,
-        stack: error.stack,
-      },
-      'a session failed; its connection is closed',
-    )
-    connection.destroy('an internal error')
   }
 }

@@ -3,7 +3,7 @@
  * start it here. Nothing listens before recovery is over, and it is ready only when every listener is open.
  */
 import { createBroker, type OwnedBroker } from '../broker/broker.ts'
-import type { Address, Broker, Limits, Logger, OpenListener, Protocol, ServerFacts } from '../broker/face.ts'
+import type { Address, Broker, HttpHandler, Limits, Logger, OpenListener, Protocol, ServerFacts } from '../broker/face.ts'
 import type { TokenSettings } from '../broker/tokens.ts'
 import { formats } from '../core/record.ts'
 import { HttpServer } from '../http/server.ts'
@@ -15,6 +15,8 @@ import { packageVersion } from '../version.ts'
 import { Connections } from './connections.ts'
 import { HttpListener } from './http-listener.ts'
 import { Listeners } from './listeners.ts'
+import { Sessions } from './sessions.ts'
+import { WebSockets } from './web-sockets.ts'
 
 export interface StartOptions {
   readonly storage: Storage
@@ -82,7 +84,9 @@ class Starting implements RunningBroker {
   readonly listeners: OpenListener[] = []
   readonly #options: StartOptions
   readonly #connections: Connections
+  readonly #sessions: Sessions
   readonly #sockets: Listeners
+  readonly #webSockets: WebSockets
   readonly #httpListeners: HttpListener[] = []
   readonly #facts: ServerFacts
   readonly #tls: Tls | null
@@ -95,7 +99,10 @@ class Starting implements RunningBroker {
     this.broker = broker
     this.#connections = connections
     this.#tls = tls
-    this.#sockets = new Listeners(broker, connections, tls)
+    const sessions = new Sessions(broker, connections)
+    this.#sessions = sessions
+    this.#sockets = new Listeners(broker, connections, sessions, tls)
+    this.#webSockets = new WebSockets({ broker, connections, sessions, anyHost: options.anyHost })
     this.#facts = {
       version: packageVersion(),
       startedAt: broker.clock.now(),
@@ -106,18 +113,18 @@ class Starting implements RunningBroker {
 
   async openAll(protocols: readonly Protocol[]): Promise<void> {
     const { only } = this.#options
+    const opened = protocols.filter((each) => only === null || only.includes(each.name))
     const taken: string[] = []
-    for (const { port, name, kind, sharing } of byPort(
-      protocols.filter((each) => only === null || only.includes(each.name)),
-      this.#options,
-    )) {
-      const names = sharing.map((each) => each.name)
+    for (const shared of byPort(opened, this.#options)) {
+      const names = [...shared.sharing, ...shared.webSockets].map((each) => each.name)
       const open = (): Promise<number> =>
-        kind === 'http' ? this.#openProtocolHttp(sharing, name, port) : this.#sockets.open(sharing, this.#options.host, port)
-      await this.#open(name, names, port, taken, open)
+        shared.kind === 'bytes'
+          ? this.#sockets.open(shared.sharing, this.#options.host, shared.port)
+          : this.#openProtocolHttp(shared)
+      await this.#open(shared.name, names, shared.port, taken, open)
     }
     const httpPort = this.#options.port('http', httpDefaultPort)
-    await this.#open('http', ['http'], httpPort, taken, () => this.#openHttp(httpPort))
+    await this.#open('http', ['http'], httpPort, taken, () => this.#openHttp(httpPort, opened))
     if (taken.length > 0 && !this.#options.skipTakenPorts) throw new Error(takenMessage(taken))
     for (const each of taken) this.#options.log.warn({ listener: each }, 'port is taken; going on without it')
     this.#ready = true
@@ -135,7 +142,8 @@ class Starting implements RunningBroker {
   async #stop(): Promise<void> {
     this.#ready = false
     const closing = [...this.#httpListeners, ...(this.#http === null ? [] : [this.#http]), this.#sockets]
-    await Promise.all(closing.map((each) => each.close(drainMs)))
+    const closed = closing.map((each) => each.close(drainMs))
+    await Promise.all([...closed, this.#sessions.close(drainMs)])
     await this.broker.close()
   }
 
@@ -157,23 +165,24 @@ class Starting implements RunningBroker {
     }
   }
 
-  async #openProtocolHttp(sharing: readonly Protocol[], name: string, port: number): Promise<number> {
+  async #openProtocolHttp({ port, name, sharing, webSockets }: SharedPort): Promise<number> {
     const [protocol] = sharing
-    if (protocol?.serve === undefined || sharing.length > 1)
+    if (sharing.length > 1 || (protocol !== undefined && protocol.serve === undefined))
       throw new Error(`port ${port} (${name}): one protocol at a time can serve HTTP there`)
     const listener = new HttpListener({
       broker: this.broker,
       connections: this.#connections,
-      protocol: protocol.name,
-      handler: protocol.serve(this.broker, this.#facts, name),
+      protocol: (protocol ?? webSockets[0])?.name ?? name,
+      handler: protocol?.serve?.(this.broker, this.#facts, name) ?? upgradeOnly,
       anyHost: this.#options.anyHost,
       tls: this.#tls,
+      ...(webSockets.length === 0 ? {} : { upgrade: (...upgrade) => this.#webSockets.accept(webSockets, ...upgrade) }),
     })
     this.#httpListeners.push(listener)
     return await listener.listen(this.#options.host, port)
   }
 
-  async #openHttp(port: number): Promise<number> {
+  async #openHttp(port: number, protocols: readonly Protocol[]): Promise<number> {
     const http = new HttpServer({
       broker: this.broker,
       facts: this.#facts,
@@ -181,6 +190,10 @@ class Starting implements RunningBroker {
       port,
       anyHost: this.#options.anyHost,
       tls: this.#tls,
+      upgrade: (path, ...upgrade) => {
+        const named = protocols.filter(({ name }) => path === '/ws' || path === `/ws/${name}`)
+        this.#webSockets.accept(named, ...upgrade)
+      },
     })
     const opened = await http.listen()
     this.#http = http
@@ -188,24 +201,36 @@ class Starting implements RunningBroker {
   }
 }
 
+/** On a port that has WebSockets alone. */
+const upgradeOnly: HttpHandler = {
+  answer: () => ({ status: 426, headers: { upgrade: 'websocket', connection: 'upgrade' }, body: 'this port speaks WebSocket\n' }),
+}
+
 interface SharedPort {
   readonly port: number
   /** Of the first listener. */
   readonly name: string
+  /** HTTP and WebSockets can be had on one port. */
   readonly kind: 'bytes' | 'http'
   readonly sharing: Protocol[]
+  readonly webSockets: Protocol[]
 }
 
 /** Listeners with the same port are one listener whose protocols tell themselves apart. */
 function byPort(protocols: readonly Protocol[], options: StartOptions): SharedPort[] {
   const found: SharedPort[] = []
   for (const protocol of protocols) {
-    for (const { name, port: standard, kind = 'bytes' } of protocol.listeners) {
+    for (const { name, port: standard, kind: spoken = 'bytes' } of protocol.listeners) {
       const port = options.port(name, standard)
-      const shared = found.find((each) => each.port === port && port !== 0)
-      if (shared === undefined) found.push({ port, name, kind, sharing: [protocol] })
-      else if (shared.kind !== kind) throw new Error(`port ${port} is wanted for ${shared.name} and, as ${kind}, for ${name}`)
-      else shared.sharing.push(protocol)
+      const kind = spoken === 'bytes' ? 'bytes' : 'http'
+      let shared = found.find((each) => each.port === port && port !== 0)
+      if (shared === undefined) {
+        shared = { port, name, kind, sharing: [], webSockets: [] }
+        found.push(shared)
+      }
+      if (shared.kind !== kind) throw new Error(`port ${port} is wanted for ${shared.name} and, as ${kind}, for ${name}`)
+      const list = spoken === 'websocket' ? shared.webSockets : shared.sharing
+      list.push(protocol)
     }
   }
   return found

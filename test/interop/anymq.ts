@@ -18,6 +18,9 @@ const STOMP_PORT = 11_613
 const NATS_PORT = 4222
 const NATS_MONITORING_PORT = 8222
 const MQTT_PORT = 1883
+const MQTT_WEBSOCKET_PORT = 8083
+const NATS_WEBSOCKET_PORT = 8080
+const STOMP_WEBSOCKET_PORT = 15674
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -41,6 +44,8 @@ export interface AnyMQ {
   readonly nats: string
   /** host:port */
   readonly mqtt: string
+  /** Where each of these is spoken over WebSocket. */
+  readonly webSocket: { readonly mqtt: string; readonly nats: string; readonly stomp: string }
   readonly data: string
   readonly portOffset: number
   readonly process: Running
@@ -71,6 +76,9 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       NATS_PORT,
       NATS_MONITORING_PORT,
       MQTT_PORT,
+      MQTT_WEBSOCKET_PORT,
+      NATS_WEBSOCKET_PORT,
+      STOMP_WEBSOCKET_PORT,
     ]))
   const started = performance.now()
   let ready: (() => void) | undefined
@@ -125,6 +133,11 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     stomp: `127.0.0.1:${STOMP_PORT + portOffset}`,
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     mqtt: `127.0.0.1:${MQTT_PORT + portOffset}`,
+    webSocket: {
+      mqtt: `ws://127.0.0.1:${MQTT_WEBSOCKET_PORT + portOffset}/mqtt`,
+      nats: `ws://127.0.0.1:${NATS_WEBSOCKET_PORT + portOffset}`,
+      stomp: `ws://127.0.0.1:${STOMP_WEBSOCKET_PORT + portOffset}/ws`,
+    },
     data,
     portOffset,
     process: program,

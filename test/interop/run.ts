@@ -50,7 +50,9 @@ interface Client {
 
 const here = new URL('.', import.meta.url).pathname
 const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT'].some((name) => process.env[name] !== undefined)
-const node = (file: string) => (): [string, ...string[]] => [process.execPath, `${here}${file}`]
+const node =
+  (file: string, ...options: string[]) =>
+  (): [string, ...string[]] => [process.execPath, `${here}${file}`, ...options]
 const nothing = async (): Promise<void> => undefined
 
 const clients: readonly Client[] = [
@@ -158,11 +160,20 @@ const clients: readonly Client[] = [
     timeoutMs: 300_000,
   },
   { name: 'nats/nats.js (Node)', install: nothing, command: node('nats/natsjs.ts') },
+  { name: 'nats/nats.js over WebSocket', install: nothing, command: node('nats/natsjs.ts', 'websocket'), anymqOnly: true },
   { name: 'nats/nats-py (Python)', install: installPythonNats, command: () => [pythonNats, `${here}nats/nats_py_suite.py`] },
   { name: 'nats/nats.go', install: installGo, command: () => [goProgram('natsgo')] },
   { name: 'stomp/stomp.py', install: installPythonStomp, command: () => [pythonStomp, `${here}stomp/stomp_suite.py`] },
+  { name: 'stomp/stompjs over WebSocket', install: nothing, command: node('stomp/stompjs.ts'), anymqOnly: true },
   { name: 'mqtt/paho-mqtt (Python)', install: installPythonMqtt, command: () => [pythonMqtt, `${here}mqtt/paho_suite.py`] },
+  {
+    name: 'mqtt/paho-mqtt (Python) over WebSocket',
+    install: installPythonMqtt,
+    command: () => [pythonMqtt, `${here}mqtt/paho_suite.py`, 'websocket'],
+    anymqOnly: true,
+  },
   { name: 'mqtt/MQTT.js', install: nothing, command: node('mqtt/mqttjs.ts') },
+  { name: 'mqtt/MQTT.js over WebSocket', install: nothing, command: node('mqtt/mqttjs.ts', 'websocket'), anymqOnly: true },
   {
     name: 'mqtt/mosquitto_pub, mosquitto_sub',
     install: () => installDebianPackages({ mosquitto_pub: 'mosquitto-clients' }),
@@ -241,6 +252,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['MANAGEMENT'] = broker.management
     target['STREAM'] = broker.stream
     target['STOMP'] = broker.stomp
+    for (const [protocol, url] of Object.entries(broker.webSocket)) target[`${protocol.toUpperCase()}_WEBSOCKET`] = url
     target['NATS'] = broker.nats
     target['MQTT'] = broker.mqtt
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)

@@ -1,4 +1,4 @@
-/** NATS core publish and subscribe on port 4222 (session.ts is what a connection does), and its monitoring pages on 8222 (monitoring.ts). */
+/** NATS core publish and subscribe on port 4222, over WebSocket on 8080 (session.ts is what a connection does), and its monitoring pages on 8222 (monitoring.ts). */
 import type { Protocol } from '../../broker/face.ts'
 import { messageFormat, payloadFormat } from './mapping.ts'
 import { MonitoringHandler } from './monitoring.ts'
@@ -9,8 +9,10 @@ export const protocol: Protocol = {
   speaksFirst: true,
   listeners: [
     { name: 'nats', port: 4222 },
+    { name: 'nats-websocket', port: 8080, kind: 'websocket' },
     { name: 'nats-monitoring', port: 8222, kind: 'http' },
   ],
+  webSocket: { subprotocols: ['nats'], messages: 'any' },
   formats: [messageFormat, payloadFormat],
   open: (connection, broker) => new Session(connection, broker),
   serve: (broker, facts) => new MonitoringHandler(broker, facts),

@@ -1,9 +1,9 @@
-/** MQTT.js in 3.1.1 and 5.0. */
+/** MQTT.js in 3.1.1 and 5.0; over WebSocket with the argument `websocket`. */
 import assert from 'node:assert/strict'
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
 import { runCases, setting, unique, until } from '../cases/cases.ts'
 
-const url = `mqtt://${setting('MQTT')}`
+const url = process.argv[2] === 'websocket' ? setting('MQTT_WEBSOCKET') : `mqtt://${setting('MQTT')}`
 
 interface Seen {
   readonly topic: string

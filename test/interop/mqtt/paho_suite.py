@@ -1,8 +1,11 @@
-"""paho-mqtt: 3.1.1 and 5.0, each QoS, sessions, retained messages, wills, shared subscriptions and request/response."""
+"""paho-mqtt: 3.1.1 and 5.0, each QoS, sessions, retained messages, wills, shared subscriptions and
+request/response; over WebSocket with the argument `websocket`."""
 import os
+import sys
 import threading
 import time
 import uuid
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 from cases import run_cases
@@ -10,7 +13,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-HOST, PORT = os.environ["MQTT"].split(":")
+TRANSPORT = "websockets" if sys.argv[1:] == ["websocket"] else "tcp"
+URL = urlsplit(os.environ["MQTT_WEBSOCKET"] if TRANSPORT == "websockets" else "tcp://" + os.environ["MQTT"])
+HOST, PORT = URL.hostname, URL.port
 WAIT = 15
 
 
@@ -19,7 +24,7 @@ class Client:
         self.version = version
         client_id = client_id or f"paho-{uuid.uuid4().hex[:8]}"
         options = {} if version == mqtt.MQTTv5 else {"clean_session": clean}
-        self.inner = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=version, **options)
+        self.inner = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=version, transport=TRANSPORT, **options)
         self.messages, self.acks, self.published, self.subscribed = [], {}, set(), {}
         self.present, self.changed, self.up = None, threading.Condition(), False
         self.inner.on_connect = self._on_connect

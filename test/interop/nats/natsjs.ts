@@ -1,8 +1,12 @@
-/** nats.js: publish and subscribe, wildcards, queue groups, requests, headers, drain, reconnecting. */
+/**
+ * nats.js: publish and subscribe, wildcards, queue groups, requests, headers, drain, reconnecting; over WebSocket with the argument
+ * `websocket`.
+ */
 import assert from 'node:assert/strict'
 import { connect as connectSocket, createServer, type Socket } from 'node:net'
+import { wsconnect } from '@nats-io/nats-core'
 import {
-  connect,
+  connect as connectTcp,
   createInbox,
   headers,
   type Msg,
@@ -12,7 +16,9 @@ import {
 } from '@nats-io/transport-node'
 import { runCases, setting, unique, until } from '../cases/cases.ts'
 
-const servers = setting('NATS')
+const overWebSocket = process.argv[2] === 'websocket'
+const servers = setting(overWebSocket ? 'NATS_WEBSOCKET' : 'NATS')
+const connect = overWebSocket ? wsconnect : connectTcp
 const text = (message: Msg): string => message.string()
 
 async function collect(subscription: Subscription): Promise<Msg[]> {
@@ -143,10 +149,10 @@ await runCases({
     }),
 
   'after a broken connection subscriptions are there again': async () => {
-    const [host = '', port = ''] = servers.split(':')
+    const { hostname, port } = new URL(overWebSocket ? servers : `tcp://${servers}`)
     const sockets: Socket[] = []
     const proxy = createServer((socket) => {
-      const onward = connectSocket(Number(port), host)
+      const onward = connectSocket(Number(port), hostname)
       sockets.push(socket)
       socket
         .on('error', () => undefined)
@@ -157,7 +163,11 @@ await runCases({
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
     const address = proxy.address()
     assert.ok(typeof address === 'object' && address !== null)
-    const connection = await connect({ servers: `127.0.0.1:${address.port}`, reconnectTimeWait: 50, maxReconnectAttempts: 100 })
+    const connection = await connect({
+      servers: `${overWebSocket ? 'ws://' : ''}127.0.0.1:${address.port}`,
+      reconnectTimeWait: 50,
+      maxReconnectAttempts: 100,
+    })
     const subject = unique('js')
     const heard: string[] = []
     connection.subscribe(subject, { callback: (_, message) => void heard.push(text(message)) })

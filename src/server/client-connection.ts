@@ -1,18 +1,22 @@
 /**
- * A TCP connection as protocols see it (broker/face.ts). Small writes go into a slab, large ones by reference; both are handed to the socket once a
- * turn, in order. A connection whose peer does not read becomes congested at `outboundBytesMax` and tells its session when it may go on.
+ * A connection as protocols see it (broker/face.ts), whatever carries its bytes. Small writes go into a slab, large ones by reference; both are handed
+ * to the transport once a turn, in order. A connection whose peer does not read becomes congested at `outboundBytesMax` and tells its session when
+ * it may go on. An idle connection holds no slab.
  */
-import type { Socket } from 'node:net'
 import type { CloseCause, Connection, ConnectionInfo, ConnectionListing, Session } from '../broker/face.ts'
 import type { Secured } from '../lib/tls.ts'
+import type { Ending, Transport } from './transport.ts'
 
-const slabBytes = 32 * 1024
+/** A slab begins small and doubles while one turn needs more. */
+const slabBytesMin = 512
+const slabBytesMax = 32 * 1024
+const noSlab = Buffer.allocUnsafeSlow(0)
 /** Below this a copy costs less than one more piece for the kernel. */
 const copyBytesMax = 1024
 /** A connection asked to end that does not take its last bytes is cut. */
 const endTimeoutMs = 5000
 
-export class SocketConnection implements Connection {
+export class ClientConnection implements Connection {
   readonly id: number
   readonly remoteAddress: string
   readonly remotePort: number
@@ -23,13 +27,17 @@ export class SocketConnection implements Connection {
   upgrade: Connection['upgrade'] = 'none'
   readonly openedAt: number
   info: ConnectionInfo
-  slab = Buffer.allocUnsafeSlow(slabBytes)
+  slab = noSlab
   closeReason = ''
-  #socket: Socket
+  /** What its carrier says to the peer when it ends. */
+  ending: Ending = 'done'
+  #transport: Transport
   readonly #outboundBytesMax: number
   /** Where the next slab bytes go, and where those begin that no piece names yet. */
   #slabAt = 0
   #pieceAt = 0
+  /** Nothing was written since the last tick. */
+  #quiet = false
   #pieces: Uint8Array[] = []
   #queuedBytes = 0
   #flushScheduled = false
@@ -41,20 +49,26 @@ export class SocketConnection implements Connection {
   #session: Session | null = null
   #cause: CloseCause = 'peer'
 
-  constructor(id: number, socket: Socket, secured: Secured | null, protocol: string, openedAt: number, outboundBytesMax: number) {
+  constructor(
+    id: number,
+    transport: Transport,
+    secured: Secured | null,
+    protocol: string,
+    openedAt: number,
+    outboundBytesMax: number,
+  ) {
     this.id = id
     this.encrypted = secured !== null
     this.peerName = secured?.peerName
-    this.#socket = socket
+    this.#transport = transport
     this.openedAt = openedAt
     this.#outboundBytesMax = outboundBytesMax
-    this.remoteAddress = socket.remoteAddress ?? ''
-    this.remotePort = socket.remotePort ?? 0
-    this.localAddress = socket.localAddress ?? ''
-    this.localPort = socket.localPort ?? 0
+    this.remoteAddress = transport.remoteAddress
+    this.remotePort = transport.remotePort
+    this.localAddress = transport.localAddress
+    this.localPort = transport.localPort
     this.info = { protocol, clientName: '', clientVersion: '', user: '', namespace: 'default' }
-    socket.setNoDelay(true)
-    socket.on('drain', () => this.#relieve())
+    transport.onDrain = () => this.#relieve()
   }
 
   /** Sends what was written in plain text, and nothing more until {@link secured}. */
@@ -63,13 +77,13 @@ export class SocketConnection implements Connection {
     this.#holding = true
   }
 
-  /** Goes on with this socket, which wraps the one before. */
-  secured(socket: Socket, { peerName }: Secured): void {
-    this.#socket = socket
+  /** Goes on with this transport, which wraps the one before. */
+  secured(transport: Transport, { peerName }: Secured): void {
+    this.#transport = transport
     this.encrypted = true
     this.peerName = peerName
     this.upgrade = 'none'
-    socket.on('drain', () => this.#relieve())
+    transport.onDrain = () => this.#relieve()
     this.#holding = false
     this.#flush()
   }
@@ -80,7 +94,7 @@ export class SocketConnection implements Connection {
   }
 
   get outboundBytes(): number {
-    return this.#queuedBytes + this.#socket.writableLength
+    return this.#queuedBytes + this.#transport.bufferedBytes
   }
 
   get congested(): boolean {
@@ -106,7 +120,8 @@ export class SocketConnection implements Connection {
     if (this.#slabAt + bytes > this.slab.length) {
       this.#sealPiece()
       // Pieces of the old slab may still be on their way to the kernel, so it is left to them.
-      this.slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, bytes))
+      const next = Math.min(slabBytesMax, Math.max(slabBytesMin, 2 * this.slab.length))
+      this.slab = Buffer.allocUnsafeSlow(Math.max(next, bytes))
       this.#slabAt = 0
       this.#pieceAt = 0
     }
@@ -125,12 +140,12 @@ export class SocketConnection implements Connection {
   }
 
   pause(): void {
-    if (this.#pauses++ === 0) this.#socket.pause()
+    if (this.#pauses++ === 0) this.#transport.pause()
   }
 
   resume(): void {
     if (this.#pauses === 0) throw new Error('resume without pause')
-    if (--this.#pauses === 0) this.#socket.resume()
+    if (--this.#pauses === 0) this.#transport.resume()
   }
 
   end(reason: string): void {
@@ -140,18 +155,38 @@ export class SocketConnection implements Connection {
     this.#ending = true
     this.#cause = 'server'
     this.closeReason ||= reason
-    this.#socket.end()
-    setTimeout(() => this.#socket.destroy(), endTimeoutMs).unref()
+    this.#transport.end(this.ending, reason)
+    setTimeout(() => this.#transport.destroy(), endTimeoutMs).unref()
   }
 
   destroy(reason: string): void {
     this.#ending = true
     this.#cause = 'server'
     this.closeReason ||= reason
-    this.#socket.destroy()
+    this.#transport.destroy()
   }
 
-  /** The socket closed: the session's last call. */
+  /** A bug of ours: says so as far as the carrier can, and closes. */
+  fail(): void {
+    this.#ending = true
+    this.#cause = 'server'
+    this.closeReason ||= 'an internal error'
+    this.#transport.end('failed', 'internal error')
+    this.#transport.destroy()
+  }
+
+  /** About once a second: gives the slab of a quiet connection back, and lets the carrier look after its peer. */
+  tick(now: number): void {
+    if (this.#quiet && this.slab !== noSlab && this.outboundBytes === 0) {
+      this.slab = noSlab
+      this.#slabAt = 0
+      this.#pieceAt = 0
+    }
+    this.#quiet = true
+    this.#transport.tick(now)
+  }
+
+  /** The carrier closed: the session's last call. */
   closed(failed: boolean): void {
     this.#ending = true
     const session = this.#session
@@ -167,13 +202,14 @@ export class SocketConnection implements Connection {
       local: `${this.localAddress}:${this.localPort}`,
       encrypted: this.encrypted,
       openedAt: this.openedAt,
-      bytesIn: this.#socket.bytesRead,
-      bytesOut: this.#socket.bytesWritten,
+      bytesIn: this.#transport.bytesRead,
+      bytesOut: this.#transport.bytesWritten,
     }
   }
 
   #queue(bytes: number): void {
     this.#queuedBytes += bytes
+    this.#quiet = false
     if (this.#flushScheduled) return
     this.#flushScheduled = true
     setImmediate(() => this.#flush())
@@ -187,18 +223,18 @@ export class SocketConnection implements Connection {
 
   #flush(): void {
     this.#flushScheduled = false
-    if (this.#socket.destroyed || this.#ending || this.#holding) return
+    if (this.#transport.closed || this.#ending || this.#holding) return
     this.#sealPiece()
     const pieces = this.#pieces
     if (pieces.length === 0) return
     this.#pieces = []
     this.#queuedBytes = 0
-    // Corked, so that all pieces leave in one writev.
-    this.#socket.cork()
-    for (const piece of pieces) this.#socket.write(piece)
-    this.#socket.uncork()
-    // When the kernel took all of it at once no drain event follows.
-    if (this.#socket.writableLength === 0) this.#relieve()
+    this.#transport.send(pieces)
+    if (this.#transport.bufferedBytes > 0) return
+    // The kernel took all of it at once: the slab is free again, and no drain event follows.
+    this.#slabAt = 0
+    this.#pieceAt = 0
+    this.#relieve()
   }
 
   #relieve(): void {
