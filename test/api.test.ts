@@ -36,12 +36,15 @@ test('health, readiness and the overview', async () => {
     'http',
     'kafka',
     'mqtt',
+    'mqtt-websocket',
     'nats',
     'nats-monitoring',
+    'nats-websocket',
     'rabbitmq-management',
     'rabbitmq-prometheus',
     'rabbitmq-stream',
     'stomp',
+    'stomp-websocket',
   ])
 })
 
