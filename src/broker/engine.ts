@@ -27,6 +27,7 @@ import { findTime } from './reading.ts'
 import { RowTables } from './rows.ts'
 import { TrafficTotals } from './traffic.ts'
 import { Waiters } from './waiters.ts'
+import { Watches } from './watches.ts'
 
 /** As stored in the table `subscription`. */
 interface SubscriptionDefinition {
@@ -46,6 +47,7 @@ export class Engine implements TopicOwner {
   readonly namespaces = new Map<string, Namespace>()
   readonly topicsByUuid = new Map<string, Topic>()
   readonly waiters = new Waiters()
+  readonly watches = new Watches()
   readonly counters: Counters
   readonly scheduler: Scheduler
   readonly publisher: Publisher
@@ -75,7 +77,10 @@ export class Engine implements TopicOwner {
       (topic, level) => this.#addLane(topic, level),
     )
     this.makeNamespace('default')
-    shard.onReadable = (topic, partition) => this.waiters.readable(topic, partition)
+    shard.onReadable = (topic, partition) => {
+      this.waiters.readable(topic, partition)
+      this.watches.wake(topic)
+    }
   }
 
   makeNamespace(name: string): void {
@@ -294,6 +299,7 @@ export class Engine implements TopicOwner {
     }
     topic.subscriptions.set(name, subscription)
     this.shard.subscriptions.set(id, { topic, subscription })
+    if (name === '') subscription.onReady = () => this.watches.wake(topic)
     return subscription
   }
 

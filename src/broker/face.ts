@@ -1065,6 +1065,13 @@ export interface Space {
   acceptAt(topic: string, subscription: string, partition: number, offset: number): Promise<boolean>
   /** One record, as a consumer with a credit of one would get it, or null when nothing is ready now. It stays in flight until `settle`. */
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
+  /** The default subscription's ready records, which is made when there is none. Throws NotFound, AccessDenied. */
+  ready(topic: string): ReadyRecords
+  /**
+   * Calls `wake` whenever there may be something new to read from the topic of this name, or to take from it, be it there already or made
+   * later. Returns how to stop that.
+   */
+  watch(topic: string, wake: () => void): () => void
   /**
    * Entries from `offset` on; the first may begin before it. Up to `maxBytes` (and 16 MiB), but at least one whole entry however big, if there is
    * any. `done` may be called at once.
@@ -1102,6 +1109,51 @@ export interface Space {
   lastSequence(topic: string, partition: number, producerName: string): number
   /** A producer id nobody had before, ever. */
   nextProducerId(): Promise<number>
+}
+
+/**
+ * The ready records of a queue, to be looked at and taken in any order. It runs ahead of what is durable: a record that was just published is
+ * here, and one that was taken is done at once, with all that is written after it; whoever takes, or tells what is here, tells its client when
+ * everything so far is durable ({@link Broker.atomically}'s `done`). Records that others have in flight, or that wait, are not here. Places are numbers that
+ * order the records of one partition as the log does; partitions follow each other, the most urgent priority first. A place stays a record's own as
+ * long as the topic lives.
+ */
+export interface ReadyRecords {
+  /** May count some that have expired, or are not for the queue, until they are looked at. */
+  readonly count: number
+  /** Partitions. */
+  readonly lanes: number
+  /** With those in flight and those that wait. */
+  readonly unfinished: number
+  /** -1: there is none. Likewise the others. */
+  first(): number
+  last(): number
+  after(place: number): number
+  before(place: number): number
+  has(place: number): boolean
+  /** Whether nothing will ever be ready again at the place. */
+  isDone(place: number): boolean
+  /** The first place, from this one on, of a record that is not done, whoever has it; -1. */
+  notDone(place: number): number
+  /** What is there, valid until the next call but for its buffer; null when it is not ready (any more), undefined when {@link load} must bring it first. */
+  get(place: number): ReadyRecord | null | undefined
+  /** Takes what {@link get} gave last. */
+  take(place: number): void
+  /** Takes one without having looked. */
+  drop(place: number): void
+  /** Drops them all; returns how many. */
+  takeAll(): number
+  load(place: number, done: (error: Error | null) => void): void
+}
+
+/** `buffer[start..end)` is its envelope. Buffers are never recycled. */
+export interface ReadyRecord {
+  readonly offset: number
+  readonly timestamp: number
+  readonly format: number
+  readonly buffer: Buffer
+  readonly start: number
+  readonly end: number
 }
 
 export interface Taken {

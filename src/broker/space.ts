@@ -4,6 +4,8 @@ import { AckSet } from '../core/ackset.ts'
 import { AccessRefused, CoreError, type RefusedAccess } from '../core/errors.ts'
 import type { Keeper } from '../core/keeper.ts'
 import type { Log } from '../core/log.ts'
+import { ReadyView } from '../core/ready.ts'
+import type { Subscription } from '../core/subscription.ts'
 import type { Topic } from '../core/topic.ts'
 import { matchesPattern } from '../lib/trie.ts'
 import type { Engine } from './engine.ts'
@@ -24,6 +26,7 @@ import type {
   ProducerStatus,
   PublishItem,
   ReadResult,
+  ReadyRecords,
   ScheduledRecord,
   Sink,
   Space,
@@ -48,6 +51,7 @@ export class BrokerSpace implements Space {
   readonly #namespace: Namespace
   readonly #engine: Engine
   readonly #traffic: Traffic
+  readonly #views = new WeakMap<Subscription, ReadyView>()
 
   constructor(engine: Engine, namespace: Namespace, principal: Principal, traffic: Traffic) {
     this.#engine = engine
@@ -369,6 +373,21 @@ export class BrokerSpace implements Space {
       if (taken !== null) this.#countOut(1, taken.bytes.length)
       done(taken)
     })
+  }
+
+  ready(topic: string): ReadyRecords {
+    this.#allow('consume', topic)
+    const subscription = this.#subscription(topic, '')
+    let view = this.#views.get(subscription)
+    if (view === undefined) {
+      view = new ReadyView(subscription, (records, bytes) => this.#countOut(records, bytes))
+      this.#views.set(subscription, view)
+    }
+    return view
+  }
+
+  watch(topic: string, wake: () => void): () => void {
+    return this.#engine.watches.add(this.#namespace, topic, wake)
   }
 
   #countOut(records: number, bytes: number): void {

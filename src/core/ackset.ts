@@ -91,6 +91,17 @@ export class AckSet {
     return at
   }
 
+  /** The last offset at or before `offset` that is not done; -1 when there is none. */
+  previousMissing(offset: number): number {
+    let at = offset
+    while (at >= this.floor) {
+      if (!this.has(at)) return at
+      const index = Math.floor(at / chunkBits)
+      at = this.#chunks.get(index)?.bits === null ? index * chunkBits - 1 : at - 1
+    }
+    return -1
+  }
+
   /** Whether all of [from, to) are done. */
   covers(from: number, to: number): boolean {
     return to <= this.floor || this.nextMissing(from) >= to

@@ -88,6 +88,7 @@ export class Lane {
   readonly handedOut = new Map<number, number>()
   /** Offsets that came back and are ready again, the smallest first. */
   readonly #returned = new Heap<number>((a, b) => a < b)
+  #returnedSorted: readonly number[] | null = null
   readonly #front = new Slot()
   readonly #back = new Slot()
   #chunk: Buffer = nothing
@@ -140,7 +141,7 @@ export class Lane {
 
   /** What came back first was truncated meanwhile. */
   #drop(offset: number): void {
-    this.#returned.pop()
+    this.#popReturned()
     this.#back.clear()
     this.onGone(offset)
   }
@@ -159,7 +160,7 @@ export class Lane {
 
   /** The slot that {@link peek} gave is taken. */
   consume(slot: Slot): void {
-    if (slot === this.#back) this.#returned.pop()
+    if (slot === this.#back) this.#popReturned()
     else this.cursor = slot.offset + 1
     slot.full = false
   }
@@ -167,6 +168,25 @@ export class Lane {
   giveBack(offset: number): void {
     if (this.#back.full) this.#back.clear()
     this.#returned.push(offset)
+    this.#returnedSorted = null
+  }
+
+  #popReturned(): void {
+    this.#returned.pop()
+    this.#returnedSorted = null
+  }
+
+  /** Offsets that came back and are ready again, the smallest first; some may be done meanwhile. */
+  get returned(): readonly number[] {
+    this.#returnedSorted ??= this.#returned.values().sort((a, b) => a - b)
+    return this.#returnedSorted
+  }
+
+  /** A ready record was taken past {@link peek}, and is done. */
+  passed(offset: number): void {
+    if (!this.#front.full || this.#front.offset !== offset) return
+    this.cursor = offset + 1
+    this.#front.clear()
   }
 
   /** A record that was settled while it waits is not given out any more. */
@@ -181,6 +201,7 @@ export class Lane {
     this.cursor = offset
     this.#moves++
     this.#returned.clear()
+    this.#returnedSorted = null
     this.#front.clear()
     this.#back.clear()
     this.#records = null
@@ -213,7 +234,7 @@ export class Lane {
       if (error !== null) this.failure = error
       // Meanwhile a smaller offset may have come back, or all may have been dropped.
       else if (this.#returned.peek() === offset && !fillAt(this.#back, buffer, start, end, offset)) {
-        this.#returned.pop()
+        this.#popReturned()
         this.acked.add(offset)
         this.onGone(offset)
         missing = true

@@ -140,6 +140,12 @@ export class Log {
     return Math.max(this.start, Math.min(this.committed, this.decisions.firstUndecided))
   }
 
+  /** As {@link stable}, with what is not durable yet: for who takes it ahead, and tells nobody before it is. */
+  get ahead(): number {
+    if (this.decisions === null) return this.next
+    return Math.max(this.start, Math.min(this.next, this.decisions.firstUndecided))
+  }
+
   /** Whether a record below {@link stable} is none for consumers: it was aborted, is a marker, or was removed. */
   hides(offset: number): boolean {
     return (this.decisions?.hides(offset) ?? false) || this.isRemoved(offset)
@@ -197,15 +203,14 @@ export class Log {
     return offset >= this.committed || (first !== undefined && offset >= first.base) || offset >= this.flushedTo
   }
 
-  /** Up to about `maxBytes` of whole entries, the first being the one that holds `offset` or the next after it. May answer at once. */
-  readChunk(offset: number, maxBytes: number, done: ChunkDone): void {
-    if (offset >= this.committed) return done(null, nothing, 0, 0)
-    const from = Math.max(offset, this.start)
-    if (this.inBlocks(from)) return this.#readBlocks(from, maxBytes, done)
-    this.#readSegments(from, maxBytes, done)
+  /** The block in which the entry of `offset` is, or the next one, durable or not; undefined where only the store has it, or nobody. */
+  blockOf(offset: number): Block | undefined {
+    return offset >= this.committed || this.inBlocks(offset) ? this.#block(offset) : undefined
   }
 
-  #readBlocks(offset: number, maxBytes: number, done: ChunkDone): void {
+  #block(offset: number): Block | undefined {
+    const last = this.blocks.at(-1)
+    if (last !== undefined && offset >= last.base) return offset < last.next ? last : undefined
     const { blocks } = this
     let low = 0
     let high = blocks.length
@@ -215,7 +220,19 @@ export class Log {
         low = middle + 1 // middle < length
       else high = middle
     }
-    const block = blocks[low]
+    return blocks[low]
+  }
+
+  /** Up to about `maxBytes` of whole entries, the first being the one that holds `offset` or the next after it. May answer at once. */
+  readChunk(offset: number, maxBytes: number, done: ChunkDone): void {
+    if (offset >= this.committed) return done(null, nothing, 0, 0)
+    const from = Math.max(offset, this.start)
+    if (this.inBlocks(from)) return this.#readBlocks(from, maxBytes, done)
+    this.#readSegments(from, maxBytes, done)
+  }
+
+  #readBlocks(offset: number, maxBytes: number, done: ChunkDone): void {
+    const block = this.#block(offset)
     if (block === undefined) return done(null, nothing, 0, 0)
     const start = block.locate(offset)
     // Only what is committed: within a block, offsets grow, so the readable part is a prefix.

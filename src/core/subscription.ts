@@ -122,6 +122,8 @@ export class Subscription {
   /** Offsets settled since the last frame, as runs for each lane. */
   readonly settledRuns: number[][] = []
   dirty = false
+  /** Hears, before consumers are served, that records are ready. */
+  onReady: (() => void) | null = null
   /** Changed since the last checkpoint. */
   changed = true
 
@@ -191,6 +193,7 @@ export class Subscription {
   #pump(): void {
     this.#looks = looksPerPumpMax
     this.#enforceLength()
+    if (this.onReady !== null && this.ready > 0 && !this.idle) this.onReady()
     this.#serveTakers()
     this.#servePulls()
     let budget = recordsPerPumpMax
@@ -723,14 +726,46 @@ export class Subscription {
     if (!paused) this.wake()
   }
 
-  /** Everything ready is done; what is in flight stays. */
-  purge(): number {
+  /** A ready record, in whatever place and durable or not, is taken and done. The next frame says so. */
+  takeAt(lane: Lane, slot: Slot): void {
+    this.#measure(lane, slot.offset)
+    this.#done(lane, slot.offset, slot.end - slot.start)
+    lane.passed(slot.offset)
+    this.accepted++
+    this.#count(1)
+  }
+
+  /** The same of one that was not read: what it takes is not known, and taken to be as much as the others on average. */
+  dropAt(lane: Lane, offset: number): void {
+    this.#done(lane, offset, this.liveBytes / Math.max(1, this.incoming + this.inFlight))
+    lane.passed(offset)
+    this.accepted++
+  }
+
+  /** Whether a ready record is for this subscription and may go out now, whatever stands before it. One that has expired leaves. */
+  allows(lane: Lane, slot: Slot): boolean {
+    if (this.#filter !== null && !this.#filter(slot)) return false
+    if (this.#keys !== null) {
+      const key = keyOf(slot)
+      if (key !== null && this.#keys.blocks(key, lane, slot.offset)) return false
+    }
+    if (slot.expiresAt === 0 || slot.expiresAt > this.host.clock.now()) return true
+    const attempts = lane.attempts.get(slot.offset) ?? 0
+    if (this.host.deadLetter(this, lane, slot, 'expired', attempts, undefined)) {
+      this.#done(lane, slot.offset, slot.end - slot.start)
+      lane.passed(slot.offset)
+    }
+    return false
+  }
+
+  /** Everything ready is done, with `ahead` also what is not durable yet; what is in flight stays. */
+  purge(ahead = false): number {
     const held = this.#held()
     let purged = 0
     for (const lane of this.lanes) {
       const keep = held.get(lane) ?? new Set<number>()
-      purged += lane.ready
-      const end = lane.log.stable
+      purged += ahead ? lane.incoming : lane.ready
+      const end = ahead ? lane.log.ahead : lane.log.stable
       for (let offset = lane.acked.nextMissing(lane.acked.floor); offset < end; offset = lane.acked.nextMissing(offset + 1)) {
         if (keep.size === 0 && lane.delayed === 0 && lane.inFlight === 0) {
           const runs = this.settledRuns[lane.index] as number[] // one for each lane

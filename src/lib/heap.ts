@@ -17,6 +17,11 @@ export class Heap<T> {
     return this.#items[0]
   }
 
+  /** All that is in it, in no order. */
+  values(): T[] {
+    return [...this.#items]
+  }
+
   push(item: T): void {
     const items = this.#items
     let at = items.push(item) - 1

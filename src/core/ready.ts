@@ -1,0 +1,234 @@
+/**
+ * The ready records of a subscription, looked at and taken in any order, ahead of what is durable: what is taken here counts as done at once, and
+ * the frame being filled says so, so whoever takes tells its client after {@link Committer.whenDurable}. What others have in flight, and what waits,
+ * is not here. Looking changes no delivery state.
+ */
+import type { ReadyRecord, ReadyRecords } from '../broker/face.ts'
+import { entryBase, entryCount, entryFormat, entryLength, entryPayload, entryTimestamp } from './entry.ts'
+import { type Lane, Slot } from './lane.ts'
+import { skipTo } from './log.ts'
+import { formats } from './record.ts'
+import type { Subscription } from './subscription.ts'
+
+/** Places of different lanes are so far apart; 2^39 records, and 2^14 lanes, make 2^53. */
+const laneSpan = 2 ** 39
+const loadBytes = 128 * 1024
+
+export class ReadyView implements ReadyRecords {
+  readonly #subscription: Subscription
+  readonly #onTaken: (records: number, bytes: number) => void
+  readonly #slot = new Slot()
+  /** What {@link load} brought in last, and where in it the last look ended. */
+  #loaded: {
+    readonly lane: Lane
+    readonly from: number
+    readonly buffer: Buffer
+    readonly start: number
+    readonly end: number
+  } | null = null
+  #loadedAt = 0
+  /** The batch that was opened last. */
+  #batch: readonly (Buffer | null)[] = []
+  #batchBuffer: Buffer | null = null
+  #batchAt = -1
+
+  constructor(subscription: Subscription, onTaken: (records: number, bytes: number) => void) {
+    this.#subscription = subscription
+    this.#onTaken = onTaken
+  }
+
+  get count(): number {
+    return this.#subscription.idle ? 0 : this.#subscription.incoming
+  }
+
+  get lanes(): number {
+    return this.#subscription.lanes.length
+  }
+
+  get unfinished(): number {
+    let unfinished = 0
+    for (const { acked, log } of this.#subscription.lanes) unfinished += log.next - acked.floor - acked.above
+    return unfinished
+  }
+
+  first(): number {
+    for (const lane of this.#inOrder()) {
+      const offset = after(lane, -1)
+      if (offset >= 0) return placeOf(lane, offset)
+    }
+    return -1
+  }
+
+  last(): number {
+    const lanes = this.#inOrder()
+    for (let at = lanes.length - 1; at >= 0; at--) {
+      const lane = lanes[at] as Lane // at < length
+      const offset = before(lane, lane.log.next)
+      if (offset >= 0) return placeOf(lane, offset)
+    }
+    return -1
+  }
+
+  after(place: number): number {
+    const lanes = this.#inOrder()
+    const from = lanes.length === 1 ? 0 : lanes.indexOf(this.#lane(place))
+    for (let at = from; at < lanes.length; at++) {
+      const lane = lanes[at] as Lane // at < length
+      const offset = after(lane, at === from ? place % laneSpan : -1)
+      if (offset >= 0) return placeOf(lane, offset)
+    }
+    return -1
+  }
+
+  before(place: number): number {
+    const lanes = this.#inOrder()
+    const from = lanes.length === 1 ? 0 : lanes.indexOf(this.#lane(place))
+    for (let at = from; at >= 0; at--) {
+      const lane = lanes[at] as Lane // at < length
+      const offset = before(lane, at === from ? place % laneSpan : lane.log.next)
+      if (offset >= 0) return placeOf(lane, offset)
+    }
+    return -1
+  }
+
+  has(place: number): boolean {
+    return !this.#subscription.idle && isReady(this.#lane(place), place % laneSpan)
+  }
+
+  isDone(place: number): boolean {
+    const offset = place % laneSpan
+    const lane = this.#lane(place)
+    return offset >= lane.log.next || lane.acked.has(offset) || lane.log.hides(offset)
+  }
+
+  notDone(place: number): number {
+    const { lanes } = this.#subscription
+    for (let index = Math.floor(place / laneSpan), from = place % laneSpan; index < lanes.length; index++, from = 0) {
+      const { acked, log } = lanes[index] as Lane // index < length
+      let offset = acked.nextMissing(from)
+      while (offset < log.ahead && log.hides(offset)) offset = acked.nextMissing(offset + 1)
+      if (offset < log.ahead) return index * laneSpan + offset
+    }
+    return -1
+  }
+
+  get(place: number): ReadyRecord | null | undefined {
+    if (!this.has(place)) return null
+    const lane = this.#lane(place)
+    const offset = place % laneSpan
+    const found = this.#find(lane, offset)
+    if (found === undefined) return undefined
+    // A gap: nothing is there.
+    if (!found) lane.acked.add(offset)
+    if (!found || !this.#subscription.allows(lane, this.#slot)) return null
+    return this.#slot
+  }
+
+  take(place: number): void {
+    const lane = this.#lane(place)
+    const offset = place % laneSpan
+    if (this.#slot.offset !== offset || !this.#slot.full)
+      throw new Error(`the record at ${offset} was not looked at before it was taken`)
+    this.#slot.full = false
+    this.#onTaken(1, this.#slot.end - this.#slot.start)
+    this.#subscription.takeAt(lane, this.#slot)
+  }
+
+  drop(place: number): void {
+    if (this.has(place)) this.#subscription.dropAt(this.#lane(place), place % laneSpan)
+  }
+
+  takeAll(): number {
+    const { liveBytes } = this.#subscription
+    const taken = this.#subscription.purge(true)
+    this.#onTaken(taken, liveBytes - this.#subscription.liveBytes)
+    return taken
+  }
+
+  load(place: number, done: (error: Error | null) => void): void {
+    const lane = this.#lane(place)
+    lane.log.readChunk(place % laneSpan, loadBytes, (error, buffer, start, end) => {
+      this.#loaded = { lane, from: place % laneSpan, buffer, start, end }
+      this.#loadedAt = start
+      done(error)
+    })
+  }
+
+  #lane(place: number): Lane {
+    return this.#subscription.lanes[Math.floor(place / laneSpan)] as Lane // places come from here
+  }
+
+  #inOrder(): readonly Lane[] {
+    const { lanes, host, idle } = this.#subscription
+    if (idle) return []
+    return lanes.length > 1 && host.priorityLanes ? host.byUrgency.map((index) => lanes[index] as Lane) : lanes // one for each
+  }
+
+  /** Puts a record into the slot; false: it is nowhere, undefined: it has to be loaded. */
+  #find(lane: Lane, offset: number): boolean | undefined {
+    const block = lane.log.blockOf(offset)
+    if (block !== undefined) return this.#fill(block.buffer, block.locate(offset), block.used, offset)
+    const loaded = this.#loaded
+    if (loaded === null || loaded.lane !== lane || offset < loaded.from) return undefined
+    const { buffer, start, end } = loaded
+    if (start === end || offset < entryBase(buffer, start)) return false
+    if (this.#loadedAt >= end || entryBase(buffer, this.#loadedAt) > offset) this.#loadedAt = start
+    this.#loadedAt = skipTo(buffer, this.#loadedAt, end, offset)
+    if (this.#loadedAt === end) return undefined
+    return this.#fill(buffer, this.#loadedAt, end, offset)
+  }
+
+  #fill(buffer: Buffer, at: number, end: number, offset: number): boolean {
+    if (at >= end) return false
+    const base = entryBase(buffer, at)
+    if (offset < base || offset >= base + entryCount(buffer, at)) return false
+    const format = formats.get(entryFormat(buffer, at))
+    if (!format.batched || format.open === undefined) {
+      this.#slot.fill(buffer, at, offset, null)
+      return true
+    }
+    if (this.#batchBuffer !== buffer || this.#batchAt !== at) {
+      const payload = buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at))
+      this.#batch = format.open(payload, entryTimestamp(buffer, at))
+      this.#batchBuffer = buffer
+      this.#batchAt = at
+    }
+    const record = this.#batch[offset - base]
+    if (record === null || record === undefined) return false
+    this.#slot.fill(buffer, at, offset, record)
+    return true
+  }
+}
+
+const placeOf = (lane: Lane, offset: number): number => lane.index * laneSpan + offset
+
+function isReady(lane: Lane, offset: number): boolean {
+  if (lane.acked.has(offset) || offset >= lane.log.ahead || lane.log.hides(offset)) return false
+  return offset >= lane.cursor || lane.returned.includes(offset)
+}
+
+/** The next ready offset behind `offset`; -1 when there is none. */
+function after(lane: Lane, offset: number): number {
+  if (offset < lane.cursor) {
+    for (const back of lane.returned) if (back > offset && isReady(lane, back)) return back
+  }
+  const { acked, log } = lane
+  const end = log.ahead
+  let next = acked.nextMissing(Math.max(offset + 1, lane.cursor))
+  while (next < end && log.hides(next)) next = acked.nextMissing(next + 1)
+  return next < end ? next : -1
+}
+
+/** The ready offset before `offset`; -1 when there is none. */
+function before(lane: Lane, offset: number): number {
+  const { acked, log } = lane
+  let previous = acked.previousMissing(Math.min(offset, log.ahead) - 1)
+  while (previous >= lane.cursor && log.hides(previous)) previous = acked.previousMissing(previous - 1)
+  if (previous >= lane.cursor) return previous
+  const { returned } = lane
+  for (let at = returned.length - 1; at >= 0; at--) {
+    const back = returned[at] as number // at < length
+    if (back < offset && isReady(lane, back)) return back
+  }
+  return -1
+}
