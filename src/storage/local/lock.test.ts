@@ -1,10 +1,11 @@
 /** One process owns a data directory; a second one is told which, and a lock that nobody holds any more keeps nobody out. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { openLocalStorage } from './index.ts'
 import { lockHolder, takeLock } from './lock.ts'
@@ -31,17 +32,27 @@ test(
   }),
 )
 
+/** Starts a process that takes the lock and says whether it got it. */
+function starter(file: string): ChildProcess & { stdout: Readable } {
+  const lock = new URL('lock.ts', import.meta.url).href
+  const code = `
+    const { takeLock } = await import(${JSON.stringify(lock)})
+    try { takeLock(${JSON.stringify(file)}); console.log('taken') } catch (error) { console.log(error.message) }
+    setInterval(() => {}, 1000)`
+  return spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
 test(
   'the lock of a process that was killed holds nothing, nor does one of a process that has its number now',
   inDirectory(async (directory) => {
     const file = path.join(directory, 'lock')
-    const code = `const { takeLock } = await import(${JSON.stringify(new URL('lock.ts', import.meta.url).href)}); takeLock(${JSON.stringify(file)}); console.log('taken'); setInterval(() => {}, 1000)`
-    const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = starter(file)
     await once(child.stdout, 'data')
     assert.equal(lockHolder(file), child.pid)
     assert.throws(() => takeLock(file), new RegExp(`process ${child.pid};`))
     child.kill('SIGKILL')
     await once(child, 'exit')
+    assert.ok(fs.existsSync(file))
     assert.equal(lockHolder(file), null)
     takeLock(file)()
 
@@ -49,6 +60,25 @@ test(
     if (!fs.existsSync('/proc/self/stat')) return
     fs.writeFileSync(file, `${process.pid} 1\n`)
     assert.equal(lockHolder(file), null)
+  }),
+)
+
+test(
+  'of several that start at once behind one that was killed, one gets it',
+  inDirectory(async (directory) => {
+    const file = path.join(directory, 'lock')
+    const killed = starter(file)
+    await once(killed.stdout, 'data')
+    killed.kill('SIGKILL')
+    await once(killed, 'exit')
+    const children = [1, 2, 3, 4].map(() => starter(file))
+    try {
+      const said = await Promise.all(children.map(async (child) => String((await once(child.stdout, 'data'))[0])))
+      assert.equal(said.filter((text) => text === 'taken\n').length, 1)
+      assert.equal(said.filter((text) => text.includes('is in use by process')).length, 3)
+    } finally {
+      for (const child of children) child.kill('SIGKILL')
+    }
   }),
 )
 

@@ -1,25 +1,28 @@
 /** Who has a data directory: a file with the holder's process id. One that is no longer running, or that started after the lock was made, holds nothing. */
 import fs from 'node:fs'
 import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+/** How long one start waits for another to find out whether the directory is free. */
+const turnMs = 5_000
 
 /** Takes the lock and returns how to give it back; throws, naming the holder, when somebody has it. */
 export function takeLock(file: string): () => void {
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      fs.writeFileSync(file, `${process.pid} ${startTime(process.pid)}\n`, { flag: 'wx' })
-      return () => fs.rmSync(file, { force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error // fs errors carry a code
-      const holder = lockHolder(file)
-      if (holder !== null) {
-        throw new Error(
-          `the data directory ${path.dirname(file)} is in use by process ${holder}; stop it, or choose another with --data`,
-        )
-      }
-      fs.rmSync(file, { force: true })
+  // One at a time: of two that find a lock which nobody holds any more, the second would remove what the first made.
+  const turn = new DatabaseSync(`${file}.db`, { timeout: turnMs })
+  try {
+    turn.exec('BEGIN EXCLUSIVE')
+    const holder = lockHolder(file)
+    if (holder !== null) {
+      throw new Error(
+        `the data directory ${path.dirname(file)} is in use by process ${holder}; stop it, or choose another with --data`,
+      )
     }
+    fs.writeFileSync(file, `${process.pid} ${startTime(process.pid)}\n`)
+  } finally {
+    turn.close()
   }
-  throw new Error(`the lock ${file} could not be taken`)
+  return () => fs.rmSync(file, { force: true })
 }
 
 /** The process that has the lock; null when nobody has. */
