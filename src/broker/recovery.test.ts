@@ -133,3 +133,32 @@ test('a topic comes into being with its default subscription, and goes with its 
     await machine.stop()
   }
 })
+
+test('a checkpoint writes of the logs that changed alone', async () => {
+  const machine = new Machine(3, { checkpointBytes: 300 })
+  const written: string[][] = []
+  const store = machine.metadata.checkpoint.bind(machine.metadata)
+  machine.metadata.checkpoint = async (position, changes) => {
+    written.push(changes.filter(({ table }) => table === 'log').map(({ key }) => key))
+    await store(position, changes)
+  }
+  const broker = await machine.start()
+  const space = spaceOf(broker)
+  const names = Array.from({ length: 20 }, (_, index) => `topic${index}`)
+  for (const name of names) await space.createTopic(name, {}, 'test')
+  for (const name of names) await publish(space, new PublishItem('', name, plainFormat.id, Buffer.alloc(100)))
+  await broker.close()
+  const second = await machine.start()
+  const begun = written.length
+  const again = spaceOf(second)
+  for (let count = 0; count < 20; count++) {
+    await publish(again, new PublishItem('', 'topic7', plainFormat.id, Buffer.alloc(100)))
+    await turn()
+  }
+  await second.close()
+  const [first, ...later] = written.slice(begun)
+  assert.equal(first?.length, 20, 'after a start it is not known what the last one said')
+  assert.ok(later.length >= 3, `${later.length} more`)
+  for (const keys of later) assert.ok(keys.length <= 1, `rows of ${keys.length} logs`)
+  assert.equal(seen(spaceOf(await machine.start())).get('topic7')?.records, 21)
+})

@@ -29,6 +29,7 @@ export async function checkpoint(shard: Shard): Promise<void> {
     // What was collected may be newer than what is durable; it becomes so before the checkpoint names it.
     await shard.durable()
     await shard.storage.metadata.checkpoint(position, collected.changes)
+    collected.saved()
   } catch (error) {
     collected.putBack()
     throw error
@@ -78,10 +79,18 @@ export function flushOnce(log: Log, upTo: number, isDone: (from: number, to: num
   })
 }
 
-/** What changed since the last checkpoint. `putBack` when it could not be stored: the next one tries again, newer values winning. */
-function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () => void } {
+/** What changed since the last checkpoint. */
+interface Collected {
+  readonly changes: MetadataChange[]
+  /** When it could not be stored: the next one tries again, newer values winning. */
+  readonly putBack: () => void
+  readonly saved: () => void
+}
+
+function collectChanges(shard: Shard): Collected {
   const changes: MetadataChange[] = []
   const marked: { changed: boolean }[] = []
+  const savedLogs: { log: Log; state: string }[] = []
   const take = (from: { changed: boolean }, table: string, key: string, value: unknown): void => {
     from.changed = false
     marked.push(from)
@@ -94,8 +103,11 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
   for (const { log, topic, partition } of shard.logs.values()) {
     if (log.inMemory) continue
     const { start, flushedTo, timestampMax, segments, decisions, removed } = log
-    const state = { start, flushedTo, timestampMax, cleanedTo: log.cleanedTo, segments, decisions, removed }
-    changes.push({ table: 'log', key: String(log.id), value: JSON.stringify(state) })
+    const state = JSON.stringify({ start, flushedTo, timestampMax, cleanedTo: log.cleanedTo, segments, decisions, removed })
+    if (state !== log.savedState) {
+      changes.push({ table: 'log', key: String(log.id), value: state })
+      savedLogs.push({ log, state })
+    }
     const producers = topic.producers[partition]
     if (producers?.changed === true) take(producers, 'producers', String(log.id), producers)
     const named = topic.namedProducers[partition]
@@ -116,5 +128,8 @@ function collectChanges(shard: Shard): { changes: MetadataChange[]; putBack: () 
     }
     for (const each of marked) each.changed = true
   }
-  return { changes, putBack }
+  const saved = (): void => {
+    for (const { log, state } of savedLogs) log.savedState = state
+  }
+  return { changes, putBack, saved }
 }

@@ -44,6 +44,8 @@ export class Log {
   #afterFlush: (() => void)[] = []
   /** Retention by key has been here: below this, what segments hold counts, and blocks may hold more. */
   cleanedTo = 0
+  /** What the last checkpoint says of it. */
+  savedState = ''
   /** The record whose way to its first consumer is being measured, and since when; -1: none. */
   sampleOffset = -1
   sampledAt = 0
