@@ -77,10 +77,12 @@ const families = new Map([
       'describe', // what a session shows of itself
       'exchange-types',
       'json',
+      'limits',
       'login',
       'methods',
       'session',
       'table',
+      'vhosts',
     ].map((file) => `protocols/amqp/${file}.ts`),
   ],
 ])

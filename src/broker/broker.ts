@@ -12,6 +12,7 @@ import type {
   Address,
   Broker,
   BrokerStats,
+  Connection,
   ConnectionListing,
   Credential,
   Limits,
@@ -19,6 +20,7 @@ import type {
   PolicyAdmin,
   Pressure,
   Principal,
+  QuotaAdmin,
   Rows,
   RuleAdmin,
   ScramVerifier,
@@ -121,6 +123,7 @@ class RunningBroker implements OwnedBroker {
   readonly users: StoredUsers
   readonly rules: RuleAdmin
   readonly policies: PolicyAdmin
+  readonly quotas: QuotaAdmin
   readonly #engine: Engine
   readonly #users: Users
   readonly #rules: AccessRules
@@ -142,7 +145,8 @@ class RunningBroker implements OwnedBroker {
     this.#connections = options.connections
     this.#advertise = options.advertise ?? new Map()
     this.#tokens = options.tokens === undefined || options.tokens === null ? null : new Tokens(options.tokens)
-    this.users = new StoredUsers(users, engine.shard)
+    this.users = new StoredUsers(users, engine.shard, (name) => engine.quotas.drop('user', name))
+    this.quotas = engine.quotas
     this.policies = policyAdmin(engine)
     this.#maintain()
   }
@@ -224,6 +228,7 @@ class RunningBroker implements OwnedBroker {
     for (const topic of [...namespace.topics.values()]) this.#engine.deleteTopic(namespace, topic)
     for (const exchange of namespace.router.exchanges()) this.#engine.deleteExchange(namespace, exchange.name)
     this.#engine.policies.deleteNamespace(name)
+    this.#engine.quotas.drop('namespace', name)
     this.#engine.namespaces.delete(name)
     this.#engine.traffic.namespaceGone(name)
     this.#engine.shard.putMetadata('namespace', name, null)
@@ -254,6 +259,10 @@ class RunningBroker implements OwnedBroker {
   shared<T>(key: string, make: () => T): T {
     if (!this.#shared.has(key)) this.#shared.set(key, make())
     return this.#shared.get(key) as T // one kind of thing under each key, by its owner's choice
+  }
+
+  admit(connection: Pick<Connection, 'id' | 'info'>): void {
+    this.#engine.quotas.admitConnection(connection, () => this.connections())
   }
 
   rows(name: string): Rows {

@@ -23,6 +23,7 @@ import {
 import { Namespace } from './namespace.ts'
 import { effectiveAlternate, effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
+import { Quotas } from './quotas.ts'
 import { findTime } from './reading.ts'
 import { RowTables } from './rows.ts'
 import { TrafficTotals } from './traffic.ts'
@@ -53,6 +54,7 @@ export class Engine implements TopicOwner {
   readonly publisher: Publisher
   readonly policies: Policies
   readonly rows: RowTables
+  readonly quotas: Quotas
   readonly traffic = new TrafficTotals()
   /** As stored; of durable subscriptions of topics on disk. */
   readonly #subscriptionDefinitions = new Map<number, SubscriptionDefinition>()
@@ -67,6 +69,7 @@ export class Engine implements TopicOwner {
     this.counters = new Counters(shard)
     this.policies = new Policies(shard)
     this.rows = new RowTables(shard)
+    this.quotas = new Quotas(this.rows.table('broker quotas'))
     this.scheduler = new Scheduler(shard, (delayed) => this.#fire(delayed))
     this.publisher = new Publisher(
       shard,
@@ -108,6 +111,7 @@ export class Engine implements TopicOwner {
     if (name === '') throw new CoreError('Invalid', 'a topic needs a name')
     if (this.shard.topics.size >= this.limits.topicsMax)
       throw new CoreError('Full', `there are ${this.shard.topics.size} topics already (topicsMax)`)
+    this.quotas.admitTopic(namespace.name, namespace.topics.size, name)
     const asked = checkConfig({ ...topicDefaults, ...config })
     const ranked = asked.priorityLevels > 1
     const full = ranked ? { ...asked, partitions: 1 } : asked

@@ -53,6 +53,8 @@ export interface ConnectionInfo {
   clientVersion: string
   user: string
   namespace: string
+  /** It was let in ({@link Broker.admit}), so it counts against quotas. */
+  admitted?: boolean
 }
 
 /** Why a connection ended, as the session is told. */
@@ -217,6 +219,13 @@ export interface Broker {
   /** What is allowed and denied beside users' permissions. Who may change it is asked by whoever offers it to clients. */
   readonly rules: RuleAdmin
   readonly policies: PolicyAdmin
+  /** How much namespaces and users may have. Who may change it is asked by whoever offers it to clients. */
+  readonly quotas: QuotaAdmin
+  /**
+   * For a session whose login is done, with its namespace and user in `info`. Throws Full (a QuotaReached) when that namespace or user has all
+   * the connections it may have.
+   */
+  admit(connection: Pick<Connection, 'id' | 'info'>): void
   stats(): BrokerStats
   /** What there is too little of, so that publishes are, or soon will be, refused with Full. */
   readonly pressure: Pressure
@@ -323,6 +332,25 @@ export interface RuleAdmin {
   /** Rejects with Invalid, or Full. What is there already stays. */
   add(rules: readonly AccessRule[]): Promise<void>
   remove(rules: readonly AccessRule[]): Promise<void>
+}
+
+/** Limits of one namespace or one user; what is left out is without limit, beside those of the broker. */
+export interface Quota {
+  readonly of: 'namespace' | 'user'
+  readonly name: string
+  /** Connections that have logged in, in all protocols together. */
+  readonly connectionsMax?: number
+  /** Topics of a namespace; those that are there stay. */
+  readonly topicsMax?: number
+  /** What a protocol counts itself, by its own name for it. */
+  readonly others?: Readonly<Record<string, number>>
+}
+
+export interface QuotaAdmin {
+  list(): Quota[]
+  of(kind: Quota['of'], name: string): Quota | undefined
+  /** Replaces; one without any limit is removed. It goes with its namespace or user. Rejects with Invalid, or Full. */
+  put(quota: Quota): Promise<void>
 }
 
 export interface ScramVerifier {

@@ -9,10 +9,13 @@ type Verifiers = Pick<StoredUser, 'scrypt' | 'scram' | 'imported'>
 export class StoredUsers implements UserAdmin {
   readonly #users: Users
   readonly #shard: Shard
+  readonly #gone: (name: string) => void
 
-  constructor(users: Users, shard: Shard) {
+  /** `gone`: what else goes with a user that is deleted. */
+  constructor(users: Users, shard: Shard, gone: (name: string) => void) {
     this.#users = users
     this.#shard = shard
+    this.#gone = gone
   }
 
   list(): UserListing[] {
@@ -42,6 +45,7 @@ export class StoredUsers implements UserAdmin {
     if (this.#users.get(name) === undefined) return false
     this.#users.apply(name, null)
     this.#shard.putMetadata('user', name, null)
+    this.#gone(name)
     await this.#shard.durable()
     return true
   }

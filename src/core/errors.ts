@@ -52,6 +52,25 @@ export class AccessRefused extends CoreError {
   }
 }
 
+/** A limit that somebody set for one namespace or user. */
+export interface ReachedQuota {
+  readonly of: 'namespace' | 'user'
+  readonly name: string
+  readonly what: 'connections' | 'topics'
+  readonly max: number
+}
+
+export class QuotaReached extends CoreError {
+  readonly quota: ReachedQuota
+
+  /** `refused`: what was to be made, where it has a name. */
+  constructor(quota: ReachedQuota, refused = '') {
+    const what = refused === '' ? '' : `"${refused}" cannot be made: `
+    super('Full', `${what}${quota.of} "${quota.name}" has the ${quota.max} ${quota.what} that it may have`, refused)
+    this.quota = quota
+  }
+}
+
 /** Wraps whatever was thrown, so that callers always see a {@link CoreError}. */
 export function asCoreError(cause: unknown): CoreError {
   if (cause instanceof CoreError) return cause

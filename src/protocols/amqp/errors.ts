@@ -1,5 +1,6 @@
 // What goes wrong, in RabbitMQ's words and codes, and what it closes.
 import type { CoreErrorCode, RefusedAccess } from '../../broker/face.ts'
+import type { QuotaReached } from '../../core/errors.ts'
 
 /** Codes from 501 on, 320, 402 close the connection; the others close only the channel (AMQP 0-9-1, 1.2). */
 export const replyCodes = {
@@ -89,6 +90,22 @@ export function accessRefused({ user, action, kind, name, key }: RefusedAccess, 
   return new AmqpError(
     'ACCESS_REFUSED',
     `${permissions[action] ?? 'configure'} access to ${ofTopic}${what} refused for user '${user}'`,
+  )
+}
+
+/** Limits of vhosts and users, as RabbitMQ says that they are reached. */
+export function quotaReached({ quota, detail }: QuotaReached, vhost: string, user: string): AmqpError {
+  const { of, what, max } = quota
+  if (what === 'topics')
+    return new AmqpError(
+      'PRECONDITION_FAILED',
+      `cannot declare queue '${detail}': queue limit in vhost '${vhost}' (${max}) is reached`,
+    )
+  if (of === 'user')
+    return new AmqpError('NOT_ALLOWED', `connection refused for user '${user}': user connection limit (${max}) is reached`)
+  return new AmqpError(
+    'NOT_ALLOWED',
+    `access to vhost '${vhost}' refused for user '${user}': connection limit (${max}) is reached`,
   )
 }
 

@@ -13,7 +13,7 @@ import {
   type Principal,
   type Space,
 } from '../../broker/face.ts'
-import { AccessRefused, asCoreError } from '../../core/errors.ts'
+import { AccessRefused, asCoreError, QuotaReached } from '../../core/errors.ts'
 import { Channel } from './channel.ts'
 import {
   ackKey,
@@ -31,10 +31,11 @@ import {
   writeU32,
 } from './codec.ts'
 import { describe } from './describe.ts'
-import { AmqpError, accessRefused, coreReplies } from './errors.ts'
+import { AmqpError, accessRefused, coreReplies, quotaReached } from './errors.ts'
 import { handlers, immediateMethods } from './handlers/all.ts'
 import { declareStandardExchanges } from './handlers/exchange.ts'
 import { releaseExclusiveQueues } from './handlers/queue.ts'
+import { checkChannelLimit, sessionsOf } from './limits.ts'
 import { credentialOf, mechanismsFor, serverProperties } from './login.ts'
 import { EnvelopeView, namespaceOf } from './mapping.ts'
 import { decodeMethod, type Method, type MethodFields, type MethodName, methodName, methods } from './methods.ts'
@@ -197,7 +198,7 @@ export class Session implements BrokerSession {
           throw new AmqpError('FRAME_ERROR', `unknown frame type ${type}`)
       }
     } catch (cause) {
-      this.fail(channel, asAmqpError(cause, this.vhost), key >>> 16, key & 0xffff)
+      this.fail(channel, this.#errorOf(cause), key >>> 16, key & 0xffff)
     }
   }
 
@@ -299,7 +300,7 @@ export class Session implements BrokerSession {
     try {
       pending = handler(channel, method.fields)
     } catch (cause) {
-      this.fail(channel, asAmqpError(cause, this.vhost), key >>> 16, key & 0xffff)
+      this.fail(channel, this.#errorOf(cause), key >>> 16, key & 0xffff)
       return
     }
     if (pending !== undefined) this.#await(pending, channel, key)
@@ -310,7 +311,7 @@ export class Session implements BrokerSession {
     pending.then(
       () => this.#proceed(),
       (cause: unknown) => {
-        this.fail(channel, asAmqpError(cause, this.vhost), key >>> 16, key & 0xffff)
+        this.fail(channel, this.#errorOf(cause), key >>> 16, key & 0xffff)
         this.#proceed()
       },
     )
@@ -461,6 +462,8 @@ export class Session implements BrokerSession {
       )
     }
     this.connection.info.namespace = this.space.namespace
+    this.broker.admit(this.connection)
+    sessionsOf(this.broker).add(this)
     const opened = (): void => {
       this.#state = State.Open
       this.send(0, 'connection.open-ok', { knownHosts: '' })
@@ -491,6 +494,7 @@ export class Session implements BrokerSession {
         `number of channels opened (${this.channels.size}) has reached the negotiated channel_max (${this.#channelMax})`,
       )
     }
+    checkChannelLimit(this)
     this.channels.set(number, new Channel(this, number))
     this.send(number, 'channel.open-ok', { channelId: Buffer.alloc(0) })
   }
@@ -652,8 +656,18 @@ export class Session implements BrokerSession {
 
   onClose(_cause: CloseCause): void {
     this.#state = State.Closed
+    sessionsOf(this.broker).delete(this)
     this.#release(false)
     this.#releaseAll()
+  }
+
+  #errorOf(cause: unknown): AmqpError {
+    if (cause instanceof AmqpError) return cause
+    if (cause instanceof AccessRefused) return accessRefused(cause.access, this.vhost)
+    if (cause instanceof QuotaReached) return quotaReached(cause, this.vhost, this.userName)
+    if (cause instanceof CoreError) return new AmqpError(coreReplies[cause.code], cause.message)
+    if (cause instanceof RangeError) return new AmqpError('SYNTAX_ERROR', cause.message)
+    return new AmqpError('INTERNAL_ERROR', cause instanceof Error ? cause.message : String(cause))
   }
 
   #releaseAll(): void {
@@ -669,12 +683,4 @@ function negotiated(field: string, least: number, most: number, asked: number): 
   if (asked === 0 || most < asked)
     throw new AmqpError('NOT_ALLOWED', `negotiated ${field} = ${asked} is higher than the maximum allowed value (${most})`)
   return asked
-}
-
-function asAmqpError(cause: unknown, vhost: string): AmqpError {
-  if (cause instanceof AmqpError) return cause
-  if (cause instanceof AccessRefused) return accessRefused(cause.access, vhost)
-  if (cause instanceof CoreError) return new AmqpError(coreReplies[cause.code], cause.message)
-  if (cause instanceof RangeError) return new AmqpError('SYNTAX_ERROR', cause.message)
-  return new AmqpError('INTERNAL_ERROR', cause instanceof Error ? cause.message : String(cause))
 }

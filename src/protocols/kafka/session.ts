@@ -117,6 +117,7 @@ export class KafkaSession implements Session {
   rawTokens = false
   #space: Space | undefined
   #bySasl = false
+  #admitted = false
   #state: State = State.Open
   #pending: Request[] = []
   #paused = false
@@ -177,6 +178,7 @@ export class KafkaSession implements Session {
     this.#bySasl = bySasl
     this.principal = principal
     this.authenticated = true
+    this.#admitted = false
     this.#space = undefined
     this.connection.info.user = principal.user
   }
@@ -210,6 +212,14 @@ export class KafkaSession implements Session {
     if (expiresAt !== undefined && this.broker.clock.now() > expiresAt && !handler.beforeLogin)
       return this.#fail(`${api.name} after the login ended`)
     if (!this.authenticated && !handler.beforeLogin) return this.#fail(`${api.name} before authentication`)
+    if (!this.#admitted && !handler.beforeLogin) {
+      try {
+        this.broker.admit(this.connection)
+      } catch (cause) {
+        return this.#fail(textOf(cause)) // As Kafka does with connections above its own limits: it closes them.
+      }
+      this.#admitted = true
+    }
     this.#run(handler, request)
   }
 

@@ -197,6 +197,7 @@ export class Session implements ProtocolSession, LiveSession {
       throw new MqttError(Reason.TopicNameInvalid, "the will's topic is no topic name")
     connection.info.user = principal.user
     connection.info.namespace = this.space.namespace
+    broker.admit(connection)
   }
 
   async #enter(connect: ConnectPacket): Promise<void> {

@@ -13,6 +13,7 @@ export const words = {
   authenticationTimeout: 'Authentication Timeout',
   expired: 'User Authentication Expired',
   clientProtocol: 'Invalid Client Protocol',
+  connections: 'maximum connections exceeded',
   subscriptions: 'maximum subscriptions exceeded',
   stale: 'Stale Connection',
   slow: 'Slow Consumer',

@@ -141,12 +141,14 @@ export class Session implements ProtocolSession, SubscriptionHost {
           clientName: name,
           clientVersion: [language, version].filter((word) => word !== '').join(' '),
         })
+        this.#broker.admit(this.connection)
         this.#state = State.Open
         this.#done()
       })
       .catch((cause: unknown) => {
-        this.#broker.log.info({ connection: this.connection.id, reason: asCoreError(cause).message }, 'login refused')
-        this.#fail(words.authorization)
+        const { code, message } = asCoreError(cause)
+        this.#broker.log.info({ connection: this.connection.id, reason: message }, 'login refused')
+        this.#fail(code === 'Full' ? words.connections : words.authorization)
       })
       .finally(() => {
         if (this.#state === State.Closed) return

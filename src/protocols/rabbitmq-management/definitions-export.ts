@@ -1,14 +1,16 @@
 /** Definitions: everything but messages, in the form that RabbitMQ exports and imports. */
 import type { Broker, Space } from '../../broker/face.ts'
 import { spokenVersion } from '../amqp/login.ts'
+import { vhostWords } from '../amqp/vhosts.ts'
+import { keptParameters } from './global-parameters.ts'
 import type { Json } from './json.ts'
 import { vhostOf } from './names.ts'
 import { policyJson } from './policy-words.ts'
 import type { Rates } from './rates.ts'
+import { limitParameters, operatorParameter } from './routes/parameters.ts'
 import { permissionJson, topicPermissionJson } from './routes/permissions.ts'
-import { operatorParameter } from './routes/policies.ts'
 import { userJson } from './routes/users.ts'
-import { vhostWords } from './routes/vhosts.ts'
+import { vhostFacts } from './routes/vhosts.ts'
 import { argumentsOf, bindingView, exchangeView, queueContext } from './views.ts'
 
 /** Of all vhosts, with users and permissions. */
@@ -26,8 +28,8 @@ export function exportAll(broker: Broker, spaces: readonly Space[], version: str
     vhosts: spaces.map((space) => vhostJson(broker, vhostOf(space.namespace))),
     permissions: users.flatMap(({ name, permissions }) => permissions.map((each) => permissionJson(name, each))),
     topic_permissions: users.flatMap(({ name, keyPermissions }) => keyPermissions.map((each) => topicPermissionJson(name, each))),
-    parameters: policies.filter((policy) => policy.cap).map(operatorParameter),
-    global_parameters: [],
+    parameters: [...policies.filter((policy) => policy.cap).map(operatorParameter), ...limitParameters(broker)],
+    global_parameters: keptParameters(broker),
     policies: policies.filter((policy) => !policy.cap).map(policyJson),
     queues: topologies.flatMap(({ queues }) => queues),
     exchanges: topologies.flatMap(({ exchanges }) => exchanges),
@@ -48,11 +50,11 @@ export function exportVhost(broker: Broker, space: Space, version: string, rates
     product_version: version,
     rabbitmq_definition_format: 'single_virtual_host',
     original_vhost_name: vhost,
-    ...vhostWords(broker, vhost),
-    parameters: policies
-      .filter((policy) => policy.cap)
-      .map(operatorParameter)
-      .map(without),
+    ...vhostFacts(vhostWords(broker, vhost)),
+    parameters: [
+      ...policies.filter((policy) => policy.cap).map(operatorParameter),
+      ...limitParameters(broker).filter((each) => each['vhost'] === vhost),
+    ].map(without),
     policies: policies
       .filter((policy) => !policy.cap)
       .map(policyJson)
@@ -64,8 +66,7 @@ export function exportVhost(broker: Broker, space: Space, version: string, rates
 }
 
 function vhostJson(broker: Broker, vhost: string): Json {
-  const words = vhostWords(broker, vhost)
-  return { name: vhost, ...words, metadata: words }
+  return { name: vhost, ...vhostFacts(vhostWords(broker, vhost)) }
 }
 
 /** What AMQP clients declared and what would be there again: neither exclusive queues, nor what every vhost has from the start, nor topics of other protocols. */

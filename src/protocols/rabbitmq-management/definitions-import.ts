@@ -3,13 +3,15 @@
  * with the whole list, unless the caller wants it skipped. Then everything is made, vhosts first and users last (with the first of them a
  * login becomes necessary). What is refused while it is made (a queue that exists with other arguments) is collected, and the rest goes on.
  */
-import type { Broker, KeyPermission, Permission, Policy, UserChange } from '../../broker/face.ts'
+import type { Broker, KeyPermission, Permission, Policy, Quota, UserChange } from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
 import { tableOfJson } from '../amqp/json.ts'
 import { type AmqpChannel, withChannel } from './amqp-client.ts'
 import { ApiError, badRequest } from './errors.ts'
 import { object, text } from './fields.ts'
+import { checkGlobalParameter, putGlobalParameter } from './global-parameters.ts'
 import { isObject, type Json } from './json.ts'
+import { givenLimits, quotaOf } from './limits.ts'
 import { policyOf } from './policy-words.ts'
 import type { Call } from './route.ts'
 import { bind } from './routes/bindings.ts'
@@ -61,6 +63,7 @@ const facts: ReadonlySet<string> = new Set([
   'tags',
   'metadata',
   'default_queue_type',
+  'protected_from_deletion',
   'limits',
 ])
 /** Names of the exporting cluster: they stay with it. */
@@ -102,6 +105,8 @@ class Plan {
   readonly unsupported: Refusal[] = []
   readonly vhosts: Entity[] = []
   readonly policies: Policy[] = []
+  readonly quotas: Quota[] = []
+  readonly globals: { name: string; value: unknown }[] = []
   readonly exchanges: Entity[] = []
   readonly queues: Entity[] = []
   readonly bindings: BindingEntity[] = []
@@ -114,6 +119,7 @@ class Plan {
     this.#vhost = vhost
     for (const key of Object.keys(body))
       if (!(lists as readonly string[]).includes(key) && !facts.has(key)) this.#refuse(key, 'unknown')
+    if (vhost !== null) this.#limit('namespace', vhost, givenLimits(body['limits']))
     for (const list of lists) {
       const items = body[list] ?? []
       if (!Array.isArray(items)) throw badRequest(`${list} must be a list`)
@@ -143,14 +149,14 @@ class Plan {
   #add(list: List, item: Json): void {
     switch (list) {
       case 'vhosts':
-        withoutLimits(item, 'vhosts')
         vhostFields(named(item), item)
+        this.#limit('namespace', named(item), givenLimits(item['limits']))
         this.vhosts.push({ vhost: '', name: named(item), body: item })
         return
       // What may be refused is read first: a user of whom nothing is taken must not come into being.
       case 'users': {
-        withoutLimits(item, 'users')
         const change = userChange(item)
+        this.#limit('user', named(item), givenLimits(item['limits']))
         this.#user(named(item)).change = change
         return
       }
@@ -171,7 +177,8 @@ class Plan {
         return this.#addParameter(item)
       case 'global_parameters':
         if (namesOfCluster.has(named(item))) return
-        return this.#refuse(`global parameter "${named(item)}"`, 'nothing here reads it')
+        checkGlobalParameter(this.#broker, named(item), item['value'] ?? null)
+        return void this.globals.push({ name: named(item), value: item['value'] ?? null })
       case 'exchanges':
         return void this.exchanges.push(this.#entity(item))
       case 'queues':
@@ -183,9 +190,14 @@ class Plan {
 
   #addParameter(item: Json): void {
     const component = text(item, 'component')
+    if (component === 'vhost-limits') return this.#limit('namespace', this.#in(item), object(item, 'value'))
     if (component !== 'operator_policy')
       return this.#refuse(`parameter "${named(item)}" of ${component}`, 'there is no such component here')
     this.policies.push(policyOf(this.#in(item), named(item), true, object(item, 'value')))
+  }
+
+  #limit(kind: Quota['of'], owner: string, limits: Json): void {
+    if (Object.keys(limits).length > 0) this.quotas.push(quotaOf(kind, owner, limits))
   }
 
   #in(item: Json): string {
@@ -249,11 +261,6 @@ function named(item: Json): string {
   return name
 }
 
-function withoutLimits({ limits }: Json, whose: string): void {
-  if (Array.isArray(limits) ? limits.length > 0 : isObject(limits) && Object.keys(limits).length > 0)
-    throw badRequest(`limits of ${whose} are not supported`)
-}
-
 async function make(call: Call, plan: Plan): Promise<Report> {
   const { broker } = call
   const imported: Record<string, number> = {}
@@ -302,6 +309,19 @@ async function make(call: Call, plan: Plan): Promise<Report> {
     users,
     ([name]) => `user "${name}"`,
     ([name, user]) => putUser(broker, name, user),
+  )
+  // Limits last: what is imported does not have to fit into them.
+  await each(
+    'limits',
+    plan.quotas,
+    ({ of, name }) => `limits of ${of === 'namespace' ? 'vhost' : 'user'} "${name}"`,
+    (quota) => broker.quotas.put(quota),
+  )
+  await each(
+    'global_parameters',
+    plan.globals,
+    ({ name }) => `global parameter "${name}"`,
+    ({ name, value }) => putGlobalParameter(broker, name, value),
   )
   return { imported, skipped: plan.unsupported, refused }
 }

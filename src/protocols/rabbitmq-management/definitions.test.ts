@@ -72,20 +72,20 @@ test('what cannot be honoured refuses all of it with a list, or is skipped when 
     definition: { 'ha-mode': 'all' },
     priority: 0,
   })
-  definitions.parameters.push({ component: 'vhost-limits', name: 'limits', vhost: 'shop', value: { 'max-queues': 3 } })
+  definitions.parameters.push({ component: 'federation-upstream', name: 'up', vhost: 'shop', value: { uri: 'amqp://' } })
   definitions.users.push({ name: 'old', password_hash: 'AAAA', hashing_algorithm: 'rabbit_password_hashing_md5', tags: [] })
   definitions.novelties = []
-  definitions.vhosts.push({ name: 'typed', metadata: { default_queue_type: 'quorum' } })
-  definitions.users.push({ name: 'limited', password_hash: '', tags: [], limits: { 'max-connections': 1 } })
+  definitions.vhosts.push({ name: 'typed', metadata: { default_queue_type: 'rare' } })
+  definitions.users.push({ name: 'limited', password_hash: '', tags: [], limits: { 'max-seats': 1 } })
   const strict = await root('POST', '/definitions', definitions)
   assert.equal(strict.status, 400)
   const lines = strict.json.reason.split('\n')
   assert.equal(lines[0], 'Nothing was imported, because AnyMQ does not support:')
   for (const line of [
     'novelties: unknown',
-    'parameter "limits" of vhost-limits: there is no such component here',
-    'vhost "typed": default_queue_type quorum is not supported: declare queues with x-queue-type',
-    'user "limited": limits of users are not supported',
+    'parameter "up" of federation-upstream: there is no such component here',
+    'vhost "typed": default_queue_type rare is unknown',
+    'user "limited": Unrecognised terms [{<<"max-seats">>,1}] in user-limits',
     'policy "mirrored": [{<<"ha-mode">>,<<"all">>}] are not recognised policy settings',
   ])
     assert.ok(lines.includes(line), line)

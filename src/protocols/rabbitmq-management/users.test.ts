@@ -181,7 +181,7 @@ test('a vhost has words of its own, and goes with its contents, connections and 
   assert.equal((await root('PUT', '/vhosts/shop', {})).status, 204)
   const { json } = await root('GET', '/vhosts/shop')
   assert.deepEqual([json.description, json.tags, json.metadata.tags], ['the shop', ['a', 'b'], ['a', 'b']])
-  assert.equal((await root('PUT', '/vhosts/typed', { default_queue_type: 'quorum' })).status, 400)
+  assert.equal((await root('PUT', '/vhosts/typed', { default_queue_type: 'rare' })).status, 400)
   assert.equal((await root('PUT', '/vhosts/default', {})).status, 400)
   await permit('ada', '.*', '.*', '.*', 'shop')
   await root('PUT', '/queues/shop/q', {})
@@ -196,4 +196,12 @@ test('a vhost has words of its own, and goes with its contents, connections and 
   await root('PUT', '/vhosts/shop', {})
   assert.deepEqual((await root('GET', '/queues/shop')).json, [])
   assert.equal((await root('GET', '/vhosts/shop')).json.description, '')
+})
+
+test('a password that the API hashed lets its user in', async () => {
+  await start()
+  const { ok } = (await root('GET', '/auth/hash_password/open%20sesame')).json
+  assert.equal((await root('PUT', '/users/ali', { password_hash: ok, tags: 'management' })).status, 201)
+  assert.equal((await management.as('ali:open sesame')('GET', '/whoami')).json.name, 'ali')
+  assert.equal((await management.as('ali:else')('GET', '/whoami')).status, 401)
 })

@@ -256,9 +256,11 @@ export class Session implements BrokerSession, SubscriptionHost {
     this.#state = State.Tuned
   }
 
+  /** Throws Full where the virtual host, or the user, has all the connections it may have. */
   open(space: Space): void {
-    this.#space = space
     this.connection.info.namespace = space.namespace
+    this.broker.admit(this.connection)
+    this.#space = space
     this.#state = State.Open
     this.#decoder.frameMax = this.#negotiatedFrameMax
   }

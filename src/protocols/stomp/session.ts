@@ -155,6 +155,7 @@ export class Session implements ProtocolSession, SubscriptionHost {
       clientName: this.clientId,
       clientVersion: `STOMP ${this.version}`,
     })
+    broker.admit(connection)
     this.#state = State.Open
     this.#write('CONNECTED', [
       ['version', this.version],

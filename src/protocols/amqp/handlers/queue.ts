@@ -9,6 +9,7 @@ import { AmqpError, locked, named, notFound, preconditionFailed } from '../error
 import type { MethodFields } from '../methods.ts'
 import { repliesTo, replyPrefix, replyQueue } from '../reply.ts'
 import type { Session } from '../session.ts'
+import { typedByVhost } from '../vhosts.ts'
 import type { Handlers } from './all.ts'
 import { bindingOf, unbindIfThere, withoutLineBreaks } from './exchange.ts'
 
@@ -67,7 +68,8 @@ type Names = 'queue.declare' | 'queue.bind' | 'queue.unbind' | 'queue.purge' | '
 
 export const queueHandlers: Handlers<Names> = {
   async 'queue.declare'(channel, fields) {
-    const queue = await declare(channel, fields, withoutLineBreaks(fields.queue))
+    const { broker, vhost } = channel.session
+    const queue = await declare(channel, typedByVhost(fields, broker, vhost), withoutLineBreaks(fields.queue))
     channel.lastQueue = queue
     if (fields.nowait) return
     const status =

@@ -5,7 +5,9 @@ import { connectionRoutes } from './connections.ts'
 import { definitionRoutes } from './definitions.ts'
 import { exchangeRoutes } from './exchanges.ts'
 import { healthRoutes } from './health.ts'
+import { limitRoutes } from './limits.ts'
 import { overviewRoutes } from './overview.ts'
+import { parameterRoutes } from './parameters.ts'
 import { permissionRoutes } from './permissions.ts'
 import { policyRoutes } from './policies.ts'
 import { queueRoutes } from './queues.ts'
@@ -19,6 +21,8 @@ export const routes: readonly Route[] = [
   ...userRoutes,
   ...permissionRoutes,
   ...policyRoutes,
+  ...parameterRoutes,
+  ...limitRoutes,
   ...queueRoutes,
   ...exchangeRoutes,
   ...bindingRoutes,

@@ -30,6 +30,14 @@ export const healthRoutes: readonly Route[] = [
   check('virtual-hosts', () => ok),
   check('node-is-mirror-sync-critical', singleNode),
   check('node-is-quorum-critical', singleNode),
+  // There are no replicas that could be without a leader, and one node is the whole cluster.
+  ...['all-vhosts', 'vhost/:vhost', 'all-vhosts/pattern/:pattern', 'vhost/:vhost/pattern/:pattern'].map((path) =>
+    check(`quorum-queues-without-elected-leaders/${path}`, () => ok),
+  ),
+  check('reached-target-cluster-size', () => ok),
+  // It listens only once everything that was stored is read.
+  check('metadata-store/initialized', () => ok),
+  check('metadata-store/initialized/with-data', () => ok),
   check('is-in-service', ({ facts }) => (facts.ready() ? ok : failed('the node is starting or stopping'))),
   check('ready-to-serve-clients', ({ facts }) => (facts.ready() ? ok : failed('the node is starting or stopping'))),
   check('below-node-connection-limit', ({ broker }) => {

@@ -1,8 +1,10 @@
 /** Users: passwords, hashes and tags. The first one must be an administrator: from then on everybody has to log in. */
+import { createHash, randomBytes } from 'node:crypto'
 import type { Broker, PasswordVerifier, UserChange, UserListing } from '../../../broker/face.ts'
 import { badRequest, notFound } from '../errors.ts'
 import { text } from '../fields.ts'
 import type { Json } from '../json.ts'
+import { limitsOf } from '../limits.ts'
 import { listed, shaped } from '../page.ts'
 import { type Call, put, type Route } from '../route.ts'
 
@@ -48,7 +50,7 @@ export const userJson = (broker: Broker, { name, admin, tags }: UserListing): Js
   name,
   ...hashOf(broker.users.verifier(name)),
   tags: [...(admin ? ['administrator'] : []), ...tags],
-  limits: {},
+  limits: limitsOf(broker, 'user', name),
 })
 
 /** What a body changes. `algorithm`: where the body names none. */
@@ -112,7 +114,21 @@ export function userOf(call: Call): UserListing {
   return found
 }
 
+/** As RabbitMQ hashes passwords, for a user that is to be made with `password_hash`. */
+function hashedPassword(password: string): string {
+  const salt = randomBytes(saltBytes.sha256)
+  return Buffer.concat([salt, createHash('sha256').update(salt).update(password).digest()]).toString('base64')
+}
+
 export const userRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/auth/hash_password/:password',
+    handle: (call) => {
+      call.caller.requireAdministrator()
+      return { ok: hashedPassword(call.parameter('password')) }
+    },
+  },
   { method: 'GET', path: '/users', handle: (call) => list(call, () => true) },
   {
     method: 'GET',

@@ -1,26 +1,14 @@
 /** Vhosts: namespaces, with a description and tags. */
-import type { Broker, Space } from '../../../broker/face.ts'
-import { badRequest, notFound } from '../errors.ts'
+import type { Space } from '../../../broker/face.ts'
+import { type VhostWords, vhostRows, vhostWords } from '../../amqp/vhosts.ts'
+import { ApiError, badRequest, notFound } from '../errors.ts'
 import { flag, object, text } from '../fields.ts'
 import type { Json } from '../json.ts'
 import { namespaceOf, nodeName, vhostOf } from '../names.ts'
 import { listed, shaped } from '../page.ts'
 import { depths, keyOfNamespace, messageStats, noTotals, plus, totalsOf } from '../rates.ts'
-import { type Call, put, type Route } from '../route.ts'
+import { type Call, created, put, type Route } from '../route.ts'
 import { tagsOf } from './users.ts'
-
-export interface VhostWords {
-  readonly description: string
-  readonly tags: readonly string[]
-}
-
-const rows = (broker: Broker) => broker.rows('rabbitmq vhosts')
-
-export function vhostWords(broker: Broker, vhost: string): VhostWords {
-  const stored = rows(broker).get(vhost)
-  if (stored !== undefined) return JSON.parse(stored) as VhostWords // our own rows
-  return { description: vhost === '/' ? 'Default virtual host' : '', tags: [] }
-}
 
 /** Creates it or changes its words; true when it is new. */
 export async function putVhost(call: Call, vhost: string, body: Json): Promise<boolean> {
@@ -29,13 +17,31 @@ export async function putVhost(call: Call, vhost: string, body: Json): Promise<b
   const isNew = !broker.namespaces().includes(namespaceOf(vhost))
   if (isNew) await broker.createNamespace(caller.principal, namespaceOf(vhost))
   const present = vhostWords(broker, vhost)
-  const words: VhostWords = {
+  const type = given['default_queue_type']
+  await keepWords(call, vhost, {
+    ...present,
     description: text(given, 'description', present.description),
     tags: given['tags'] === undefined ? present.tags : tagsOf(given['tags']),
-  }
-  rows(broker).put(vhost, JSON.stringify(words))
-  await rows(broker).durable()
+    ...(isQueueType(type) ? { default_queue_type: type } : {}),
+    ...(flag(given, 'protected_from_deletion', false) ? { protected_from_deletion: true } : {}),
+  })
   return isNew
+}
+
+async function keepWords({ broker }: Call, vhost: string, words: VhostWords): Promise<void> {
+  vhostRows(broker).put(vhost, JSON.stringify(words))
+  await vhostRows(broker).durable()
+}
+
+type QueueType = NonNullable<VhostWords['default_queue_type']>
+const isQueueType = (given: unknown): given is QueueType => given === 'classic' || given === 'quorum' || given === 'stream'
+
+async function protect(call: Call, isProtected: boolean): Promise<unknown> {
+  call.caller.requireAdministrator()
+  call.caller.space(call.vhost)
+  const { protected_from_deletion: _, ...words } = vhostWords(call.broker, call.vhost)
+  await keepWords(call, call.vhost, isProtected ? { ...words, protected_from_deletion: true } : words)
+  return isProtected ? created : null
 }
 
 /** The body with what its metadata say as well; throws an ApiError for what cannot be honoured. */
@@ -46,10 +52,9 @@ export function vhostFields(vhost: string, body: Json): Json {
     )
   const given = { ...object(body, 'metadata'), ...body }
   const type = given['default_queue_type']
-  if (type !== undefined && type !== null && type !== 'classic' && type !== 'undefined')
-    throw badRequest(`default_queue_type ${String(type)} is not supported: declare queues with x-queue-type`)
-  for (const unsupported of ['tracing', 'protected_from_deletion'])
-    if (flag(given, unsupported, false)) throw badRequest(`${unsupported} is not supported`)
+  if (type !== undefined && type !== null && type !== 'undefined' && !isQueueType(type))
+    throw badRequest(`default_queue_type ${String(type)} is unknown`)
+  if (flag(given, 'tracing', false)) throw badRequest('tracing is not supported')
   return given
 }
 
@@ -58,6 +63,12 @@ async function deleteVhost(call: Call): Promise<null> {
   caller.requireAdministrator()
   const namespace = namespaceOf(vhost)
   if (!broker.namespaces().includes(namespace) || vhost === 'default') throw notFound()
+  if (vhostWords(broker, vhost).protected_from_deletion === true)
+    throw new ApiError(
+      412,
+      'precondition_failed',
+      `Refusing to delete virtual host '${vhost}' because it is protected from deletion`,
+    )
   await broker.deleteNamespace(caller.principal, namespace)
   for (const each of broker.connections())
     if (each.namespace === namespace) broker.closeConnection(each.id, `vhost '${vhost}' is deleted`)
@@ -66,9 +77,15 @@ async function deleteVhost(call: Call): Promise<null> {
     if (permissions.every(other) && keyPermissions.every(other)) continue
     await broker.users.put(name, { permissions: permissions.filter(other), keyPermissions: keyPermissions.filter(other) })
   }
-  rows(broker).delete(vhost)
-  await rows(broker).durable()
+  vhostRows(broker).delete(vhost)
+  await vhostRows(broker).durable()
   return null
+}
+
+/** As lists and definitions show it. */
+export function vhostFacts(words: VhostWords): Json {
+  const typed = { ...words, default_queue_type: words.default_queue_type ?? 'classic' }
+  return { protected_from_deletion: false, ...typed, metadata: typed }
 }
 
 function view(call: Call, space: Space): Json {
@@ -83,8 +100,7 @@ function view(call: Call, space: Space): Json {
   const rate = rates.of(keyOfNamespace(space.namespace))
   return {
     name: vhost,
-    ...words,
-    metadata: words,
+    ...vhostFacts(words),
     tracing: false,
     cluster_state: { [nodeName]: 'running' },
     ...depths(totals, rate),
@@ -113,4 +129,14 @@ export const vhostRoutes: readonly Route[] = [
     },
   },
   { method: 'DELETE', path: '/vhosts/:vhost', handle: deleteVhost },
+  {
+    method: 'GET',
+    path: '/vhosts/:vhost/deletion/protection',
+    handle: (call) => {
+      call.caller.space(call.vhost)
+      return { protected_from_deletion: vhostWords(call.broker, call.vhost).protected_from_deletion === true }
+    },
+  },
+  { method: 'POST', path: '/vhosts/:vhost/deletion/protection', handle: (call) => protect(call, true) },
+  { method: 'DELETE', path: '/vhosts/:vhost/deletion/protection', handle: (call) => protect(call, false) },
 ]
