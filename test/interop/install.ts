@@ -21,6 +21,7 @@ export const pythonNats = join(cache, 'python-nats/bin/python')
 export const pythonStomp = join(cache, 'python-stomp/bin/python')
 export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
 export const rabbitmqadmin = join(cache, 'rabbitmqadmin/rabbitmqadmin')
+export const rabbitmqadminNg = join(cache, 'rabbitmqadmin-ng/bin/rabbitmqadmin')
 export const kombuSource = join(cache, 'kombu/kombu-5.7.0')
 export const javaClasspath = `${join(cache, 'java-classes')}:${join(cache, 'java-libs')}/*`
 export const goProgram = (name: string): string => join(cache, 'go-bin', name)
@@ -156,6 +157,16 @@ export async function installGo(): Promise<void> {
       timeoutMs: 10 * MINUTES,
     })
   }
+}
+
+const RABBITMQADMIN_NG = 'rabbitmqadmin@2.35.0'
+
+/** Compiling it takes minutes, so that CI goes without. */
+export async function installRabbitmqadminNg(): Promise<void> {
+  await once(join(cache, 'rabbitmqadmin-ng'), RABBITMQADMIN_NG, async (folder) => {
+    say(`cargo install ${RABBITMQADMIN_NG}`)
+    await runOk('cargo', ['install', RABBITMQADMIN_NG, '--locked', '--root', folder], { timeoutMs: 20 * MINUTES })
+  })
 }
 
 const KAFKA_GO = 'github.com/segmentio/kafka-go@v0.4.51'

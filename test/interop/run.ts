@@ -23,6 +23,7 @@ import {
   installPythonNats,
   installPythonStomp,
   installRabbitmqadmin,
+  installRabbitmqadminNg,
   javaClasspath,
   python,
   pythonAmqp,
@@ -46,6 +47,8 @@ interface Client {
   readonly secured?: boolean
   /** Needs an AnyMQ of its own, or both of its protocols; not against brokers of others. */
   readonly anymqOnly?: boolean
+  /** Runs only when it is asked for by a word of its name: what it needs takes too long to install. */
+  readonly onRequest?: boolean
 }
 
 const here = new URL('.', import.meta.url).pathname
@@ -186,6 +189,12 @@ const clients: readonly Client[] = [
     command: node('rabbitmq-management/rabbitmqadmin.ts'),
   },
   {
+    name: 'rabbitmq-management/rabbitmqadmin-ng (Rust)',
+    install: installRabbitmqadminNg,
+    command: node('rabbitmq-management/rabbitmqadmin-ng.ts'),
+    onRequest: true,
+  },
+  {
     name: 'rabbitmq-management/amqpstorm, Flower (Python)',
     install: installPythonManagement,
     command: () => [pythonManagement, `${here}rabbitmq-management/management_suite.py`],
@@ -217,7 +226,9 @@ const clients: readonly Client[] = [
 ]
 
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))
-const chosen = clients.filter((client) => wanted.length === 0 || wanted.some((word) => client.name.includes(word)))
+const chosen = clients.filter((client) =>
+  wanted.length === 0 ? client.onRequest !== true : wanted.some((word) => client.name.includes(word)),
+)
 
 /** Where the suites of a folder look for their broker. */
 const variables: Readonly<Record<string, string>> = {

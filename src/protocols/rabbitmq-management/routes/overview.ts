@@ -136,6 +136,15 @@ export const overviewRoutes: readonly Route[] = [
   { method: 'GET', path: '/feature-flags', handle: () => [] },
   { method: 'GET', path: '/deprecated-features', handle: () => [] },
   { method: 'GET', path: '/deprecated-features/used', handle: () => [] },
+  {
+    method: 'POST',
+    path: '/rebalance/queues',
+    // There is one node, and every leader is on it.
+    handle: (call) => {
+      call.caller.requireAdministrator()
+      return null
+    },
+  },
   { method: 'GET', path: '/auth', handle: () => ({ oauth_enabled: false, enable_uaa: false }) },
   { method: 'POST', path: '/login', open: true, handle: login },
   {
