@@ -222,7 +222,9 @@ const clients: readonly Client[] = [
     command: node('rabbitmq-stream/restart.ts'),
     anymqOnly: true,
   },
-  ...(external ? [] : [{ name: 'matrix (every producer to every consumer)', install: nothing, command: node('matrix/run.ts') }]),
+  ...(external
+    ? []
+    : [{ name: 'matrix (every producer to every consumer)', install: installJava, command: node('matrix/run.ts') }]),
 ]
 
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))

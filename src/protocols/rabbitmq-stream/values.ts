@@ -50,20 +50,27 @@ export function headerOf(value: Value): HeaderValue {
     case 'array':
       return { type: 'array', value: value.value.map(headerOf) }
     case 'map':
-      return { type: 'table', value: value.value.map(([key, each]) => ({ name: textOf(key), value: headerOf(each) })) }
-    case 'described': {
-      const decimal = decimalIn(value.descriptor, value.value)
-      return decimal ?? headerOf(value.value)
-    }
+      return (
+        decimalIn(value.value) ?? {
+          type: 'table',
+          value: value.value.map(([key, each]) => ({ name: textOf(key), value: headerOf(each) })),
+        }
+      )
+    case 'described':
+      return headerOf(value.value)
   }
 }
 
-/** Our own descriptor for a scaled decimal, which AMQP 1.0 has no type for: a list of scale and unscaled value. */
-const decimalDescriptor = 'anymq:decimal'
+/**
+ * AMQP 1.0 has no scaled decimal: it is a map of this one key, whose value is the list of scale and unscaled value. (Not a described type of our
+ * own: clients read those and cannot write them again.)
+ */
+const decimalKey = 'anymq:decimal'
 
-function decimalIn(descriptor: Value, value: Value): HeaderValue | undefined {
-  if (descriptor.type !== 'symbol' || descriptor.value !== decimalDescriptor || value.type !== 'list') return undefined
-  const [scale, unscaled] = value.value
+function decimalIn(map: readonly Pair[]): HeaderValue | undefined {
+  const [only] = map
+  if (map.length !== 1 || only?.[0].type !== 'string' || only[0].value !== decimalKey || only[1].type !== 'list') return undefined
+  const [scale, unscaled] = only[1].value
   if (scale?.type !== 'double' || unscaled?.type !== 'double') return undefined
   return { type: 'decimal', value: { scale: scale.value, unscaled: unscaled.value } }
 }
@@ -108,7 +115,7 @@ export function valueFrom(header: HeaderValue): Value | undefined {
           { type: 'double', value: unscaled },
         ],
       }
-      return { type: 'described', descriptor: { type: 'symbol', value: decimalDescriptor }, value }
+      return { type: 'map', value: [[{ type: 'string', value: decimalKey }, value]] }
     }
     case 'array':
       return { type: 'list', value: header.value.map((each) => nullable(valueFrom(each))) }

@@ -1,5 +1,5 @@
 /** The matrix's AMQP 0-9-1 side, by amqplib. */
-import amqplib, { type ConfirmChannel, type GetMessage } from 'amqplib'
+import amqplib, { type ConfirmChannel, type ConsumeMessage, type GetMessage } from 'amqplib'
 import { setting, until } from '../cases/cases.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
 
@@ -31,6 +31,22 @@ export async function amqpDriver(): Promise<Driver> {
     return found as unknown as GetMessage
   }
 
+  /** What is declared a stream is only consumed, from where one says. */
+  async function fromStream(topic: string): Promise<ConsumeMessage> {
+    const channel = await usable()
+    await channel.prefetch(1)
+    const message = await new Promise<ConsumeMessage>((resolve, reject) => {
+      const came = (message: ConsumeMessage | null): void => {
+        if (message !== null) resolve(message)
+      }
+      channel.consume(topic, came, { arguments: { 'x-stream-offset': 'first' }, consumerTag: topic }).catch(reject)
+    })
+    await channel.cancel(topic)
+    channel.ack(message)
+    await channel.prefetch(0)
+    return message
+  }
+
   return {
     name: 'amqp',
     typedHeaders: true,
@@ -56,7 +72,8 @@ export async function amqpDriver(): Promise<Driver> {
       })
       await channel.waitForConfirms()
     },
-    consume: async (topic) => {
+    consume: async (topic, owner) => {
+      if (owner === 'stream') return seen(await fromStream(topic))
       const message = await get(topic)
       current?.ack(message)
       return seen(message)
@@ -68,13 +85,14 @@ export async function amqpDriver(): Promise<Driver> {
       current?.ack(message)
       return seen(message)
     },
-    forward: async (from, to) => {
-      const message = await get(from)
+    forward: async (from, to, owner) => {
+      const streams = owner === 'stream'
+      const message = streams ? await fromStream(from) : await get(from)
       const channel = await usable()
       const { headers, ...properties } = message.properties
       channel.sendToQueue(to, message.content, { ...properties, headers: withTags(headers ?? {}) })
       await channel.waitForConfirms()
-      channel.ack(message)
+      if (!streams) channel.ack(message)
     },
     close: () => connection.close(),
   }
@@ -88,12 +106,13 @@ function withTags(headers: Record<string, unknown>): Record<string, unknown> {
   )
 }
 
-function seen(message: GetMessage): Seen {
+function seen(message: GetMessage | ConsumeMessage): Seen {
   const { properties } = message
   const headers = new Map<string, unknown>(Object.entries(properties.headers ?? {}))
   const spare = headers.get('x-anymq') as { key?: unknown } | undefined // a table, by the documented mapping
   const key = spare?.key
   headers.delete('x-anymq')
+  headers.delete('x-stream-offset') // of the delivery
   return {
     body: message.content,
     key: Buffer.isBuffer(key) ? key : typeof key === 'string' ? Buffer.from(key) : undefined,

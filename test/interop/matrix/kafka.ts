@@ -18,7 +18,7 @@ export async function kafkaDriver(): Promise<Driver> {
   await admin.connect()
 
   async function first(topic: string): Promise<KafkaMessage> {
-    const consumer = kafka.consumer({ groupId: unique('matrix'), heartbeatInterval: 500 })
+    const consumer = kafka.consumer({ groupId: unique('matrix'), heartbeatInterval: 500, maxWaitTimeInMs: 500 })
     let found: KafkaMessage | undefined
     try {
       await consumer.connect()
@@ -39,7 +39,11 @@ export async function kafkaDriver(): Promise<Driver> {
     name: 'kafka',
     typedHeaders: false,
     declare: async (topic) => {
-      await admin.createTopics({ topics: [{ topic, numPartitions: 1 }], waitForLeaders: true })
+      // The matrix's message is years old.
+      await admin.createTopics({
+        topics: [{ topic, numPartitions: 1, configEntries: [{ name: 'retention.ms', value: '-1' }] }],
+        waitForLeaders: true,
+      })
     },
     produce: async (topic) => {
       const headers: IHeaders = {}

@@ -98,13 +98,15 @@ export interface Driver {
   /** Parts (rows of the table) that its client has no way to write, or to read: nobody looks for them there. */
   readonly cannotWrite?: readonly string[]
   readonly cannotRead?: readonly string[]
+  /** What it loses of a message that it sends on as it came. */
+  readonly cannotCopy?: readonly string[]
   /** Makes `topic` able to receive before anything is published to it. */
   declare(topic: string): Promise<void>
   produce(topic: string): Promise<void>
   /** `owner`: whose protocol declared it. */
   consume(topic: string, owner: string): Promise<Seen>
   /** Reads one message and sends it to another topic as a program would that knows nothing of the other protocols: body, key, headers. */
-  forward(from: string, to: string): Promise<void>
+  forward(from: string, to: string, owner: string): Promise<void>
   /** Reads one message, gives it back unacknowledged and reads it again; absent where a protocol has no such thing. */
   consumeTwice?(topic: string): Promise<Seen>
   close(): Promise<void>

@@ -8,11 +8,13 @@ import { amqpDriver } from './amqp.ts'
 import { kafkaDriver } from './kafka.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
 import { stompDriver } from './stomp.ts'
+import { streamDriver } from './stream.ts'
 
 const drivers: readonly Driver[] = [
   await within(15_000, 'Kafka', kafkaDriver()),
   await within(15_000, 'AMQP', amqpDriver()),
   await within(15_000, 'STOMP', stompDriver()),
+  await within(15_000, 'streams', streamDriver()),
 ]
 
 /** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */
@@ -72,10 +74,11 @@ for (const producer of drivers) {
         await producer.declare(from)
         await producer.declare(to)
         await producer.produce(from)
-        await middle.forward(from, to)
+        await middle.forward(from, to, producer.name)
         const wrong = judge(await producer.consume(to, producer.name), producer, producer)
         // kafkajs, which copies for Kafka, cannot write a null header value and sends an empty one.
-        return middle.name === 'kafka' ? { ...wrong, 'h-null': undefined } : wrong
+        const lost = [...(middle.cannotCopy ?? []), ...(middle.name === 'kafka' ? ['h-null'] : [])]
+        return { ...wrong, ...Object.fromEntries(lost.map((name) => [name, undefined])) }
       })
   }
 }
