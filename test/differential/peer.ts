@@ -11,8 +11,12 @@ export interface Peer {
   readonly stop: () => Promise<void>
 }
 
-/** `ports` are those it takes; the first is where it is spoken to. */
-export async function startPeer(name: string, ports: readonly number[]): Promise<Peer> {
+/** `ports` are those it takes; the first is where it is spoken to. `environment` is for its script. */
+export async function startPeer(
+  name: string,
+  ports: readonly number[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Peer> {
   const running = process.env['PEER']
   if (running !== undefined) return { port: Number(running.split(':').at(-1)), stop: async () => undefined }
   const script = join(import.meta.dirname, `../../bench/peers/${name}.sh`)
@@ -24,7 +28,7 @@ export async function startPeer(name: string, ports: readonly number[]): Promise
   )
   const port = (ports[0] as number) + (await freePortOffset(ports)) // each names at least one
   const folder = mkdtempSync(join(tmpdir(), 'anymq-peer-'))
-  const env = { PORT: String(port), DATA_DIR: join(folder, 'data'), HEAP: '512m' }
+  const env = { PORT: String(port), DATA_DIR: join(folder, 'data'), HEAP: '512m', ...environment }
   const program = new Running('bash', [script, 'start'], { env })
   for (const deadline = performance.now() + 90_000; !(await accepts(port)); ) {
     if (!program.running || performance.now() > deadline)

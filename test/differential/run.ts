@@ -2,7 +2,7 @@
  * The same requests to AnyMQ and to the broker whose protocol it speaks, answers compared.
  *
  *   npm run test:differential -- kafka [WORDS OF THE CASES]    starts both (the real one is fetched first; see bench/peers)
- *   npm run test:differential -- amqp [SEEDS]                  random commands of these seeds, or of 1 to 40
+ *   npm run test:differential -- amqp [SEEDS]                  random commands of these seeds (1001 …: exchanges of plug-ins, 2001 …: streams), or 60 of them
  *   PEER=host:port npm run test:differential -- kafka          compares with one that runs, and is fresh
  *
  * Every difference is either expected, with a reason (expected.ts of the protocol), or a failure. Without the real broker nothing is compared, and
@@ -10,22 +10,23 @@
  */
 import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
 import { compareAmqp } from './amqp/compare-amqp.ts'
+import { exchangePlugins } from './amqp/plugin-commands.ts'
 import { compareKafka } from './kafka/compare-kafka.ts'
 import { startPeer } from './peer.ts'
 
 requireNode24()
 const compare = {
-  kafka: { peer: 'kafka', ports: [9092, 9093], run: compareKafka },
-  amqp: { peer: 'rabbitmq', ports: [5672, 5673], run: compareAmqp },
+  kafka: { peer: 'kafka', ports: [9092, 9093], environment: {}, run: compareKafka },
+  amqp: { peer: 'rabbitmq', ports: [5672, 5673], environment: { PLUGINS: exchangePlugins.join(',') }, run: compareAmqp },
 } as const
 const [protocol = '', ...words] = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 if (protocol !== 'kafka' && protocol !== 'amqp') {
   console.error('usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS]')
   process.exit(2)
 }
-const { peer: name, ports, run } = compare[protocol]
+const { peer: name, ports, environment, run } = compare[protocol]
 
-const peer = await startPeer(name, ports)
+const peer = await startPeer(name, ports, environment)
 const broker = await startAnyMQ()
 try {
   const own = protocol === 'kafka' ? broker.kafka.split(':')[1] : new URL(broker.amqp.replace('amqp:', 'http:')).port

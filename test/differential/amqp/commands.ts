@@ -3,7 +3,9 @@
 import type { Properties } from '../../../src/protocols/amqp/codec.ts'
 import type { MethodFields, MethodName } from '../../../src/protocols/amqp/methods.ts'
 import { type FieldValue, flag, long, type Table, text } from '../../../src/protocols/amqp/table.ts'
-import { Random } from '../../simulation/disk.ts'
+import { Dice, int, method, table } from './dice.ts'
+import { PluginCommands } from './plugin-commands.ts'
+import { StreamCommands } from './stream-commands.ts'
 
 export type Command =
   | {
@@ -34,15 +36,27 @@ export type Command =
       readonly requeue: boolean
     }
 
-const int = (value: number): FieldValue => ({ type: 'I', value })
-const table = (entries: Record<string, FieldValue>): Table => new Map(Object.entries(entries))
-
 /** Longer than anything else waits, so that what expires has expired. */
 const ttlMs = 40
 const waitMs = 200
 
-export class CommandSource {
-  readonly #random: Random
+export type Commands = globalThis.Generator<Command, void, undefined>
+
+/** Random commands of one sort. */
+export interface Source {
+  sequence(length: number): Commands
+  /** Deletes what a sequence may have made. */
+  cleanup(): Commands
+}
+
+/** Up to 1000: queues and exchanges of every sort. From 1001: the exchanges of plug-ins. From 2001: streams. */
+export function sourceOf(seed: number): Source {
+  if (seed > 2000) return new StreamCommands(seed)
+  return seed > 1000 ? new PluginCommands(seed) : new QueueCommands(seed)
+}
+
+class QueueCommands implements Source {
+  readonly #dice: Dice
   readonly #prefix: string
   /** Quorum queues of 3.10 know no priorities and count each return, which later versions changed: where they are, these are left out. */
   readonly #quorum: boolean
@@ -50,32 +64,22 @@ export class CommandSource {
   #tags = 0
 
   constructor(seed: number) {
-    this.#random = new Random(seed)
+    this.#dice = new Dice(seed)
     this.#prefix = `d${seed}`
     this.#quorum = seed % 2 === 0
   }
 
-  #below(limit: number): number {
-    return Math.floor(this.#random.next() * limit)
-  }
-  #chance(probability: number): boolean {
-    return this.#random.next() < probability
-  }
-  #one<T>(of: readonly T[]): T {
-    return of[this.#below(of.length)] as T // not empty
-  }
-
   get #channel(): number {
-    return 1 + this.#below(2)
+    return 1 + this.#dice.below(2)
   }
   get #queue(): string {
-    return `${this.#prefix}.q${this.#below(4)}`
+    return `${this.#prefix}.q${this.#dice.below(4)}`
   }
   get #exchange(): string {
-    return `${this.#prefix}.e${this.#below(3)}`
+    return `${this.#prefix}.e${this.#dice.below(3)}`
   }
   get #key(): string {
-    return this.#one(['a', 'b', 'a.b', 'a.b.c', 'b.c', '', 'a.*', '#', '*.b'])
+    return this.#dice.one(['a', 'b', 'a.b', 'a.b.c', 'b.c', '', 'a.*', '#', '*.b'])
   }
 
   *sequence(length: number): Commands {
@@ -84,7 +88,6 @@ export class CommandSource {
     for (let step = 0; step < length; step++) yield this.#next()
   }
 
-  /** Deletes what a sequence may have made. */
   *cleanup(): Commands {
     for (let at = 0; at < 4; at++) {
       const fields = { ticket: 0, queue: `${this.#prefix}.q${at}`, ifUnused: false, ifEmpty: false, nowait: false }
@@ -95,17 +98,18 @@ export class CommandSource {
   }
 
   #next(): Command {
-    const roll = this.#below(100)
+    const roll = this.#dice.below(100)
     if (roll < 32) return this.#publish()
     if (roll < 44) return this.#get()
     if (roll < 60) return this.#settle()
     if (roll < 65) return this.#consume()
-    if (roll < 67) return this.#method('basic.cancel', { consumerTag: `c${this.#below(3)}`, nowait: false }, ['basic.cancel-ok'])
+    if (roll < 67)
+      return this.#method('basic.cancel', { consumerTag: `c${this.#dice.below(3)}`, nowait: false }, ['basic.cancel-ok'])
     if (roll < 69)
-      return this.#method('basic.qos', { prefetchSize: 0, prefetchCount: this.#below(4), global: this.#chance(0.2) }, [
+      return this.#method('basic.qos', { prefetchSize: 0, prefetchCount: this.#dice.below(4), global: this.#dice.chance(0.2) }, [
         'basic.qos-ok',
       ])
-    if (roll < 71) return this.#method('basic.recover', { requeue: this.#chance(0.9) }, ['basic.recover-ok'])
+    if (roll < 71) return this.#method('basic.recover', { requeue: this.#dice.chance(0.9) }, ['basic.recover-ok'])
     if (roll < 78) return this.#bind()
     if (roll < 81) return this.#declareQueue(this.#queue)
     if (roll < 84) return this.#declareExchange(this.#exchange)
@@ -119,17 +123,17 @@ export class CommandSource {
   }
 
   #method<N extends MethodName>(name: N, fields: MethodFields<N>, answers: readonly string[]): Command {
-    return { kind: 'method', channel: this.#channel, name, fields, answers }
+    return method(this.#channel, name, fields, answers)
   }
 
   #declareQueue(queue: string): Command {
     const fields = {
       ticket: 0,
-      queue: this.#chance(0.03) ? 'amq.mine' : queue,
+      queue: this.#dice.chance(0.03) ? 'amq.mine' : queue,
       passive: false,
-      durable: this.#chance(0.8),
-      exclusive: this.#chance(0.05),
-      autoDelete: this.#chance(0.1),
+      durable: this.#dice.chance(0.8),
+      exclusive: this.#dice.chance(0.05),
+      autoDelete: this.#dice.chance(0.1),
       nowait: false,
       arguments: this.#queueArguments(),
     }
@@ -139,35 +143,35 @@ export class CommandSource {
   #queueArguments(): Table {
     const own: Record<string, FieldValue> = {}
     const some = (probability: number, name: string, value: () => FieldValue): void => {
-      if (this.#chance(probability)) own[name] = value()
+      if (this.#dice.chance(probability)) own[name] = value()
     }
     some(0.2, 'x-queue-type', () =>
-      text(this.#one(this.#quorum ? ['classic', 'quorum', 'quorum', 'nothing'] : ['classic', 'nothing'])),
+      text(this.#dice.one(this.#quorum ? ['classic', 'quorum', 'quorum', 'nothing'] : ['classic', 'nothing'])),
     )
-    some(0.15, 'x-message-ttl', () => int(this.#one([ttlMs, ttlMs, 0, -1])))
-    some(0.2, 'x-max-length', () => this.#one([int(2), int(1), long(3), text('2')]))
-    some(0.15, 'x-overflow', () => text(this.#one(['drop-head', 'reject-publish', 'reject-publish-dlx', 'other'])))
-    some(0.35, 'x-dead-letter-exchange', () => text(this.#one(['', this.#exchange, `${this.#prefix}.missing`])))
-    some(0.25, 'x-dead-letter-routing-key', () => text(this.#one([this.#queue, 'a'])))
-    some(0.1, 'x-max-priority', () => this.#one([int(5), int(300), flag(true)]))
+    some(0.15, 'x-message-ttl', () => int(this.#dice.one([ttlMs, ttlMs, 0, -1])))
+    some(0.2, 'x-max-length', () => this.#dice.one([int(2), int(1), long(3), text('2')]))
+    some(0.15, 'x-overflow', () => text(this.#dice.one(['drop-head', 'reject-publish', 'reject-publish-dlx', 'other'])))
+    some(0.35, 'x-dead-letter-exchange', () => text(this.#dice.one(['', this.#exchange, `${this.#prefix}.missing`])))
+    some(0.25, 'x-dead-letter-routing-key', () => text(this.#dice.one([this.#queue, 'a'])))
+    some(0.1, 'x-max-priority', () => this.#dice.one([int(5), int(300), flag(true)]))
     some(0.05, 'x-delivery-limit', () => int(2))
     some(0.05, 'x-single-active-consumer', () => flag(true))
-    some(0.05, 'x-expires', () => int(this.#one([600_000, 0])))
+    some(0.05, 'x-expires', () => int(this.#dice.one([600_000, 0])))
     some(0.05, 'mine', () => text('annotation'))
     return table(own)
   }
 
   #declareExchange(exchange: string): Command {
     const own: Record<string, FieldValue> = {}
-    if (this.#chance(0.2)) own['alternate-exchange'] = this.#one([text(this.#exchange), text('amq.fanout'), int(5)])
+    if (this.#dice.chance(0.2)) own['alternate-exchange'] = this.#dice.one([text(this.#exchange), text('amq.fanout'), int(5)])
     const fields = {
       ticket: 0,
-      exchange: this.#chance(0.03) ? this.#one(['amq.mine', '']) : exchange,
-      type: this.#chance(0.02) ? 'unheard-of' : this.#one(['direct', 'fanout', 'topic', 'headers']),
+      exchange: this.#dice.chance(0.03) ? this.#dice.one(['amq.mine', '']) : exchange,
+      type: this.#dice.chance(0.02) ? 'unheard-of' : this.#dice.one(['direct', 'fanout', 'topic', 'headers']),
       passive: false,
-      durable: this.#chance(0.8),
-      autoDelete: this.#chance(0.1),
-      internal: this.#chance(0.05),
+      durable: this.#dice.chance(0.8),
+      autoDelete: this.#dice.chance(0.1),
+      internal: this.#dice.chance(0.05),
       nowait: false,
       arguments: table(own),
     }
@@ -175,12 +179,12 @@ export class CommandSource {
   }
 
   #bind(): Command {
-    const source = this.#chance(0.05) ? this.#one(['', `${this.#prefix}.missing`]) : this.#exchange
+    const source = this.#dice.chance(0.05) ? this.#dice.one(['', `${this.#prefix}.missing`]) : this.#exchange
     const own: Record<string, FieldValue> = {}
-    if (this.#chance(0.4)) own['color'] = text(this.#one(['red', 'blue']))
-    if (this.#chance(0.3)) own['x-match'] = text(this.#one(['all', 'any', 'any-with-x', 'some']))
+    if (this.#dice.chance(0.4)) own['color'] = text(this.#dice.one(['red', 'blue']))
+    if (this.#dice.chance(0.3)) own['x-match'] = text(this.#dice.one(['all', 'any', 'any-with-x', 'some']))
     const shared = { ticket: 0, routingKey: this.#key, nowait: false, arguments: table(own) }
-    const roll = this.#below(10)
+    const roll = this.#dice.below(10)
     if (roll < 6) return this.#method('queue.bind', { ...shared, queue: this.#queue, exchange: source }, ['queue.bind-ok'])
     if (roll < 8) {
       const { nowait: _, ...fields } = shared
@@ -193,50 +197,50 @@ export class CommandSource {
 
   #publish(): Command {
     const properties: Properties = {}
-    if (this.#chance(0.6)) properties.deliveryMode = this.#one([1, 2])
-    if (!this.#quorum && this.#chance(0.3)) properties.priority = this.#below(8)
-    if (this.#chance(0.1)) properties.expiration = this.#one([String(ttlMs), String(ttlMs), '0', 'soon', '-5', '5s'])
-    if (this.#chance(0.2)) properties.messageId = `m${this.#bodies}`
-    if (this.#chance(0.1)) properties.timestamp = 1_700_000_000
-    if (this.#chance(0.05)) properties.userId = this.#one(['guest', 'guest', 'somebody'])
+    if (this.#dice.chance(0.6)) properties.deliveryMode = this.#dice.one([1, 2])
+    if (!this.#quorum && this.#dice.chance(0.3)) properties.priority = this.#dice.below(8)
+    if (this.#dice.chance(0.1)) properties.expiration = this.#dice.one([String(ttlMs), String(ttlMs), '0', 'soon', '-5', '5s'])
+    if (this.#dice.chance(0.2)) properties.messageId = `m${this.#bodies}`
+    if (this.#dice.chance(0.1)) properties.timestamp = 1_700_000_000
+    if (this.#dice.chance(0.05)) properties.userId = this.#dice.one(['guest', 'guest', 'somebody'])
     const headers: Record<string, FieldValue> = {}
-    if (this.#chance(0.3)) headers['color'] = text(this.#one(['red', 'blue', 'green']))
-    if (this.#chance(0.1)) headers['x-color'] = text('red')
-    if (this.#chance(0.1))
+    if (this.#dice.chance(0.3)) headers['color'] = text(this.#dice.one(['red', 'blue', 'green']))
+    if (this.#dice.chance(0.1)) headers['x-color'] = text('red')
+    if (this.#dice.chance(0.1))
       headers['mixed'] = {
         type: 'A',
         value: [int(1), flag(false), { type: 'F', value: table({ deep: long(-7) }) }, { type: 'V' }],
       }
-    if (this.#chance(0.05))
-      headers['CC'] = this.#one<FieldValue>([{ type: 'A', value: [text(this.#queue), text('b')] }, text('b')])
-    if (this.#chance(0.05)) headers['BCC'] = { type: 'A', value: [text(this.#queue)] }
+    if (this.#dice.chance(0.05))
+      headers['CC'] = this.#dice.one<FieldValue>([{ type: 'A', value: [text(this.#queue), text('b')] }, text('b')])
+    if (this.#dice.chance(0.05)) headers['BCC'] = { type: 'A', value: [text(this.#queue)] }
     if (0 < Object.keys(headers).length) properties.headers = table(headers)
-    const direct = this.#chance(0.6)
+    const direct = this.#dice.chance(0.6)
     return {
       kind: 'publish',
       channel: this.#channel,
-      exchange: direct ? '' : this.#chance(0.03) ? `${this.#prefix}.missing` : this.#exchange,
+      exchange: direct ? '' : this.#dice.chance(0.03) ? `${this.#prefix}.missing` : this.#exchange,
       routingKey: direct ? this.#queue : this.#key,
-      mandatory: this.#chance(0.3),
+      mandatory: this.#dice.chance(0.3),
       properties,
-      body: this.#chance(0.05) ? '' : `b${this.#bodies++}`,
+      body: this.#dice.chance(0.05) ? '' : `b${this.#bodies++}`,
     }
   }
 
   #get(): Command {
-    const fields = { ticket: 0, queue: this.#queue, noAck: this.#chance(0.3) }
+    const fields = { ticket: 0, queue: this.#queue, noAck: this.#dice.chance(0.3) }
     return this.#method('basic.get', fields, ['basic.get-ok', 'basic.get-empty'])
   }
 
   #settle(): Command {
-    const how = this.#one(['ack', 'ack', 'nack', 'reject'] as const)
+    const how = this.#dice.one(['ack', 'ack', 'nack', 'reject'] as const)
     return {
       kind: 'settle',
       channel: this.#channel,
       how,
-      which: this.#chance(0.05) ? 1000 : this.#below(6),
-      multiple: how !== 'reject' && this.#chance(0.2),
-      requeue: this.#chance(0.5) && !(this.#quorum && how === 'nack'),
+      which: this.#dice.chance(0.05) ? 1000 : this.#dice.below(6),
+      multiple: how !== 'reject' && this.#dice.chance(0.2),
+      requeue: this.#dice.chance(0.5) && !(this.#quorum && how === 'nack'),
     }
   }
 
@@ -246,18 +250,18 @@ export class CommandSource {
     const fields = {
       ticket: 0,
       queue: this.#queue,
-      consumerTag: `c${channel}.${this.#chance(0.1) ? 0 : this.#tags++}`,
+      consumerTag: `c${channel}.${this.#dice.chance(0.1) ? 0 : this.#tags++}`,
       noLocal: false,
-      noAck: this.#chance(0.3),
-      exclusive: this.#chance(0.1),
+      noAck: this.#dice.chance(0.3),
+      exclusive: this.#dice.chance(0.1),
       nowait: false,
-      arguments: this.#chance(0.1) ? table({ 'x-priority': this.#one([int(5), text('high')]) }) : new Map(),
+      arguments: this.#dice.chance(0.1) ? table({ 'x-priority': this.#dice.one([int(5), text('high')]) }) : new Map(),
     }
     return { kind: 'method', channel, name: 'basic.consume', fields, answers: ['basic.consume-ok'] }
   }
 
   #passive(): Command {
-    if (this.#chance(0.5)) {
+    if (this.#dice.chance(0.5)) {
       const fields = {
         ticket: 0,
         queue: this.#queue,
@@ -285,26 +289,30 @@ export class CommandSource {
   }
 
   #delete(): Command {
-    if (this.#chance(0.6)) {
-      const fields = { ticket: 0, queue: this.#queue, ifUnused: this.#chance(0.2), ifEmpty: this.#chance(0.3), nowait: false }
+    if (this.#dice.chance(0.6)) {
+      const fields = {
+        ticket: 0,
+        queue: this.#queue,
+        ifUnused: this.#dice.chance(0.2),
+        ifEmpty: this.#dice.chance(0.3),
+        nowait: false,
+      }
       return this.#method('queue.delete', fields, ['queue.delete-ok'])
     }
     const fields = {
       ticket: 0,
-      exchange: this.#chance(0.1) ? 'amq.direct' : this.#exchange,
-      ifUnused: this.#chance(0.4),
+      exchange: this.#dice.chance(0.1) ? 'amq.direct' : this.#exchange,
+      ifUnused: this.#dice.chance(0.4),
       nowait: false,
     }
     return this.#method('exchange.delete', fields, ['exchange.delete-ok'])
   }
 
   #modes(): Command {
-    const roll = this.#below(6)
+    const roll = this.#dice.below(6)
     if (roll === 0) return this.#method('tx.select', {}, ['tx.select-ok'])
     if (roll === 1) return this.#method('tx.commit', {}, ['tx.commit-ok'])
     if (roll === 2) return this.#method('tx.rollback', {}, ['tx.rollback-ok'])
     return this.#method('confirm.select', { nowait: false }, ['confirm.select-ok'])
   }
 }
-
-type Commands = globalThis.Generator<Command, void, undefined>

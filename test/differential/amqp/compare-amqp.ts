@@ -1,8 +1,13 @@
 /** The same random commands to both brokers over raw sockets, what comes back compared line by line. Stops a sequence at its first difference. */
-import { type Command, CommandSource } from './commands.ts'
+import { type Command, sourceOf } from './commands.ts'
 import { Side } from './side.ts'
 
-const sequences = 40
+/** The first seeds of each sort of commands, and how many. */
+const sequences = [
+  [1, 40],
+  [1001, 10],
+  [2001, 10],
+] as const
 const commandsPerSequence = 60
 const atOnce = 4
 const quietMs = 60
@@ -11,7 +16,10 @@ const patientMs = 300
 
 /** Resolves to how many sequences differed. */
 export async function compareAmqp(peerPort: number, ownPort: number, words: readonly string[]): Promise<number> {
-  const seeds = words.length > 0 ? words.map(Number) : Array.from({ length: sequences }, (_, index) => index + 1)
+  const seeds =
+    words.length > 0
+      ? words.map(Number)
+      : sequences.flatMap(([first, count]) => Array.from({ length: count }, (_, index) => first + index))
   let failures = 0
   let commands = 0
   const again: number[] = []
@@ -42,7 +50,7 @@ async function compareSequence(
 ): Promise<{ commands: number; difference: string | null }> {
   const peer = new Side(peerPort, patience)
   const own = new Side(ownPort, patience)
-  const source = new CommandSource(seed)
+  const source = sourceOf(seed)
   const history: Command[] = []
   try {
     for (const command of source.sequence(commandsPerSequence)) {

@@ -1,0 +1,141 @@
+/** Stream queues over plain AMQP: declaring, publishing, consuming from an offset, and all that a stream refuses. */
+import type { Properties } from '../../../src/protocols/amqp/codec.ts'
+import { type FieldValue, text } from '../../../src/protocols/amqp/table.ts'
+import type { Command, Commands, Source } from './commands.ts'
+import { Dice, int, method, table } from './dice.ts'
+
+export class StreamCommands implements Source {
+  readonly #dice: Dice
+  readonly #prefix: string
+  #bodies = 0
+  #tags = 0
+
+  constructor(seed: number) {
+    this.#dice = new Dice(seed)
+    this.#prefix = `s${seed}`
+  }
+
+  get #stream(): string {
+    return `${this.#prefix}.q${this.#dice.below(2)}`
+  }
+  get #channel(): number {
+    return 1 + this.#dice.below(2)
+  }
+
+  *sequence(length: number): Commands {
+    for (const at of [0, 1]) yield this.#declare(`${this.#prefix}.q${at}`, { 'x-queue-type': text('stream') }, {})
+    for (const channel of [1, 2]) yield this.#qos(channel, 20)
+    for (let step = 0; step < length; step++) yield this.#next()
+  }
+
+  *cleanup(): Commands {
+    for (const at of [0, 1]) yield this.#delete(`${this.#prefix}.q${at}`, false, false)
+  }
+
+  #next(): Command {
+    const dice = this.#dice
+    const roll = dice.below(100)
+    if (roll < 40) return this.#publish()
+    if (roll < 55) return this.#consume()
+    if (roll < 65) {
+      const how = dice.one(['ack', 'ack', 'nack', 'reject'] as const)
+      return { kind: 'settle', channel: this.#channel, how, which: dice.below(4), multiple: false, requeue: how !== 'ack' }
+    }
+    if (roll < 70) return this.#qos(this.#channel, dice.one([20, 5, 0]))
+    if (roll < 76)
+      return method(this.#channel, 'basic.cancel', { consumerTag: `c${dice.below(this.#tags + 1)}`, nowait: false }, [
+        'basic.cancel-ok',
+      ])
+    if (roll < 88)
+      return this.#declare(this.#stream, this.#arguments(), {
+        durable: dice.chance(0.9),
+        exclusive: dice.chance(0.1),
+        autoDelete: dice.chance(0.1),
+      })
+    if (roll < 90)
+      return method(this.#channel, 'basic.get', { ticket: 0, queue: this.#stream, noAck: false }, [
+        'basic.get-ok',
+        'basic.get-empty',
+      ])
+    if (roll < 92)
+      return method(this.#channel, 'queue.purge', { ticket: 0, queue: this.#stream, nowait: false }, ['queue.purge-ok'])
+    if (roll < 95) return method(this.#channel, 'confirm.select', { nowait: false }, ['confirm.select-ok'])
+    if (roll < 98)
+      return method(this.#channel, 'channel.close', { replyCode: 200, replyText: '', classId: 0, methodId: 0 }, [
+        'channel.close-ok',
+      ])
+    return this.#delete(this.#stream, dice.chance(0.3), dice.chance(0.3))
+  }
+
+  #arguments(): Record<string, FieldValue> {
+    const dice = this.#dice
+    const own: Record<string, FieldValue> = { 'x-queue-type': text('stream') }
+    const some = (probability: number, name: string, values: readonly FieldValue[]): void => {
+      if (dice.chance(probability)) own[name] = dice.one(values)
+    }
+    some(0.2, 'x-max-age', [text('1h'), text('7D'), text('soon'), int(5)])
+    some(0.2, 'x-max-length-bytes', [int(1_000_000_000), int(-1), text('1')])
+    some(0.1, 'x-stream-max-segment-size-bytes', [int(1_000_000), int(-2)])
+    for (const name of ['x-message-ttl', 'x-max-length', 'x-expires', 'x-max-priority', 'x-delivery-limit'])
+      some(0.04, name, [int(5)])
+    for (const name of ['x-dead-letter-exchange', 'x-overflow']) some(0.04, name, [text('reject-publish')])
+    some(0.05, 'x-single-active-consumer', [{ type: 't', value: true }])
+    some(0.05, 'mine', [text('annotation')])
+    return own
+  }
+
+  #declare(
+    queue: string,
+    own: Record<string, FieldValue>,
+    { durable = true, exclusive = false, autoDelete = false }: { durable?: boolean; exclusive?: boolean; autoDelete?: boolean },
+  ): Command {
+    const fields = { ticket: 0, queue, passive: false, durable, exclusive, autoDelete, nowait: false, arguments: table(own) }
+    return method(this.#channel, 'queue.declare', fields, ['queue.declare-ok'])
+  }
+
+  #delete(queue: string, ifUnused: boolean, ifEmpty: boolean): Command {
+    return method(this.#channel, 'queue.delete', { ticket: 0, queue, ifUnused, ifEmpty, nowait: false }, ['queue.delete-ok'])
+  }
+
+  #qos(channel: number, prefetchCount: number): Command {
+    return method(channel, 'basic.qos', { prefetchSize: 0, prefetchCount, global: false }, ['basic.qos-ok'])
+  }
+
+  #publish(): Command {
+    const dice = this.#dice
+    const properties: Properties = {}
+    if (dice.chance(0.5)) properties.deliveryMode = dice.one([1, 2])
+    if (dice.chance(0.3)) properties.messageId = `m${this.#bodies}`
+    if (dice.chance(0.3)) properties.headers = table({ color: text('red'), size: int(-7) })
+    if (dice.chance(0.2)) properties.contentType = 'text/plain'
+    const body = `b${this.#bodies++}`
+    return { kind: 'publish', channel: this.#channel, exchange: '', routingKey: this.#stream, mandatory: false, properties, body }
+  }
+
+  /** Where chunks begin and end is each broker's own, so `last` and times are left out. */
+  #consume(): Command {
+    const dice = this.#dice
+    const own: Record<string, FieldValue> = {}
+    if (dice.chance(0.8))
+      own['x-stream-offset'] = dice.one<FieldValue>([
+        text('first'),
+        text('first'),
+        text('next'),
+        int(0),
+        int(2),
+        int(-1),
+        text('never'),
+      ])
+    const fields = {
+      ticket: 0,
+      queue: this.#stream,
+      consumerTag: `c${dice.chance(0.1) ? 0 : ++this.#tags}`,
+      noLocal: false,
+      noAck: dice.chance(0.1),
+      exclusive: dice.chance(0.05),
+      nowait: false,
+      arguments: table(own),
+    }
+    return method(this.#channel, 'basic.consume', fields, ['basic.consume-ok'])
+  }
+}
