@@ -11,5 +11,12 @@ export function comparableHeaders(headers: Record<string, unknown>): Record<stri
 }
 
 export function comparableText(text: string): string {
-  return text
+  // A quoting mistake that RabbitMQ mended since.
+  return text.replace(/ for 'queue ('.*')'$/, ' for stream queue $1')
+}
+
+/** 3.10 counts a stream's messages some time after they came. */
+export function comparableFields(name: string, fields: Record<string, unknown>): Record<string, unknown> {
+  const { messageCount: _, ...others } = fields
+  return name === 'queue.declare-ok' && /^s\d+\.q/.test(String(fields['queue'])) ? others : fields
 }

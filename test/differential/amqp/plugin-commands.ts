@@ -39,7 +39,7 @@ export class PluginCommands implements Source {
       yield this.#bind(type, '1')
     }
     yield this.#declareQueue('second')
-    for (let step = 0; step < length; step++) yield this.#next()
+    for (let step = 0; step < length; step++) yield* this.#next()
   }
 
   *cleanup(): Commands {
@@ -50,23 +50,29 @@ export class PluginCommands implements Source {
     for (const type of types) yield this.#delete(type, false)
   }
 
-  #next(): Command {
+  *#next(): Commands {
     const dice = this.#dice
     const type = dice.one(types)
     const roll = dice.below(100)
-    if (roll < 40) return this.#publish(type)
-    if (roll < 60) {
-      const name = type === 'x-recent-history' && dice.chance(0.5) ? 'second' : type
-      return method(channel, 'basic.get', { ticket: 0, queue: `${this.#prefix}.q.${name}`, noAck: true }, [
-        'basic.get-ok',
-        'basic.get-empty',
-      ])
+    if (roll < 40) yield this.#publish(type)
+    else if (roll < 60) yield this.#get(type)
+    else if (roll < 80) yield this.#bind(type, this.#bindingKey(type))
+    else if (roll < 85) yield this.#unbind(type)
+    else if (roll < 88)
+      yield method(channel, 'queue.purge', { ticket: 0, queue: `${this.#prefix}.q.${type}`, nowait: false }, ['queue.purge-ok'])
+    else if (roll < 90) yield this.#delete(type, true)
+    else {
+      // Anew: of an exchange that is there RabbitMQ does not compare what its type's arguments say.
+      yield this.#delete(type, false)
+      yield this.#declare(type, this.#arguments(type))
+      yield this.#bind(type, '1')
     }
-    if (roll < 75) return this.#bind(type, this.#bindingKey(type))
-    if (roll < 80) return this.#unbind(type)
-    if (roll < 95) return this.#declare(type, this.#arguments(type))
-    if (roll < 98) return this.#delete(type, dice.chance(0.5))
-    return method(channel, 'queue.purge', { ticket: 0, queue: `${this.#prefix}.q.${type}`, nowait: false }, ['queue.purge-ok'])
+  }
+
+  #get(type: (typeof types)[number]): Command {
+    const name = type === 'x-recent-history' && this.#dice.chance(0.5) ? 'second' : type
+    const fields = { ticket: 0, queue: `${this.#prefix}.q.${name}`, noAck: true }
+    return method(channel, 'basic.get', fields, ['basic.get-ok', 'basic.get-empty'])
   }
 
   #bindingKey(type: (typeof types)[number]): string {

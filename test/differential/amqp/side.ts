@@ -3,7 +3,7 @@ import type { Properties } from '../../../src/protocols/amqp/codec.ts'
 import type { MethodFields, MethodName } from '../../../src/protocols/amqp/methods.ts'
 import type { FieldValue, Table } from '../../../src/protocols/amqp/table.ts'
 import type { Command } from './commands.ts'
-import { comparableHeaders, comparableText } from './expected.ts'
+import { comparableFields, comparableHeaders, comparableText } from './expected.ts'
 import { type Event, Wire } from './wire.ts'
 
 const unknownTag = 4242
@@ -128,7 +128,7 @@ export class Side {
     if (name === 'basic.get-ok') state.tags.push(method.fields.deliveryTag)
     const content = properties === undefined ? '' : ` ${sayProperties(properties)} ${JSON.stringify(body)}`
     const sort = name === 'basic.deliver' || name === 'basic.return' ? name : 'answers'
-    return [sort, `${name} ${JSON.stringify(fields)}${content}`]
+    return [sort, `${name} ${JSON.stringify(comparableFields(name, fields))}${content}`]
   }
 
   end(): void {

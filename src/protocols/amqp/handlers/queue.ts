@@ -138,7 +138,7 @@ async function remove(channel: Channel, fields: MethodFields<'queue.delete'>): P
   if (fields.ifEmpty && 0 < messageCount) throw preconditionFailed(`${named('queue', queue, session.vhost)} not empty`)
   await session.space.deleteTopic(queue)
   owners(session).delete(ownerKey(session, queue))
-  return messageCount
+  return declaredType(topic) === 'stream' ? 0 : messageCount // RabbitMQ counts none of a stream's.
 }
 
 async function declare(channel: Channel, fields: MethodFields<'queue.declare'>, given: string): Promise<string> {
