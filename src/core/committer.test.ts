@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
+import { entryOf } from '../../test/support/entry.ts'
 import type { WriteAheadLog } from '../storage/interfaces.ts'
 import { MemorySegments } from '../storage/memory/index.ts'
 import { Committer } from './committer.ts'
@@ -160,18 +161,7 @@ test('an entry that did not fit into the frame being filled is not readable with
   )
   const log = new Log(1, new MemorySegments(), 1 << 30, false, () => undefined)
   const append = (): number => {
-    const payload = Buffer.alloc(2.5 * 1024 * 1024)
-    const content = {
-      format: 1,
-      count: 1,
-      timestamp: 1,
-      expiresAt: 0,
-      keyHash: 0,
-      flags: 0,
-      subject: null,
-      annotations: null,
-      payload,
-    }
+    const content = entryOf(Buffer.alloc(2.5 * 1024 * 1024))
     return committer.append(log, content, { producer: null, named: null, dedupId: null })
   }
   append()

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { plainFormat } from '../../test/support/plain-format.ts'
+import { entryOf } from '../../test/support/entry.ts'
 import { MemorySegments } from '../storage/memory/index.ts'
 import { Lane, type Slot } from './lane.ts'
 import { Log } from './log.ts'
@@ -20,18 +20,7 @@ class SlowSegments extends MemorySegments {
 }
 
 function append(log: Log, text: string): void {
-  const payload = Buffer.from(text)
-  log.append({
-    format: plainFormat.id,
-    count: 1,
-    timestamp: 1,
-    expiresAt: 0,
-    keyHash: 0,
-    flags: 0,
-    subject: null,
-    annotations: null,
-    payload,
-  })
+  log.append(entryOf(text))
   log.commit(log.next)
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { plainFormat } from '../../test/support/plain-format.ts'
+import { entryOf } from '../../test/support/entry.ts'
 import { MemorySegments } from '../storage/memory/index.ts'
 import { entryBase, entryCount, entryIsWhole, entryLength, entryPayload } from './entry.ts'
 import { Log } from './log.ts'
@@ -55,18 +55,7 @@ test('what is committed and not truncated is read from any offset on, and nothin
       for (const { kind, a, b } of steps) {
         if (kind === 'append') {
           const text = `${log.next}:${'x'.repeat(b)}`
-          const payload = Buffer.from(text)
-          const content = {
-            format: plainFormat.id,
-            count: a,
-            timestamp: 1,
-            expiresAt: 0,
-            keyHash: 0,
-            flags: 0,
-            subject: null,
-            annotations: null,
-            payload,
-          }
+          const content = entryOf(text, { count: a })
           all.push({ base: log.next, count: a, text })
           assert.equal(log.append(content), all.at(-1)?.base)
         }
