@@ -168,7 +168,8 @@ export interface HttpRequest {
 export interface HttpAnswer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array
+  /** Pieces are sent as they come, as fast as the client reads; who gives them stops when the request's signal says that the client has gone. */
+  readonly body?: string | Uint8Array | AsyncIterable<string | Uint8Array>
 }
 
 // ------------------------------------------------------------------------------------------------------------------- broker

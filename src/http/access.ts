@@ -1,14 +1,10 @@
 /** Who calls the API: HTTP Basic or a client's certificate once users exist, anybody before. */
-import type { IncomingMessage } from 'node:http'
-import { type Broker, CoreError, type Principal } from '../broker/face.ts'
+import { type Broker, CoreError, type HttpRequest, type Principal } from '../broker/face.ts'
 
-export async function authenticateRequest(
-  broker: Broker,
-  request: IncomingMessage,
-  peerName: string | undefined,
-): Promise<Principal> {
-  const header = request.headers.authorization
-  if (header === undefined) {
+export async function authenticateRequest(broker: Broker, request: HttpRequest): Promise<Principal> {
+  const header = request.headers['authorization']
+  const { peerName } = request.connection
+  if (typeof header !== 'string') {
     if (peerName !== undefined) return broker.authenticate({ kind: 'certificate', user: peerName })
     if (!broker.authenticationRequired) return broker.anonymous
     throw new CoreError('Unauthenticated', 'log in with HTTP Basic')

@@ -2,8 +2,7 @@
  * What one operation of the API is: its path, what it takes, what it answers, and the function behind it. The list of all of them (routes.ts)
  * is what requests are matched against and what the OpenAPI document is made of, so that the two cannot differ.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Broker, Principal, ServerFacts, Space } from '../broker/face.ts'
+import type { Broker, HttpAnswer, Principal, ServerFacts, Space } from '../broker/face.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -34,7 +33,7 @@ export interface Route {
   readonly admin?: boolean
   /** Answers to anybody, also without a login. */
   readonly open?: boolean
-  /** Resolves to what is sent as JSON; undefined when the handler wrote the response itself or there is nothing to say (204). */
+  /** Resolves to what is sent as JSON, a {@link Raw} answer, or undefined when there is nothing to say (204). */
   handle(call: Call): unknown
 }
 
@@ -49,7 +48,18 @@ export interface Call {
   readonly query: URLSearchParams
   /** The parsed JSON body, {} without one. */
   readonly body: Record<string, unknown>
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  /** Aborted when the caller has gone. */
+  readonly signal: AbortSignal
   readonly server: ServerFacts
+}
+
+/** An answer that is not one JSON value. */
+export class Raw {
+  readonly contentType: string
+  readonly body: NonNullable<HttpAnswer['body']>
+
+  constructor(contentType: string, body: Raw['body']) {
+    this.contentType = contentType
+    this.body = body
+  }
 }

@@ -15,18 +15,21 @@ after(() => Promise.all(opened.map((each) => each.close(100))))
 interface Setting {
   readonly connections?: Connections
   readonly connectionsMax?: number
+  /** Of the listener alone. */
+  readonly ownMax?: number
   readonly authenticationRequired?: boolean
   drain?(): void
 }
 
 /** Resolves to the port. */
 async function serve(answer: HttpHandler['answer'], setting: Setting = {}): Promise<number> {
-  const { connections = new Connections(), connectionsMax = 10, authenticationRequired = false, drain } = setting
+  const { connections = new Connections(), connectionsMax = 10, authenticationRequired = false, ownMax, drain } = setting
   const log = { debug() {}, info() {}, warn() {}, error: (_: object, message: string) => void errors.push(message) }
   // The listener uses nothing else of the broker.
   const broker = { clock: { now: () => 0 }, log, limits: { connectionsMax }, authenticationRequired } as unknown as Broker
   const handler = { answer, ...(drain === undefined ? {} : { drain }) }
-  const listener = new HttpListener({ broker, connections, protocol: 'test', handler, anyHost: false, tls: null })
+  const own = ownMax === undefined ? {} : { connectionsMax: ownMax }
+  const listener = new HttpListener({ broker, connections, protocol: 'test', handler, anyHost: false, tls: null, ...own })
   opened.push(listener)
   return await listener.listen('127.0.0.1', 0)
 }
@@ -149,4 +152,49 @@ test('closing lets a request under way finish, and ends those that only wait', a
   await arrived.promise
   await opened.at(-1)?.close(10_000)
   assert.equal((await answer).body, 'at last')
+})
+
+test('an answer in pieces is sent as they come, no faster than the client reads, and ends with the client', async () => {
+  const piece = 'x'.repeat(64 * 1024)
+  const ended = Promise.withResolvers<void>()
+  let given = 0
+  async function* pieces(): AsyncGenerator<string> {
+    try {
+      yield 'first\n'
+      while (true) {
+        given++
+        yield piece
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    } finally {
+      ended.resolve()
+    }
+  }
+  const port = await serve(() => ({ status: 200, body: pieces() }))
+  const socket = connect(port, '127.0.0.1')
+  socket.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  const [head] = await once(socket, 'data')
+  assert.match(String(head), /200 OK[\s\S]*transfer-encoding: chunked/i)
+  socket.pause()
+  // What the kernel takes for a client that does not read is some megabytes; when that is full, no more is asked for.
+  let before = -1
+  while (before !== given) {
+    before = given
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  assert.ok(given * piece.length < 64 * 1024 * 1024, `${given} pieces`)
+  socket.destroy()
+  await ended.promise
+})
+
+test('a listener with a limit of its own is in reach when the others are full, and lists nobody', async () => {
+  const connections = new Connections()
+  const full = await serve(() => ({ status: 200 }), { connections, connectionsMax: 0 })
+  await assert.rejects(call(full, '/'), { code: 'ECONNRESET' })
+  const apart = await serve(() => ({ status: 200, body: String(connections.size) }), {
+    connections,
+    connectionsMax: 0,
+    ownMax: 1,
+  })
+  assert.equal((await call(apart, '/')).body, '0')
 })

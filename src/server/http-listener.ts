@@ -35,6 +35,11 @@ export interface HttpListenerOptions {
   /** Answers requests for any Host header, from any page. */
   readonly anyHost: boolean
   readonly tls: Tls | null
+  /**
+   * A limit of its own. Its connections are then neither listed among those of protocols nor counted with them: what is used to see and end those
+   * stays in reach when they are too many.
+   */
+  readonly connectionsMax?: number
   /** Takes connections that ask to become something else; without it they are answered like any other request. */
   upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, secured: Secured | null): void
 }
@@ -91,8 +96,9 @@ export class HttpListener {
 
   #accept(socket: Socket): void {
     const { broker, connections, protocol } = this.#options
-    if (connections.size >= broker.limits.connectionsMax) {
-      const { connectionsMax } = broker.limits
+    const apart = this.#options.connectionsMax !== undefined
+    const connectionsMax = this.#options.connectionsMax ?? broker.limits.connectionsMax
+    if ((apart ? this.#own.size : connections.size) >= connectionsMax) {
       broker.log.warn({ remote: socket.remoteAddress, connectionsMax }, 'too many connections: refused one')
       socket.destroy()
       return
@@ -101,10 +107,10 @@ export class HttpListener {
     const connection = new HttpConnection(connections.nextId(), socket, secured, protocol, broker.clock.now())
     this.#bySocket.set(socket, connection)
     this.#own.add(connection)
-    connections.add(connection)
+    if (!apart) connections.add(connection)
     socket.on('close', () => {
       this.#own.delete(connection)
-      connections.remove(connection.id)
+      if (!apart) connections.remove(connection.id)
     })
   }
 
@@ -114,7 +120,7 @@ export class HttpListener {
     // Refused already: its socket is gone.
     if (connection === undefined) return
     this.#own.delete(connection)
-    this.#options.connections.remove(connection.id)
+    if (this.#options.connectionsMax === undefined) this.#options.connections.remove(connection.id)
     upgrade?.(request, socket, head, this.#secured.get(request.socket) ?? null)
   }
 
@@ -140,15 +146,46 @@ export class HttpListener {
   }
 
   #send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): void {
-    if (response.destroyed) return
+    if (response.destroyed) {
+      // Who hung up in the middle of a request hears nothing, and it is no fault of ours.
+      if (!request.complete) this.#logBrokenOff(request)
+      return
+    }
     // What is left of a body that nobody wanted is not worth reading: answer and close.
     if (!request.complete && !this.#bodyIsEmpty(request)) response.setHeader('connection', 'close')
     for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value)
     const body = answer.body ?? ''
+    response.statusCode = answer.status
+    if (typeof body !== 'string' && Symbol.asyncIterator in body) return void this.#stream(request, response, body)
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
     if (answer.status !== 204 && answer.status !== 304) response.setHeader('content-length', bytes.length)
-    response.statusCode = answer.status
     response.end(request.method === 'HEAD' ? undefined : bytes)
+  }
+
+  async #stream(request: IncomingMessage, response: ServerResponse, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
+    if (request.method === 'HEAD') return void response.end()
+    const { socket } = request
+    // It may be long until the next piece comes.
+    socket.setTimeout(0)
+    response.flushHeaders()
+    try {
+      for await (const piece of pieces) {
+        if (response.destroyed) return
+        if (!response.write(piece)) await drained(response)
+      }
+      response.end()
+      socket.setTimeout(silenceTimeoutMs)
+    } catch (cause) {
+      const { message, stack } = asCoreError(cause)
+      this.#options.broker.log.error({ url: request.url, error: message, stack }, 'an HTTP answer broke off')
+      response.destroy()
+    }
+  }
+
+  #logBrokenOff(request: IncomingMessage): void {
+    const connection = this.#bySocket.get(request.socket)
+    const remote = `${connection?.remoteAddress}:${connection?.remotePort}`
+    this.#options.broker.log.info({ remote, reason: 'a request was not sent to its end' }, 'HTTP connection closed')
   }
 
   #bodyIsEmpty(request: IncomingMessage): boolean {
@@ -164,6 +201,20 @@ export class HttpListener {
     else
       this.#send(request, response, { status: tooLarge ? 413 : 500, body: tooLarge ? `${error.message}\n` : 'internal error\n' })
   }
+}
+
+/** Resolves when the client has read, or has gone. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      response.off('drain', finish)
+      response.off('close', finish)
+      resolve()
+    }
+    response.on('drain', finish)
+    response.on('close', finish)
+    if (response.destroyed) finish()
+  })
 }
 
 /** A connection in the registry; it ends when its request is answered. */

@@ -6,7 +6,7 @@ import { createBroker, type OwnedBroker } from '../broker/broker.ts'
 import type { Address, Broker, HttpHandler, Limits, Logger, OpenListener, Protocol, ServerFacts } from '../broker/face.ts'
 import type { TokenSettings } from '../broker/tokens.ts'
 import { formats } from '../core/record.ts'
-import { HttpServer } from '../http/server.ts'
+import { Api } from '../http/api.ts'
 import type { Clock } from '../lib/timers.ts'
 import { Tls, type TlsSettings } from '../lib/tls.ts'
 import { httpDefaultPort, protocolTable } from '../protocols/table.ts'
@@ -29,7 +29,7 @@ export interface StartOptions {
   readonly only: readonly string[] | null
   readonly limits: Partial<Limits>
   readonly skipTakenPorts: boolean
-  /** Answers HTTP requests for any Host header (see http/server.ts). */
+  /** Answers HTTP requests for any Host header (see lib/local-host.ts). */
   readonly anyHost: boolean
   /** Where clients are told to connect to a listener, by its name, where that is not where it listens. */
   readonly advertise?: ReadonlyMap<string, Address>
@@ -51,6 +51,7 @@ export interface RunningBroker {
 }
 
 const drainMs = 5000
+const apiConnectionsMax = 1000
 
 export async function startRunningBroker(options: StartOptions): Promise<RunningBroker> {
   // All protocols, not only those that listen: their records may lie in any topic.
@@ -90,7 +91,6 @@ class Starting implements RunningBroker {
   readonly #httpListeners: HttpListener[] = []
   readonly #facts: ServerFacts
   readonly #tls: Tls | null
-  #http: HttpServer | null = null
   #ready = false
   #stopping: Promise<void> | null = null
 
@@ -124,7 +124,7 @@ class Starting implements RunningBroker {
       await this.#open(shared.name, names, shared.port, taken, open)
     }
     const httpPort = this.#options.port('http', httpDefaultPort)
-    await this.#open('http', ['http'], httpPort, taken, () => this.#openHttp(httpPort, opened))
+    await this.#open('http', ['http'], httpPort, taken, () => this.#openApi(httpPort, opened))
     if (taken.length > 0 && !this.#options.skipTakenPorts) throw new Error(takenMessage(taken))
     for (const each of taken) this.#options.log.warn({ listener: each }, 'port is taken; going on without it')
     this.#ready = true
@@ -141,7 +141,7 @@ class Starting implements RunningBroker {
 
   async #stop(): Promise<void> {
     this.#ready = false
-    const closing = [...this.#httpListeners, ...(this.#http === null ? [] : [this.#http]), this.#sockets]
+    const closing = [...this.#httpListeners, this.#sockets]
     const closed = closing.map((each) => each.close(drainMs))
     await Promise.all([...closed, this.#sessions.close(drainMs)])
     await this.broker.close()
@@ -182,22 +182,26 @@ class Starting implements RunningBroker {
     return await listener.listen(this.#options.host, port)
   }
 
-  async #openHttp(port: number, protocols: readonly Protocol[]): Promise<number> {
-    const http = new HttpServer({
-      broker: this.broker,
-      facts: this.#facts,
-      host: this.#options.host,
-      port,
-      anyHost: this.#options.anyHost,
+  async #openApi(port: number, protocols: readonly Protocol[]): Promise<number> {
+    const { broker } = this
+    const { host, anyHost } = this.#options
+    const listener = new HttpListener({
+      broker,
+      connections: this.#connections,
+      protocol: 'http',
+      handler: new Api({ broker, facts: this.#facts, anyHost }),
+      // It says so in its own words.
+      anyHost: true,
       tls: this.#tls,
-      upgrade: (path, ...upgrade) => {
+      connectionsMax: apiConnectionsMax,
+      upgrade: (request, ...upgrade) => {
+        const path = (request.url ?? '/').replace(/\?.*$/s, '')
         const named = protocols.filter(({ name }) => path === '/ws' || path === `/ws/${name}`)
-        this.#webSockets.accept(named, ...upgrade)
+        this.#webSockets.accept(named, request, ...upgrade)
       },
     })
-    const opened = await http.listen()
-    this.#http = http
-    return opened
+    this.#httpListeners.push(listener)
+    return await listener.listen(host, port)
   }
 }
 

@@ -1,20 +1,17 @@
 /** Records: publish, look at without touching delivery state, and follow as they arrive. */
-import type { ServerResponse } from 'node:http'
 import { CoreError, type PeekedRecord, PublishItem, PublishStatus, type Space, type StartAt } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
 import { envelopeFormat } from '../envelope.ts'
 import { invalid } from '../errors.ts'
 import { object, optionalFlag, optionalList, optionalNumber, optionalText, queryNumber } from '../input.ts'
 import { attributesFromJson, attributesToJson, recordKeys } from '../record-json.ts'
-import type { Call, QueryParameter, Route } from '../route.ts'
+import { type Call, type QueryParameter, Raw, type Route } from '../route.ts'
 import { offsetOf } from './subscriptions.ts'
 import { knownTopic } from './topics.ts'
 
 const peekMax = 1000
 const publishMax = 10_000
 const followBatch = 200
-/** A follower that does not read is disconnected beyond this. */
-const followBytesMax = 4 * 1024 * 1024
 
 const browseQuery: readonly QueryParameter[] = [
   { name: 'partition', schema: { type: 'integer' }, description: 'Only this partition.' },
@@ -156,22 +153,20 @@ function outcomeToJson(item: PublishItem): object {
   }
 }
 
-async function followTopic(call: Call): Promise<undefined> {
-  const { space, query, response } = call
+async function followTopic(call: Call): Promise<Raw> {
+  const { space, query, signal } = call
   const { name } = knownTopic(space, call.parameter('topic'))
   const from = followFrom(query)
-  const places = space.status(name)?.partitions ?? []
-  const only = queryNumber(query, 'partition', 0, places.length - 1)
-  const partitions = only === undefined ? places.map((_, index) => index) : [only]
-  const starts = await Promise.all(
-    partitions.map((partition) => offsetOf(space, name, partition, places[partition] ?? { startOffset: 0, nextOffset: 0 }, from)),
+  const status = space.status(name)?.partitions ?? []
+  const only = queryNumber(query, 'partition', 0, status.length - 1)
+  const partitions = only === undefined ? status.map((_, index) => index) : [only]
+  const places = await Promise.all(
+    partitions.map(async (partition) => ({
+      partition,
+      offset: await offsetOf(space, name, partition, status[partition] ?? { startOffset: 0, nextOffset: 0 }, from),
+    })),
   )
-  response.writeHead(200, { 'content-type': 'application/x-ndjson; charset=utf-8', 'cache-control': 'no-store' })
-  response.flushHeaders()
-  partitions.forEach((partition, index) => {
-    void followPartition(space, name, partition, starts[index] ?? 0, response)
-  })
-  return undefined
+  return new Raw('application/x-ndjson; charset=utf-8', follow(space, name, places, signal))
 }
 
 function followFrom(query: URLSearchParams): StartAt {
@@ -184,55 +179,46 @@ function followFrom(query: URLSearchParams): StartAt {
   throw invalid('?from= must be oldest or newest')
 }
 
-/** Until the client goes, or does not read. */
-async function followPartition(
-  space: Space,
-  topic: string,
-  partition: number,
-  start: number,
-  response: ServerResponse,
-): Promise<void> {
-  let offset = start
+interface Place {
+  readonly partition: number
+  offset: number
+}
+
+/** Lines of records, as they come, until the client goes. */
+async function* follow(space: Space, topic: string, places: readonly Place[], signal: AbortSignal): AsyncGenerator<string> {
   try {
-    while (!response.destroyed) {
-      const end = space.status(topic)?.partitions[partition]?.nextOffset ?? offset
-      const records = await space.peek(topic, { partition, offset, limit: followBatch })
-      for (const record of records) {
-        offset = Math.max(offset, record.offset + 1)
-        response.write(`${JSON.stringify(peekedToJson(record))}\n`)
+    while (!signal.aborted) {
+      let found = false
+      for (const place of places) {
+        const { partition, offset } = place
+        const end = space.status(topic)?.partitions[partition]?.nextOffset ?? offset
+        const records = await space.peek(topic, { partition, offset, limit: followBatch })
+        for (const record of records) place.offset = Math.max(place.offset, record.offset + 1)
+        // Offsets without records (deletions, markers) are passed over too.
+        if (records.length < followBatch) place.offset = Math.max(place.offset, end)
+        if (records.length === 0) continue
+        found = true
+        yield records.map((record) => `${JSON.stringify(peekedToJson(record))}\n`).join('')
       }
-      // Offsets without records (deletions, markers) are passed over too.
-      if (records.length < followBatch) offset = Math.max(offset, end)
-      if (records.length === 0) await nextReadable(space, topic, partition, offset, response)
-      else if (response.writableLength > followBytesMax) await drained(response)
+      if (!found) await anyReadable(space, topic, places, signal)
     }
   } catch (cause) {
     // The topic went, or access to it. The headers are out, so all that is left is to say it in a line and to end.
     const message = cause instanceof Error ? cause.message : String(cause)
-    response.end(`${JSON.stringify({ error: message })}\n`)
+    yield `${JSON.stringify({ error: message })}\n`
   }
 }
 
-function nextReadable(space: Space, topic: string, partition: number, offset: number, response: ServerResponse): Promise<void> {
+/** Resolves when one of the places has more, or the signal says that nobody waits any longer. */
+function anyReadable(space: Space, topic: string, places: readonly Place[], signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const finish = (): void => {
-      cancel()
-      response.off('close', finish)
+      for (const cancel of cancels) cancel()
+      signal.removeEventListener('abort', finish)
       resolve()
     }
-    const cancel = space.whenReadable(topic, partition, offset, finish)
-    response.on('close', finish)
-  })
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      response.off('drain', finish)
-      response.off('close', finish)
-      resolve()
-    }
-    response.on('drain', finish)
-    response.on('close', finish)
+    const cancels = places.map(({ partition, offset }) => space.whenReadable(topic, partition, offset, finish))
+    signal.addEventListener('abort', finish)
+    if (signal.aborted) finish()
   })
 }
