@@ -18,6 +18,7 @@ import type {
   Limits,
   Logger,
   PolicyAdmin,
+  Journal,
   Pressure,
   Principal,
   QuotaAdmin,
@@ -267,6 +268,10 @@ class RunningBroker implements OwnedBroker {
 
   rows(name: string): Rows {
     return this.#engine.rows.table(name)
+  }
+
+  journal(name: string): Journal {
+    return this.#engine.journal(name)
   }
 
   atomically(run: () => void, done: (error: Error | null) => void): void {

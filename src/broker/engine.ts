@@ -20,6 +20,7 @@ import {
   type TopicConfig,
   topicDefaults,
 } from './face.ts'
+import { TopicJournal } from './journal.ts'
 import { Namespace } from './namespace.ts'
 import { effectiveAlternate, effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
@@ -46,6 +47,9 @@ export class Engine implements TopicOwner {
   readonly shard: Shard
   readonly limits: Limits
   readonly namespaces = new Map<string, Namespace>()
+  /** Holds the journals of protocols; it has no name and is listed nowhere. */
+  readonly #hidden: Namespace
+  readonly #journals = new Map<string, TopicJournal>()
   readonly topicsByUuid = new Map<string, Topic>()
   readonly waiters = new Waiters()
   readonly watches = new Watches()
@@ -79,6 +83,7 @@ export class Engine implements TopicOwner {
       (topic, item) => this.#buryRefused(topic, item),
       (topic, level) => this.#addLane(topic, level),
     )
+    this.#hidden = new Namespace('', () => this.#random())
     this.makeNamespace('default')
     shard.onReadable = (topic, partition) => {
       this.waiters.readable(topic, partition)
@@ -87,8 +92,26 @@ export class Engine implements TopicOwner {
   }
 
   makeNamespace(name: string): void {
-    const random = (): number => this.#randomBytes(4).readUInt32BE() / 0x1_0000_0000
-    this.namespaces.set(name, new Namespace(name, random))
+    this.namespaces.set(name, new Namespace(name, () => this.#random()))
+  }
+
+  #random(): number {
+    return this.#randomBytes(4).readUInt32BE() / 0x1_0000_0000
+  }
+
+  #namespaceOfTopic(name: string): Namespace | undefined {
+    return name === '' ? this.#hidden : this.namespaces.get(name)
+  }
+
+  journal(name: string): TopicJournal {
+    let journal = this.#journals.get(name)
+    if (journal === undefined) {
+      const forEver = { retention: 'time', retentionMs: -1, retentionBytes: -1 } as const
+      const topic = this.#hidden.topics.get(name) ?? this.createTopic(this.#hidden, name, forEver, '', {})
+      journal = new TopicJournal(this.shard, topic)
+      this.#journals.set(name, journal)
+    }
+    return journal
   }
 
   namespace(name: string): Namespace {
@@ -512,12 +535,12 @@ export class Engine implements TopicOwner {
   #applyTopic(id: number, text: string | null): void {
     const present = this.shard.topics.get(id)
     if (text === null) {
-      const namespace = present === undefined ? undefined : this.namespaces.get(present.namespace)
+      const namespace = present === undefined ? undefined : this.#namespaceOfTopic(present.namespace)
       if (present !== undefined && namespace !== undefined) this.#dropTopic(namespace, present)
       return
     }
     const definition = JSON.parse(text) as TopicDefinition // our own rows
-    const namespace = this.namespaces.get(definition.namespace)
+    const namespace = this.#namespaceOfTopic(definition.namespace)
     if (present !== undefined) {
       // A checkpoint may name it already while the log before its making still tells of another one of this name.
       namespace?.topics.set(definition.name, present)

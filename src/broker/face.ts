@@ -106,7 +106,7 @@ export interface Protocol {
    * Called once, when the broker has recovered and before anything listens: for what acts by itself, such as a transaction that is to be ended
    * though its client never comes back.
    */
-  start?(broker: Broker): void
+  start?(broker: Broker): void | Promise<void>
   /** When several protocols share a port: whether a connection that begins so is ours; undefined means more bytes are needed. */
   detect?(firstBytes: Buffer): boolean | undefined
   /** For protocols of bytes: they can also be spoken over WebSocket, on the HTTP port under `/ws/` and {@link name}. */
@@ -210,8 +210,10 @@ export interface Broker {
   shared<T>(key: string, make: () => T): T
   /** A protocol's own durable table, the same one for every call with this name. Name it `protocol.what`. */
   rows(name: string): Rows
+  /** A protocol's own log, the same one for every call with this name; made by the first. Name it `protocol.what`. */
+  journal(name: string): Journal
   /**
-   * All that `run` changes at once (rows put, cursors committed, transactions decided, records published) is one entry of the write-ahead log: all
+   * All that `run` changes at once (rows put, journals appended to, cursors committed, transactions decided, records published) is one entry of the write-ahead log: all
    * of it or nothing. For small changes. `done` with null when it is durable.
    */
   atomically(run: () => void, done: (error: Error | null) => void): void
@@ -247,6 +249,25 @@ export interface Rows {
   delete(key: string): boolean
   /** Resolves when all that was put and deleted so far is on the disk; rejects when nothing can be stored. */
   durable(): Promise<void>
+}
+
+/**
+ * What a protocol has done to state of its own that is too large for {@link Rows}: entries that only it reads, all of them when it starts
+ * ({@link Protocol.start}). It keeps the log short itself: it appends what its state is, then truncates what led there.
+ */
+export interface Journal {
+  /** The oldest entry that is kept, and where the next one goes: each entry counts one. */
+  readonly start: number
+  readonly next: number
+  readonly bytes: number
+  /** At most 16 MiB. Durable in the order in which it and everything else is changed; returns its place. */
+  append(entry: Buffer): number
+  /** `done` with null when all that was changed so far, here and elsewhere, is durable. */
+  whenDurable(done: (error: Error | null) => void): void
+  /** All durable entries, the oldest first; the buffers may be kept. Rejects where one cannot be read, and with what `visit` throws. */
+  replay(visit: (entry: Buffer) => void): Promise<void>
+  /** Lets go of what stands before a place. */
+  truncate(before: number): void
 }
 
 /**

@@ -71,7 +71,7 @@ export async function startRunningBroker(options: StartOptions): Promise<Running
   const starting = new Starting(options, broker, connections, tls)
   try {
     await options.beforeListening?.(broker)
-    for (const protocol of protocols) protocol.start?.(broker)
+    for (const protocol of protocols) await protocol.start?.(broker)
     await starting.openAll(protocols)
   } catch (cause) {
     await starting.stop()
