@@ -62,6 +62,11 @@ export const protocolTable: readonly ProtocolEntry[] = [
     ],
     load: async () => (await import('./mqtt/index.ts')).protocol,
   },
+  {
+    name: 'redis',
+    listeners: [{ name: 'redis', port: 6379 }],
+    load: async () => (await import('./redis/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

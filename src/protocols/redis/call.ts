@@ -1,0 +1,44 @@
+/** One run of a command for a client, outside of scripts. */
+import type { Client } from './client.ts'
+import type { Call, Deferred, Waiting } from './command.ts'
+import type { Database } from './database.ts'
+import type { Reply } from './reply.ts'
+import type { Server } from './server.ts'
+
+export class CommandCall implements Call {
+  readonly server: Server
+  readonly client: Client
+  readonly db: Database
+  readonly args: readonly Buffer[]
+  readonly reply: Reply
+  readonly now: number
+  readonly atomic: boolean
+
+  constructor(server: Server, client: Client, db: Database, args: readonly Buffer[], atomic = false) {
+    this.server = server
+    this.client = client
+    this.db = db
+    this.args = args
+    this.reply = client.reply
+    this.now = server.now
+    this.atomic = atomic
+  }
+
+  defer(): Deferred {
+    const { server, client } = this
+    // Written so far, and not waiting for what comes later.
+    client.gate(server.changes)
+    return client.defer(
+      () => server.changes,
+      () => {
+        server.wrote(client)
+        server.settle()
+      },
+    )
+  }
+
+  block(waiting: Waiting): void {
+    if (this.atomic) waiting.timedOut(this.reply)
+    else this.server.blocked.add(this.client, this.db, waiting)
+  }
+}

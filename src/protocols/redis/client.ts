@@ -1,0 +1,179 @@
+/** One connected client as commands see it. What it is sent waits here in order: for the disk, and for replies that come later. */
+import type { Principal, Space } from '../../broker/face.ts'
+import type { Command, Deferred } from './command.ts'
+import type { Database } from './database.ts'
+import { ReplyWriter } from './reply.ts'
+
+/** Where a client's bytes go, and what else it has of its connection. */
+export interface ClientHost {
+  readonly id: number
+  readonly remote: string
+  readonly local: string
+  /** Copies them. */
+  send(bytes: Buffer): void
+  /** The client may run commands again. Goes on later, never within the call. */
+  resumed(): void
+  selected(index: number): void
+  loggedIn(user: string): void
+  /** Its name, or that of its library, was set. */
+  described(): void
+  /** Bytes that were sent and not taken. */
+  readonly outboundBytes: number
+  end(reason: string): void
+}
+
+export interface Queued {
+  readonly command: Command
+  readonly args: readonly Buffer[]
+}
+
+/** A part of what is to be sent: it goes once its reply is written and everything that was changed before is durable. */
+interface Part {
+  /** As the server counts changes. */
+  gate: number
+  bytes: Buffer | null
+}
+
+const writersKept = 64
+const spareWriters: ReplyWriter[] = []
+
+export class Client {
+  readonly host: ClientHost
+  readonly connectedAt: number
+  db: Database
+  principal: Principal | null = null
+  space: Space | null = null
+  name = ''
+  libraryName = ''
+  libraryVersion = ''
+  #protocol = 2
+  /** In a transaction: what was queued so far. */
+  queued: Queued[] | null = null
+  /** A command could not be queued: EXEC will refuse. */
+  queueFailed = false
+  /** Keys being watched, by database; and whether one of them was changed since. */
+  readonly watched: { readonly db: Database; readonly key: string; readonly existed: boolean }[] = []
+  watchFailed = false
+  /** Waits for keys, for a script that runs, or for an end of CLIENT PAUSE: runs nothing. */
+  blocked = false
+  readonly channels = new Set<string>()
+  readonly patterns = new Set<string>()
+  readonly shardChannels = new Set<string>()
+  monitoring = false
+  /** CLIENT REPLY: what is replied goes nowhere; for the next command alone, or until it is turned on. */
+  silent: 'no' | 'next' | 'skipping' | 'always' = 'no'
+  noEvict = false
+  noTouch = false
+  lastCommand = ''
+  lastActiveAt: number
+  commands = 0
+  closed = false
+  /** Ends once what it was sent is on its way. */
+  closing: string | null = null
+  #writer: ReplyWriter | null = null
+  readonly #parts: Part[] = []
+  #gate = 0
+
+  constructor(host: ClientHost, db: Database, now: number) {
+    this.host = host
+    this.db = db
+    this.connectedAt = now
+    this.lastActiveAt = now
+  }
+
+  get id(): number {
+    return this.host.id
+  }
+
+  get protocol(): number {
+    return this.#protocol
+  }
+
+  set protocol(version: number) {
+    this.#protocol = version
+    if (this.#writer !== null) this.#writer.protocol = version
+  }
+
+  get user(): string {
+    const user = this.principal?.user ?? ''
+    return user === '' ? 'default' : user
+  }
+
+  get subscriptions(): number {
+    return this.channels.size + this.patterns.size + this.shardChannels.size
+  }
+
+  /** Replies are written here, in order; {@link flush} sends them. */
+  get reply(): ReplyWriter {
+    if (this.#writer === null) {
+      this.#writer = spareWriters.pop() ?? new ReplyWriter()
+      this.#writer.protocol = this.#protocol
+    }
+    return this.#writer
+  }
+
+  /** What was written since waits for the changes so far. */
+  gate(changes: number): void {
+    this.#gate = changes
+  }
+
+  /** A place in the order of replies that is filled later. */
+  defer(changes: () => number, done: () => void): Deferred {
+    this.#split()
+    const part: Part = { gate: 0, bytes: null }
+    this.#parts.push(part)
+    const reply = new ReplyWriter()
+    reply.protocol = this.#protocol
+    return {
+      reply,
+      done: () => {
+        part.gate = changes()
+        part.bytes = reply.bytes
+        done()
+      },
+    }
+  }
+
+  /** Sends what may leave: everything up to the first part that waits. */
+  flush(durable: number): void {
+    if (this.closed) return
+    if (this.#parts.length === 0 && this.#gate <= durable) {
+      const writer = this.#writer
+      if (writer === null) return this.#close()
+      if (writer.used > 0) this.host.send(writer.bytes)
+      this.#release(writer)
+      return this.#close()
+    }
+    this.#split()
+    let sent = 0
+    for (const { gate, bytes } of this.#parts) {
+      if (bytes === null || gate > durable) break
+      if (bytes.length > 0) this.host.send(bytes)
+      sent++
+    }
+    this.#parts.splice(0, sent)
+    this.#close()
+  }
+
+  /** Whether something waits to be sent. */
+  get waiting(): boolean {
+    return this.#parts.length > 0
+  }
+
+  #split(): void {
+    const writer = this.#writer
+    if (writer === null) return
+    if (writer.used > 0) this.#parts.push({ gate: this.#gate, bytes: Buffer.from(writer.bytes) })
+    this.#release(writer)
+  }
+
+  #release(writer: ReplyWriter): void {
+    writer.clear()
+    this.#writer = null
+    if (spareWriters.length < writersKept) spareWriters.push(writer)
+  }
+
+  #close(): void {
+    if (this.closing !== null && this.#parts.length === 0) this.host.end(this.closing)
+  }
+}

@@ -1,0 +1,276 @@
+/** What all Redis clients of a broker share: databases, settings, who is connected, who waits, and how far what was changed is durable. */
+import type { Broker, Principal } from '../../broker/face.ts'
+import { Blocked } from './blocked.ts'
+import type { Client } from './client.ts'
+import { type Command, type KeyProvider, keyPlaces } from './command.ts'
+import { Database, type DatabaseHost } from './database.ts'
+import { EffectLog } from './effects.ts'
+import { RedisError } from './errors.ts'
+import { Executor } from './executor.ts'
+import { Keeper, type KeeperHost } from './keeper.ts'
+import { Settings } from './settings.ts'
+
+/** Of Redis, whose commands and replies these are. Clients compare it with what they need. */
+export const redisVersion = '7.4.0'
+export const databaseCount = 16
+/** Keys that expire, of one database in one round. */
+const expiryBatch = 1000
+const expiryMinMs = 1
+
+export class Server implements DatabaseHost, KeeperHost {
+  readonly broker: Broker
+  readonly startedAt: number
+  readonly databases: readonly Database[]
+  readonly effects = new EffectLog()
+  readonly keeper: Keeper
+  readonly providers: KeyProvider[] = []
+  readonly settings = new Settings()
+  readonly executor: Executor
+  readonly blocked: Blocked
+  readonly clients = new Map<number, Client>()
+  /** Of keys, by database and key: who watches them. */
+  readonly #watchers: Map<string, Set<Client>>[]
+  readonly statistics = { commands: 0, connections: 0, expired: 0, hits: 0, misses: 0, rejected: 0, errors: 0 }
+  /** Hears of every event of a key, where anybody wants to: see settings.notifyEvents. */
+  onEvent: (db: Database, kind: string, event: string, key: string) => void = () => undefined
+  now: number
+  /** Changes so far, and how many of them are durable. */
+  changes = 0
+  durable = 0
+  #asked = 0
+  /** Why nothing can be stored any more. */
+  failure: Error | null = null
+  /** Clients with replies that wait for the disk. */
+  readonly #waiting = new Set<Client>()
+  /** Clients that were written to by others' commands. */
+  readonly #written = new Set<Client>()
+  #expiryAt = Infinity
+  #ready: Promise<void> | null = null
+
+  constructor(broker: Broker) {
+    this.broker = broker
+    this.now = this.startedAt = broker.clock.now()
+    this.databases = Array.from({ length: databaseCount }, (_, index) => new Database(index, this))
+    this.#watchers = this.databases.map(() => new Map())
+    this.keeper = new Keeper(broker, this)
+    this.executor = new Executor(this)
+    this.blocked = new Blocked(this)
+  }
+
+  /** The one of a broker. */
+  static of(broker: Broker): Server {
+    return broker.shared('redis.server', () => new Server(broker))
+  }
+
+  /** Reads the journal; once. */
+  load(): Promise<void> {
+    this.#ready ??= this.keeper.load().then(() => {
+      this.effects.recording = true
+      this.changes = this.durable = this.#asked = 0
+    })
+    return this.#ready
+  }
+
+  /** Lists and streams say that they are there. */
+  provide(provider: KeyProvider): void {
+    this.providers.push(provider)
+  }
+
+  /** Bytes of all private keys, about. */
+  get memoryBytes(): number {
+    let bytes = 0
+    for (const db of this.databases) bytes += db.bytes
+    return bytes
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ DatabaseHost
+
+  touched(db: Database, key: string): void {
+    this.changes++
+    const watchers = this.#watchers[db.index]
+    if (watchers === undefined || watchers.size === 0) return
+    for (const client of watchers.get(key) ?? []) client.watchFailed = true
+  }
+
+  ready(db: Database, key: string): void {
+    this.blocked.ready(db, key)
+  }
+
+  notify(db: Database, kind: string, event: string, key: string): void {
+    if (this.settings.notifyEvents !== '' && this.effects.recording) this.onEvent(db, kind, event, key)
+  }
+
+  expired(count: number): void {
+    this.statistics.expired += count
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- KeeperHost
+
+  libraries(): ReadonlyMap<string, string> {
+    return this.#libraries
+  }
+
+  restoreLibrary(name: string, code: string): void {
+    if (name === '') this.#libraries.clear()
+    else if (code === '') this.#libraries.delete(name)
+    else this.#libraries.set(name, code)
+  }
+
+  /** Code of function libraries by their names, as it was loaded. */
+  readonly #libraries = new Map<string, string>()
+
+  changed(): void {
+    this.changes++
+    this.settle()
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- watching
+
+  watch(client: Client, db: Database, key: string): void {
+    if (client.watched.some((watched) => watched.db === db && watched.key === key)) return
+    client.watched.push({ db, key, existed: db.exists(key) })
+    const watchers = this.#watchers[db.index] as Map<string, Set<Client>> // one for each database
+    const clients = watchers.get(key)
+    if (clients === undefined) watchers.set(key, new Set([client]))
+    else clients.add(client)
+  }
+
+  unwatch(client: Client): void {
+    for (const { db, key } of client.watched) {
+      const watchers = this.#watchers[db.index]
+      const clients = watchers?.get(key)
+      clients?.delete(client)
+      if (clients?.size === 0) watchers?.delete(key)
+    }
+    client.watched.length = 0
+    client.watchFailed = false
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- durability
+
+  /** A client was written to that is not the one whose request is at hand. */
+  wrote(client: Client): void {
+    this.#written.add(client)
+  }
+
+  /** Ends a turn: what was changed is asked to be durable, and what may leave leaves. */
+  settle(): void {
+    if (!this.effects.isEmpty) this.keeper.append()
+    for (const client of this.#written) this.flush(client)
+    this.#written.clear()
+    if (this.changes > this.#asked) this.#askDurable()
+    this.#planExpiry()
+  }
+
+  flush(client: Client): void {
+    client.flush(this.durable)
+    if (client.waiting && !client.closed) this.#waiting.add(client)
+    else this.#waiting.delete(client)
+  }
+
+  #askDurable(): void {
+    const asked = (this.#asked = this.changes)
+    this.keeper.journal.whenDurable((error) => {
+      if (error !== null) return this.#fail(error)
+      this.durable = Math.max(this.durable, asked)
+      for (const client of [...this.#waiting]) this.flush(client)
+    })
+  }
+
+  /** Nothing can be stored: what waits is not confirmed, so its clients are cut off. */
+  #fail(error: Error): void {
+    this.failure = error
+    for (const client of this.#waiting) client.host.end('nothing can be stored')
+    this.#waiting.clear()
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- expiring
+
+  #planExpiry(): void {
+    let next = Infinity
+    for (const db of this.databases) next = Math.min(next, db.nextExpiry)
+    if (next >= this.#expiryAt) return
+    this.#expiryAt = next
+    this.broker.clock.after(Math.max(expiryMinMs, next - this.broker.clock.now()), () => this.#expire())
+  }
+
+  #expire(): void {
+    this.#expiryAt = Infinity
+    // A script or transaction sees time stand still.
+    if (this.executor.isHeld) {
+      this.#expiryAt = this.now + 1
+      this.broker.clock.after(expiryMinMs, () => this.#expire())
+      return
+    }
+    this.now = this.broker.clock.now()
+    for (const db of this.databases) db.expireDue(expiryBatch)
+    this.blocked.serve()
+    this.settle()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ clients
+
+  /** A client has connected. */
+  welcome(client: Client): void {
+    this.clients.set(client.id, client)
+    this.statistics.connections++
+    const { broker } = this
+    if (!broker.authenticationRequired) this.#use(client, broker.anonymous)
+  }
+
+  /** Resolves once the client is that user; rejects when the login fails. */
+  async logIn(client: Client, user: string, password: string): Promise<void> {
+    const { broker } = this
+    if (!broker.authenticationRequired) return
+    const principal = await broker.authenticate({ kind: 'password', user, password })
+    this.#use(client, principal)
+    client.host.loggedIn(principal.user)
+  }
+
+  #use(client: Client, principal: Principal): void {
+    client.principal = principal
+    client.space = this.broker.space(principal, 'default', { protocol: 'redis', anyone: true })
+  }
+
+  /** Throws NOPERM where the principal may not run it, or not with these keys. */
+  checkAccess(principal: Principal, command: Command, args: readonly Buffer[]): void {
+    const { flags, name } = command
+    const refuse = (what: string): RedisError => new RedisError(`NOPERM User ${principal.user} has no permissions to ${what}`)
+    if (flags.has('admin') && !principal.may('operate', 'default', '', 'cluster')) throw refuse(`run the '${name}' command`)
+    const action = flags.has('write') ? 'publish' : 'consume'
+    for (const place of keyPlaces(command, args)) {
+      const key = (args[place] as Buffer).toString()
+      if (!principal.may(action, 'default', key)) throw refuse('access one of the keys used as arguments')
+    }
+  }
+
+  /** RESET: as if it had just connected. */
+  reset(client: Client): void {
+    this.unwatch(client)
+    client.queued = null
+    client.queueFailed = false
+    client.protocol = 2
+    client.db = this.databases[0] as Database
+    client.name = ''
+    client.silent = 'no'
+    client.monitoring = false
+    client.principal = null
+    if (!this.broker.authenticationRequired) this.#use(client, this.broker.anonymous)
+  }
+
+  /** About once a second for each client. */
+  tick(client: Client, now: number): void {
+    const expiresAt = client.principal?.expiresAt
+    if (expiresAt !== undefined && now > expiresAt) client.host.end('the login has expired')
+  }
+
+  remove(client: Client): void {
+    client.closed = true
+    this.clients.delete(client.id)
+    this.#waiting.delete(client)
+    this.#written.delete(client)
+    this.unwatch(client)
+    this.blocked.forget(client)
+    this.executor.forget(client)
+  }
+}

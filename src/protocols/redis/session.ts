@@ -1,0 +1,160 @@
+/** One connection: bytes become requests, requests are run in their order (executor.ts), replies leave when they may (client.ts). */
+import type { Broker, CloseCause, Connection, Session as ProtocolSession } from '../../broker/face.ts'
+import { Client, type ClientHost } from './client.ts'
+import { Decoder } from './codec.ts'
+import type { Database } from './database.ts'
+import { ProtocolError } from './errors.ts'
+import { Server } from './server.ts'
+
+/** Bytes that a client does not take while it is sent what it subscribed to. */
+export const pushBytesMax = 32 * 1024 * 1024
+/** Requests of one client before others have their turn. */
+const turnRequests = 1000
+
+export class Session implements ProtocolSession, ClientHost {
+  readonly #connection: Connection
+  readonly #server: Server
+  readonly #decoder: Decoder
+  readonly #client: Client
+  #ended = false
+  #reading = true
+  #planned = false
+
+  constructor(connection: Connection, broker: Broker) {
+    this.#connection = connection
+    this.#server = Server.of(broker)
+    const { recordBytesMax, frameBytesMax } = broker.limits
+    this.#decoder = new Decoder({
+      bulkBytesMax: recordBytesMax,
+      requestBytesMax: frameBytesMax,
+      stranger: broker.authenticationRequired,
+    })
+    this.#client = new Client(this, this.#server.databases[0] as Database, broker.clock.now())
+    this.#server.welcome(this.#client)
+    connection.info.namespace = 'default'
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- ClientHost
+
+  get id(): number {
+    return this.#connection.id
+  }
+
+  get remote(): string {
+    return `${this.#connection.remoteAddress}:${this.#connection.remotePort}`
+  }
+
+  get local(): string {
+    return `${this.#connection.localAddress}:${this.#connection.localPort}`
+  }
+
+  send(bytes: Buffer): void {
+    if (this.#ended) return
+    const connection = this.#connection
+    const at = connection.reserve(bytes.length)
+    bytes.copy(connection.slab, at)
+    connection.commit(bytes.length)
+  }
+
+  selected(): void {
+    // Databases are no namespaces.
+  }
+
+  loggedIn(user: string): void {
+    this.#connection.info.user = user
+    this.#decoder.stranger = false
+  }
+
+  described(): void {
+    const { name, libraryName, libraryVersion } = this.#client
+    this.#connection.info.clientName = libraryName === '' ? name : libraryName
+    this.#connection.info.clientVersion = libraryVersion
+  }
+
+  get outboundBytes(): number {
+    return this.#connection.outboundBytes
+  }
+
+  resumed(): void {
+    this.#plan()
+  }
+
+  end(reason: string): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#connection.end(reason)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- incoming
+
+  onBytes(chunk: Buffer): void {
+    if (this.#ended) return
+    this.#decoder.push(chunk)
+    this.#pump()
+  }
+
+  /** Goes on with what was read already, once whoever is at work is done. */
+  #plan(): void {
+    if (this.#planned || this.#ended) return
+    this.#planned = true
+    setImmediate(() => {
+      this.#planned = false
+      if (!this.#ended && !this.#client.closed) this.#pump()
+    })
+  }
+
+  #pump(): void {
+    const client = this.#client
+    try {
+      for (let count = 0; this.#mayRun(); count++) {
+        if (count === turnRequests) {
+          this.#plan()
+          break
+        }
+        const args = this.#decoder.next()
+        if (args === null) break
+        this.#server.executor.execute(client, args)
+      }
+    } catch (cause) {
+      if (!(cause instanceof ProtocolError)) throw cause
+      client.reply.error(`ERR ${cause.message}`)
+      client.closing = cause.message
+    }
+    this.#server.flush(client)
+    this.#server.settle()
+    this.#server.flush(client)
+    this.#read(this.#mayRun() && !this.#planned)
+  }
+
+  #mayRun(): boolean {
+    return !this.#client.blocked && this.#client.closing === null && !this.#ended && !this.#connection.congested
+  }
+
+  /** Reads no more than it can run. */
+  #read(wanted: boolean): void {
+    if (wanted === this.#reading) return
+    this.#reading = wanted
+    if (wanted) this.#connection.resume()
+    else this.#connection.pause()
+  }
+
+  // ------------------------------------------------------------------------------------------------------- called by the loop
+
+  onWritable(): void {
+    this.#plan()
+  }
+
+  onTick(now: number): void {
+    this.#server.tick(this.#client, now)
+  }
+
+  drain(): void {
+    this.#server.flush(this.#client)
+    this.end('the broker is stopping')
+  }
+
+  onClose(_cause: CloseCause): void {
+    this.#ended = true
+    this.#server.remove(this.#client)
+  }
+}
