@@ -43,6 +43,7 @@ test('health, readiness and the overview', async () => {
     'rabbitmq-management',
     'rabbitmq-prometheus',
     'rabbitmq-stream',
+      'redis',
     'stomp',
     'stomp-websocket',
   ])
