@@ -43,7 +43,7 @@ test('health, readiness and the overview', async () => {
     'rabbitmq-management',
     'rabbitmq-prometheus',
     'rabbitmq-stream',
-      'redis',
+    'redis',
     'stomp',
     'stomp-websocket',
   ])
