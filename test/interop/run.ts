@@ -11,12 +11,14 @@ import { after, before, suite, test } from 'node:test'
 import { type AnyMQ, requireNode24, type SecuredAnyMQ, startAnyMQ, startSecuredAnyMQ } from './anymq.ts'
 import {
   goProgram,
+  installConfluentJavaScript,
   installDebianPackages,
   installGo,
   installJava,
   installKafkaGo,
   installKombuSource,
   installPython,
+  installPythonAiokafka,
   installPythonAmqp,
   installPythonManagement,
   installPythonMqtt,
@@ -26,6 +28,7 @@ import {
   installRabbitmqadminNg,
   javaClasspath,
   python,
+  pythonAiokafka,
   pythonAmqp,
   pythonManagement,
   pythonMqtt,
@@ -67,6 +70,18 @@ const clients: readonly Client[] = [
     command: () => [python, `${here}kafka/confluent_kafka_suite.py`],
   },
   { name: 'kafka/franz-go', install: installGo, command: () => [goProgram('franz')] },
+  { name: 'kafka/sarama (Go)', install: installGo, command: () => [goProgram('saramago')] },
+  {
+    name: 'kafka/aiokafka (Python)',
+    install: installPythonAiokafka,
+    command: () => [pythonAiokafka, `${here}kafka/aiokafka_suite.py`],
+  },
+  { name: 'kafka/@platformatic/kafka', install: nothing, command: node('kafka/platformatic.ts') },
+  {
+    name: 'kafka/@confluentinc/kafka-javascript',
+    install: installConfluentJavaScript,
+    command: node('kafka/confluent-javascript.ts'),
+  },
   {
     name: 'kafka/java kafka-clients',
     install: installJava,
@@ -114,6 +129,30 @@ const clients: readonly Client[] = [
     name: 'kafka/security (kcat, kafkajs)',
     install: () => installDebianPackages({ kcat: 'kcat' }),
     command: node('kafka/security.ts'),
+    secured: true,
+  },
+  {
+    name: 'kafka/security (sarama)',
+    install: installGo,
+    command: () => [goProgram('saramago'), 'security'],
+    secured: true,
+  },
+  {
+    name: 'kafka/security (aiokafka)',
+    install: installPythonAiokafka,
+    command: () => [pythonAiokafka, `${here}kafka/aiokafka_suite.py`, 'security'],
+    secured: true,
+  },
+  {
+    name: 'kafka/security (@platformatic/kafka)',
+    install: nothing,
+    command: () => [...node('kafka/platformatic.ts')(), 'security'],
+    secured: true,
+  },
+  {
+    name: 'kafka/security (@confluentinc/kafka-javascript)',
+    install: installConfluentJavaScript,
+    command: () => [...node('kafka/confluent-javascript.ts')(), 'security'],
     secured: true,
   },
   {
