@@ -113,6 +113,17 @@ test('names that differ in periods and underscores alone collide', async () => {
   assert.equal((await createTopic('a.b'))['errorCode'], 0)
 })
 
+test('who deletes a topic and asks for it is told that it is gone; asking again makes it anew', async () => {
+  const ask = async (): Promise<Message> =>
+    (await to.ask(ApiKey.Metadata, 9, { topics: [{ name: 'deleted' }], allowAutoTopicCreation: true }))['topics'][0]
+  assert.equal((await ask())['errorCode'], KafkaError.None)
+  await to.ask(ApiKey.DeleteTopics, 5, { topicNames: ['deleted'], timeoutMs: 1000 })
+  const gone = await ask()
+  assert.deepEqual([gone['errorCode'], gone['partitions'].length], [KafkaError.UnknownTopicOrPartition, 0])
+  const anew = await ask()
+  assert.deepEqual([anew['errorCode'], anew['partitions'].length], [KafkaError.None, 1])
+})
+
 test('partitions are described a page at a time', async () => {
   await createTopic('paged-1', {}, 3)
   await createTopic('paged-2', {}, 2)

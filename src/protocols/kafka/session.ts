@@ -41,6 +41,8 @@ type State = (typeof State)[keyof typeof State]
 
 /** Requests read and not yet answered; then the socket is not read until there is room. Clients keep up to 5. */
 const pendingRequestsMax = 64
+/** Deleted topics that a connection is told of once more; of others it is not remembered that they were deleted. */
+const deletedNamesMax = 1000
 /** The one broker of the cluster, as its clients see it. */
 export const nodeId = 1
 export const softwareNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
@@ -121,6 +123,8 @@ export class KafkaSession implements Session {
   #state: State = State.Open
   #pending: Request[] = []
   #paused = false
+  /** Names of topics that were deleted here and not asked for since; see {@link wasDeleted}. */
+  readonly #deleted = new Set<string>()
   readonly #whenClosed = new Set<() => void>()
 
   constructor(connection: Connection, broker: Broker) {
@@ -161,6 +165,18 @@ export class KafkaSession implements Session {
 
   get #advertised(): Address | undefined {
     return this.broker.advertised('kafka')
+  }
+
+  noteDeleted(topic: string): void {
+    if (this.#deleted.size < deletedNamesMax) this.#deleted.add(topic)
+  }
+
+  /**
+   * Whether this client deleted the topic and now asks for it for the first time: it wants to know whether it is gone, and may not know that asking
+   * creates. A real cluster takes its time for both, so that such clients see no topic there.
+   */
+  wasDeleted(topic: string): boolean {
+    return this.#deleted.delete(topic)
   }
 
   get space(): Space {

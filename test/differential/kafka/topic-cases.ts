@@ -12,6 +12,25 @@ export function topicCases(): Case[] {
   return [
     { name: 'a topic', key: 3, body: metadata([{ name: 'created.v7' }]) },
     { name: 'a missing topic', key: 3, body: metadata([{ name: 'missing' }]), versions: [4, 8, 9, 12] },
+    {
+      name: 'a missing topic, to be created',
+      key: 3,
+      ...expecting(/topics\[asked/, 'made within the request, which Kafka does a moment later, when clients ask again'),
+      body: (_, v) => metadata([{ name: `asked.v${v}` }], { allowAutoTopicCreation: true })(),
+    },
+    {
+      name: 'a topic created by asking',
+      key: 3,
+      body: (_, v) => metadata([{ name: `asked.v${v}` }])(),
+      until: (answer) => answer['topics'][0]?.partitions.length === 1,
+    },
+    {
+      name: 'names that are none, or collide, to be created',
+      key: 3,
+      versions: [4, 12],
+      ...expecting(/asked_v4.*errorCode/, 'Kafka tries to make it a moment later, and tells nobody that it could not'),
+      body: metadata([{ name: 'a b' }, { name: 'asked_v4' }], { allowAutoTopicCreation: true }),
+    },
     { name: 'a name that is none', key: 3, body: metadata([{ name: 'a b' }]), versions: [4, 12] },
     { name: 'no topics', key: 3, body: metadata([]), versions: [1, 4, 12, 13] },
     {

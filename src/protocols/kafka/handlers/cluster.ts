@@ -55,7 +55,7 @@ async function describeAsked(
       return failed(KafkaError.TopicAuthorizationFailed)
     if (found !== undefined) return describe(found)
     if (!isTopicName(name)) return failed(KafkaError.InvalidTopic)
-    if (!mayCreate) return failed(KafkaError.UnknownTopicOrPartition)
+    if (!mayCreate || session.wasDeleted(name)) return failed(KafkaError.UnknownTopicOrPartition)
     if (collidingTopic(session.space, name) !== undefined) return failed(KafkaError.InvalidTopic)
     return describe(await session.space.createTopic(name, configFrom({}), 'kafka'))
   } catch (cause) {

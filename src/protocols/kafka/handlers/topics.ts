@@ -109,6 +109,7 @@ export async function deleteTopics(request: Request): Promise<void> {
       if (name !== null && twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
       const found = topicToDelete(session, name, topicId)
       await session.space.deleteTopic(found.name)
+      session.noteDeleted(found.name)
       responses.push({ name: found.name, topicId: found.id.toString('hex'), errorMessage: null })
     } catch (cause) {
       responses.push({ name, topicId, ...failure(cause) })
