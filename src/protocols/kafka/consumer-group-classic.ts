@@ -22,10 +22,10 @@ export function joinConsumerGroup(group: ConsumerGroup, ask: JoinAsk, topics: Gr
     throw new GroupRefusal(KafkaError.InconsistentGroupProtocol, 'no protocol in common')
   const id = ask.memberId === '' ? `${ask.instanceId ?? ask.clientId}-${randomUUID()}` : ask.memberId
   if (ask.memberId === '' && ask.needsMemberId && ask.instanceId === null) return joinFailure(KafkaError.MemberIdRequired, id)
-  const profile = profileOf(ask, subscription)
+  const profile = classicProfile(ask, subscription)
   const member = admit(group, id, ask, profile)
   group.update(member, profile, () => true)
-  group.reconcile(member, ownedBy(subscription, topics))
+  group.reconcile(member, assignmentIn(subscription.ownedPartitions, topics))
   group.watch(member, ask.sessionTimeoutMs)
   // It has to sync within its rebalance timeout.
   member.patienceTimer?.cancel()
@@ -54,8 +54,14 @@ function suitsOthers(group: ConsumerGroup, ask: JoinAsk): boolean {
   )
 }
 
-function profileOf(ask: JoinAsk, subscription: ConsumerSubscription): MemberProfile {
-  const { instanceId, clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs, protocols } = ask
+type ClassicWords = Pick<
+  JoinAsk,
+  'instanceId' | 'clientId' | 'clientHost' | 'rebalanceTimeoutMs' | 'sessionTimeoutMs' | 'protocols'
+>
+
+/** What a member of the classic protocol says of itself, as a member of a consumer group. */
+export function classicProfile(words: ClassicWords, subscription: ConsumerSubscription): MemberProfile {
+  const { instanceId, clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs, protocols } = words
   return {
     instanceId,
     rackId: subscription.rackId,
@@ -83,9 +89,10 @@ function admit(group: ConsumerGroup, id: string, ask: JoinAsk, profile: MemberPr
   return present
 }
 
-function ownedBy(subscription: ConsumerSubscription, topics: GroupTopics): Assignment {
+/** Partitions by the topics' names, as the consumer's own words have them, without those of topics that are gone. */
+export function assignmentIn(named: readonly TopicPartitions[], topics: GroupTopics): Assignment {
   return assignmentOf(
-    subscription.ownedPartitions.flatMap(({ topic, partitions }) => {
+    named.flatMap(({ topic, partitions }) => {
       const known = topics.byName(topic)
       return known === undefined ? [] : [{ topicId: known.id, partitions }]
     }),

@@ -1,10 +1,9 @@
 // A group's way from the classic protocol to the consumer protocol and back while its members are exchanged one by one (KIP-848, online migration).
 
 import type { ConsumerGroup } from './consumer-group.ts'
-import { classicAssignment } from './consumer-group-classic.ts'
+import { assignmentIn, classicAssignment, classicProfile } from './consumer-group-classic.ts'
 import { ConsumerMember } from './consumer-group-member.ts'
 import type { ClassicGroup, GroupSnapshot } from './group.ts'
-import { type Assignment, assignmentOf } from './group-assignment.ts'
 import { consumerProtocolType, readAssignment, readSubscription } from './group-consumer-protocol.ts'
 import type { Member } from './group-member.ts'
 import type { GroupTopics } from './group-topics.ts'
@@ -22,28 +21,12 @@ export function upgradedMembers(group: ClassicGroup, topics: GroupTopics): Consu
 }
 
 function upgradedMember(member: Member, group: ClassicGroup, topics: GroupTopics): ConsumerMember | undefined {
-  const { id, instanceId, clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs, protocols } = member
-  const chosen = group.protocolName ?? protocols[0]?.name ?? null
+  const chosen = group.protocolName ?? member.protocols[0]?.name ?? null
   const subscription = readSubscription(member.metadataFor(chosen))
   const assignment = readAssignment(member.assignment)
   if (subscription === undefined || assignment === undefined) return undefined
-  const upgraded = new ConsumerMember(id, {
-    instanceId,
-    rackId: subscription.rackId,
-    clientId,
-    clientHost,
-    rebalanceTimeoutMs,
-    topicNames: subscription.topics,
-    pattern: null,
-    assignor: null,
-    classic: { protocols, sessionTimeoutMs, version: subscription.version },
-  })
-  const assigned: Assignment = assignmentOf(
-    assignment.flatMap(({ topic, partitions }) => {
-      const known = topics.byName(topic)
-      return known === undefined ? [] : [{ topicId: known.id, partitions }]
-    }),
-  )
+  const upgraded = new ConsumerMember(member.id, classicProfile(member, subscription))
+  const assigned = assignmentIn(assignment, topics)
   upgraded.epoch = group.generation
   upgraded.previousEpoch = group.generation
   upgraded.assigned = assigned
