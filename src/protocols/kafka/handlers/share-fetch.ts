@@ -34,68 +34,72 @@ interface PartAnswer {
 export function shareFetch(request: Request): void {
   const { session } = request
   const body = request.body()
-  const refuse = (errorCode: number, errorMessage: string | null): void => request.respond({ errorCode, errorMessage })
-  const wrong = refusal(session, body)
-  if (wrong !== undefined) return refuse(...wrong)
-  const epoch: number = body['shareSessionEpoch']
-  const isRenewal: boolean = body['isRenewAck']
-  if (epoch === Epoch.First && hasAcknowledgements(body))
-    return refuse(KafkaError.InvalidRequest, 'nothing can be acknowledged in the first request of a session')
-  if (isRenewal && (body['minBytes'] > 0 || body['maxBytes'] > 0 || body['maxRecords'] > 0 || body['maxWaitMs'] > 0))
-    return refuse(KafkaError.InvalidRequest, 'a request that renews locks fetches nothing')
-  const sessions = sessionsOf(session)
-  let share: ShareSession
-  try {
-    share =
-      epoch === Epoch.First
-        ? sessions.open(body['groupId'], body['memberId'])
-        : sessions.continue(body['groupId'], body['memberId'], epoch)
-  } catch (cause) {
-    if (cause instanceof GroupRefusal) return refuse(cause.errorCode, cause.message)
-    throw cause
-  }
-  // The session is the connection's: without it nobody would acknowledge what was acquired.
-  if (epoch === Epoch.First) session.whenClosed(() => sessions.close(share))
+  const share = enter(request, body, fetchRefusal)
+  if (share === undefined) return
   const answers = new Map<string, PartAnswer>()
   acknowledgeAll(session, share, body, request.version, answers)
-  if (epoch === Epoch.Final) {
-    sessions.close(share)
+  if (body['shareSessionEpoch'] === Epoch.Final) {
+    sessionsOf(session).close(share)
     return request.respond(answerOf(share, answers))
   }
   for (const topic of body['forgottenTopicsData'] as Message[])
     for (const partition of topic['partitions']) share.forget(topic['topicId'], partition)
   addParts(session, share, body, answers)
-  if (isRenewal) return request.respond(answerOf(share, answers))
+  if (body['isRenewAck']) return request.respond(answerOf(share, answers))
   new ShareFetchOperation(request, body, share, answers).start()
 }
 
 export function shareAcknowledge(request: Request): void {
   const { session } = request
   const body = request.body()
-  const refuse = (errorCode: number, errorMessage: string | null): void => request.respond({ errorCode, errorMessage })
-  const wrong = refusal(session, body)
-  if (wrong !== undefined) return refuse(...wrong)
-  const epoch: number = body['shareSessionEpoch']
-  if (epoch === Epoch.First) return refuse(KafkaError.InvalidShareSessionEpoch, 'a session begins with a fetch')
-  const sessions = sessionsOf(session)
-  let share: ShareSession
-  try {
-    share = sessions.continue(body['groupId'], body['memberId'], epoch)
-  } catch (cause) {
-    if (cause instanceof GroupRefusal) return refuse(cause.errorCode, cause.message)
-    throw cause
-  }
+  const share = enter(request, body, acknowledgeRefusal)
+  if (share === undefined) return
   const answers = new Map<string, PartAnswer>()
   acknowledgeAll(session, share, body, request.version, answers)
-  if (epoch === Epoch.Final) sessions.close(share)
+  if (body['shareSessionEpoch'] === Epoch.Final) sessionsOf(session).close(share)
   for (const answer of answers.values()) answer.errorCode = answer.acknowledgeErrorCode
   request.respond(answerOf(share, answers))
 }
 
+type Refusal = readonly [errorCode: number, errorMessage: string | null]
+
+/** The session of a request, begun by its first one; undefined where the request was refused. `refusalOf` knows what speaks against one of its kind. */
+function enter(request: Request, body: Message, refusalOf: (body: Message) => Refusal | undefined): ShareSession | undefined {
+  const { session } = request
+  const { groupId, memberId, shareSessionEpoch: epoch } = body
+  const refuse = (errorCode: number, errorMessage: string | null): undefined => {
+    request.respond({ errorCode, errorMessage })
+  }
+  const wrong = refusal(session, body) ?? refusalOf(body)
+  if (wrong !== undefined) return refuse(...wrong)
+  const sessions = sessionsOf(session)
+  try {
+    if (epoch !== Epoch.First) return sessions.continue(groupId, memberId, epoch)
+    const share = sessions.open(groupId, memberId)
+    // The session is the connection's: without it nobody would acknowledge what was acquired.
+    session.whenClosed(() => sessions.close(share))
+    return share
+  } catch (cause) {
+    if (cause instanceof GroupRefusal) return refuse(cause.errorCode, cause.message)
+    throw cause
+  }
+}
+
+function fetchRefusal(body: Message): Refusal | undefined {
+  if (body['shareSessionEpoch'] === Epoch.First && hasAcknowledgements(body))
+    return [KafkaError.InvalidRequest, 'nothing can be acknowledged in the first request of a session']
+  const fetches = body['minBytes'] > 0 || body['maxBytes'] > 0 || body['maxRecords'] > 0 || body['maxWaitMs'] > 0
+  if (body['isRenewAck'] && fetches) return [KafkaError.InvalidRequest, 'a request that renews locks fetches nothing']
+  return undefined
+}
+
+const acknowledgeRefusal = (body: Message): Refusal | undefined =>
+  body['shareSessionEpoch'] === Epoch.First ? [KafkaError.InvalidShareSessionEpoch, 'a session begins with a fetch'] : undefined
+
 const sessionsOf = ({ broker, coordinator }: KafkaSession): ShareSessions =>
   broker.shared('kafka.share-sessions', () => new ShareSessions(broker.clock, coordinator.configs))
 
-function refusal(session: KafkaSession, body: Message): [number, string | null] | undefined {
+function refusal(session: KafkaSession, body: Message): Refusal | undefined {
   if (!isFinalized(session, 'share.version')) return [KafkaError.UnsupportedVersion, 'share.version is 0']
   if (!body['groupId'] || !body['memberId']) return [KafkaError.InvalidRequest, 'GroupId and MemberId must be given']
   if (!mayUse(session, body['groupId'])) return [KafkaError.GroupAuthorizationFailed, null]
