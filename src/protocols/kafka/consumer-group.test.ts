@@ -3,33 +3,18 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
-import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { test } from 'node:test'
+import { startBroker } from '../../index.ts'
+import { createTopic, startForTests } from './broker.testing.ts'
 import { ApiKey } from './codec.ts'
 import type { Message } from './schema.ts'
 import { TestClient } from './test-client.ts'
 import { Writer } from './wire.ts'
 
-let broker: EmbeddedBroker
-let to: TestClient
-
-before(async () => {
-  broker = await startBroker({ protocols: ['kafka'] })
-  to = new TestClient(broker.port('kafka'))
-})
-after(async () => {
-  to.close()
-  await broker.close()
-})
-
-async function createTopic(name: string, numPartitions: number): Promise<string> {
-  const { topics } = await to.ask(ApiKey.CreateTopics, 7, {
-    topics: [{ name, numPartitions, replicationFactor: 1 }],
-    timeoutMs: 1000,
-  })
-  assert.equal(topics[0].errorCode, 0)
-  return topics[0].topicId
-}
+// One test puts another broker in their place for a while.
+const main = await startForTests()
+let { broker } = main
+let to = main.client()
 
 /** A client of the consumer protocol by hand: joins, acknowledges what it is told, leaves. */
 class Consumer {
@@ -76,7 +61,7 @@ const describe = async (group: string): Promise<Message> =>
   (await to.ask(ApiKey.ConsumerGroupDescribe, 1, { groupIds: [group] }))['groups'][0]
 
 test('two members share; who had all gives up first, then the other takes', async () => {
-  const topicId = await createTopic('shared', 4)
+  const topicId = await createTopic(to, 'shared', 4)
   const topics = { subscribedTopicNames: ['shared'] }
   const a = await new Consumer('g1', 'a', topics).follow()
   assert.deepEqual([a.epoch, a.owned.get(topicId)], [1, [0, 1, 2, 3]])
@@ -100,7 +85,7 @@ test('two members share; who had all gives up first, then the other takes', asyn
 })
 
 test('an epoch that is not the member’s is fenced, the one before is not when only its answer was lost', async () => {
-  await createTopic('fenced', 1)
+  await createTopic(to, 'fenced', 1)
   const a = await new Consumer('g2', 'a', { subscribedTopicNames: ['fenced'] }).follow()
   assert.equal((await a.beat({ memberEpoch: 9 }))['errorCode'], 110)
   assert.equal(
@@ -133,11 +118,11 @@ test('what the protocol does not allow is refused with its reason', async () => 
 })
 
 test('a pattern follows topics that come and go, and partitions that are added', async () => {
-  const first = await createTopic('logs.a', 1)
+  const first = await createTopic(to, 'logs.a', 1)
   const a = await new Consumer('g4', 'a', { subscribedTopicRegex: 'logs\\..*' }).follow()
   assert.deepEqual([...a.owned.keys()], [first])
-  const second = await createTopic('logs.b', 2)
-  await createTopic('other', 1)
+  const second = await createTopic(to, 'logs.b', 2)
+  await createTopic(to, 'other', 1)
   await broker.clock.advance(1000)
   await a.follow()
   assert.deepEqual([...a.owned.keys()].sort(), [first, second].sort())
@@ -150,7 +135,7 @@ test('a pattern follows topics that come and go, and partitions that are added',
 })
 
 test('a static member that comes back has what it had; another may take its place only when it has left', async () => {
-  await createTopic('static', 2)
+  await createTopic(to, 'static', 2)
   const topics = { subscribedTopicNames: ['static'], instanceId: 'i' }
   const a = await new Consumer('g5', 'a', topics).follow()
   assert.equal((await new Consumer('g5', 'b', topics).beat())['errorCode'], 111)
@@ -161,7 +146,7 @@ test('a static member that comes back has what it had; another may take its plac
 })
 
 test('a silent member goes after its session, one that does not give up after its rebalance timeout', async () => {
-  await createTopic('timed', 2)
+  await createTopic(to, 'timed', 2)
   const topics = { subscribedTopicNames: ['timed'] }
   const a = await new Consumer('g6', 'a', topics).follow()
   const b = await new Consumer('g6', 'b', topics).follow()
@@ -174,7 +159,7 @@ test('a silent member goes after its session, one that does not give up after it
 })
 
 test('offsets are committed and fetched by members of the epoch alone, and by anybody in an empty group', async () => {
-  await createTopic('offsets', 1)
+  await createTopic(to, 'offsets', 1)
   const a = await new Consumer('g7', 'a', { subscribedTopicNames: ['offsets'] }).follow()
   const commit = async (memberId: string, generationIdOrMemberEpoch: number): Promise<number> => {
     const topics = [{ name: 'offsets', partitions: [{ partitionIndex: 0, committedOffset: 0 }] }]
@@ -191,7 +176,7 @@ test('offsets are committed and fetched by members of the epoch alone, and by an
 })
 
 test('a member that has not learned of the newest epoch commits to what it kept, not to what it gave up (KIP-1251)', async () => {
-  const topicId = await createTopic('late', 2)
+  const topicId = await createTopic(to, 'late', 2)
   const a = await new Consumer('g9', 'a', { subscribedTopicNames: ['late'] }).follow()
   const b = await new Consumer('g9', 'b', { subscribedTopicNames: ['late'] }).follow()
   await a.follow()
@@ -208,7 +193,7 @@ test('a member that has not learned of the newest epoch commits to what it kept,
 })
 
 test('listings know the kind of a group, and each describe call its own', async () => {
-  await createTopic('listed', 1)
+  await createTopic(to, 'listed', 1)
   await new Consumer('g8', 'a', { subscribedTopicNames: ['listed'] }).follow()
   const list = async (more: Message) =>
     (await to.ask(ApiKey.ListGroups, 5, more))['groups'].filter((group: Message) => group['groupId'] === 'g8')
@@ -228,7 +213,7 @@ test('members, epochs and assignments outlive a restart', async (t) => {
   try {
     broker = await startBroker({ protocols: ['kafka'], storage: { folder } })
     to = new TestClient(broker.port('kafka'))
-    await createTopic('kept', 2)
+    await createTopic(to, 'kept', 2)
     const a = await new Consumer('kept', 'a', { subscribedTopicNames: ['kept'] }).follow()
     const b = await new Consumer('kept', 'b', { subscribedTopicNames: ['kept'] }).follow()
     await a.follow()
@@ -330,7 +315,7 @@ function assignment(topic: string, partitions: readonly number[]): Buffer {
 }
 
 test('a classic group becomes a consumer group when a member of that protocol joins, and a classic one when the last of them leaves', async (t) => {
-  const topicId = await createTopic('migrated', 4)
+  const topicId = await createTopic(to, 'migrated', 4)
   const old = new Classic('m1', 'migrated')
   t.after(() => old.client.close())
   await old.join()
@@ -365,7 +350,7 @@ test('a classic group becomes a consumer group when a member of that protocol jo
 })
 
 test('a classic member joins a consumer group; a classic group of other words can not become one', async (t) => {
-  await createTopic('joined', 2)
+  await createTopic(to, 'joined', 2)
   const first = await new Consumer('m2', 'a', { subscribedTopicNames: ['joined'] }).follow()
   const second = new Classic('m2', 'joined')
   t.after(() => second.client.close())

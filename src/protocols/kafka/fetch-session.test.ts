@@ -1,39 +1,15 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { test } from 'node:test'
 import { VirtualClock } from '../../lib/timers.ts'
 import { buildBatch } from './batch.ts'
+import { createTopic, startForTests } from './broker.testing.ts'
 import { ApiKey } from './codec.ts'
 import { FetchSession, FetchSessions, type PartAsk } from './fetch-session.ts'
 import { recordFormat } from './mapping.ts'
 import type { Message } from './schema.ts'
-import { TestClient } from './test-client.ts'
+import type { TestClient } from './test-client.ts'
 
-let broker: EmbeddedBroker
-const clients: TestClient[] = []
-
-before(async () => {
-  broker = await startBroker({ protocols: ['kafka'] })
-})
-after(async () => {
-  for (const client of clients) client.close()
-  await broker.close()
-})
-
-function client(): TestClient {
-  const made = new TestClient(broker.port('kafka'))
-  clients.push(made)
-  return made
-}
-
-async function createTopic(to: TestClient, name: string, numPartitions: number): Promise<string> {
-  const { topics } = await to.ask(ApiKey.CreateTopics, 7, {
-    topics: [{ name, numPartitions, replicationFactor: 1 }],
-    timeoutMs: 1000,
-  })
-  assert.equal(topics[0].errorCode, 0)
-  return topics[0].topicId
-}
+const { client } = await startForTests()
 
 async function produce(to: TestClient, name: string, index: number, value: Buffer | string): Promise<void> {
   const body = recordFormat.fromAttributes({ key: null, value: Buffer.from(value), headers: [] }).subarray(9)

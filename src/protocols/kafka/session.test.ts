@@ -1,29 +1,14 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { test } from 'node:test'
 import { buildBatch, openBatch } from './batch.ts'
+import { startForTests } from './broker.testing.ts'
 import { ApiKey } from './codec.ts'
 import { handlers } from './handlers/table.ts'
 import { recordFormat } from './mapping.ts'
 import type { Message } from './schema.ts'
-import { TestClient } from './test-client.ts'
+import type { TestClient } from './test-client.ts'
 
-let broker: EmbeddedBroker
-const clients: TestClient[] = []
-
-before(async () => {
-  broker = await startBroker({ protocols: ['kafka'] })
-})
-after(async () => {
-  for (const client of clients) client.close()
-  await broker.close()
-})
-
-function client(): TestClient {
-  const made = new TestClient(broker.port('kafka'))
-  clients.push(made)
-  return made
-}
+const { broker, client } = await startForTests()
 
 function batchOf(...values: string[]): Buffer {
   const records = values.map((value, index) => ({

@@ -3,33 +3,18 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
-import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { test } from 'node:test'
+import { startBroker } from '../../index.ts'
 import { openBatch } from './batch.ts'
+import { createTopic, startForTests } from './broker.testing.ts'
 import { ApiKey } from './codec.ts'
 import type { Message } from './schema.ts'
 import { TestClient } from './test-client.ts'
 
-let broker: EmbeddedBroker
-let to: TestClient
-
-before(async () => {
-  broker = await startBroker({ protocols: ['kafka'] })
-  to = new TestClient(broker.port('kafka'))
-})
-after(async () => {
-  to.close()
-  await broker.close()
-})
-
-async function createTopic(name: string, numPartitions = 1): Promise<string> {
-  const { topics } = await to.ask(ApiKey.CreateTopics, 7, {
-    topics: [{ name, numPartitions, replicationFactor: 1 }],
-    timeoutMs: 1000,
-  })
-  assert.equal(topics[0].errorCode, 0)
-  return topics[0].topicId
-}
+// One test puts another broker in their place for a while.
+const main = await startForTests()
+let { broker } = main
+let to = main.client()
 
 async function fill(topic: string, count: number): Promise<void> {
   for (let index = 0; index < count; index++) await broker.publish(topic, `v${index}`)
@@ -113,7 +98,7 @@ async function joined(topic: string, topicId: string, group: string, id = 'm'): 
 }
 
 test('members are assigned partitions, all of them if there are more members, and are fenced by their epoch', async () => {
-  const topicId = await createTopic('members', 2)
+  const topicId = await createTopic(to, 'members', 2)
   const partitions = (answer: Message) => answer['assignment']?.topicPartitions[0]?.partitions
   const [a, b, c] = ['a', 'b', 'c'].map((id) => new Member('g1', id, topicId))
   assert.ok(a && b && c)
@@ -133,7 +118,7 @@ test('members are assigned partitions, all of them if there are more members, an
 })
 
 test('accepted and rejected records are gone, released ones come again; a lock that ends is a delivery', async () => {
-  const topicId = await createTopic('acks')
+  const topicId = await createTopic(to, 'acks')
   await fill('acks', 0)
   assert.equal(await configure('g2', { 'share.auto.offset.reset': 'earliest' }), 0)
   await fill('acks', 6)
@@ -164,7 +149,7 @@ test('accepted and rejected records are gone, released ones come again; a lock t
 })
 
 test('what is not one’s own, not in order or no type is refused, and nothing of the partition happens', async () => {
-  const topicId = await createTopic('refused')
+  const topicId = await createTopic(to, 'refused')
   await configure('g3', { 'share.auto.offset.reset': 'earliest' })
   await fill('refused', 3)
   const member = await joined('refused', topicId, 'g3')
@@ -188,7 +173,7 @@ test('what is not one’s own, not in order or no type is refused, and nothing o
 })
 
 test('what a member has goes back when its session or its connection ends, and does not count as delivered', async () => {
-  const topicId = await createTopic('ends')
+  const topicId = await createTopic(to, 'ends')
   await configure('g4', { 'share.auto.offset.reset': 'earliest' })
   await fill('ends', 2)
   const first = await joined('ends', topicId, 'g4', 'first')
@@ -209,7 +194,7 @@ test('what a member has goes back when its session or its connection ends, and d
 
 test('as many records as the group may lock, as often as its limit says, then to the topic’s dead letters', async () => {
   await broker.publish('limited.dead', 'first')
-  const topicId = await createTopic('limited')
+  const topicId = await createTopic(to, 'limited')
   const response = await fetch(`${broker.url('http')}/v1/topics/limited`, {
     method: 'PATCH',
     headers: { 'content-type': 'application/json' },
@@ -238,7 +223,7 @@ test('as many records as the group may lock, as often as its limit says, then to
 })
 
 test('a new group begins at the end unless it is told otherwise, and is moved while it is empty', async () => {
-  const topicId = await createTopic('moved')
+  const topicId = await createTopic(to, 'moved')
   await fill('moved', 3)
   const member = await joined('moved', topicId, 'g6')
   assert.deepEqual(await member.fetch([], { maxWaitMs: 0 }), [])
@@ -267,7 +252,7 @@ test('a new group begins at the end unless it is told otherwise, and is moved wh
 })
 
 test('a group is of one kind; its feature can be taken back', async () => {
-  const topicId = await createTopic('kinds')
+  const topicId = await createTopic(to, 'kinds')
   const member = await joined('kinds', topicId, 'g7')
   const consumer = {
     groupId: 'g7',
@@ -299,7 +284,7 @@ test('members, what is done and how often the rest was delivered outlive a resta
   try {
     broker = await startBroker({ protocols: ['kafka'], storage: { folder } })
     to = new TestClient(broker.port('kafka'))
-    const topicId = await createTopic('kept')
+    const topicId = await createTopic(to, 'kept')
     await configure('g8', { 'share.auto.offset.reset': 'earliest' })
     await fill('kept', 3)
     const member = await joined('kept', topicId, 'g8')

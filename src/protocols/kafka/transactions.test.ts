@@ -1,25 +1,16 @@
 /** Transactions over a socket: each answer is the one that a broker of Apache Kafka 4.3 gives, unless the test says otherwise. */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { test } from 'node:test'
 import { crc32c } from '../../lib/crc32c.ts'
 import { batchAt, buildBatch, transactionalBit } from './batch.ts'
+import { startForTests } from './broker.testing.ts'
 import { ApiKey } from './codec.ts'
 import { recordFormat } from './mapping.ts'
 import type { Message } from './schema.ts'
 import { TestClient } from './test-client.ts'
 
-let broker: EmbeddedBroker
-let to: TestClient
-
-before(async () => {
-  broker = await startBroker({ protocols: ['kafka'] })
-  to = new TestClient(broker.port('kafka'))
-})
-after(async () => {
-  to.close()
-  await broker.close()
-})
+const { broker, client } = await startForTests()
+const to = client()
 
 interface Producer {
   readonly id: string | null
