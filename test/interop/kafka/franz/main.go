@@ -100,19 +100,25 @@ func transactSession(ctx context.Context) error {
 	return nil
 }
 
-// KIP-848: the broker assigns.
-func nextGeneration(ctx context.Context) error {
-	topic, group := create(ctx, 4), cases.Unique("franz.g")
-	options := []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.ServerSideBalancer(), kgo.Balancers(kgo.CooperativeStickyBalancer())}
-	partitions := make(chan int32, 1000)
+type clients []*kgo.Client
+
+func (all clients) close() {
+	for _, own := range all {
+		own.Close()
+	}
+}
+
+// pollTwo lets two members poll until they have got, together, the 200 records that it produces.
+func pollTwo(ctx context.Context, topic string, options []kgo.Opt) clients {
+	var members clients
+	got := make(chan struct{}, 1000)
 	for range 2 {
 		own := client(options...)
-		defer own.Close()
+		members = append(members, own)
 		go func() {
 			for ctx.Err() == nil {
 				fetches := own.PollFetches(ctx)
-				fetches.EachRecord(func(record *kgo.Record) { partitions <- record.Partition })
+				fetches.EachRecord(func(*kgo.Record) { got <- struct{}{} })
 				if fetches.IsClientClosed() {
 					return
 				}
@@ -122,11 +128,20 @@ func nextGeneration(ctx context.Context) error {
 	produce(ctx, topic, 200, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	for range 200 {
 		select {
-		case <-partitions:
+		case <-got:
 		case <-ctx.Done():
-			return ctx.Err()
+			panic(ctx.Err())
 		}
 	}
+	return members
+}
+
+// KIP-848: the broker assigns.
+func nextGeneration(ctx context.Context) error {
+	topic, group := create(ctx, 4), cases.Unique("franz.g")
+	options := []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ServerSideBalancer(), kgo.Balancers(kgo.CooperativeStickyBalancer())}
+	defer pollTwo(ctx, topic, options).close()
 	own := client()
 	defer own.Close()
 	request := kmsg.NewPtrConsumerGroupDescribeRequest()
@@ -242,28 +257,7 @@ func main() {
 			topic, group := create(ctx, 4), cases.Unique("franz.g")
 			options := []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 				kgo.HeartbeatInterval(200 * time.Millisecond), kgo.SessionTimeout(6 * time.Second), kgo.Balancers(kgo.RangeBalancer())}
-			counts := make(chan int32, 1000)
-			for range 2 {
-				own := client(options...)
-				defer own.Close()
-				go func() {
-					for ctx.Err() == nil {
-						fetches := own.PollFetches(ctx)
-						fetches.EachRecord(func(record *kgo.Record) { counts <- record.Partition })
-						if fetches.IsClientClosed() {
-							return
-						}
-					}
-				}()
-			}
-			produce(ctx, topic, 200, kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
-			for range 200 {
-				select {
-				case <-counts:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
+			pollTwo(ctx, topic, options).close()
 			return nil
 		}},
 		{Name: "a transact session consumes, transforms and produces; what it aborts is consumed again", Body: transactSession},
