@@ -2,7 +2,7 @@
 // all, principals that are no users, tokens) is refused.
 import type { AccessRule, ResourceKind } from '../../broker/face.ts'
 import { KafkaError } from './errors.ts'
-import { Operation } from './operations.ts'
+import { actionOf, Operation, operationsOf } from './operations.ts'
 import { Refused } from './refused.ts'
 
 const ResourceType = { Any: 1, Topic: 2, Group: 3, Cluster: 4, TransactionalId: 5 } as const
@@ -19,28 +19,13 @@ const kinds: readonly (readonly [number, ResourceKind])[] = [
   [ResourceType.TransactionalId, 'transaction'],
 ]
 
-const { Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite } = Operation
+const { All, IdempotentWrite } = Operation
 
-const actions: readonly (readonly [number, AccessRule['action']])[] = [
-  [Operation.All, 'all'],
-  [Read, 'consume'],
-  [Write, 'publish'],
-  [Create, 'create'],
-  [Delete, 'delete'],
-  [Alter, 'alter'],
-  [Describe, 'describe'],
-  [ClusterAction, 'operate'],
-  [DescribeConfigs, 'describeConfig'],
-  [AlterConfigs, 'configure'],
-]
+const ruleActionOf = new Map<number, AccessRule['action']>([[All, 'all'], ...actionOf])
 
-/** What can be done with each kind of resource; an entry about anything else would say nothing. */
-const operationsOf: Readonly<Record<ResourceKind, readonly number[]>> = {
-  topic: [Operation.All, Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs],
-  group: [Operation.All, Read, Delete, Describe, DescribeConfigs, AlterConfigs],
-  transaction: [Operation.All, Write, Describe],
-  cluster: [Operation.All, Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite],
-}
+/** An entry about any other operation would say nothing. */
+const saysSomething = (kind: ResourceKind, operation: number): boolean =>
+  operation === All || operationsOf[kind].includes(operation) || (kind === 'cluster' && operation === IdempotentWrite)
 
 /** One entry as requests and answers carry it. */
 export interface Acl {
@@ -84,8 +69,8 @@ export function ruleFrom(acl: Acl, namespace: string): AccessRule {
   // Every producer may be idempotent, so that allowing it changes nothing and denying it cannot be done.
   if (operation === IdempotentWrite && permissionType === PermissionType.Deny)
     return refuse('idempotent writes are not denied here')
-  const action = operation === IdempotentWrite ? 'publish' : actions.find(([code]) => code === operation)?.[1]
-  if (action === undefined || !operationsOf[kind].includes(operation))
+  const action = operation === IdempotentWrite ? 'publish' : ruleActionOf.get(operation)
+  if (action === undefined || !saysSomething(kind, operation))
     return refuse(`the operation ${operation} says nothing about a ${kind}`)
   return {
     namespace,
@@ -100,7 +85,7 @@ export function ruleFrom(acl: Acl, namespace: string): AccessRule {
 
 export function aclFrom(rule: AccessRule): Acl {
   const cluster = rule.kind === 'cluster'
-  const operation = actions.find(([, action]) => action === rule.action)?.[0] ?? Operation.All
+  const operation = [...ruleActionOf].find(([, action]) => action === rule.action)?.[0] ?? All
   return {
     resourceType: kinds.find(([, kind]) => kind === rule.kind)?.[0] ?? ResourceType.Topic,
     resourceName: cluster ? clusterName : rule.name,

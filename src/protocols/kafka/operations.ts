@@ -1,5 +1,5 @@
 // Which operations a client may do on a resource, as Metadata and the Describe requests tell who asks for it: a bit for each.
-import type { Action } from '../../broker/face.ts'
+import type { AccessRule, Action, ResourceKind } from '../../broker/face.ts'
 import { namespaceName } from './names.ts'
 import type { KafkaSession } from './session.ts'
 
@@ -25,6 +25,28 @@ const bits = (operations: readonly number[]): number => operations.reduce((sum, 
 
 const { Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite } = Operation
 
+type RuleAction = Exclude<AccessRule['action'], 'all'>
+
+export const actionOf: ReadonlyMap<number, RuleAction> = new Map<number, RuleAction>([
+  [Read, 'consume'],
+  [Write, 'publish'],
+  [Create, 'create'],
+  [Delete, 'delete'],
+  [Alter, 'alter'],
+  [Describe, 'describe'],
+  [ClusterAction, 'operate'],
+  [DescribeConfigs, 'describeConfig'],
+  [AlterConfigs, 'configure'],
+])
+
+/** What can be done with each kind of resource. */
+export const operationsOf: Readonly<Record<ResourceKind, readonly number[]>> = {
+  topic: [Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs],
+  group: [Read, Delete, Describe, DescribeConfigs, AlterConfigs],
+  transaction: [Write, Describe],
+  cluster: [Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs],
+}
+
 export const mayTopic = ({ principal }: KafkaSession, action: Action, topic: string): boolean =>
   principal.may(action, namespaceName, topic)
 export const mayGroup = ({ principal }: KafkaSession, action: Action, groupId: string): boolean =>
@@ -36,47 +58,24 @@ export const mayCluster = ({ principal }: KafkaSession, action: Action): boolean
 
 export function topicOperations(session: KafkaSession, topic: string, asked: boolean): number {
   if (!asked) return notAsked
-  return allowed(topicActions, (action) => mayTopic(session, action, topic))
+  return allowed('topic', (action) => mayTopic(session, action, topic))
 }
 
 export function groupOperations(session: KafkaSession, groupId: string, asked: boolean): number {
   if (!asked) return notAsked
-  return allowed(groupActions, (action) => mayGroup(session, action, groupId))
+  return allowed('group', (action) => mayGroup(session, action, groupId))
 }
 
 export function clusterOperations(session: KafkaSession, asked: boolean): number {
   if (!asked) return notAsked
-  return allowed(clusterActions, (action) => mayCluster(session, action)) | bits([IdempotentWrite])
+  return allowed('cluster', (action) => mayCluster(session, action)) | bits([IdempotentWrite])
 }
 
-type Row = readonly [number, Action]
-
-const topicActions: readonly Row[] = [
-  [Read, 'consume'],
-  [Write, 'publish'],
-  [Create, 'create'],
-  [Delete, 'delete'],
-  [Alter, 'alter'],
-  [Describe, 'describe'],
-  [DescribeConfigs, 'describeConfig'],
-  [AlterConfigs, 'configure'],
-]
-const groupActions: readonly Row[] = [
-  [Read, 'consume'],
-  [Delete, 'delete'],
-  [Describe, 'describe'],
-  [DescribeConfigs, 'describeConfig'],
-  [AlterConfigs, 'configure'],
-]
-const clusterActions: readonly Row[] = [
-  [Create, 'create'],
-  [Alter, 'alter'],
-  [Describe, 'describe'],
-  [ClusterAction, 'operate'],
-  [DescribeConfigs, 'describeConfig'],
-  [AlterConfigs, 'configure'],
-]
-
-function allowed(rows: readonly Row[], may: (action: Action) => boolean): number {
-  return bits(rows.filter(([, action]) => may(action)).map(([operation]) => operation))
+function allowed(kind: ResourceKind, may: (action: Action) => boolean): number {
+  return bits(
+    operationsOf[kind].filter((operation) => {
+      const action = actionOf.get(operation)
+      return action !== undefined && may(action)
+    }),
+  )
 }
