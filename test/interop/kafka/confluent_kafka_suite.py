@@ -128,22 +128,27 @@ def watermarks_and_seek():
     client.close()
 
 
-def end_of_partition():
-    topic = create(unique("confluent.eof"))
-    produce(topic, 3)
-    client = consumer(unique("g"), **{"enable.partition.eof": True})
+def read_to_end(topic, **options):
+    """What partition 0 has, up to where the client is told that it ends."""
+    client = consumer(unique("g"), **{"enable.partition.eof": True, **options})
     client.assign([TopicPartition(topic, 0, 0)])
-    got, deadline = [], time.monotonic() + 15
+    messages, deadline = [], time.monotonic() + 15
     while time.monotonic() < deadline:
         message = client.poll(0.5)
         if message is None:
             continue
         if message.error():
             equal(message.error().code(), KafkaError._PARTITION_EOF, "error")
-            break
-        got.append(message.offset())
-    equal(got, [0, 1, 2], "offsets before the end")
-    client.close()
+            client.close()
+            return messages
+        messages.append(message)
+    raise AssertionError(f"the end of {topic} did not come; got {len(messages)} messages")
+
+
+def end_of_partition():
+    topic = create(unique("confluent.eof"))
+    produce(topic, 3)
+    equal([message.offset() for message in read_to_end(topic)], [0, 1, 2], "offsets before the end")
 
 
 def transactional(name, **options):
@@ -153,19 +158,7 @@ def transactional(name, **options):
 
 
 def committed(topic):
-    client = consumer(unique("g"), **{"isolation.level": "read_committed", "enable.partition.eof": True})
-    client.assign([TopicPartition(topic, 0, 0)])
-    values, deadline = [], time.monotonic() + 15
-    while time.monotonic() < deadline:
-        message = client.poll(0.5)
-        if message is None:
-            continue
-        if message.error():
-            equal(message.error().code(), KafkaError._PARTITION_EOF, "error")
-            client.close()
-            return values
-        values.append(message.value().decode())
-    raise AssertionError(f"the end of {topic} did not come; got {values}")
+    return [message.value().decode() for message in read_to_end(topic, **{"isolation.level": "read_committed"})]
 
 
 def commit_and_abort():
