@@ -636,6 +636,8 @@ export interface TopicStatus {
   readonly subscriptions: readonly SubscriptionStatus[]
   /** Stored since the broker started. */
   readonly recordsIn: number
+  /** Since the broker started, somebody consumed from it, or declared it again ({@link Space.touch}). */
+  readonly isUsed: boolean
 }
 
 export interface PartitionStatus {
@@ -1117,6 +1119,8 @@ export interface Space {
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
   /** The default subscription's ready records, which is made when there is none. Throws NotFound, AccessDenied. */
   ready(topic: string): ReadyRecords
+  /** Throws NotFound, AccessDenied, OutOfRange. */
+  records(topic: string, partition: number): LogRecords
   /**
    * Calls `wake` whenever there may be something new to read from the topic of this name, or to take from it, be it there already or made
    * later. Returns how to stop that.
@@ -1194,6 +1198,20 @@ export interface ReadyRecords {
   /** Drops them all; returns how many. */
   takeAll(): number
   load(place: number, done: (error: Error | null) => void): void
+}
+
+/** The records of one partition as they stand in its log, ahead of what is durable as {@link ReadyRecords} are. */
+export interface LogRecords {
+  readonly start: number
+  /** Where the next one goes. */
+  readonly next: number
+  /** Those that are there, as far as offsets tell. */
+  readonly count: number
+  /** The first offset from this one on that was not taken away; `next` when there is none. */
+  nextKept(offset: number): number
+  /** What is there, valid until the next call but for its buffer; null when there is none, undefined when {@link load} must bring it first. */
+  get(offset: number): ReadyRecord | null | undefined
+  load(offset: number, done: (error: Error | null) => void): void
 }
 
 /** `buffer[start..end)` is its envelope. Buffers are never recycled. */

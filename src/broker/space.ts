@@ -5,6 +5,7 @@ import { AccessRefused, CoreError, type RefusedAccess } from '../core/errors.ts'
 import type { Keeper } from '../core/keeper.ts'
 import type { Log } from '../core/log.ts'
 import { ReadyView } from '../core/ready.ts'
+import { LogView } from '../core/record-reader.ts'
 import type { Subscription } from '../core/subscription.ts'
 import type { Topic } from '../core/topic.ts'
 import { matchesPattern } from '../lib/trie.ts'
@@ -21,6 +22,7 @@ import type {
   Listener,
   ListenSpec,
   LiveSink,
+  LogRecords,
   PeekedRecord,
   Principal,
   ProducerStatus,
@@ -119,6 +121,7 @@ export class BrokerSpace implements Space {
       partitions: topic.logs.map((log) => ({ ...offsetsOf(log), bytes: log.bytes })),
       subscriptions: [...queues, ...this.#cursorStatuses(topic)],
       recordsIn: topic.recordsIn,
+      isUsed: topic.isUsed,
     }
   }
 
@@ -220,8 +223,7 @@ export class BrokerSpace implements Space {
   }
 
   touch(name: string): void {
-    const topic = this.#namespace.topics.get(name)
-    if (topic !== undefined) topic.lastUsedAt = this.#engine.shard.clock.now()
+    this.#namespace.topics.get(name)?.touch()
   }
 
   // ------------------------------------------------------------------------------------------------------------------ router
@@ -384,6 +386,11 @@ export class BrokerSpace implements Space {
       this.#views.set(subscription, view)
     }
     return view
+  }
+
+  records(topic: string, partition: number): LogRecords {
+    this.#allow('consume', topic)
+    return new LogView(this.#log(topic, partition))
   }
 
   watch(topic: string, wake: () => void): () => void {

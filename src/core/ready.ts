@@ -4,33 +4,19 @@
  * is not here. Looking changes no delivery state.
  */
 import type { ReadyRecord, ReadyRecords } from '../broker/face.ts'
-import { entryBase, entryCount, entryFormat, entryLength, entryPayload, entryTimestamp } from './entry.ts'
 import { type Lane, Slot } from './lane.ts'
-import { skipTo } from './log.ts'
-import { formats } from './record.ts'
+import { RecordReader } from './record-reader.ts'
 import type { Subscription } from './subscription.ts'
 
 /** Places of different lanes are so far apart; 2^39 records, and 2^14 lanes, make 2^53. */
 const laneSpan = 2 ** 39
-const loadBytes = 128 * 1024
 
 export class ReadyView implements ReadyRecords {
   readonly #subscription: Subscription
   readonly #onTaken: (records: number, bytes: number) => void
   readonly #slot = new Slot()
-  /** What {@link load} brought in last, and where in it the last look ended. */
-  #loaded: {
-    readonly lane: Lane
-    readonly from: number
-    readonly buffer: Buffer
-    readonly start: number
-    readonly end: number
-  } | null = null
-  #loadedAt = 0
-  /** The batch that was opened last. */
-  #batch: readonly (Buffer | null)[] = []
-  #batchBuffer: Buffer | null = null
-  #batchAt = -1
+  /** For each lane that was looked at. */
+  readonly #readers: RecordReader[] = []
 
   constructor(subscription: Subscription, onTaken: (records: number, bytes: number) => void) {
     this.#subscription = subscription
@@ -116,7 +102,7 @@ export class ReadyView implements ReadyRecords {
     if (!this.has(place)) return null
     const lane = this.#lane(place)
     const offset = place % laneSpan
-    const found = this.#find(lane, offset)
+    const found = this.#reader(lane).find(offset, this.#slot)
     if (found === undefined) return undefined
     // A gap: nothing is there.
     if (!found) lane.acked.add(offset)
@@ -146,12 +132,11 @@ export class ReadyView implements ReadyRecords {
   }
 
   load(place: number, done: (error: Error | null) => void): void {
-    const lane = this.#lane(place)
-    lane.log.readChunk(place % laneSpan, loadBytes, (error, buffer, start, end) => {
-      this.#loaded = { lane, from: place % laneSpan, buffer, start, end }
-      this.#loadedAt = start
-      done(error)
-    })
+    this.#reader(this.#lane(place)).load(place % laneSpan, done)
+  }
+
+  #reader({ index, log }: Lane): RecordReader {
+    return (this.#readers[index] ??= new RecordReader(log))
   }
 
   #lane(place: number): Lane {
@@ -162,41 +147,6 @@ export class ReadyView implements ReadyRecords {
     const { lanes, host, idle } = this.#subscription
     if (idle) return []
     return lanes.length > 1 && host.priorityLanes ? host.byUrgency.map((index) => lanes[index] as Lane) : lanes // one for each
-  }
-
-  /** Puts a record into the slot; false: it is nowhere, undefined: it has to be loaded. */
-  #find(lane: Lane, offset: number): boolean | undefined {
-    const block = lane.log.blockOf(offset)
-    if (block !== undefined) return this.#fill(block.buffer, block.locate(offset), block.used, offset)
-    const loaded = this.#loaded
-    if (loaded === null || loaded.lane !== lane || offset < loaded.from) return undefined
-    const { buffer, start, end } = loaded
-    if (start === end || offset < entryBase(buffer, start)) return false
-    if (this.#loadedAt >= end || entryBase(buffer, this.#loadedAt) > offset) this.#loadedAt = start
-    this.#loadedAt = skipTo(buffer, this.#loadedAt, end, offset)
-    if (this.#loadedAt === end) return undefined
-    return this.#fill(buffer, this.#loadedAt, end, offset)
-  }
-
-  #fill(buffer: Buffer, at: number, end: number, offset: number): boolean {
-    if (at >= end) return false
-    const base = entryBase(buffer, at)
-    if (offset < base || offset >= base + entryCount(buffer, at)) return false
-    const format = formats.get(entryFormat(buffer, at))
-    if (!format.batched || format.open === undefined) {
-      this.#slot.fill(buffer, at, offset, null)
-      return true
-    }
-    if (this.#batchBuffer !== buffer || this.#batchAt !== at) {
-      const payload = buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at))
-      this.#batch = format.open(payload, entryTimestamp(buffer, at))
-      this.#batchBuffer = buffer
-      this.#batchAt = at
-    }
-    const record = this.#batch[offset - base]
-    if (record === null || record === undefined) return false
-    this.#slot.fill(buffer, at, offset, record)
-    return true
   }
 }
 

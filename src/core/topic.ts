@@ -57,6 +57,8 @@ export class Topic implements SubscriptionHost {
   #byUrgency: readonly number[] | null = null
   deleted = false
   lastUsedAt: number
+  /** Since the broker started: consumed from, or declared again. */
+  isUsed = false
   /** Records stored since the broker started. */
   recordsIn = 0
   #turn = 0
@@ -76,6 +78,11 @@ export class Topic implements SubscriptionHost {
     this.clock = shard.clock
     this.#owner = owner
     this.lastUsedAt = shard.clock.now()
+  }
+
+  touch(): void {
+    this.lastUsedAt = this.clock.now()
+    this.isUsed = true
   }
 
   redefine(definition: TopicDefinition): void {
@@ -303,7 +310,7 @@ export class Topic implements SubscriptionHost {
   }
 
   consumersChanged(subscription: Subscription): void {
-    this.lastUsedAt = this.clock.now()
+    this.touch()
     this.#owner.consumersChanged(this, subscription)
   }
 
