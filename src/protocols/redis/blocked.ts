@@ -14,9 +14,16 @@ interface Entry {
   timer: Timer | null
 }
 
+/** Who waits for one key, in order. */
+interface Waiters {
+  readonly entries: Set<Entry>
+  /** Other protocols are not listened to any more. */
+  readonly stop: () => void
+}
+
 export class Blocked {
   readonly #server: Server
-  readonly #byKey: Map<string, Set<Entry>>[]
+  readonly #byKey: Map<string, Waiters>[]
   readonly #byClient = new Map<Client, Entry>()
   #ready: { db: Database; key: string }[] = []
   #serving = false
@@ -40,13 +47,20 @@ export class Blocked {
     const entry: Entry = { client, db, waiting, timer: null }
     client.blocked = true
     this.#byClient.set(client, entry)
-    const keys = this.#byKey[db.index] as Map<string, Set<Entry>> // one for each database
+    const keys = this.#byKey[db.index] as Map<string, Waiters> // one for each database
     for (const key of waiting.keys) {
-      const entries = keys.get(key)
-      if (entries === undefined) keys.set(key, new Set([entry]))
-      else entries.add(entry)
+      const waiters = keys.get(key)
+      if (waiters !== undefined) waiters.entries.add(entry)
+      else keys.set(key, { entries: new Set([entry]), stop: this.#listen(db, key) })
     }
     if (waiting.timeoutMs > 0) entry.timer = this.#server.broker.clock.after(waiting.timeoutMs, () => this.#timedOut(entry))
+  }
+
+  #listen(db: Database, key: string): () => void {
+    const stops = this.#server.providers.map((provider) => provider.watch?.(db, key))
+    return () => {
+      for (const stop of stops) stop?.()
+    }
   }
 
   ready(db: Database, key: string): void {
@@ -73,7 +87,8 @@ export class Blocked {
       while (this.#ready.length > 0) {
         const batch = this.#ready
         this.#ready = []
-        for (const { db, key } of batch) for (const entry of [...(this.#byKey[db.index]?.get(key) ?? [])]) this.#try(entry, key)
+        for (const { db, key } of batch)
+          for (const entry of [...(this.#byKey[db.index]?.get(key)?.entries ?? [])]) this.#try(entry, key)
       }
     } finally {
       this.#serving = false
@@ -133,9 +148,11 @@ export class Blocked {
     this.#byClient.delete(entry.client)
     const keys = this.#byKey[entry.db.index]
     for (const key of entry.waiting.keys) {
-      const entries = keys?.get(key)
-      entries?.delete(entry)
-      if (entries?.size === 0) keys?.delete(key)
+      const waiters = keys?.get(key)
+      waiters?.entries.delete(entry)
+      if (waiters?.entries.size !== 0) continue
+      keys?.delete(key)
+      waiters.stop()
     }
   }
 }

@@ -156,6 +156,10 @@ export interface KeyProvider {
   remove(db: Database, key: string): void
   /** It exists; the new name is free. Throws a RedisError where that cannot be. */
   rename(db: Database, key: string, toDb: Database, to: string): void
+  /** It was made by Redis: FLUSHDB and FLUSHALL take it. Absent: all were. */
+  owns?(db: Database, key: string): boolean
+  /** Somebody waits for the key; calls `db.ready` whenever something comes from elsewhere. Returns how to stop that. */
+  watch?(db: Database, key: string): () => void
   /** For OBJECT ENCODING. */
   encoding(db: Database, key: string): string
   /** For MEMORY USAGE. */

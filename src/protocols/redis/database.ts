@@ -223,6 +223,11 @@ export class Database {
     return true
   }
 
+  /** A key of a provider was or became none by itself, with its last element: so does its time to live. */
+  vanished(key: string): void {
+    if (this.#expires.size > 0 && this.#expires.delete(key)) this.#host.effects.expiry(this.index, key, 0)
+  }
+
   /** `expiresAt` 0: it stays. The key exists. */
   setExpiry(key: string, expiresAt: number): void {
     this.#host.effects.expiry(this.index, key, expiresAt)
@@ -331,8 +336,8 @@ export class Database {
 
   /** Removes everything, keys of providers too. */
   flush(): void {
-    const foreign = this.#host.providers.flatMap((provider) => [...provider.keys(this)])
-    for (const key of foreign) this.remove(key)
+    for (const provider of this.#host.providers)
+      for (const key of [...provider.keys(this)]) if (provider.owns?.(this, key) !== false) this.remove(key)
     for (const key of this.#values.keys()) this.#host.touched(this, key)
     this.#host.effects.key(Effect.Flush, this.index, '')
     this.clear()

@@ -1,0 +1,165 @@
+/** Lists as clients see them: beside other protocols, blocking, over restarts. What single commands reply is compared with Redis itself (test/differential/redis). */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Machine, publish, spaceOf } from '../../../test/support/machine.ts'
+import { PublishItem, type Space, type Taken } from '../../broker/face.ts'
+import { formats } from '../../core/record.ts'
+import { protocol } from './index.ts'
+import { elementFormatId, elementOf } from './list-envelope.ts'
+import { TestClient } from './redis-client.testing.ts'
+
+for (const format of protocol.formats) formats.register(format)
+
+const takeOne = (space: Space): Promise<Taken | null> => new Promise((resolve) => space.take('q', false, resolve))
+
+async function start(machine = new Machine()) {
+  const broker = await machine.start()
+  await protocol.start?.(broker)
+  return { machine, broker, space: spaceOf(broker), client: await TestClient.open(broker) }
+}
+
+test('what is pushed is a record of the queue of that name, and the other way round', async () => {
+  const { machine, space, client } = await start()
+  assert.equal(await client.run('LPUSH', 'q', 'a', 'b'), 2)
+  const taken = await takeOne(space)
+  assert.equal(taken?.format, elementFormatId)
+  assert.equal(taken?.bytes.toString(), 'a')
+  assert.equal(await client.run('LLEN', 'q'), 1)
+  taken?.settle({ kind: 'release', countsAsAttempt: true })
+  assert.deepEqual(await client.run('LRANGE', 'q', 0, -1), ['b', 'a'])
+  await publish(space, new PublishItem('', 'q', 1, Buffer.from('c')))
+  assert.deepEqual(await client.run('LRANGE', 'q', 0, -1), ['c', 'b', 'a'])
+  assert.deepEqual(await client.run('RPOP', 'q', 5), ['a', 'b', 'c'])
+  assert.equal(await client.run('EXISTS', 'q'), 0)
+  assert.equal(await takeOne(space), null)
+  await machine.stop()
+})
+
+test('a queue that others declared is a list; its empty one is no key, and stays', async () => {
+  const { machine, space, client } = await start()
+  await space.createTopic('q', { retention: 'acknowledged' }, 'other')
+  assert.equal(await client.run('EXISTS', 'q'), 0)
+  await publish(space, new PublishItem('', 'q', 1, Buffer.from('a')))
+  assert.equal(await client.run('TYPE', 'q'), 'list')
+  assert.deepEqual(await client.run('KEYS', '*'), ['q'])
+  assert.equal(await client.run('DEL', 'q'), 1)
+  machine.clock.advance(120_000)
+  assert.notEqual(space.topic('q'), undefined)
+  await machine.stop()
+})
+
+test('the queue that a push made goes some time after it became empty', async () => {
+  const { machine, space, client } = await start()
+  await client.run('RPUSH', 'q', 'a')
+  await client.run('LPOP', 'q')
+  machine.clock.advance(29_000)
+  assert.notEqual(space.topic('q'), undefined)
+  await client.run('RPUSH', 'q', 'a')
+  machine.clock.advance(2000)
+  await client.run('LPOP', 'q')
+  machine.clock.advance(29_000)
+  assert.notEqual(space.topic('q'), undefined)
+  machine.clock.advance(31_000)
+  machine.clock.advance(31_000)
+  assert.equal(space.topic('q'), undefined)
+  assert.equal(await client.run('RPUSH', 'q', 'b'), 1)
+  await machine.stop()
+})
+
+test('the queue that a push made stays when others have declared it, too, or published to it', async () => {
+  const { machine, space, client } = await start()
+  for (const use of ['declare', 'publish'] as const) {
+    await client.run('RPUSH', 'q', 'a')
+    if (use === 'declare') space.touch('q')
+    else await publish(space, new PublishItem('', 'q', 1, Buffer.from('b')))
+    await client.run('LPOP', 'q', 2)
+    machine.clock.advance(61_000)
+    machine.clock.advance(61_000)
+    assert.notEqual(space.topic('q'), undefined)
+    await space.deleteTopic('q')
+  }
+  await machine.stop()
+})
+
+test('clients that wait are served in order, each from the first of its keys that has something', async () => {
+  const { machine, broker, client } = await start()
+  const first = await TestClient.open(broker)
+  const second = await TestClient.open(broker)
+  const third = await TestClient.open(broker)
+  const answers = [
+    first.run('BRPOP', 'a', 'q', 0),
+    second.run('BLPOP', 'q', 0),
+    third.run('BLMOVE', 'q', 'z', 'LEFT', 'RIGHT', 0),
+  ]
+  assert.equal(await client.run('RPUSH', 'q', '1', '2', '3', '4'), 4)
+  assert.deepEqual(await Promise.all(answers), [['q', '4'], ['q', '1'], '2'])
+  assert.deepEqual(await client.run('LRANGE', 'z', 0, -1), ['2'])
+  assert.deepEqual(await client.run('LRANGE', 'q', 0, -1), ['3'])
+  await machine.stop()
+})
+
+test('what another protocol publishes, or gives back, wakes who waits, also for a queue that is not there yet', async () => {
+  const { machine, broker, space, client } = await start()
+  const waits = client.run('BRPOP', 'none', 'q', 0)
+  await space.createTopic('q', { retention: 'acknowledged' }, 'other')
+  await publish(space, new PublishItem('', 'q', 1, Buffer.from('a')))
+  assert.deepEqual(await waits, ['q', 'a'])
+  await publish(space, new PublishItem('', 'q', 1, Buffer.from('b')))
+  const taken = await takeOne(space)
+  const other = await TestClient.open(broker)
+  const waitsAgain = other.run('BLPOP', 'q', 0)
+  taken?.settle({ kind: 'release', countsAsAttempt: true })
+  assert.deepEqual(await waitsAgain, ['q', 'b'])
+  await machine.stop()
+})
+
+test('a client that goes while it waits takes nothing along', async () => {
+  const { machine, broker, client } = await start()
+  const gone = await TestClient.open(broker)
+  void gone.run('BRPOP', 'q', 0)
+  gone.session.onClose('peer')
+  await client.run('LPUSH', 'q', 'a')
+  assert.equal(await client.run('RPOP', 'q'), 'a')
+  await machine.stop()
+})
+
+test('what was confirmed is there after a crash, and what was popped is not', async () => {
+  const { machine, client } = await start()
+  await client.run('RPUSH', 'q', '1', '2', '3', '4')
+  await client.run('LSET', 'q', 1, 'two')
+  await client.run('LINSERT', 'q', 'BEFORE', '3', '2.5')
+  await client.run('LPUSH', 'q', '0')
+  assert.equal(await client.run('RPOP', 'q'), '4')
+  assert.equal(await client.run('LMOVE', 'q', 'p', 'LEFT', 'LEFT'), '0')
+  const broker = await machine.crash()
+  await protocol.start?.(broker)
+  const again = await TestClient.open(broker)
+  assert.deepEqual(await again.run('LRANGE', 'q', 0, -1), ['1', 'two', '2.5', '3'])
+  assert.deepEqual(await again.run('LRANGE', 'p', 0, -1), ['0'])
+  await machine.stop()
+})
+
+test('a list whose elements are on the disk alone is read from there, and its commands keep their order', async () => {
+  const { machine, broker, client } = await start(new Machine(1, { cacheBytes: 8 * 1024 }))
+  const values = Array.from({ length: 400 }, (_, index) => `${index}`.padStart(200, '0'))
+  for (const value of values) void client.run('RPUSH', 'q', value)
+  assert.equal(await client.run('LLEN', 'q'), 400)
+  // Turns in which older entries go to segments.
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  const answers = [
+    client.run('LPOP', 'q'),
+    client.run('LPOP', 'q', 2),
+    client.run('LINDEX', 'q', 0),
+    client.run('LREM', 'q', 1, values[4] as string),
+    client.run('LMOVE', 'q', 'p', 'LEFT', 'RIGHT'),
+    client.run('LRANGE', 'q', 0, 1),
+  ]
+  assert.deepEqual(await Promise.all(answers), [values[0], values.slice(1, 3), values[3], 1, values[3], values.slice(5, 7)])
+  assert.equal(broker.stats().cachedBytes < 400 * 200, true)
+  await machine.stop()
+})
+
+test('an element is the value of any record', () => {
+  const envelope = formats.get(elementFormatId).fromAttributes({ key: null, value: Buffer.from('v'), headers: [] })
+  assert.equal(elementOf({ format: elementFormatId, buffer: envelope, start: 0, end: 1 }).toString(), 'v')
+})
