@@ -1,11 +1,28 @@
 /** All commands by their names. */
 import type { Command } from '../command.ts'
+import { blockingListCommands } from '../list-blocking.ts'
+import { listCommands } from '../list-commands.ts'
+import { streamCommands } from '../stream-commands.ts'
+import { streamGroupCommands } from '../stream-group-commands.ts'
+import { streamInfoCommands } from '../stream-info.ts'
+import { streamReadCommands } from '../stream-read.ts'
 import { connectionCommands } from './connection.ts'
 import { expiryCommands } from './expiry.ts'
 import { keyCommands } from './keys.ts'
 import { stringCommands } from './strings.ts'
 
-const groups: readonly (readonly Command[])[] = [connectionCommands, keyCommands, expiryCommands, stringCommands]
+const groups: readonly (readonly Command[])[] = [
+  connectionCommands,
+  keyCommands,
+  expiryCommands,
+  stringCommands,
+  listCommands,
+  blockingListCommands,
+  streamCommands,
+  streamReadCommands,
+  streamGroupCommands,
+  streamInfoCommands,
+]
 
 export const commands: ReadonlyMap<string, Command> = new Map(groups.flat().map((each) => [each.name, each]))
 

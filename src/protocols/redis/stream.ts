@@ -1,0 +1,362 @@
+/** One stream: its entries, what is remembered beside them, and its groups. What changes state of Redis's own is told to the journal (stream-journal.ts). */
+import { CoreError, PublishItem, type Space } from '../../broker/face.ts'
+import { RedisError } from './errors.ts'
+import type { Steps } from './list.ts'
+import { encodeEntry, entryFormatId, type Pairs } from './stream-envelope.ts'
+import { type Consumer, Group, type Pending } from './stream-group.ts'
+import { compareIds, idMax, idMin, idText, nextId, parseId, type StreamId, type U64, u64Max } from './stream-id.ts'
+import { type StreamChange, type StreamMemory, unknownRead } from './stream-journal.ts'
+import { type Entry, StreamLog } from './stream-log.ts'
+
+const ignore = (): void => undefined
+/** Approximate trimming lets go of whole stretches of so many. */
+const nodeEntries = 100
+
+/** What an entry is to be called: wholly said, its first half, or nothing (`*`). */
+export interface WantedId {
+  readonly ms: U64 | null
+  readonly seq: U64 | null
+}
+
+export interface Trimming {
+  readonly by: { readonly length: number } | { readonly id: StreamId }
+  readonly approximate: boolean
+  /** Entries at most; 0: all. */
+  readonly limit: number
+}
+
+export class Stream {
+  readonly name: string
+  readonly log: StreamLog
+  readonly groups = new Map<string, Group>()
+  readonly #space: Space
+  readonly #tell: (change: StreamChange) => void
+  #memory: StreamMemory
+
+  constructor(space: Space, name: string, memory: StreamMemory | null, tell: (change: StreamChange) => void) {
+    this.#space = space
+    this.name = name
+    this.log = new StreamLog(space.records(name, 0))
+    this.#tell = tell
+    this.#memory = memory ?? { lastId: idMin, maxDeletedId: idMin, added: 0, at: 0 }
+  }
+
+  get length(): number {
+    return this.log.length
+  }
+
+  /** Of what was read: see {@link StreamLog.catchUp}. */
+  get lastId(): StreamId {
+    const { lastId } = this.#memory
+    return compareIds(this.log.last, lastId) > 0 ? this.log.last : lastId
+  }
+
+  get maxDeletedId(): StreamId {
+    return this.#memory.maxDeletedId
+  }
+
+  get entriesAdded(): number {
+    return this.#memory.added + (this.log.records.next - this.#memory.at)
+  }
+
+  #remember(change: Partial<StreamMemory>): void {
+    this.#memory = {
+      lastId: this.lastId,
+      maxDeletedId: this.maxDeletedId,
+      added: this.entriesAdded,
+      at: this.log.records.next,
+      ...change,
+    }
+    this.#tell({ kind: 'memory', memory: this.#memory })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------- adding
+
+  /** The ids of all entries are known. Throws a RedisError, or a CoreError for what cannot be stored. */
+  add(wanted: WantedId, pairs: Pairs, now: number): StreamId {
+    const id = this.#idFor(wanted, now)
+    const item = new PublishItem('', this.name, entryFormatId, encodeEntry(id, pairs))
+    this.#space.publish([item], ignore)
+    if (item.errorCode !== null || item.routedTo === 0)
+      throw new CoreError(item.errorCode ?? 'NotFound', item.errorMessage || `no topic "${this.name}"`, this.name)
+    this.log.added(item.baseOffset, id)
+    return id
+  }
+
+  #idFor({ ms, seq }: WantedId, now: number): StreamId {
+    const last = this.lastId
+    if (ms === 0 && seq === 0) throw new RedisError('ERR The ID specified in XADD must be greater than 0-0')
+    const following = nextId(last)
+    if (following === null) throw new RedisError('ERR The stream has exhausted the last possible ID, unable to add more items')
+    if (ms === null) return last.ms < now ? { ms: now, seq: 0 } : following
+    const id = seq !== null ? { ms, seq } : ms !== last.ms ? { ms, seq: 0 } : last.seq === u64Max ? last : following
+    if (compareIds(id, last) <= 0)
+      throw new RedisError('ERR The ID specified in XADD is equal or smaller than the target stream top item')
+    return id
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- removing
+
+  /** Returns how many went. */
+  *trim({ by, approximate, limit }: Trimming): Steps<number> {
+    yield* this.log.catchUp()
+    const { records } = this.log
+    let upTo = records.next
+    let most = Infinity
+    if ('length' in by) most = this.length - by.length
+    else upTo = (yield* this.log.atOrAfter(by.id))?.offset ?? records.next
+    const gone: number[] = []
+    for (let offset = records.nextKept(records.start); offset < upTo && gone.length < most; ) {
+      const node = approximate ? this.#node(offset) : [offset]
+      const after = records.nextKept((node.at(-1) as number) + 1) // never empty
+      if (approximate && (gone.length + node.length > most || (node.at(-1) as number) >= upTo)) break
+      if (approximate && limit > 0 && gone.length + node.length > limit) break
+      gone.push(...node)
+      offset = after
+    }
+    this.#remove(gone)
+    return gone.length
+  }
+
+  /** What there still is of the stretch that an offset is in. */
+  #node(offset: number): number[] {
+    const { records } = this.log
+    const end = Math.min(records.next, (Math.floor(offset / nodeEntries) + 1) * nodeEntries)
+    const node: number[] = []
+    for (let at = offset; at < end; at = records.nextKept(at + 1)) node.push(at)
+    return node
+  }
+
+  *delete(ids: readonly StreamId[]): Steps<number> {
+    yield* this.log.catchUp()
+    const gone: Entry[] = []
+    for (const id of ids) {
+      const entry = yield* this.log.find(id)
+      if (entry !== null && !gone.some(({ offset }) => offset === entry.offset)) gone.push(entry)
+    }
+    this.deleteEntries(gone)
+    return gone.length
+  }
+
+  deleteEntries(entries: readonly Entry[]): void {
+    if (entries.length === 0) return
+    let { maxDeletedId } = this
+    for (const { id } of entries) if (compareIds(id, maxDeletedId) > 0) maxDeletedId = id
+    this.#remove(entries.map(({ offset }) => offset).sort((a, b) => a - b))
+    this.#remember({ maxDeletedId })
+  }
+
+  #remove(offsets: readonly number[]): void {
+    if (offsets.length === 0) return
+    const newest = this.log.records.next - 1
+    if (offsets.at(-1) === newest) this.#remember({})
+    // What is refused is refused at once; that it is durable the reply waits for.
+    this.#space.removeRecords(this.name, 0, offsets).catch(ignore)
+  }
+
+  /** No entry that is there has a greater id. */
+  setId(lastId: StreamId, added: number | null, maxDeletedId: StreamId | null): void {
+    this.log.setLast(lastId)
+    this.#remember({ lastId, ...(added === null ? {} : { added }), ...(maxDeletedId === null ? {} : { maxDeletedId }) })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------- groups
+
+  createGroup(name: string, lastId: StreamId, entriesRead: number): Group {
+    const group = new Group(name, lastId, entriesRead)
+    this.groups.set(name, group)
+    this.tellGroup(group)
+    return group
+  }
+
+  tellGroup({ name, lastId, entriesRead }: Group): void {
+    this.#tell({ kind: 'group', group: name, lastId: idText(lastId), entriesRead })
+  }
+
+  destroyGroup(name: string): boolean {
+    if (!this.groups.delete(name)) return false
+    this.#tell({ kind: 'ungroup', group: name })
+    return true
+  }
+
+  consumer(group: Group, name: string, now: number): { consumer: Consumer; isNew: boolean } {
+    const present = group.consumers.get(name)
+    if (present !== undefined) {
+      present.seenAt = now
+      return { consumer: present, isNew: false }
+    }
+    this.#tell({ kind: 'consumer', group: group.name, consumer: name, at: now })
+    return { consumer: group.addConsumer(name, now), isNew: true }
+  }
+
+  removeConsumer(group: Group, consumer: Consumer): void {
+    group.removeConsumer(consumer)
+    this.#tell({ kind: 'unconsumer', group: group.name, consumer: consumer.name })
+  }
+
+  /** Says how things are with some pending entries. */
+  tellPending(group: Group, pending: readonly Pending[]): void {
+    if (pending.length === 0) return
+    const entries = pending.map(
+      ({ id, consumer, deliveredAt, count }) => [idText(id), consumer.name, deliveredAt, count] as const,
+    )
+    this.#tell({ kind: 'pending', group: group.name, entries })
+  }
+
+  /** Returns how many there were. */
+  acknowledge(group: Group, ids: readonly StreamId[]): number {
+    const done: string[] = []
+    for (const id of ids) {
+      const pending = group.pending.find(id)
+      if (pending === undefined) continue
+      group.pending.remove(pending)
+      done.push(idText(id))
+    }
+    if (done.length > 0) this.#tell({ kind: 'done', group: group.name, ids: done })
+    return done.length
+  }
+
+  /** Entries that the group has not had yet are its consumer's. */
+  *deliver(group: Group, consumer: Consumer, count: number, noAck: boolean, now: number): Steps<Entry[]> {
+    yield* this.log.catchUp()
+    const start = nextId(group.lastId)
+    const entries = start === null ? [] : yield* this.log.range(start, idMax, count)
+    if (entries.length === 0) return entries
+    const firstId = (yield* this.log.first())?.id ?? idMin
+    consumer.activeAt = now
+    const delivered: Pending[] = []
+    for (const { id } of entries) {
+      if (group.entriesRead >= 0 && !this.#hasTombstones(group.lastId, firstId)) group.entriesRead++
+      else group.entriesRead = this.#distance(id, firstId)
+      group.lastId = id
+      if (noAck) continue
+      const present = group.pending.find(id)
+      if (present === undefined) delivered.push(group.pending.add(id, consumer, now, 1))
+      else {
+        group.pending.give(present, consumer)
+        present.deliveredAt = now
+        present.count = 1
+        delivered.push(present)
+      }
+    }
+    this.tellGroup(group)
+    this.tellPending(group, delivered)
+    return entries
+  }
+
+  /** Entries that the group has still to read; null: it cannot be known. */
+  *lag(group: Group): Steps<number | null> {
+    yield* this.log.catchUp()
+    if (this.entriesAdded === 0) return 0
+    const firstId = (yield* this.log.first())?.id ?? idMin
+    if (group.entriesRead >= 0 && !this.#hasTombstones(group.lastId, firstId)) return this.entriesAdded - group.entriesRead
+    const read = this.#distance(group.lastId, firstId)
+    return read === unknownRead ? null : this.entriesAdded - read
+  }
+
+  /** Whether single entries behind an id were deleted: then counting says nothing. */
+  #hasTombstones(from: StreamId, firstId: StreamId): boolean {
+    const { maxDeletedId } = this
+    if (this.length === 0 || compareIds(maxDeletedId, idMin) === 0) return false
+    return compareIds(firstId, maxDeletedId) <= 0 && compareIds(from, maxDeletedId) <= 0
+  }
+
+  /** How many entries there ever were up to an id, where that can be told. */
+  #distance(id: StreamId, firstId: StreamId): number {
+    const { entriesAdded, maxDeletedId, length, lastId } = this
+    if (entriesAdded === 0) return 0
+    const toLast = compareIds(id, lastId)
+    if (length === 0 && toLast <= 0) return entriesAdded
+    if (toLast === 0) return entriesAdded
+    if (toLast > 0) return unknownRead
+    if (compareIds(maxDeletedId, idMin) === 0 || compareIds(maxDeletedId, firstId) < 0) {
+      const toFirst = compareIds(id, firstId)
+      if (toFirst < 0) return entriesAdded - length
+      if (toFirst === 0) return entriesAdded - length + 1
+    }
+    return unknownRead
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ journal
+
+  get memory(): StreamMemory {
+    return this.#memory
+  }
+
+  /** Repeats what the journal says. */
+  restore(change: StreamChange): void {
+    switch (change.kind) {
+      case 'memory':
+        this.#memory = change.memory
+        return
+      case 'group': {
+        const group = this.groups.get(change.group)
+        const lastId = parseId(change.lastId)
+        if (group === undefined) this.groups.set(change.group, new Group(change.group, lastId, change.entriesRead))
+        else {
+          group.lastId = lastId
+          group.entriesRead = change.entriesRead
+        }
+        return
+      }
+      case 'ungroup':
+        this.groups.delete(change.group)
+        return
+      case 'gone':
+        return
+      default:
+        restoreInGroup(this.groups.get(change.group), change)
+    }
+  }
+
+  /** All of it, as changes. */
+  *changes(): IterableIterator<StreamChange> {
+    yield { kind: 'memory', memory: this.#memory }
+    for (const { name, lastId, entriesRead, consumers, pending } of this.groups.values()) {
+      yield { kind: 'group', group: name, lastId: idText(lastId), entriesRead }
+      for (const consumer of consumers.values())
+        yield { kind: 'consumer', group: name, consumer: consumer.name, at: consumer.seenAt, activeAt: consumer.activeAt }
+      let entries: [string, string, number, number][] = []
+      for (const { id, consumer, deliveredAt, count } of pending.from(idMin)) {
+        entries.push([idText(id), consumer.name, deliveredAt, count])
+        if (entries.length < 1000) continue
+        yield { kind: 'pending', group: name, entries }
+        entries = []
+      }
+      if (entries.length > 0) yield { kind: 'pending', group: name, entries }
+    }
+  }
+}
+
+function restoreInGroup(
+  group: Group | undefined,
+  change: Extract<StreamChange, { readonly kind: 'consumer' | 'unconsumer' | 'pending' | 'done' }>,
+): void {
+  if (group === undefined) return
+  if (change.kind === 'consumer') {
+    const consumer = group.consumers.get(change.consumer) ?? group.addConsumer(change.consumer, change.at)
+    consumer.seenAt = change.at
+    consumer.activeAt = change.activeAt ?? consumer.activeAt
+  } else if (change.kind === 'unconsumer') {
+    const consumer = group.consumers.get(change.consumer)
+    if (consumer !== undefined) group.removeConsumer(consumer)
+  } else if (change.kind === 'done') {
+    for (const text of change.ids) {
+      const pending = group.pending.find(parseId(text))
+      if (pending !== undefined) group.pending.remove(pending)
+    }
+  } else {
+    for (const [text, name, deliveredAt, count] of change.entries) {
+      const consumer = group.consumers.get(name) ?? group.addConsumer(name, deliveredAt)
+      const id = parseId(text)
+      const pending = group.pending.find(id)
+      if (pending === undefined) group.pending.add(id, consumer, deliveredAt, count)
+      else {
+        group.pending.give(pending, consumer)
+        pending.deliveredAt = deliveredAt
+        pending.count = count
+      }
+      consumer.activeAt = Math.max(consumer.activeAt, deliveredAt)
+    }
+  }
+}
