@@ -113,6 +113,13 @@ const clients: readonly Client[] = [
     caseMs: 170_000,
   },
   {
+    name: 'kafka/groups through kills (franz-go)',
+    install: installGo,
+    command: node('kafka/groups-through-kills.ts'),
+    anymqOnly: true,
+    caseMs: 120_000,
+  },
+  {
     name: 'kafka/share groups (java)',
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaShare'],

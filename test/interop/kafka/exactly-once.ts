@@ -11,7 +11,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { startAnyMQ } from '../anymq.ts'
 import { runCases, until } from '../cases/cases.ts'
 import { javaClasspath } from '../install.ts'
-import { freePortOffset, Running, tail } from '../processes.ts'
+import { Running, tail } from '../processes.ts'
 
 const KILLS = 6
 const RECORDS = 3_000
@@ -20,8 +20,8 @@ const PARTITIONS = 2
 await runCases({
   [`nothing lost and nothing twice through ${KILLS} kills`]: async () => {
     const data = mkdtempSync(join(tmpdir(), 'anymq-once-'))
-    const portOffset = await freePortOffset([7890, 9092, 5672])
-    let broker = await startAnyMQ({ data, portOffset })
+    let broker = await startAnyMQ({ data })
+    const { portOffset } = broker
     let worker: Running | undefined
     try {
       const kafka = new Kafka({ brokers: [broker.kafka], logLevel: logLevel.NOTHING })

@@ -152,9 +152,8 @@ func nextGeneration(ctx context.Context) error {
 	return nil
 }
 
-// KIP-932: a topic as a queue.
-func shareGroup(ctx context.Context) error {
-	topic, group := create(ctx, 1), cases.Unique("franz.share")
+// readFromTheBeginning is said of a share group before its first member joins.
+func readFromTheBeginning(ctx context.Context, group string) {
 	setup := client()
 	defer setup.Close()
 	request := kmsg.NewPtrIncrementalAlterConfigsRequest()
@@ -166,6 +165,12 @@ func shareGroup(ctx context.Context) error {
 	request.Resources = append(request.Resources, resource)
 	_, err := request.RequestWith(ctx, setup)
 	cases.Must(err)
+}
+
+// KIP-932: a topic as a queue.
+func shareGroup(ctx context.Context) error {
+	topic, group := create(ctx, 1), cases.Unique("franz.share")
+	readFromTheBeginning(ctx, group)
 	produce(ctx, topic, 9)
 	own := client(kgo.ConsumeTopics(topic), kgo.ShareGroup(group))
 	defer own.Close()
@@ -200,6 +205,9 @@ func shareGroup(ctx context.Context) error {
 }
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == "members" {
+		members(os.Args[2], os.Args[3], os.Args[4])
+	}
 	cases.Run([]cases.Case{
 		{Name: "admin creates, describes and deletes a topic", Body: func(ctx context.Context) error {
 			own := client()
