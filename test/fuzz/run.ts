@@ -36,7 +36,7 @@ const chosen = corpora.filter(({ listener }) => only === undefined || only.inclu
 console.log(`seed ${seed}; what is sent is the same again with --seed ${seed}, when it arrives is not`)
 
 const portOffset = await freePortOffset(corpora.map(({ standardPort }) => standardPort))
-const broker = await startAnyMQ({ portOffset, nodeArguments: ['--inspect=127.0.0.1:0'] })
+const broker = await startAnyMQ({ portOffset, nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=192'] })
 const log = new BrokerLog(broker.process.child)
 const problems: string[] = []
 const portOf = (corpus: Corpus): number => corpus.standardPort + portOffset
