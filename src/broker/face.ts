@@ -71,7 +71,7 @@ export interface Session {
   /** The broker shuts down: say goodbye in the protocol's words, finish what is in flight, then `connection.end`. */
   drain(): void
   /** What a listing in the protocol's own words shows of it: for the protocol's own tools, never interpreted by others. */
-  describe?(): object
+  readonly describe?: (() => object) | undefined
   /** Last call. Release everything. */
   onClose(cause: CloseCause): void
 }
@@ -111,8 +111,8 @@ export interface Protocol {
   detect?(firstBytes: Buffer): boolean | undefined
   /** For protocols of bytes: they can also be spoken over WebSocket, on the HTTP port under `/ws/` and {@link name}. */
   readonly webSocket?: WebSocketSpec
-  /** Needed where a listener is of the kind `bytes` or `websocket`. */
-  open?(connection: Connection, broker: Broker): Session
+  /** Needed where a listener is of the kind `bytes` or `websocket`. A promise where modules are loaded first (lib/lazy.ts): the peer's bytes wait. */
+  open?(connection: Connection, broker: Broker): Session | Promise<Session>
   /** Needed where a listener is of the kind `http`; called once for each such listener. */
   serve?(broker: Broker, server: ServerFacts, listener: string): HttpHandler
 }

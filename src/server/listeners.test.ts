@@ -139,9 +139,13 @@ test('what a session throws closes its own connection only', async () => {
   assert.deepEqual(errors, ['a session failed; its connection is closed'])
 })
 
-test('connections beyond the limit are refused, and listed ones can be closed', async () => {
+async function closeAll(): Promise<void> {
   for (const { id } of connections.list()) connections.close(id, 'test')
   while (connections.size > 0) await new Promise((resolve) => setImmediate(resolve))
+}
+
+test('connections beyond the limit are refused, and listed ones can be closed', async () => {
+  await closeAll()
   const echo = protocol('echo', () => ({}))
   const kept = await Promise.all([client(echo), client(echo), client(echo)])
   while (connections.size < 3) await new Promise((resolve) => setImmediate(resolve))
@@ -151,4 +155,41 @@ test('connections beyond the limit are refused, and listed ones can be closed', 
   assert.equal(connections.close(connections.list()[0]?.id ?? -1, 'test'), true)
   await Promise.race(kept.map((socket) => once(socket.resume(), 'close')))
   assert.equal(connections.close(999_999, 'test'), false)
+})
+
+test('what a client sends while its protocol is still being loaded waits, and a failure to load closes it alone', async () => {
+  await closeAll()
+  const loaded = Promise.withResolvers<void>()
+  const said: string[] = []
+  const slow: Protocol = {
+    name: 'slow',
+    listeners: [],
+    formats: [],
+    open: async (connection) => {
+      await loaded.promise
+      return {
+        onBytes: (chunk) => {
+          said.push(String(chunk))
+          connection.write(Buffer.from('heard'))
+        },
+        onWritable() {},
+        onTick() {},
+        drain: () => connection.end('drained'),
+        onClose: (cause) => said.push(`closed by ${cause}`),
+      }
+    },
+  }
+  const socket = await client(slow)
+  const gone = await client(slow)
+  socket.write('early')
+  gone.destroy()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.deepEqual(said, [])
+  loaded.resolve()
+  assert.equal(String(await received(socket, 5)), 'heard')
+  assert.deepEqual(said.sort(), ['closed by peer', 'early'])
+
+  const broken = await client({ name: 'broken', listeners: [], formats: [], open: () => Promise.reject(new Error('no module')) })
+  broken.resume()
+  await once(broken, 'close')
 })

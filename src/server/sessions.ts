@@ -6,6 +6,7 @@ import type { Broker, Protocol, Session } from '../broker/face.ts'
 import type { Secured } from '../lib/tls.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { Connections, OpenConnection } from './connections.ts'
+import { OpeningSession } from './opening-session.ts'
 import type { Transport } from './transport.ts'
 
 const tickMs = 1000
@@ -46,7 +47,9 @@ export class Sessions {
     let session: Session
     try {
       if (protocol.open === undefined) throw new Error(`${protocol.name} takes no connections of bytes`)
-      session = protocol.open(connection, this.#broker)
+      const opened = protocol.open(connection, this.#broker)
+      const failed = (cause: unknown): void => this.#blame(connection, cause)
+      session = opened instanceof Promise ? new OpeningSession(opened, connection, failed) : opened
     } catch (cause) {
       this.#blame(connection, cause)
       return null

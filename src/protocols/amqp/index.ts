@@ -1,7 +1,7 @@
 // AMQP 0-9-1 with RabbitMQ's extensions, on port 5672. session.ts is what a connection does.
-import type { Protocol } from '../../broker/face.ts'
+import type { Broker, Connection, Protocol } from '../../broker/face.ts'
+import { lazily } from '../../lib/lazy.ts'
 import { messageFormat } from './mapping.ts'
-import { Session } from './session.ts'
 
 export const protocol: Protocol = {
   name: 'amqp',
@@ -12,5 +12,8 @@ export const protocol: Protocol = {
     if (firstBytes.length < 8) return undefined
     return !(firstBytes.toString('latin1', 0, 4) === 'AMQP' && firstBytes[5] === 1)
   },
-  open: (connection, broker) => new Session(connection, broker),
+  open: lazily(
+    () => import('./session.ts'),
+    ({ Session }, connection: Connection, broker: Broker) => new Session(connection, broker),
+  ),
 }

@@ -1,8 +1,8 @@
 // Kafka's port. A connection's bytes go to session.ts.
-import type { Broker, Connection, Protocol, Session } from '../../broker/face.ts'
+import type { Broker, Connection, Protocol } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
+import { lazily } from '../../lib/lazy.ts'
 import { batchFormat, recordFormat } from './mapping.ts'
-import { KafkaSession } from './session.ts'
 import { TransactionCoordinator } from './transaction-coordinator.ts'
 
 formats.register(batchFormat)
@@ -13,5 +13,8 @@ export const protocol: Protocol = {
   listeners: [{ name: 'kafka', port: 9092 }],
   formats: [batchFormat, recordFormat],
   start: (broker: Broker) => void TransactionCoordinator.of(broker),
-  open: (connection: Connection, broker: Broker): Session => new KafkaSession(connection, broker),
+  open: lazily(
+    () => import('./session.ts'),
+    ({ KafkaSession }, connection: Connection, broker: Broker) => new KafkaSession(connection, broker),
+  ),
 }

@@ -1,8 +1,7 @@
 /** NATS core publish and subscribe on port 4222, over WebSocket on 8080 (session.ts is what a connection does), and its monitoring pages on 8222 (monitoring.ts). */
-import type { Protocol } from '../../broker/face.ts'
+import type { Broker, Connection, Protocol } from '../../broker/face.ts'
+import { answeringLazily, lazily } from '../../lib/lazy.ts'
 import { messageFormat, payloadFormat } from './mapping.ts'
-import { MonitoringHandler } from './monitoring.ts'
-import { Session } from './session.ts'
 
 export const protocol: Protocol = {
   name: 'nats',
@@ -14,6 +13,9 @@ export const protocol: Protocol = {
   ],
   webSocket: { subprotocols: ['nats'], messages: 'any' },
   formats: [messageFormat, payloadFormat],
-  open: (connection, broker) => new Session(connection, broker),
-  serve: (broker, facts) => new MonitoringHandler(broker, facts),
+  open: lazily(
+    () => import('./session.ts'),
+    ({ Session }, connection: Connection, broker: Broker) => new Session(connection, broker),
+  ),
+  serve: (broker, facts) => answeringLazily(async () => new (await import('./monitoring.ts')).MonitoringHandler(broker, facts)),
 }

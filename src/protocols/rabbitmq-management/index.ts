@@ -1,7 +1,6 @@
 /** RabbitMQ's management HTTP API on port 15672 (handler.ts is what happens to a request) and its figures for Prometheus on 15692. */
 import type { Protocol } from '../../broker/face.ts'
-import { ManagementHandler } from './handler.ts'
-import { PrometheusHandler } from './prometheus.ts'
+import { answeringLazily } from '../../lib/lazy.ts'
 
 export const protocol: Protocol = {
   name: 'rabbitmq-management',
@@ -11,5 +10,8 @@ export const protocol: Protocol = {
   ],
   formats: [],
   serve: (broker, facts, listener) =>
-    listener === 'rabbitmq-prometheus' ? new PrometheusHandler(broker, facts) : new ManagementHandler(broker, facts),
+    answeringLazily(async () => {
+      if (listener === 'rabbitmq-prometheus') return new (await import('./prometheus.ts')).PrometheusHandler(broker, facts)
+      return new (await import('./handler.ts')).ManagementHandler(broker, facts)
+    }),
 }
