@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
+import { protocolsToOpen } from '../protocols/table.ts'
 import { parseArguments } from './arguments.ts'
 import { portOf, resolveSettings, type Settings, settingsOptions, tlsSettings } from './settings.ts'
 
@@ -69,4 +70,18 @@ test('TLS is configured whole or not at all', () => {
   const both = ['--tls-certificate', 'a', '--tls-key', 'b']
   assert.throws(() => tlsSettings(resolve([...both, '--tls-require-client-certificate'])), /needs --tls-client-ca/)
   assert.equal(tlsSettings(resolve([...both, '--tls-only']))?.refusePlainText, true)
+})
+
+test('--enable opens what is off by default, beside all others or beside those of --only', () => {
+  const opened = (args: readonly string[], environment?: NodeJS.ProcessEnv): string[] => {
+    const { only, enable } = resolve(args, environment)
+    return protocolsToOpen(only, enable)
+  }
+  assert.ok(!opened([]).includes('schema-registry'))
+  assert.ok(opened([]).includes('kafka'))
+  assert.deepEqual(opened([]).concat('schema-registry').sort(), opened(['--enable', 'schema-registry']).sort())
+  assert.deepEqual(opened(['--only', 'kafka', '--enable', 'schema-registry']), ['kafka', 'schema-registry'])
+  assert.deepEqual(opened(['--only', 'schema-registry']), ['schema-registry'])
+  assert.ok(opened([], { ANYMQ_ENABLE: 'schema-registry' }).includes('schema-registry'))
+  assert.throws(() => opened(['--enable', 'schema-regisry']), /did you mean schema-registry\?/)
 })

@@ -7,7 +7,7 @@ import { parse as parseYaml } from 'yaml'
 import type { Address, Limits, Permission } from '../broker/face.ts'
 import type { TokenSettings } from '../broker/tokens.ts'
 import type { TlsSettings } from '../lib/tls.ts'
-import { httpDefaultPort, knownListeners, knownProtocols, protocolTable } from '../protocols/table.ts'
+import { httpDefaultPort, knownListeners, knownProtocols, optionalProtocols, protocolTable } from '../protocols/table.ts'
 import type { OptionSpec, ParsedArguments } from './arguments.ts'
 import { didYouMean } from './nearest.ts'
 import { UsageError } from './usage-error.ts'
@@ -15,8 +15,10 @@ import { UsageError } from './usage-error.ts'
 export interface Settings {
   data: string
   host: string
-  /** Protocol names; null is all of them. */
+  /** Protocol names; null is all that are not optional. */
   only: string[] | null
+  /** Names of protocols to open beside these. */
+  enable: string[]
   /** Ports by listener name, where given. */
   ports: Map<string, number>
   portOffset: number
@@ -67,11 +69,22 @@ export const settingsTable: readonly Setting[] = [
   setting(
     'only',
     'NAMES',
-    'protocols to open, separated by commas (default all; HTTP is always open)',
+    'protocols to open, separated by commas (default all but those that --enable names; HTTP is always open)',
     (settings, value, from) => {
       settings.only = names(value, from)
     },
   ),
+  {
+    ...setting(
+      'enable',
+      'NAMES',
+      `protocols to open beside the others, of those that are off by default (${optionalProtocols().join(', ')}); repeatable`,
+      (settings, value, from) => {
+        settings.enable.push(...names(value, from))
+      },
+    ),
+    repeatable: true,
+  },
   {
     ...setting('port', 'NAME=N', 'port of one listener; repeatable; 0 takes a free one', (settings, value, from) => {
       for (const [name, port] of portPairs(value, from)) settings.ports.set(name, port)
@@ -179,6 +192,7 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
     data: './anymq-data',
     host: '127.0.0.1',
     only: null,
+    enable: [],
     ports: new Map(),
     portOffset: 0,
     advertise: new Map(),

@@ -7,6 +7,8 @@ import type { ListenerSpec, Protocol } from '../broker/face.ts'
 interface ProtocolEntry {
   readonly name: string
   readonly listeners: readonly ListenerSpec[]
+  /** Opened only when it is named (`--enable`, `--only`); docs/decisions/0006. */
+  readonly optional?: true
   load(): Promise<Protocol>
 }
 
@@ -67,10 +69,27 @@ export const protocolTable: readonly ProtocolEntry[] = [
     listeners: [{ name: 'redis', port: 6379 }],
     load: async () => (await import('./redis/index.ts')).protocol,
   },
+  {
+    name: 'schema-registry',
+    listeners: [{ name: 'schema-registry', port: 8081, kind: 'http' }],
+    optional: true,
+    load: async () => (await import('./schema-registry/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {
   return protocolTable.map((entry) => entry.name)
+}
+
+/** The names that `--enable` is for. */
+export function optionalProtocols(): string[] {
+  return protocolTable.filter(({ optional }) => optional === true).map(({ name }) => name)
+}
+
+/** What is opened: `only` of them (null: all that are not optional), and what is enabled beside these. */
+export function protocolsToOpen(only: readonly string[] | null, enabled: readonly string[]): string[] {
+  const asked = ({ name, optional }: ProtocolEntry): boolean => (only === null ? optional !== true : only.includes(name))
+  return protocolTable.filter((entry) => asked(entry) || enabled.includes(entry.name)).map(({ name }) => name)
 }
 
 /** The names `--port NAME=N` takes. */

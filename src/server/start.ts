@@ -9,7 +9,7 @@ import { formats } from '../core/record.ts'
 import { Api } from '../http/api.ts'
 import type { Clock } from '../lib/timers.ts'
 import { Tls, type TlsSettings } from '../lib/tls.ts'
-import { httpDefaultPort, protocolTable } from '../protocols/table.ts'
+import { httpDefaultPort, protocolsToOpen, protocolTable } from '../protocols/table.ts'
 import type { Storage } from '../storage/interfaces.ts'
 import { packageVersion } from '../version.ts'
 import { Connections } from './connections.ts'
@@ -25,7 +25,7 @@ export interface StartOptions {
   readonly host: string
   /** The port of a listener by its name; 0 takes a free one. */
   port(listener: string, standard: number): number
-  /** Protocol names to open; null is all. */
+  /** Names of the protocols to open; null is all that are not optional. */
   readonly only: readonly string[] | null
   readonly limits: Partial<Limits>
   readonly skipTakenPorts: boolean
@@ -112,8 +112,8 @@ class Starting implements RunningBroker {
   }
 
   async openAll(protocols: readonly Protocol[]): Promise<void> {
-    const { only } = this.#options
-    const opened = protocols.filter((each) => only === null || only.includes(each.name))
+    const asked = this.#options.only ?? protocolsToOpen(null, [])
+    const opened = protocols.filter((each) => asked.includes(each.name))
     const taken: string[] = []
     for (const shared of byPort(opened, this.#options)) {
       const names = [...shared.sharing, ...shared.webSockets].map((each) => each.name)

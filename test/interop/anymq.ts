@@ -21,6 +21,7 @@ const MQTT_PORT = 1883
 const MQTT_WEBSOCKET_PORT = 8083
 const NATS_WEBSOCKET_PORT = 8080
 const STOMP_WEBSOCKET_PORT = 15674
+const REGISTRY_PORT = 8081
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -46,6 +47,8 @@ export interface AnyMQ {
   readonly mqtt: string
   /** Where each of these is spoken over WebSocket. */
   readonly webSocket: { readonly mqtt: string; readonly nats: string; readonly stomp: string }
+  /** The URL of the Schema Registry. */
+  readonly registry: string
   readonly data: string
   readonly portOffset: number
   readonly process: Running
@@ -79,6 +82,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       MQTT_WEBSOCKET_PORT,
       NATS_WEBSOCKET_PORT,
       STOMP_WEBSOCKET_PORT,
+      REGISTRY_PORT,
     ]))
   const started = performance.now()
   let ready: (() => void) | undefined
@@ -97,7 +101,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
         '--port-offset',
         String(portOffset),
         '--only',
-        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt',
+        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt,schema-registry',
       ],
       ...['--durability', options.durability ?? 'fsync'],
       ...['--port', `stomp=${STOMP_PORT + portOffset}`],
@@ -138,6 +142,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       nats: `ws://127.0.0.1:${NATS_WEBSOCKET_PORT + portOffset}`,
       stomp: `ws://127.0.0.1:${STOMP_WEBSOCKET_PORT + portOffset}/ws`,
     },
+    registry: `http://127.0.0.1:${REGISTRY_PORT + portOffset}`,
     data,
     portOffset,
     process: program,

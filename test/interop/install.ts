@@ -23,6 +23,8 @@ export const pythonAiokafka = join(cache, 'python-aiokafka/bin/python')
 /** Where @confluentinc/kafka-javascript is installed. */
 export const confluentJavaScript = join(cache, 'node-confluent')
 export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
+/** Serializers pull in much: a Python of their own. */
+export const pythonSchemas = join(cache, 'python-schemas/bin/python')
 export const rabbitmqadmin = join(cache, 'rabbitmqadmin/rabbitmqadmin')
 export const rabbitmqadminNg = join(cache, 'rabbitmqadmin-ng/bin/rabbitmqadmin')
 export const kombuSource = join(cache, 'kombu/kombu-5.7.0')
@@ -84,6 +86,11 @@ export async function installPythonAiokafka(): Promise<void> {
 export async function installPythonMqtt(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-mqtt', ['paho-mqtt==2.1.0'])
+}
+
+export async function installPythonSchemas(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-schemas', ['confluent-kafka[schemaregistry,avro,json,protobuf]==2.16.0'])
 }
 
 export async function installPythonManagement(): Promise<void> {

@@ -23,6 +23,7 @@ import {
   installPythonManagement,
   installPythonMqtt,
   installPythonNats,
+  installPythonSchemas,
   installPythonStomp,
   installRabbitmqadmin,
   installRabbitmqadminNg,
@@ -33,6 +34,7 @@ import {
   pythonManagement,
   pythonMqtt,
   pythonNats,
+  pythonSchemas,
   pythonStomp,
 } from './install.ts'
 import { Running, tail } from './processes.ts'
@@ -55,7 +57,9 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT'].some((name) => process.env[name] !== undefined)
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT', 'REGISTRY'].some(
+  (name) => process.env[name] !== undefined,
+)
 const node =
   (file: string, ...options: string[]) =>
   (): [string, ...string[]] => [process.execPath, `${here}${file}`, ...options]
@@ -268,6 +272,11 @@ const clients: readonly Client[] = [
     command: node('rabbitmq-stream/restart.ts'),
     anymqOnly: true,
   },
+  {
+    name: 'schema-registry/confluent-kafka (Python)',
+    install: installPythonSchemas,
+    command: () => [pythonSchemas, `${here}schema-registry/confluent_suite.py`],
+  },
   ...(external
     ? []
     : [{ name: 'matrix (every producer to every consumer)', install: installJava, command: node('matrix/run.ts') }]),
@@ -287,6 +296,7 @@ const variables: Readonly<Record<string, string>> = {
   stomp: 'STOMP',
   nats: 'NATS',
   mqtt: 'MQTT',
+  'schema-registry': 'REGISTRY',
 }
 
 let broker: AnyMQ | undefined
@@ -302,6 +312,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['STREAM'] = process.env['STREAM']
       target['NATS'] = process.env['NATS']
       target['MQTT'] = process.env['MQTT']
+      target['REGISTRY'] = process.env['REGISTRY']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -314,6 +325,7 @@ suite('interop', { concurrency: 1 }, () => {
     for (const [protocol, url] of Object.entries(broker.webSocket)) target[`${protocol.toUpperCase()}_WEBSOCKET`] = url
     target['NATS'] = broker.nats
     target['MQTT'] = broker.mqtt
+    target['REGISTRY'] = broker.registry
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 

@@ -1,5 +1,5 @@
 /** `eval $(anymq env)`: what clients of each protocol look for in their environment. Computed from the same settings as `serve`, so no broker has to run. */
-import { protocolTable } from '../../protocols/table.ts'
+import { protocolsToOpen, protocolTable } from '../../protocols/table.ts'
 import type { ParsedArguments } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { portOf, resolveSettings, type Settings, settingsOptions } from '../settings.ts'
@@ -24,6 +24,7 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
     ['AMQP_URL', `amqp://${host}:${port}`],
     ['RABBITMQ_URL', `amqp://${host}:${port}`],
   ],
+  'schema-registry': (host, port) => [['SCHEMA_REGISTRY_URL', `http://${host}:${port}`]],
   mqtt: (host, port) => [['MQTT_URL', `mqtt://${host}:${port}`]],
   nats: (host, port) => [['NATS_URL', `nats://${host}:${port}`]],
   'rabbitmq-stream': (host, port) => [['RABBITMQ_STREAM_URI', `rabbitmq-stream://${host}:${port}`]],
@@ -32,8 +33,9 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
 function clientEnvironment(settings: Settings): [string, string][] {
   const host = reachableHost(settings.host)
   const lines: [string, string][] = [['ANYMQ_URL', `http://${host}:${portOf(settings, 'http')}`]]
+  const open = protocolsToOpen(settings.only, settings.enable)
   for (const entry of protocolTable) {
-    if (settings.only !== null && !settings.only.includes(entry.name)) continue
+    if (!open.includes(entry.name)) continue
     const variables = variablesByProtocol[entry.name]
     const listener = entry.listeners[0]
     if (variables !== undefined && listener !== undefined) lines.push(...variables(host, portOf(settings, listener.name)))

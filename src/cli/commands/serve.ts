@@ -2,6 +2,7 @@
 import { isIPv4 } from 'node:net'
 import type { Broker, Logger, OpenListener } from '../../broker/face.ts'
 import { SystemClock } from '../../lib/timers.ts'
+import { protocolsToOpen } from '../../protocols/table.ts'
 import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
 import { openLocalStorage } from '../../storage/local/index.ts'
 import type { ParsedArguments } from '../arguments.ts'
@@ -32,7 +33,7 @@ async function run(parsed: ParsedArguments): Promise<number> {
     log,
     host: settings.host,
     port: (listener) => portOf(settings, listener),
-    only: settings.only,
+    only: protocolsToOpen(settings.only, settings.enable),
     limits: settings.limits,
     skipTakenPorts: settings.skipTakenPorts,
     anyHost: settings.insecure,

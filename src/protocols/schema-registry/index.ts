@@ -1,0 +1,10 @@
+/** Confluent's Schema Registry REST API on port 8081, opened when it is enabled (handler.ts is what happens to a request). */
+import type { Protocol } from '../../broker/face.ts'
+import { RegistryHandler } from './handler.ts'
+
+export const protocol: Protocol = {
+  name: 'schema-registry',
+  listeners: [{ name: 'schema-registry', port: 8081, kind: 'http' }],
+  formats: [],
+  serve: (broker, facts) => new RegistryHandler(broker, facts),
+}
