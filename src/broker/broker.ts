@@ -22,6 +22,7 @@ import type {
   Pressure,
   Principal,
   QuotaAdmin,
+  RecordCheck,
   Rows,
   RuleAdmin,
   ScramVerifier,
@@ -278,6 +279,10 @@ class RunningBroker implements OwnedBroker {
     const { committer } = this.#engine.shard
     committer.atomically(atomicBytes, run)
     committer.whenDurable(done)
+  }
+
+  checkRecords(check: RecordCheck): void {
+    this.#engine.publisher.checks.use(check)
   }
 
   stats(): BrokerStats {

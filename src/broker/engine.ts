@@ -451,7 +451,7 @@ export class Engine implements TopicOwner {
     item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
     item.extraAddresses = delayed.extraAddresses ?? null
     item.dedupId = delayed.dedupId ?? null
-    this.publisher.append(namespace, everyone, item)
+    this.publisher.append(namespace, everyone, item, true)
     if (item.errorCode === 'Full' || item.errorCode === 'Unavailable') return false
     if (item.errorCode !== null)
       this.shard.log.warn(

@@ -229,6 +229,8 @@ export interface Broker {
    * the connections it may have.
    */
   admit(connection: Pick<Connection, 'id' | 'info'>): void
+  /** Gives the broker who judges records of topics with `keySchema` or `valueSchema`; the last one given counts. */
+  checkRecords(check: RecordCheck): void
   stats(): BrokerStats
   /** What there is too little of, so that publishes are, or soon will be, refused with Full. */
   readonly pressure: Pressure
@@ -521,6 +523,16 @@ export interface TopicConfig {
   readonly subjectOverflow: 'dropOldest' | 'refuse'
   /** `logAppend`: the broker's clock overrides the record's time. */
   readonly timestampType: 'create' | 'logAppend'
+  /**
+   * What each record's key must be: begin with the id of a schema that is `registered` for it, or have its `content` by that schema too; what names
+   * none is judged by the newest. Others are refused with Invalid. A record without a key passes.
+   */
+  readonly keySchema: 'none' | 'registered' | 'content'
+  /** The same of values. A record without one, which deletes its key, passes. */
+  readonly valueSchema: 'none' | 'registered' | 'content'
+  /** Under which name its schemas are registered: the topic's with the part, the schema's own, or both. */
+  readonly keySubject: SchemaNaming
+  readonly valueSubject: SchemaNaming
   /** Nothing is delivered from any of its subscriptions. Publishing, and reading by offset, go on. */
   readonly paused: boolean
   /** By which policies tell topics apart: a word of whoever declares it, as "classic". Policies never touch a topic without one. */
@@ -530,6 +542,17 @@ export interface TopicConfig {
   /** Settings of policies that leave it alone. */
   readonly fixed: readonly (keyof PolicySettings)[]
 }
+
+export type SchemaNaming = 'topic' | 'record' | 'topicRecord'
+
+/** Why the bytes of a record's key or value are not by its schema; null when they are. `content`: the whole of them, not only which schema they name. */
+export type RecordCheck = (
+  topic: string,
+  part: 'key' | 'value',
+  naming: SchemaNaming,
+  content: boolean,
+  bytes: Buffer,
+) => string | null
 
 export const topicDefaults: TopicConfig = {
   partitions: 1,
@@ -562,6 +585,10 @@ export const topicDefaults: TopicConfig = {
   subjectRecordsMax: -1,
   subjectOverflow: 'dropOldest',
   timestampType: 'create',
+  keySchema: 'none',
+  valueSchema: 'none',
+  keySubject: 'topic',
+  valueSubject: 'topic',
   paused: false,
   kind: '',
   unasked: [],
@@ -762,6 +789,8 @@ export class PublishItem {
   status: PublishStatus = PublishStatus.Pending
   errorCode: CoreErrorCode | null = null
   errorMessage = ''
+  /** Which record of the payload was refused for what it holds (Invalid); -1: none. */
+  refusedRecord = -1
   /** What was refused, of AccessDenied. */
   refused: RefusedAccess | null = null
   /** Topics it went to. */

@@ -24,6 +24,7 @@ import { hash32 } from '../lib/bytes.ts'
 import type { Histories } from './exchanges/history.ts'
 import { type Decision, type ExchangeInfo, type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
+import { RecordChecks } from './record-checks.ts'
 
 /** An entry must fit into one frame of the write-ahead log, whatever a topic allows. */
 const entryBytesMax = 40 * 1024 * 1024
@@ -42,6 +43,7 @@ export class Publisher {
   readonly #nextId: () => number
   #measuring = false
 
+  readonly checks = new RecordChecks()
   readonly #histories: Histories
 
   /** Makes a lane for a priority and returns its index. */
@@ -96,7 +98,7 @@ export class Publisher {
     try {
       this.#allow(namespace, principal, item, moved)
       if (item.deliverAt > this.#shard.clock.now()) return this.#schedule(namespace, item)
-      this.#route(namespace, item)
+      this.#route(namespace, item, moved)
     } catch (error) {
       if (!(error instanceof CoreError)) throw error
       fail(item, error.code, error.message)
@@ -124,14 +126,17 @@ export class Publisher {
     try {
       this.#allow(namespace, principal, item, false)
       const bytes = item.payload.length + 512
-      if (item.deliverAt > this.#shard.clock.now()) return { error: null, bytes }
-      const topics = this.#targets(namespace, item)
+      const later = item.deliverAt > this.#shard.clock.now()
+      const topics = later ? this.#laterTargets(namespace, item) : this.#targets(namespace, item)
       for (const topic of topics.keys()) {
+        const refused = this.checks.refusal(topic, item)
+        if (refused !== null) throw refused
+        if (later) continue
         const waiting = ahead.get(topic) ?? 0
         this.#checkRoom(topic, item, waiting)
         ahead.set(topic, waiting + item.count)
       }
-      return { error: null, bytes: topics.size * bytes }
+      return { error: null, bytes: later ? bytes : topics.size * bytes }
     } catch (error) {
       if (!(error instanceof CoreError)) throw error
       return { error, bytes: 0 }
@@ -169,7 +174,22 @@ export class Publisher {
     return found
   }
 
+  /** Where a scheduled item would go now; what it leads to when its time comes may be another. */
+  #laterTargets(namespace: Namespace, item: PublishItem): Map<Topic, string> {
+    try {
+      return this.#targets(namespace, item)
+    } catch (cause) {
+      if (cause instanceof CoreError && cause.code === 'NotFound') return new Map()
+      throw cause
+    }
+  }
+
   #schedule(namespace: Namespace, item: PublishItem): void {
+    // Judged while its producer can hear of it.
+    for (const topic of this.#laterTargets(namespace, item).keys()) {
+      const refused = this.checks.refusal(topic, item)
+      if (refused !== null) throw refused
+    }
     const delayed: Delayed = {
       id: this.#nextId(),
       dueAt: item.deliverAt,
@@ -190,7 +210,7 @@ export class Publisher {
     item.routedTo = 1
   }
 
-  #route(namespace: Namespace, item: PublishItem): void {
+  #route(namespace: Namespace, item: PublishItem, moved: boolean): void {
     const { exchange, extraAddresses } = item
     // The common case: nothing but the topic itself can match.
     const { into } = item
@@ -203,7 +223,8 @@ export class Publisher {
     ) {
       const topic = namespace.topics.get(item.address)
       if (topic !== undefined && (exchange === '' || !namespace.router.hasBindings(subjectExchange))) {
-        if (topic.isFull(0)) throw this.#refused(topic, item)
+        const refused = this.#refusedBy(topic, item, moved)
+        if (refused !== null) throw refused
         return this.#appendTo(topic, item, null)
       }
     }
@@ -218,9 +239,10 @@ export class Publisher {
     }
     let refused: CoreError | null = null
     for (const [topic, address] of this.#targets(namespace, item, passed)) {
-      // One that is full does not keep the record from the others; its producer still hears of it.
-      if (topic.isFull(0)) {
-        refused = this.#refused(topic, item)
+      // One that refuses it does not keep the record from the others; its producer still hears of it.
+      const no = this.#refusedBy(topic, item, moved)
+      if (no !== null) {
+        refused = no
         continue
       }
       this.#appendTo(topic, item, (into !== null || isSubject(exchange)) && topic.name !== address ? address : null)
@@ -232,7 +254,9 @@ export class Publisher {
     if (item.status === PublishStatus.Pending) item.status = item.heardBy > 0 ? PublishStatus.Stored : PublishStatus.Unrouted
   }
 
-  #refused(topic: Topic, item: PublishItem): CoreError {
+  /** Whether there is no room for it, or it is not what the topic asks for; that is not asked of what was stored before. */
+  #refusedBy(topic: Topic, item: PublishItem, moved: boolean): CoreError | null {
+    if (!topic.isFull(0)) return moved ? null : this.checks.refusal(topic, item)
     if (topic.config.overflow === 'refuseDeadLetter') this.#onRefused(topic, item)
     return full(topic)
   }

@@ -9,6 +9,10 @@ const configChoices: Partial<Record<keyof TopicConfig, readonly string[]>> = {
   storage: ['disk', 'memory'],
   overflow: ['dropOldest', 'refuse', 'refuseDeadLetter'],
   timestampType: ['create', 'logAppend'],
+  keySchema: ['none', 'registered', 'content'],
+  valueSchema: ['none', 'registered', 'content'],
+  keySubject: ['topic', 'record', 'topicRecord'],
+  valueSubject: ['topic', 'record', 'topicRecord'],
 }
 
 const configSchema: Schema = {

@@ -299,7 +299,7 @@ export class Publisher {
       const item = items[i] as PublishItem
       if (item.status === PublishStatus.Unrouted && batch.mandatory[i] === true) this.#return(item)
       const failed = item.status === PublishStatus.Failed
-      if (failed && this.#refused(item)) return
+      if (failed && this.#refused(item, batch.confirm)) return
       if (!batch.confirm) continue
       if (failed ? 0 < acks : 0 < nacks) {
         channel.confirm(this.#confirmed, 1 < acks + nacks, 0 < acks)
@@ -314,12 +314,14 @@ export class Publisher {
   }
 
   /** True when the failure closes the channel rather than being a nack. */
-  #refused(item: PublishItem): boolean {
-    if (item.errorCode !== 'AccessDenied' && item.errorCode !== 'TooLarge') return false
+  #refused(item: PublishItem, confirm: boolean): boolean {
+    // A record that its topic's schema refuses is a nack, and an error for who would not hear of that.
+    const misfit = item.refusedRecord >= 0 && !confirm
+    if (item.errorCode !== 'AccessDenied' && item.errorCode !== 'TooLarge' && !misfit) return false
     const { session } = this.#channel
     const error =
       item.refused === null
-        ? new AmqpError(item.errorCode === 'TooLarge' ? 'PRECONDITION_FAILED' : 'ACCESS_REFUSED', item.errorMessage)
+        ? new AmqpError(item.errorCode === 'AccessDenied' ? 'ACCESS_REFUSED' : 'PRECONDITION_FAILED', item.errorMessage)
         : accessRefused(item.refused, session.vhost)
     session.fail(this.#channel, error, 60, 40)
     return true

@@ -110,6 +110,24 @@ export const configNotes: Readonly<Record<string, ConfigNote>> = {
     documentation: 'How long a record is left alone by compaction.',
     broker: 'log.cleaner.min.compaction.lag.ms',
   },
+  'confluent.key.schema.validation': {
+    documentation: "Whether a record's key must begin with the id of a schema that is registered for the topic.",
+  },
+  'confluent.key.subject.name.strategy': {
+    documentation: "Under which subject the schemas of the records' keys are registered.",
+  },
+  'confluent.value.schema.validation': {
+    documentation: "Whether a record's value must begin with the id of a schema that is registered for the topic.",
+  },
+  'confluent.value.subject.name.strategy': {
+    documentation: "Under which subject the schemas of the records' values are registered.",
+  },
+  'anymq.key.schema.validation': {
+    documentation: 'none, registered (as confluent.key.schema.validation), or content: the key must be by its schema too.',
+  },
+  'anymq.value.schema.validation': {
+    documentation: 'none, registered (as confluent.value.schema.validation), or content: the value must be by its schema too.',
+  },
   'anymq.dead.letter.topic': {
     documentation: 'The topic that rejected, expired and too often delivered records go to; empty: they are dropped.',
   },

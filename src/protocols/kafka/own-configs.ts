@@ -1,16 +1,59 @@
 // What this broker's topics can do that Kafka's cannot, as topic configs under the prefix `anymq.`: what becomes of records that a consumer gives
 // back. They count for whoever acknowledges records one by one, which Kafka's ordinary consumers do not.
+import type { SchemaNaming, TopicConfig } from '../../broker/face.ts'
 import type { ConfigRow } from './config.ts'
 import { isTopicName } from './names.ts'
 
 // Written as numbers here, since config.ts, which names them, is made of these rows.
-const [string, int, long] = [2, 3, 5]
+const [bool, string, int, long] = [1, 2, 3, 5]
 const whole = /^\d+$/
 
 /** `min`, or `min:max`, in ms. */
 const delays = /^(\d+)(?::(\d+))?$/
 
+/** By the names of Confluent's broker, which says how subjects are named by the class that does it. */
+const namings: Readonly<Record<SchemaNaming, string>> = {
+  topic: 'io.confluent.kafka.serializers.subject.TopicNameStrategy',
+  record: 'io.confluent.kafka.serializers.subject.RecordNameStrategy',
+  topicRecord: 'io.confluent.kafka.serializers.subject.TopicRecordNameStrategy',
+}
+
+const checks: readonly TopicConfig['keySchema'][] = ['none', 'registered', 'content']
+
+/** Which schemas the records' keys or values have. Confluent's switch asks for the id of one alone, ours also for the content. */
+function schemaRows(part: 'key' | 'value'): ConfigRow[] {
+  const [schema, subject] = part === 'key' ? (['keySchema', 'keySubject'] as const) : (['valueSchema', 'valueSubject'] as const)
+  return [
+    {
+      name: `confluent.${part}.schema.validation`,
+      type: bool,
+      read: (config) => String(config[schema] !== 'none'),
+      write: (text) => (text === 'true' ? { [schema]: 'registered' } : text === 'false' ? { [schema]: 'none' } : undefined),
+    },
+    {
+      name: `confluent.${part}.subject.name.strategy`,
+      type: string,
+      read: (config) => namings[config[subject]],
+      write: (text) => {
+        const naming = (['topic', 'record', 'topicRecord'] as const).find((each) => namings[each] === text)
+        return naming === undefined ? undefined : { [subject]: naming }
+      },
+    },
+    {
+      name: `anymq.${part}.schema.validation`,
+      type: string,
+      read: (config) => config[schema],
+      write: (text) => {
+        const check = checks.find((each) => each === text)
+        return check === undefined ? undefined : { [schema]: check }
+      },
+    },
+  ]
+}
+
 export const ownConfigRows: readonly ConfigRow[] = [
+  ...schemaRows('key'),
+  ...schemaRows('value'),
   {
     name: 'anymq.dead.letter.topic',
     type: string,

@@ -183,8 +183,10 @@ export class Inbox {
     return item
   }
 
-  #reasonOf({ status, errorCode }: PublishItem): Reason {
+  #reasonOf({ status, errorCode, refusedRecord }: PublishItem): Reason {
     if (status === PublishStatus.Unrouted) return Reason.NoMatchingSubscribers
+    // The topic asks for payloads of a schema, and this is none.
+    if (refusedRecord >= 0) return Reason.PayloadFormatInvalid
     return status === PublishStatus.Failed ? reasonOfCode(errorCode ?? 'Internal') : Reason.Success
   }
 

@@ -123,16 +123,21 @@ export class ProtobufSchema implements Schema {
     }
   }
 
-  #message(path: readonly number[]): DescMessage {
+  /** The full name of the message at a place; null when there is none. */
+  messageName(path: readonly number[]): string | null {
     let messages = this.file.messages
     let name = this.file.package
     for (const index of path) {
       const found = messages[index]
-      if (found === undefined) throw new Unfit(`the schema has no message at ${path.join('/')}`)
+      if (found === undefined) return null
       name = join(name, found.name)
       messages = found.messages
     }
-    const message = this.#registry.getMessage(name)
+    return path.length === 0 ? null : name
+  }
+
+  #message(path: readonly number[]): DescMessage {
+    const message = this.#registry.getMessage(this.messageName(path) ?? '')
     if (message === undefined) throw new Unfit(`the schema has no message at ${path.join('/')}`)
     return message
   }

@@ -27,6 +27,8 @@ export class ProducePart {
   readonly records: Buffer | null
   errorCode = 0
   errorMessage: string | null = null
+  /** Which records are the reason for the error, from version 8 on. */
+  recordErrors: readonly { readonly batchIndex: number; readonly batchIndexErrorMessage: string }[] = []
   item: PublishItem | null = null
 
   constructor(topic: string, topicId: string, index: number, records: Buffer | null) {
@@ -164,6 +166,7 @@ function conclude(part: ProducePart): void {
   if (item === null || item.status === PublishStatus.Stored || item.status === PublishStatus.Duplicate) return
   part.errorCode = item.errorCode === null ? KafkaError.UnknownTopicOrPartition : produceCode(item.errorCode)
   part.errorMessage = item.errorMessage === '' ? null : item.errorMessage
+  if (item.refusedRecord >= 0) part.recordErrors = [{ batchIndex: item.refusedRecord, batchIndexErrorMessage: item.errorMessage }]
 }
 
 function answer(request: Request, parts: readonly ProducePart[], acks: number): void {
@@ -199,6 +202,7 @@ function responsesOf(request: Request, parts: readonly ProducePart[]): TopicResp
       baseOffset: failed || item === null ? -1 : item.baseOffset,
       logAppendTimeMs: failed || item === null ? -1 : logAppendTimeOf(request, item),
       logStartOffset: failed || item === null ? -1 : item.startOffset,
+      recordErrors: part.recordErrors,
       errorMessage: part.errorMessage,
     })
   }
