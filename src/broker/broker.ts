@@ -29,6 +29,7 @@ import type {
   Space,
   SpaceOptions,
 } from './face.ts'
+import { holdBack } from './hold-back.ts'
 import { StoredRules } from './rule-admin.ts'
 import { AccessRules } from './rules.ts'
 import { BrokerSpace } from './space.ts'
@@ -113,6 +114,7 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
   }
   for (const namespace of engine.namespaces.values()) engine.governAll(namespace)
   await engine.scheduler.start()
+  for (const topic of shard.topics.values()) await holdBack(topic, clock.now())
   return new RunningBroker(options, engine, users, rules, clusterId)
 }
 

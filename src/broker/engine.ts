@@ -273,6 +273,7 @@ export class Engine implements TopicOwner {
       this.#subscriptionDefinitions.delete(subscription.id)
     }
     for (const log of topic.logs) {
+      log.held?.close()
       this.shard.logs.delete(log.id)
       log.discard()
       if (!log.inMemory) this.shard.deadLogs.push(log.id)
@@ -451,6 +452,8 @@ export class Engine implements TopicOwner {
     item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
     item.extraAddresses = delayed.extraAddresses ?? null
     item.dedupId = delayed.dedupId ?? null
+    item.partition = delayed.partition ?? -1
+    item.count = delayed.count ?? 1
     this.publisher.append(namespace, everyone, item, true)
     if (item.errorCode === 'Full' || item.errorCode === 'Unavailable') return false
     if (item.errorCode !== null)
@@ -612,6 +615,8 @@ function checkConfig(config: TopicConfig): TopicConfig {
   }
   positive('partitions', 10_000)
   positive('priorityLevels', 256)
+  if (!Number.isSafeInteger(config.delayMs) || config.delayMs < 0)
+    throw new CoreError('Invalid', 'delayMs must be a whole number, 0 for no delay', 'delayMs')
   if (!Number.isInteger(config.priorityDefault) || config.priorityDefault < 0 || config.priorityDefault >= config.priorityLevels)
     throw new CoreError('Invalid', 'priorityDefault must be below priorityLevels', 'priorityDefault')
   const least = (

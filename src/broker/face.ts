@@ -524,6 +524,11 @@ export interface TopicConfig {
   /** `logAppend`: the broker's clock overrides the record's time. */
   readonly timestampType: 'create' | 'logAppend'
   /**
+   * Consumers and readers see records so many ms after they arrived, in the order of the log; 0: at once. Who is handed records live (`listen`) is no
+   * reader of the topic.
+   */
+  readonly delayMs: number
+  /**
    * What each record's key must be: begin with the id of a schema that is `registered` for it, or have its `content` by that schema too; what names
    * none is judged by the newest. Others are refused with Invalid. A record without a key passes.
    */
@@ -585,6 +590,7 @@ export const topicDefaults: TopicConfig = {
   subjectRecordsMax: -1,
   subjectOverflow: 'dropOldest',
   timestampType: 'create',
+  delayMs: 0,
   keySchema: 'none',
   valueSchema: 'none',
   keySubject: 'topic',
@@ -761,6 +767,11 @@ export class PublishItem {
   transient = false
   /** Not visible before, ms since the epoch; 0: at once. */
   deliverAt = 0
+  /**
+   * What is to be stored later, at the same address and in the same partition, if this entry is stored now, and in one frame with it: records
+   * that were taken out of the payload, which still counts them.
+   */
+  later: readonly LaterRecords[] | null = null
   dedupId: string | null = null
   /** Idempotent producer: -1 none. */
   producerId = -1
@@ -808,6 +819,14 @@ export class PublishItem {
     this.format = format
     this.payload = payload
   }
+}
+
+/** See {@link PublishItem.later}; the format is the item's. */
+export interface LaterRecords {
+  readonly deliverAt: number
+  readonly payload: Buffer
+  /** Where each of them stood in the entry. */
+  readonly indexes: readonly number[]
 }
 
 // ------------------------------------------------------------------------------------------------------------------ consuming

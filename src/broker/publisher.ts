@@ -22,7 +22,7 @@ import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
 import { hash32 } from '../lib/bytes.ts'
 import type { Histories } from './exchanges/history.ts'
-import { type Decision, type ExchangeInfo, type Principal, type PublishItem, PublishStatus } from './face.ts'
+import { type Decision, type ExchangeInfo, type LaterRecords, type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
 import { RecordChecks } from './record-checks.ts'
 
@@ -98,7 +98,8 @@ export class Publisher {
     try {
       this.#allow(namespace, principal, item, moved)
       if (item.deliverAt > this.#shard.clock.now()) return this.#schedule(namespace, item)
-      this.#route(namespace, item, moved)
+      if (item.later === null) this.#route(namespace, item, moved)
+      else this.#routeWithLater(namespace, item, item.later, moved)
     } catch (error) {
       if (!(error instanceof CoreError)) throw error
       fail(item, error.code, error.message)
@@ -190,9 +191,26 @@ export class Publisher {
       const refused = this.checks.refusal(topic, item)
       if (refused !== null) throw refused
     }
-    const delayed: Delayed = {
+    this.#scheduler.add(this.#delayed(namespace, item, item.deliverAt, item.payload, item.count))
+    item.status = PublishStatus.Stored
+    item.routedTo = 1
+  }
+
+  /** Some of its records are not for now: these are scheduled in the frame in which the others are stored, or not at all. */
+  #routeWithLater(namespace: Namespace, item: PublishItem, later: readonly LaterRecords[], moved: boolean): void {
+    const bytes = later.reduce((sum, { payload }) => sum + payload.length + 1024, item.payload.length + 1024)
+    this.#shard.committer.atomically(bytes, () => {
+      this.#route(namespace, item, moved)
+      if (item.status !== PublishStatus.Stored) return
+      for (const { deliverAt, payload, indexes } of later)
+        this.#scheduler.add(this.#delayed(namespace, item, deliverAt, payload, indexes.length))
+    })
+  }
+
+  #delayed(namespace: Namespace, item: PublishItem, dueAt: number, payload: Buffer, count: number): Delayed {
+    return {
       id: this.#nextId(),
-      dueAt: item.deliverAt,
+      dueAt,
       namespace: namespace.name,
       exchange: item.exchange,
       address: item.address,
@@ -203,11 +221,10 @@ export class Publisher {
       key: item.key === null ? null : item.key.toString('base64'),
       ...(item.extraAddresses === null ? {} : { extraAddresses: item.extraAddresses }),
       ...(item.dedupId === null ? {} : { dedupId: item.dedupId }),
-      payload: Buffer.from(item.payload),
+      ...(item.partition < 0 ? {} : { partition: item.partition }),
+      ...(count === 1 ? {} : { count }),
+      payload: Buffer.from(payload),
     }
-    this.#scheduler.add(delayed)
-    item.status = PublishStatus.Stored
-    item.routedTo = 1
   }
 
   #route(namespace: Namespace, item: PublishItem, moved: boolean): void {
@@ -378,7 +395,8 @@ export class Publisher {
     const content: EntryContent = {
       format: item.format,
       count: item.count,
-      timestamp: item.timestamp === 0 || config.timestampType === 'logAppend' ? now : item.timestamp,
+      // Where records are delayed, the time of their arrival says how long still after a restart.
+      timestamp: item.timestamp === 0 || config.timestampType === 'logAppend' || config.delayMs > 0 ? now : item.timestamp,
       expiresAt: handedOver(topic, item) ? now + handOverMs : expiry(item.ttlMs, config.recordTtlMs, now),
       keyHash,
       flags: item.undecided ? EntryFlag.Undecided : 0,

@@ -34,17 +34,17 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
     log.readChunk(from, left, (error, buffer, start, end) => {
       if (error !== null) return done(failedRead('Internal'))
       const full = entries.length > 0 && end - start > left
-      for (let at = start; at < end && !full; at += entryLength(buffer, at)) {
+      for (let at = start; at < end && !full && entryBase(buffer, at) < log.readable; at += entryLength(buffer, at)) {
         const view = viewOf(buffer, at, log)
         const kept = log.removed === null ? view : withoutRemoved(view, log)
         if (kept !== null) entries.push(kept)
         next = entryBase(buffer, at) + entryCount(buffer, at)
       }
       // What was taken away must not look like the end.
-      if (entries.length === 0 && end > start && next < log.committed) return step(next, maxBytes)
+      if (entries.length === 0 && end > start && next > from && next < log.readable) return step(next, maxBytes)
       const remaining = left - (end - start)
       // Blocks are small: go on while more stands in memory and fits.
-      if (end > start && remaining > 0 && next < log.committed && log.inBlocks(next)) return step(next, remaining)
+      if (end > start && remaining > 0 && next > from && next < log.readable && log.inBlocks(next)) return step(next, remaining)
       done({ error: null, entries, ...offsetsOf(log), aborted: log.decisions?.abortedBetween(offset, next) ?? [] })
     })
   }
@@ -100,7 +100,7 @@ export async function peekLog(
 }
 
 export function offsetsOf(log: Log): { startOffset: number; nextOffset: number; stableOffset: number } {
-  return { startOffset: log.start, nextOffset: log.committed, stableOffset: log.stable }
+  return { startOffset: log.start, nextOffset: log.readable, stableOffset: log.stable }
 }
 
 function viewOf(buffer: Buffer, at: number, log: Log): EntryView {

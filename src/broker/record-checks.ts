@@ -15,12 +15,8 @@ export class RecordChecks {
   refusal(topic: Topic, item: PublishItem): CoreError | null {
     const { keySchema, valueSchema } = topic.config
     if (keySchema === 'none' && valueSchema === 'none') return null
-    const format = formats.get(item.format)
-    const envelopes = format.batched ? (format.open?.(item.payload, item.timestamp) ?? []) : [item.payload]
-    const single = formats.get(format.recordFormat ?? item.format)
-    for (const [index, envelope] of envelopes.entries()) {
-      if (envelope === null) continue
-      const { key, value } = single.toAttributes(envelope)
+    for (const { index, envelope, format } of recordsOf(item)) {
+      const { key, value } = formats.get(format).toAttributes(envelope)
       const reason = this.#reason(topic, 'key', keySchema, key) ?? this.#reason(topic, 'value', valueSchema, value)
       if (reason === null) continue
       item.refusedRecord = index
@@ -37,4 +33,16 @@ export class RecordChecks {
     const reason = this.#check(topic.name, part, part === 'key' ? keySubject : valueSubject, wanted === 'content', bytes)
     return reason === null ? null : `the record's ${part} ${reason}`
   }
+}
+
+/** Each single record of an item, those for later included, by its place. */
+function* recordsOf(item: PublishItem): Generator<{ index: number; envelope: Buffer; format: number }> {
+  const format = formats.get(item.format)
+  const single = format.recordFormat ?? item.format
+  const open = (payload: Buffer): readonly (Buffer | null)[] =>
+    format.batched ? (format.open?.(payload, item.timestamp) ?? []) : [payload]
+  for (const [index, envelope] of open(item.payload).entries()) if (envelope !== null) yield { index, envelope, format: single }
+  for (const { payload, indexes } of item.later ?? [])
+    for (const [at, envelope] of open(payload).entries())
+      if (envelope !== null) yield { index: indexes[at] ?? at, envelope, format: single }
 }

@@ -425,7 +425,7 @@ export class BrokerSpace implements Space {
   whenReadable(name: string, partition: number, offset: number, wake: () => void, decided = false): () => void {
     const topic = this.#namespace.topics.get(name)
     const log = topic?.logs[partition]
-    if (topic === undefined || log === undefined || (decided ? log.stable : log.committed) > offset) {
+    if (topic === undefined || log === undefined || (decided ? log.stable : log.readable) > offset) {
       queueMicrotask(wake)
       return () => undefined
     }

@@ -34,9 +34,9 @@ export class Waiters {
   readable(topic: Topic, partition: number): void {
     const waiting = this.#byTopic.get(topic)?.get(partition)
     if (waiting === undefined) return
-    const { committed, stable } = topic.logs[partition] ?? { committed: Infinity, stable: Infinity }
+    const { readable, stable } = topic.logs[partition] ?? { readable: Infinity, stable: Infinity }
     for (const waiter of waiting) {
-      if (waiter.offset >= (waiter.decided ? stable : committed)) continue
+      if (waiter.offset >= (waiter.decided ? stable : readable)) continue
       waiting.delete(waiter)
       waiter.wake()
     }

@@ -19,6 +19,7 @@ import {
   entryLength,
   entryTimestamp,
 } from './entry.ts'
+import type { HoldBack } from './hold-back.ts'
 import { formats } from './record.ts'
 import { Segment } from './segment.ts'
 
@@ -76,6 +77,8 @@ export class Log {
     this.#onBlock = onBlock
   }
 
+  /** What is stored and not to be seen yet. null: nothing ever was. */
+  held: HoldBack | null = null
   /** Where the entry of the last {@link append} stands. */
   lastBlock: Block | null = null
   lastStart = 0
@@ -136,10 +139,16 @@ export class Log {
     else if ((flags & EntryFlag.Undecided) !== 0) this.decisions.stored(producerId, base, next)
   }
 
-  /** Below this all is durable and decided: as far as subscriptions go. */
+  /** Below this all is durable, and old enough to be seen. */
+  get readable(): number {
+    return this.held === null ? this.committed : Math.max(this.start, Math.min(this.committed, this.held.visible))
+  }
+
+  /** Below this all is readable and decided: as far as subscriptions go. */
   get stable(): number {
-    if (this.decisions === null) return this.committed
-    return Math.max(this.start, Math.min(this.committed, this.decisions.firstUndecided))
+    const { readable } = this
+    if (this.decisions === null) return readable
+    return Math.max(this.start, Math.min(readable, this.decisions.firstUndecided))
   }
 
   /** As {@link stable}, with what is not durable yet: for who takes it ahead, and tells nobody before it is. */

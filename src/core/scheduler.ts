@@ -26,6 +26,10 @@ export interface Delayed {
   readonly extraAddresses?: readonly string[]
   /** By which a repetition is recognised when it is due. */
   readonly dedupId?: string
+  /** Where it said one. */
+  readonly partition?: number
+  /** Records in the payload, when there are several. */
+  readonly count?: number
   readonly payload: Buffer
 }
 

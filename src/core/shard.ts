@@ -119,6 +119,7 @@ export class Shard {
     const { producer, named, dedupId } = marks
     const log = topic.logs[partition] as Log // callers check the partition
     const base = log.inMemory ? log.append(content) : this.committer.append(log, content, marks)
+    if (topic.config.delayMs > 0) topic.hold(partition, base, this.clock.now() + topic.config.delayMs)
     const bytes = entryBytes(content)
     if (content.flags !== 0) {
       log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)

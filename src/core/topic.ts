@@ -2,6 +2,7 @@
 import type { TopicConfig, TopicInfo, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
 import { IdWindow, NamedProducers, ProducerWindow } from './dedup.ts'
+import { HoldBack } from './hold-back.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Log } from './log.ts'
@@ -96,6 +97,18 @@ export class Topic implements SubscriptionHost {
     this.config = config
     this.info = toInfo(this.definition, config, policy, cap)
     for (const log of this.logs) log.segmentBytes = config.segmentBytes
+    if (config.delayMs === 0) for (const log of this.logs) log.held?.release()
+  }
+
+  /** Keeps what stands at `base`, the end of a partition, from being seen until then. */
+  hold(partition: number, base: number, dueAt: number): void {
+    const log = this.logs[partition] as Log // callers check the partition
+    log.held ??= new HoldBack(this.clock, () => {
+      if (this.shard.closed) return
+      this.onCommitted()
+      this.shard.onReadable(this, partition)
+    })
+    log.held.add(base, dueAt, this.config.delayMs)
   }
 
   addLog(log: Log): void {

@@ -197,6 +197,18 @@ export function retainRecords(batch: Buffer, keep: (index: number) => boolean): 
   return result
 }
 
+/** The same batch without the records at these places, whose offsets and sequence numbers it still spans; it may hold none at all. */
+export function withoutRecords(batch: Buffer, places: ReadonlySet<number>): Buffer {
+  const retained = retainRecords(batch, (index) => !places.has(index))
+  if (retained !== null) return retained
+  const empty = Buffer.from(batch.subarray(0, at.records))
+  empty.writeInt16BE(empty.readInt16BE(at.attributes) & ~codecBits, at.attributes)
+  empty.writeInt32BE(0, at.count)
+  empty.writeInt32BE(empty.length - at.leaderEpoch, at.length)
+  empty.writeUInt32BE(crc32c(empty, at.attributes, empty.length), at.crc)
+  return empty
+}
+
 /** The same records in another compression. Throws MalformedFrame when the batch cannot be opened. */
 export function recompressBatch(batch: Buffer, codec: number): Buffer {
   const attributes = batch.readInt16BE(at.attributes)

@@ -128,6 +128,12 @@ export const configNotes: Readonly<Record<string, ConfigNote>> = {
   'anymq.value.schema.validation': {
     documentation: 'none, registered (as confluent.value.schema.validation), or content: the value must be by its schema too.',
   },
+  'anymq.delay.ms': {
+    documentation: 'How long after their arrival records become visible, in ms, in the order of the log; 0: at once.',
+  },
+  'anymq.delay.headers': {
+    documentation: "Whether records' headers anymq.delay-ms and anymq.deliver-at say when they are stored in the topic.",
+  },
   'anymq.dead.letter.topic': {
     documentation: 'The topic that rejected, expired and too often delivered records go to; empty: they are dropped.',
   },

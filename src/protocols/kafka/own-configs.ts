@@ -55,6 +55,19 @@ export const ownConfigRows: readonly ConfigRow[] = [
   ...schemaRows('key'),
   ...schemaRows('value'),
   {
+    name: 'anymq.delay.ms',
+    type: long,
+    read: (config) => String(config.delayMs),
+    write: (text) => (whole.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER ? { delayMs: Number(text) } : undefined),
+  },
+  {
+    // Enforced when records are produced (delays.ts), and kept with what was set.
+    name: 'anymq.delay.headers',
+    type: bool,
+    read: (_, set) => set['anymq.delay.headers'] ?? 'false',
+    write: (text) => (text === 'true' || text === 'false' ? {} : undefined),
+  },
+  {
     name: 'anymq.dead.letter.topic',
     type: string,
     read: ({ deadLetter }) => {

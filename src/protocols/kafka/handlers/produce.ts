@@ -12,6 +12,7 @@ import {
   validateBatch,
 } from '../batch.ts'
 import { skipTags } from '../codec.ts'
+import { type Split, splitDelayed } from '../delays.ts'
 import { KafkaError, produceCode, textOf } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
 import { asConfigured, refusedTime } from '../produce-rules.ts'
@@ -123,7 +124,10 @@ function prepare(request: Request, part: ProducePart): void {
   if (part.errorCode !== KafkaError.None) return
   const records = applyRules(part, info, received, broker.clock.now())
   if (records === null) return
-  const item = new PublishItem(null, info.name, batchFormatId, records)
+  const split = delayed(part, info, records, broker.clock.now())
+  if (part.errorCode !== KafkaError.None) return
+  const item = new PublishItem(null, info.name, batchFormatId, split?.batch ?? records)
+  item.later = split?.later ?? null
   item.partition = part.index
   item.count = batchCount(records, 0)
   item.timestamp = Math.max(0, batchMaxTimestamp(records, 0))
@@ -159,6 +163,21 @@ function applyRules(part: ProducePart, info: TopicInfo, received: Buffer, now: n
     part.errorMessage = textOf(cause)
     return null
   }
+}
+
+/** What of the batch is for later, by the records' own headers; null when nothing is, or with the part's error set. */
+function delayed(part: ProducePart, info: TopicInfo, records: Buffer, now: number): Split | null {
+  try {
+    const found = splitDelayed(info, records, now)
+    if (found === null || 'later' in found) return found
+    part.errorCode = KafkaError.InvalidRecord
+    part.errorMessage = found.reason
+    part.recordErrors = [{ batchIndex: found.index, batchIndexErrorMessage: found.reason }]
+  } catch (cause) {
+    part.errorCode = KafkaError.CorruptMessage
+    part.errorMessage = textOf(cause)
+  }
+  return null
 }
 
 function conclude(part: ProducePart): void {
