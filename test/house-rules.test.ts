@@ -85,6 +85,14 @@ const families = new Map([
       'vhosts',
     ].map((file) => `protocols/amqp/${file}.ts`),
   ],
+  // The REST proxy writes Kafka's records by Kafka's configs, and reads and writes them by the schemas of the registry.
+  [
+    'protocols/kafka-rest/',
+    [
+      ...['config', 'mapping', 'names', 'refused'].map((file) => `protocols/kafka/${file}.ts`),
+      ...['errors', 'framing', 'registry'].map((file) => `protocols/schema-registry/${file}.ts`),
+    ],
+  ],
 ])
 
 const publicToProtocols = ['broker/face.ts', 'core/record.ts', 'core/flat-headers.ts', 'core/errors.ts']

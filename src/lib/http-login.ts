@@ -15,3 +15,25 @@ export function httpLogin(header: string | string[] | undefined): HttpLogin | nu
   const colon = decoded.indexOf(':')
   return colon < 0 ? null : { kind: 'password', user: decoded.slice(0, colon), password: decoded.slice(colon + 1) }
 }
+
+/** A certificate's login, beside what a header says. */
+export type Login = HttpLogin | { readonly kind: 'certificate'; readonly user: string }
+
+/** Where logins are judged. */
+export interface Gate<Principal> {
+  readonly authenticationRequired: boolean
+  readonly anonymous: Principal
+  authenticate(login: Login): Promise<Principal>
+}
+
+/** Who sends a request: by its header, else by its certificate, else nobody in particular; null where somebody in particular is wanted. Rejects as the gate does. */
+export async function httpCaller<Principal>(
+  gate: Gate<Principal>,
+  header: string | string[] | undefined,
+  peerName: string | undefined,
+): Promise<Principal | null> {
+  const login = httpLogin(header)
+  if (login !== null) return await gate.authenticate(login)
+  if (peerName !== undefined) return await gate.authenticate({ kind: 'certificate', user: peerName })
+  return gate.authenticationRequired ? null : gate.anonymous
+}

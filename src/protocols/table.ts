@@ -75,6 +75,12 @@ export const protocolTable: readonly ProtocolEntry[] = [
     optional: true,
     load: async () => (await import('./schema-registry/index.ts')).protocol,
   },
+  {
+    name: 'kafka-rest',
+    listeners: [{ name: 'kafka-rest', port: 8082, kind: 'http' }],
+    optional: true,
+    load: async () => (await import('./kafka-rest/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

@@ -22,6 +22,7 @@ const MQTT_WEBSOCKET_PORT = 8083
 const NATS_WEBSOCKET_PORT = 8080
 const STOMP_WEBSOCKET_PORT = 15674
 const REGISTRY_PORT = 8081
+const REST_PORT = 8082
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -49,6 +50,8 @@ export interface AnyMQ {
   readonly webSocket: { readonly mqtt: string; readonly nats: string; readonly stomp: string }
   /** The URL of the Schema Registry. */
   readonly registry: string
+  /** The URL of Kafka's REST proxy. */
+  readonly rest: string
   readonly data: string
   readonly portOffset: number
   readonly process: Running
@@ -83,6 +86,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       NATS_WEBSOCKET_PORT,
       STOMP_WEBSOCKET_PORT,
       REGISTRY_PORT,
+      REST_PORT,
     ]))
   const started = performance.now()
   let ready: (() => void) | undefined
@@ -101,7 +105,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
         '--port-offset',
         String(portOffset),
         '--only',
-        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt,schema-registry',
+        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt,schema-registry,kafka-rest',
       ],
       ...['--durability', options.durability ?? 'fsync'],
       ...['--port', `stomp=${STOMP_PORT + portOffset}`],
@@ -143,6 +147,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       stomp: `ws://127.0.0.1:${STOMP_WEBSOCKET_PORT + portOffset}/ws`,
     },
     registry: `http://127.0.0.1:${REGISTRY_PORT + portOffset}`,
+    rest: `http://127.0.0.1:${REST_PORT + portOffset}`,
     data,
     portOffset,
     process: program,

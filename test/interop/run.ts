@@ -57,7 +57,7 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT', 'REGISTRY'].some(
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT', 'REGISTRY', 'KAFKA_REST'].some(
   (name) => process.env[name] !== undefined,
 )
 const node =
@@ -277,6 +277,11 @@ const clients: readonly Client[] = [
     install: installPythonSchemas,
     command: () => [pythonSchemas, `${here}schema-registry/confluent_suite.py`],
   },
+  {
+    name: 'kafka-rest/requests, confluent-kafka (Python)',
+    install: installPythonSchemas,
+    command: () => [pythonSchemas, `${here}kafka-rest/rest_suite.py`],
+  },
   ...(external
     ? []
     : [{ name: 'matrix (every producer to every consumer)', install: installJava, command: node('matrix/run.ts') }]),
@@ -297,6 +302,7 @@ const variables: Readonly<Record<string, string>> = {
   nats: 'NATS',
   mqtt: 'MQTT',
   'schema-registry': 'REGISTRY',
+  'kafka-rest': 'KAFKA_REST',
 }
 
 let broker: AnyMQ | undefined
@@ -313,6 +319,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['NATS'] = process.env['NATS']
       target['MQTT'] = process.env['MQTT']
       target['REGISTRY'] = process.env['REGISTRY']
+      target['KAFKA_REST'] = process.env['KAFKA_REST']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -326,6 +333,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['NATS'] = broker.nats
     target['MQTT'] = broker.mqtt
     target['REGISTRY'] = broker.registry
+    target['KAFKA_REST'] = broker.rest
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 

@@ -25,6 +25,7 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
     ['RABBITMQ_URL', `amqp://${host}:${port}`],
   ],
   'schema-registry': (host, port) => [['SCHEMA_REGISTRY_URL', `http://${host}:${port}`]],
+  'kafka-rest': (host, port) => [['KAFKA_REST_URL', `http://${host}:${port}`]],
   mqtt: (host, port) => [['MQTT_URL', `mqtt://${host}:${port}`]],
   nats: (host, port) => [['NATS_URL', `nats://${host}:${port}`]],
   'rabbitmq-stream': (host, port) => [['RABBITMQ_STREAM_URI', `rabbitmq-stream://${host}:${port}`]],

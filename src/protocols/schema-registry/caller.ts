@@ -5,7 +5,7 @@
  */
 import type { Broker, HttpRequest, Principal } from '../../broker/face.ts'
 import { CoreError } from '../../broker/face.ts'
-import { httpLogin } from '../../lib/http-login.ts'
+import { httpCaller } from '../../lib/http-login.ts'
 import { denied, unauthorized } from './errors.ts'
 
 const namespace = 'default'
@@ -44,21 +44,15 @@ export class Caller {
 export const topicOf = (subject: string): string => subject.replace(/-(key|value)$/, '')
 
 export async function authenticate(broker: Broker, request: HttpRequest): Promise<Caller> {
-  const login = httpLogin(request.headers['authorization'])
-  const { connection } = request
+  const { connection, headers } = request
+  let principal: Principal | null
   try {
-    if (login !== null) return logged(await broker.authenticate(login), request)
-    if (connection.peerName !== undefined)
-      return logged(await broker.authenticate({ kind: 'certificate', user: connection.peerName }), request)
+    principal = await httpCaller(broker, headers['authorization'], connection.peerName)
   } catch (cause) {
     if (cause instanceof CoreError && cause.code === 'Unauthenticated') throw unauthorized()
     throw cause
   }
-  if (broker.authenticationRequired) throw unauthorized()
-  return new Caller(broker.anonymous)
-}
-
-function logged(principal: Principal, request: HttpRequest): Caller {
-  request.connection.info.user = principal.user
+  if (principal === null) throw unauthorized()
+  connection.info.user = principal.user
   return new Caller(principal)
 }
