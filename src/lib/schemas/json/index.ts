@@ -1,12 +1,14 @@
 /** JSON Schemas, drafts 6, 7 (where none is said), 2019-09 and 2020-12. `format` is an annotation. Values are UTF-8 JSON; ajv judges them. */
-import { Ajv, type AnySchema, type Options, type ValidateFunction } from 'ajv'
-import { Ajv2019 } from 'ajv/dist/2019.js'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import draft6 from 'ajv/dist/refs/json-schema-draft-06.json' with { type: 'json' }
+import { createRequire } from 'node:module'
+import type { Ajv, AnySchema, AnySchemaObject, Options, ValidateFunction } from 'ajv'
 import { isObject, type JsonObject, printJson, schemaJson, sortedKeys } from '../json-text.ts'
 import { safeRegExp } from '../regexp.ts'
 import { allReferences, type Incompatibility, InvalidSchema, type ReferredSchema, type Schema, Unfit } from '../schema.ts'
 import { type Resolver, unreadableJson } from './compatibility.ts'
+
+// Loaded when it is first needed: an idle broker does without. What it is cast to is what the library's own types say.
+const load = createRequire(import.meta.url)
+type Maker = new (options: Options) => Ajv
 
 /** Where a schema without an id of its own stands, so that its references have a place to begin. */
 const nowhere = 'schema://root/'
@@ -93,16 +95,16 @@ function ajvFor(draft: unknown): Ajv {
   const options: Options = { strict: false, validateFormats: false, logger: false, code: { regExp }, allErrors: false }
   const name = draft === undefined ? 'draft-07' : /draft-0\d|2019-09|2020-12/.exec(String(draft))?.[0]
   switch (name) {
-    case 'draft-06': {
-      const ajv = new Ajv(options)
-      return ajv.addMetaSchema(draft6)
+    case 'draft-06':
+    case 'draft-07': {
+      const { Ajv: Standard } = load('ajv') as { Ajv: Maker }
+      const ajv = new Standard(options)
+      return name === 'draft-07' ? ajv : ajv.addMetaSchema(load('ajv/dist/refs/json-schema-draft-06.json') as AnySchemaObject)
     }
-    case 'draft-07':
-      return new Ajv(options)
     case '2019-09':
-      return new Ajv2019(options)
+      return new (load('ajv/dist/2019.js') as { Ajv2019: Maker }).Ajv2019(options)
     case '2020-12':
-      return new Ajv2020(options)
+      return new (load('ajv/dist/2020.js') as { Ajv2020: Maker }).Ajv2020(options)
     default:
       throw new InvalidSchema(`$schema ${JSON.stringify(draft)} is not known here: drafts 6, 7, 2019-09 and 2020-12 are`)
   }

@@ -1,31 +1,14 @@
 /** Tree → descriptor (google/protobuf/descriptor.proto), by which values are read and written, and in which some clients want schemas. */
 import {
-  create,
   type DescriptorProto,
-  DescriptorProtoSchema,
   type EnumDescriptorProto,
-  EnumDescriptorProtoSchema,
-  EnumOptionsSchema,
-  EnumValueOptionsSchema,
   type FieldDescriptorProto,
-  FieldDescriptorProtoSchema,
-  FieldOptionsSchema,
   type FileDescriptorProto,
-  FileDescriptorProtoSchema,
-  FileOptionsSchema,
-  fromJson,
   type GenMessage,
-  FieldDescriptorProto_Label as Label,
   type Message,
-  MessageOptionsSchema,
-  MethodOptionsSchema,
-  OneofOptionsSchema,
+  protobuf,
   type ServiceDescriptorProto,
-  ServiceDescriptorProtoSchema,
-  ServiceOptionsSchema,
-  FieldDescriptorProto_Type as Type,
   type UninterpretedOption,
-  UninterpretedOptionSchema,
 } from '../../protobuf.ts'
 import { InvalidSchema } from '../schema.ts'
 import {
@@ -39,25 +22,31 @@ import {
 } from './file.ts'
 import { type Definitions, join } from './links.ts'
 
-export const typeNumbers: Readonly<Record<string, Type>> = {
-  double: Type.DOUBLE,
-  float: Type.FLOAT,
-  int64: Type.INT64,
-  uint64: Type.UINT64,
-  int32: Type.INT32,
-  fixed64: Type.FIXED64,
-  fixed32: Type.FIXED32,
-  bool: Type.BOOL,
-  string: Type.STRING,
-  bytes: Type.BYTES,
-  uint32: Type.UINT32,
-  sfixed32: Type.SFIXED32,
-  sfixed64: Type.SFIXED64,
-  sint32: Type.SINT32,
-  sint64: Type.SINT64,
-}
+/** As descriptor.proto numbers them. */
+const types = {
+  double: 1,
+  float: 2,
+  int64: 3,
+  uint64: 4,
+  int32: 5,
+  fixed64: 6,
+  fixed32: 7,
+  bool: 8,
+  string: 9,
+  group: 10,
+  message: 11,
+  bytes: 12,
+  uint32: 13,
+  enum: 14,
+  sfixed32: 15,
+  sfixed64: 16,
+  sint32: 17,
+  sint64: 18,
+} as const
 
-export const labelNumbers = { optional: Label.OPTIONAL, required: Label.REQUIRED, repeated: Label.REPEATED } as const
+export { types as typeNumbers }
+
+export const labelNumbers = { optional: 1, required: 2, repeated: 3 } as const
 
 export function describe(file: ProtoFile, name: string, definitions: Definitions): FileDescriptorProto {
   return new Describing(file, definitions).file(name)
@@ -76,7 +65,7 @@ class Describing {
     const file = this.#file
     const places = (kind: 'public' | 'weak'): number[] =>
       file.imports.flatMap((each, index) => (each.kind === kind ? [index] : []))
-    return create(FileDescriptorProtoSchema, {
+    return protobuf().create(protobuf().FileDescriptorProtoSchema, {
       name,
       package: file.package,
       dependency: file.imports.map(({ path }) => path),
@@ -86,7 +75,7 @@ class Describing {
       enumType: file.enums.map(describeEnum),
       service: file.services.map((each) => this.#service(each)),
       extension: file.extends.flatMap((each) => this.#extensions(each, file.package)),
-      ...optionsOf(FileOptionsSchema, file.options),
+      ...optionsOf(protobuf().FileOptionsSchema, file.options),
       // The older syntax is not named.
       syntax: file.syntax === 'proto2' ? '' : file.syntax,
     })
@@ -94,7 +83,7 @@ class Describing {
 
   #message(message: ProtoMessage, within: string): DescriptorProto {
     const scope = join(within, message.name)
-    const oneofs = message.oneofs.map(({ name, options }) => ({ name, ...optionsOf(OneofOptionsSchema, options) }))
+    const oneofs = message.oneofs.map(({ name, options }) => ({ name, ...optionsOf(protobuf().OneofOptionsSchema, options) }))
     const field = message.fields.map((each) => {
       const described = this.#field(each, scope)
       if (each.oneof !== null) described.oneofIndex = message.oneofs.findIndex(({ name }) => name === each.oneof)
@@ -106,7 +95,7 @@ class Describing {
       return described
     })
     const entries = message.fields.filter(({ mapKey }) => mapKey !== null).map((each) => this.#mapEntry(each, scope))
-    return create(DescriptorProtoSchema, {
+    return protobuf().create(protobuf().DescriptorProtoSchema, {
       name: message.name,
       field,
       nestedType: [...message.messages.map((each) => this.#message(each, scope)), ...entries],
@@ -121,7 +110,7 @@ class Describing {
       extensionRange: message.extensions
         .flatMap((each) => ranges(each, 536_870_911))
         .map(({ start, last }) => ({ start, end: last + 1 })),
-      ...optionsOf(MessageOptionsSchema, message.options),
+      ...optionsOf(protobuf().MessageOptionsSchema, message.options),
     })
   }
 
@@ -132,38 +121,52 @@ class Describing {
       return value === undefined ? undefined : String(literal(value))
     }
     const repeated = field.mapKey !== null || field.label === 'repeated'
-    const described = create(FieldDescriptorProtoSchema, {
+    const described = protobuf().create(protobuf().FieldDescriptorProtoSchema, {
       name: field.name,
       number: field.number,
-      label: repeated ? Label.REPEATED : labelNumbers[field.label ?? 'optional'],
+      label: repeated ? labelNumbers.repeated : labelNumbers[field.label ?? 'optional'],
       jsonName: written('json_name') ?? jsonName(field.name),
       ...(written('default') === undefined ? {} : { defaultValue: written('default') as string }), // checked in this line
-      ...optionsOf(FieldOptionsSchema, plain),
+      ...optionsOf(protobuf().FieldOptionsSchema, plain),
     })
     if (field.mapKey !== null) {
-      described.type = Type.MESSAGE
+      described.type = types.message
       described.typeName = `.${scope}.${entryName(field.name)}`
     } else this.#setType(described, field.type, scope)
     return described
   }
 
   #setType(described: FieldDescriptorProto, type: string, scope: string): void {
-    const number = isScalar(type) ? typeNumbers[type] : undefined
+    const number = isScalar(type) ? types[type] : undefined
     if (number !== undefined) {
       described.type = number
       return
     }
     const definition = this.#definitions.resolve(type, scope)
-    described.type = definition.message === null ? Type.ENUM : Type.MESSAGE
+    described.type = definition.message === null ? types.enum : types.message
     described.typeName = `.${definition.name}`
   }
 
   #mapEntry(field: ProtoField, scope: string): DescriptorProto {
-    const key = create(FieldDescriptorProtoSchema, { name: 'key', number: 1, label: Label.OPTIONAL, jsonName: 'key' })
-    const value = create(FieldDescriptorProtoSchema, { name: 'value', number: 2, label: Label.OPTIONAL, jsonName: 'value' })
+    const key = protobuf().create(protobuf().FieldDescriptorProtoSchema, {
+      name: 'key',
+      number: 1,
+      label: labelNumbers.optional,
+      jsonName: 'key',
+    })
+    const value = protobuf().create(protobuf().FieldDescriptorProtoSchema, {
+      name: 'value',
+      number: 2,
+      label: labelNumbers.optional,
+      jsonName: 'value',
+    })
     this.#setType(key, field.mapKey ?? '', scope)
     this.#setType(value, field.type, scope)
-    return create(DescriptorProtoSchema, { name: entryName(field.name), field: [key, value], options: { mapEntry: true } })
+    return protobuf().create(protobuf().DescriptorProtoSchema, {
+      name: entryName(field.name),
+      field: [key, value],
+      options: { mapEntry: true },
+    })
   }
 
   #extensions({ type, fields }: { type: string; fields: readonly ProtoField[] }, scope: string): FieldDescriptorProto[] {
@@ -173,7 +176,7 @@ class Describing {
 
   #service({ name, methods, options }: ProtoService): ServiceDescriptorProto {
     const type = (written: string): string => `.${this.#definitions.resolve(written, this.#file.package).name}`
-    return create(ServiceDescriptorProtoSchema, {
+    return protobuf().create(protobuf().ServiceDescriptorProtoSchema, {
       name,
       method: methods.map((method) => ({
         name: method.name,
@@ -181,24 +184,24 @@ class Describing {
         outputType: type(method.output),
         clientStreaming: method.clientStreams,
         serverStreaming: method.serverStreams,
-        ...optionsOf(MethodOptionsSchema, method.options),
+        ...optionsOf(protobuf().MethodOptionsSchema, method.options),
       })),
-      ...optionsOf(ServiceOptionsSchema, options),
+      ...optionsOf(protobuf().ServiceOptionsSchema, options),
     })
   }
 }
 
 function describeEnum({ name, values, options, reserved }: ProtoEnum): EnumDescriptorProto {
-  return create(EnumDescriptorProtoSchema, {
+  return protobuf().create(protobuf().EnumDescriptorProtoSchema, {
     name,
     value: values.map((value) => ({
       name: value.name,
       number: value.number,
-      ...optionsOf(EnumValueOptionsSchema, value.options),
+      ...optionsOf(protobuf().EnumValueOptionsSchema, value.options),
     })),
     reservedRange: reserved.flatMap((each) => ranges(each, 0x7fffffff)).map(({ start, last }) => ({ start, end: last })),
     reservedName: reserved.flatMap(names),
-    ...optionsOf(EnumOptionsSchema, options),
+    ...optionsOf(protobuf().EnumOptionsSchema, options),
   })
 }
 
@@ -208,7 +211,7 @@ function optionsOf<Options extends Message>(schema: GenMessage<Options>, options
   const [own, custom] = [options.filter(({ name }) => !/[(.]/.test(name)), options.filter(({ name }) => /[(.]/.test(name))]
   let made: Options
   try {
-    made = fromJson(schema, Object.fromEntries(own.map(({ name, value }) => [name, literal(value)])))
+    made = protobuf().fromJson(schema, Object.fromEntries(own.map(({ name, value }) => [name, literal(value)])))
   } catch (cause) {
     throw new InvalidSchema(`options: ${cause instanceof Error ? cause.message : String(cause)}`)
   }
@@ -220,7 +223,7 @@ function optionsOf<Options extends Message>(schema: GenMessage<Options>, options
 function uninterpreted({ name, value }: Option): UninterpretedOption {
   const parts = [...name.matchAll(/\(([^)]*)\)|([^.()]+)/g)]
   const said = literal(value)
-  return create(UninterpretedOptionSchema, {
+  return protobuf().create(protobuf().UninterpretedOptionSchema, {
     name: parts.map(([, extension, plain]) => ({ namePart: extension ?? plain ?? '', isExtension: extension !== undefined })),
     ...(/^["']/.test(value)
       ? { stringValue: Buffer.from(String(said)) }

@@ -2,26 +2,23 @@
 import {
   type DescriptorProto,
   type EnumDescriptorProto,
-  EnumOptionsSchema,
-  EnumValueOptionsSchema,
   type FieldDescriptorProto,
-  FieldDescriptorProtoSchema,
-  FieldOptionsSchema,
   type FileDescriptorProto,
-  FileOptionsSchema,
   type GenMessage,
-  isFieldSet,
-  FieldDescriptorProto_Label as Label,
   type Message,
-  MessageOptionsSchema,
-  MethodOptionsSchema,
-  OneofOptionsSchema,
-  ServiceOptionsSchema,
-  FieldDescriptorProto_Type as Type,
+  protobuf,
 } from '../../protobuf.ts'
 import { InvalidSchema } from '../schema.ts'
 import { jsonName, labelNumbers, typeNumbers } from './descriptor.ts'
-import type { Option, ProtoEnum, ProtoExtend, ProtoField, ProtoFile, ProtoMessage } from './file.ts'
+import {
+  type Option,
+  type ProtoEnum,
+  type ProtoExtend,
+  type ProtoField,
+  type ProtoFile,
+  type ProtoMessage,
+  scalars,
+} from './file.ts'
 
 type Syntax = ProtoFile['syntax']
 
@@ -34,20 +31,20 @@ export function fileOf(descriptor: FileDescriptorProto): ProtoFile {
     syntax,
     package: descriptor.package,
     imports: descriptor.dependency.map((path, index) => ({ path, kind: kindOf(index) })),
-    options: optionsOf(FileOptionsSchema, descriptor.options),
+    options: optionsOf(protobuf().FileOptionsSchema, descriptor.options),
     messages: descriptor.messageType.map((each) => messageOf(each, syntax)),
     enums: descriptor.enumType.map(enumOf),
     extends: extendsOf(descriptor.extension, syntax),
     services: descriptor.service.map(({ name, method, options }) => ({
       name,
-      options: optionsOf(ServiceOptionsSchema, options),
+      options: optionsOf(protobuf().ServiceOptionsSchema, options),
       methods: method.map((each) => ({
         name: each.name,
         input: each.inputType,
         clientStreams: each.clientStreaming,
         output: each.outputType,
         serverStreams: each.serverStreaming,
-        options: optionsOf(MethodOptionsSchema, each.options),
+        options: optionsOf(protobuf().MethodOptionsSchema, each.options),
       })),
     })),
   }
@@ -66,11 +63,11 @@ function messageOf(message: DescriptorProto, syntax: Syntax): ProtoMessage {
     }),
     oneofs: message.oneofDecl
       .filter((_, index) => !synthetic.has(index))
-      .map(({ name, options }) => ({ name, options: optionsOf(OneofOptionsSchema, options) })),
+      .map(({ name, options }) => ({ name, options: optionsOf(protobuf().OneofOptionsSchema, options) })),
     messages: message.nestedType.filter((each) => !isEntry(each)).map((each) => messageOf(each, syntax)),
     enums: message.enumType.map(enumOf),
     extends: extendsOf(message.extension, syntax),
-    options: optionsOf(MessageOptionsSchema, message.options),
+    options: optionsOf(protobuf().MessageOptionsSchema, message.options),
     reserved: [
       ...message.reservedRange.map(({ start, end }) => range(start, end - 1, 536_870_911)),
       ...message.reservedName.map(quoted),
@@ -85,11 +82,11 @@ function fieldOf(
   message: DescriptorProto | null,
   entry?: DescriptorProto,
 ): ProtoField {
-  const options = optionsOf(FieldOptionsSchema, field.options)
+  const options = optionsOf(protobuf().FieldOptionsSchema, field.options)
   if (field.jsonName !== '' && field.jsonName !== jsonName(field.name))
     options.push({ name: 'json_name', value: quoted(field.jsonName) })
   if (isFieldSetByName(field, 'defaultValue')) {
-    const isText = field.type === Type.STRING || field.type === Type.BYTES
+    const isText = field.type === typeNumbers.string || field.type === typeNumbers.bytes
     options.unshift({ name: 'default', value: isText ? quoted(field.defaultValue) : field.defaultValue })
   }
   const inOneof = isFieldSetByName(field, 'oneofIndex') && !field.proto3Optional
@@ -106,15 +103,15 @@ function fieldOf(
 function labelOf(field: FieldDescriptorProto, syntax: Syntax, oneof: string | null): ProtoField['label'] {
   if (oneof !== null) return null
   const label = (['optional', 'required', 'repeated'] as const).find((each) => labelNumbers[each] === field.label) ?? null
-  return label === 'optional' && syntax === 'proto3' && !field.proto3Optional && field.label === Label.OPTIONAL ? null : label
+  return label === 'optional' && syntax === 'proto3' && !field.proto3Optional ? null : label
 }
 
 function typeOf(field: FieldDescriptorProto): string {
   if (field.typeName !== '') {
-    if (field.type === Type.GROUP) throw new InvalidSchema('groups are not supported')
+    if (field.type === typeNumbers.group) throw new InvalidSchema('groups are not supported')
     return field.typeName
   }
-  const type = Object.keys(typeNumbers).find((each) => typeNumbers[each] === field.type)
+  const type = scalars.find((each) => typeNumbers[each] === field.type)
   if (type === undefined) throw new InvalidSchema(`the field ${field.name} is of no known type`)
   return type
 }
@@ -125,9 +122,9 @@ function enumOf({ name, value, options, reservedRange, reservedName }: EnumDescr
     values: value.map((each) => ({
       name: each.name,
       number: each.number,
-      options: optionsOf(EnumValueOptionsSchema, each.options),
+      options: optionsOf(protobuf().EnumValueOptionsSchema, each.options),
     })),
-    options: optionsOf(EnumOptionsSchema, options),
+    options: optionsOf(protobuf().EnumOptionsSchema, options),
     reserved: [...reservedRange.map(({ start, end }) => range(start, end, 0x7fffffff)), ...reservedName.map(quoted)],
   }
 }
@@ -142,7 +139,7 @@ function optionsOf<Options extends Message>(schema: GenMessage<Options>, options
   if (options === undefined) return []
   const found: Option[] = []
   for (const field of schema.fields) {
-    if (!isFieldSet(options, field) || field.name === 'uninterpreted_option' || field.name === 'map_entry') continue
+    if (!protobuf().isFieldSet(options, field) || field.name === 'uninterpreted_option' || field.name === 'map_entry') continue
     const value = (options as unknown as Record<string, unknown>)[field.localName]
     if (field.fieldKind === 'enum')
       found.push({ name: field.name, value: field.enum.value[Number(value)]?.name ?? String(value) })
@@ -153,11 +150,9 @@ function optionsOf<Options extends Message>(schema: GenMessage<Options>, options
 }
 
 const isFieldSetByName = (field: FieldDescriptorProto, name: 'defaultValue' | 'oneofIndex'): boolean => {
-  const described = fieldFields.find((each) => each.localName === name)
-  return described !== undefined && isFieldSet(field, described)
+  const described = protobuf().FieldDescriptorProtoSchema.fields.find((each) => each.localName === name)
+  return described !== undefined && protobuf().isFieldSet(field, described)
 }
-
-const fieldFields = FieldDescriptorProtoSchema.fields
 
 const range = (start: number, last: number, max: number): string =>
   start === last ? String(start) : `${start} to ${last >= max ? 'max' : last}`

@@ -1,27 +1,11 @@
 /** Protocol Buffers files, as text or as a base64 descriptor. Binary is the encoding; JSON is Protocol Buffers' own mapping. */
 import {
-  create,
-  createFileRegistry,
   type DescFile,
   type DescMessage,
   type FileDescriptorProto,
-  FileDescriptorProtoSchema,
   type FileRegistry,
-  file_google_protobuf_any,
-  file_google_protobuf_api,
-  file_google_protobuf_descriptor,
-  file_google_protobuf_duration,
-  file_google_protobuf_empty,
-  file_google_protobuf_field_mask,
-  file_google_protobuf_source_context,
-  file_google_protobuf_struct,
-  file_google_protobuf_timestamp,
-  file_google_protobuf_type,
-  file_google_protobuf_wrappers,
-  fromBinary,
-  fromJson,
-  toBinary,
-  toJson,
+  type JsonValue,
+  protobuf,
 } from '../../protobuf.ts'
 import { allReferences, type Incompatibility, InvalidSchema, type ReferredSchema, type Schema, Unfit } from '../schema.ts'
 import { unreadableProto } from './compatibility.ts'
@@ -32,22 +16,29 @@ import { Definitions, join } from './links.ts'
 import { parseProto } from './parse.ts'
 import { printProto } from './print.ts'
 
-/** What every compiler brings along. */
-const wellKnown = new Map<string, DescFile>(
-  [
-    file_google_protobuf_any,
-    file_google_protobuf_api,
-    file_google_protobuf_descriptor,
-    file_google_protobuf_duration,
-    file_google_protobuf_empty,
-    file_google_protobuf_field_mask,
-    file_google_protobuf_source_context,
-    file_google_protobuf_struct,
-    file_google_protobuf_timestamp,
-    file_google_protobuf_type,
-    file_google_protobuf_wrappers,
-  ].map((file) => [`${file.name}.proto`, file]),
-)
+/** What every compiler brings along, by path. */
+let known: ReadonlyMap<string, DescFile> | undefined
+
+function wellKnown(path: string): DescFile | undefined {
+  if (known === undefined) {
+    const library = protobuf()
+    const files = [
+      library.file_google_protobuf_any,
+      library.file_google_protobuf_api,
+      library.file_google_protobuf_descriptor,
+      library.file_google_protobuf_duration,
+      library.file_google_protobuf_empty,
+      library.file_google_protobuf_field_mask,
+      library.file_google_protobuf_source_context,
+      library.file_google_protobuf_struct,
+      library.file_google_protobuf_timestamp,
+      library.file_google_protobuf_type,
+      library.file_google_protobuf_wrappers,
+    ]
+    known = new Map(files.map((file) => [`${file.name}.proto`, file]))
+  }
+  return known.get(path)
+}
 
 const ownName = 'schema.proto'
 
@@ -76,8 +67,9 @@ export class ProtobufSchema implements Schema {
     this.normalized = printProto(this.file, true)
     try {
       this.#descriptor = describe(this.file, ownName, this.#definitions)
-      this.#registry = createFileRegistry(create(FileDescriptorProtoSchema, this.#descriptor), (name) =>
-        this.#imported(name, byName),
+      this.#registry = protobuf().createFileRegistry(
+        protobuf().create(protobuf().FileDescriptorProtoSchema, this.#descriptor),
+        (name) => this.#imported(name, byName),
       )
     } catch (cause) {
       throw new InvalidSchema(cause instanceof Error ? cause.message : String(cause))
@@ -89,7 +81,10 @@ export class ProtobufSchema implements Schema {
   /** As a base64 descriptor. */
   serialized(name: string): string {
     return Buffer.from(
-      toBinary(FileDescriptorProtoSchema, create(FileDescriptorProtoSchema, { ...this.#descriptor, name })),
+      protobuf().toBinary(
+        protobuf().FileDescriptorProtoSchema,
+        protobuf().create(protobuf().FileDescriptorProtoSchema, { ...this.#descriptor, name }),
+      ),
     ).toString('base64')
   }
 
@@ -105,7 +100,10 @@ export class ProtobufSchema implements Schema {
   decode(bytes: Buffer, path: readonly number[] = [0]): unknown {
     const message = this.#message(path)
     try {
-      return toJson(message, fromBinary(message, bytes), { registry: this.#registry, useProtoFieldName: true })
+      return protobuf().toJson(message, protobuf().fromBinary(message, bytes), {
+        registry: this.#registry,
+        useProtoFieldName: true,
+      })
     } catch (cause) {
       throw new Unfit(cause instanceof Error ? cause.message : String(cause))
     }
@@ -116,7 +114,7 @@ export class ProtobufSchema implements Schema {
     try {
       // What is no JSON is refused by its own checks.
       return Buffer.from(
-        toBinary(message, fromJson(message, value as Parameters<typeof fromJson>[1], { registry: this.#registry })),
+        protobuf().toBinary(message, protobuf().fromJson(message, value as JsonValue, { registry: this.#registry })),
       )
     } catch (cause) {
       throw new Unfit(cause instanceof Error ? cause.message : String(cause))
@@ -148,17 +146,19 @@ export class ProtobufSchema implements Schema {
     for (const { path } of file.imports) {
       if (met.has(path)) continue
       met.add(path)
-      const known = wellKnown.get(path)
+      const standard = wellKnown(path)
       const imported = byName.get(path)
       if (imported !== undefined) this.#define(imported.file, byName, met)
-      else if (known !== undefined) this.#define(fileOf(known.proto), byName, met)
+      else if (standard !== undefined) this.#define(fileOf(standard.proto), byName, met)
       else throw new InvalidSchema(`the import "${path}" is not among its references`)
     }
   }
 
   #imported(name: string, byName: ReadonlyMap<string, ProtobufSchema>): FileDescriptorProto | DescFile | undefined {
     const imported = byName.get(name)
-    return imported === undefined ? wellKnown.get(name) : create(FileDescriptorProtoSchema, { ...imported.#descriptor, name })
+    return imported === undefined
+      ? wellKnown(name)
+      : protobuf().create(protobuf().FileDescriptorProtoSchema, { ...imported.#descriptor, name })
   }
 }
 
@@ -168,7 +168,7 @@ const isDescriptor = (text: string): boolean => /^[A-Za-z0-9+/]+={0,2}$/.test(te
 function fromDescriptor(text: string): ProtoFile {
   let descriptor: FileDescriptorProto
   try {
-    descriptor = fromBinary(FileDescriptorProtoSchema, Buffer.from(text, 'base64'))
+    descriptor = protobuf().fromBinary(protobuf().FileDescriptorProtoSchema, Buffer.from(text, 'base64'))
   } catch (cause) {
     throw new InvalidSchema(`it is no descriptor: ${cause instanceof Error ? cause.message : String(cause)}`)
   }
