@@ -23,7 +23,7 @@ import { openMemoryStorage } from './storage/memory/index.ts'
 export interface StartBrokerOptions {
   /** Where records are kept; default memory. A folder is durable (`fsync`). */
   readonly storage?: 'memory' | { readonly folder: string }
-  /** Names of the protocols to open; default all that are not optional (docs/decisions/0006). */
+  /** Names of the protocols to open; default all that are not optional (docs/decisions/0008). */
   readonly protocols?: readonly string[]
   readonly host?: string
   readonly limits?: Partial<Limits>

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Machine, publish, spaceOf, textsRead } from '../../test/support/machine.ts'
 import { plainFormat } from '../../test/support/plain-format.ts'
-import { PublishItem, type ReadResult, type Sink, type Space } from './face.ts'
+import { PublishItem, PublishStatus, type ReadResult, type Sink, type Space } from './face.ts'
 
 const item = (text: string): PublishItem => new PublishItem(null, 't', plainFormat.id, Buffer.from(text))
 
@@ -139,5 +139,25 @@ test('records for later are scheduled with the entry they came in, or not at all
   machine.clock.advance(1000)
   await turn()
   assert.deepEqual(textsRead(await space.peek('t', { limit: 10 })), ['now', 'later'])
+  await machine.stop()
+})
+
+test('an entry that comes again schedules nothing again', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('t', {}, 'test')
+  const again = (): PublishItem =>
+    Object.assign(item('now'), {
+      partition: 0,
+      producerId: 7,
+      producerEpoch: 0,
+      producerSequence: 0,
+      later: [{ deliverAt: machine.clock.now() + 1000, payload: Buffer.from('later'), indexes: [0] }],
+    })
+  await publish(space, again())
+  const repeated = again()
+  await publish(space, repeated)
+  assert.equal(repeated.status, PublishStatus.Duplicate)
+  assert.equal((await space.scheduled(10)).length, 1)
   await machine.stop()
 })

@@ -7,7 +7,7 @@ import type { ListenerSpec, Protocol } from '../broker/face.ts'
 interface ProtocolEntry {
   readonly name: string
   readonly listeners: readonly ListenerSpec[]
-  /** Opened only when it is named (`--enable`, `--only`); docs/decisions/0006. */
+  /** Opened only when it is named (`--enable`, `--only`); docs/decisions/0008. */
   readonly optional?: true
   load(): Promise<Protocol>
 }

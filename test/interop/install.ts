@@ -174,7 +174,14 @@ export async function installGo(): Promise<void> {
   await installDebianPackages({ go: 'golang-go' })
   await mkdir(join(cache, 'go-bin'), { recursive: true })
   // Go keeps its own cache: a second build is a matter of a second.
-  for (const program of ['kafka/franz', 'kafka/saramago', 'amqp/amqp091', 'rabbitmq-stream/streamgo', 'nats/natsgo']) {
+  for (const program of [
+    'kafka/franz',
+    'kafka/saramago',
+    'amqp/amqp091',
+    'rabbitmq-stream/streamgo',
+    'nats/natsgo',
+    'schema-registry/srgo',
+  ]) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
     await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], {
       cwd: here,

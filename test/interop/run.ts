@@ -278,6 +278,11 @@ const clients: readonly Client[] = [
     command: () => [pythonSchemas, `${here}schema-registry/confluent_suite.py`],
   },
   {
+    name: 'schema-registry/franz-go sr',
+    install: installGo,
+    command: () => [goProgram('srgo')],
+  },
+  {
     name: 'kafka-rest/requests, confluent-kafka (Python)',
     install: installPythonSchemas,
     command: () => [pythonSchemas, `${here}kafka-rest/rest_suite.py`],
