@@ -2,13 +2,17 @@
 import { AvroSchema } from './avro/index.ts'
 import { JsonSchema } from './json/index.ts'
 import { ProtobufSchema } from './protobuf/index.ts'
-import { InvalidSchema, type ReferredSchema, type Schema, type SchemaLanguage, schemaBytesMax } from './schema.ts'
+import { allReferences, InvalidSchema, type ReferredSchema, type Schema, type SchemaLanguage, schemaBytesMax } from './schema.ts'
 
 export const schemaLanguages: readonly SchemaLanguage[] = ['JSON', 'PROTOBUF', 'AVRO']
 
 /** Throws InvalidSchema. */
 export function parseSchema(language: SchemaLanguage, text: string, references: readonly ReferredSchema[] = []): Schema {
-  if (Buffer.byteLength(text) > schemaBytesMax) throw new InvalidSchema(`it is larger than ${schemaBytesMax} bytes`)
+  const bytesMax = schemaBytesMax[language]
+  if (Buffer.byteLength(text) > bytesMax) throw new InvalidSchema(`it is larger than ${bytesMax} bytes`)
+  let referred = 0
+  for (const schema of allReferences(references).values()) referred += Buffer.byteLength(schema.text)
+  if (referred > 4 * bytesMax) throw new InvalidSchema(`what it refers to is larger than ${4 * bytesMax} bytes`)
   switch (language) {
     case 'AVRO':
       return new AvroSchema(text, references)

@@ -5,8 +5,15 @@
 
 export type SchemaLanguage = 'AVRO' | 'JSON' | 'PROTOBUF'
 
-/** Bytes of a schema's text, the texts it refers to not counted. */
-export const schemaBytesMax = 1024 * 1024
+/**
+ * Bytes of a schema's text, and of all texts it refers to four times as many. What is parsed is parsed at one go, while everybody waits, so these are
+ * what takes about half a second.
+ */
+export const schemaBytesMax: Readonly<Record<SchemaLanguage, number>> = {
+  AVRO: 1024 * 1024,
+  JSON: 128 * 1024,
+  PROTOBUF: 256 * 1024,
+}
 /** How deep schemas, and values of recursive ones, may be nested. */
 export const depthMax = 256
 

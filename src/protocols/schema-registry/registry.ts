@@ -137,7 +137,11 @@ export class Registry {
     const stored = this.store.find(content)
     const versions = this.store.versions(subject)
     const present = stored === undefined ? undefined : versions.findLast(({ id, deleted }) => id === stored.id && !deleted)
-    if (present !== undefined && (submission.id === null || submission.id === present.id)) return present
+    if (present !== undefined && (submission.id === null || submission.id === present.id)) {
+      // Whoever registered it may still be waiting for the disk.
+      await this.store.durable()
+      return present
+    }
     if (!importing) {
       const details = this.differences(subject, schema)
       if (details.length > 0) throw incompatible(subject, details)

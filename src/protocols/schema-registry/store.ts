@@ -85,6 +85,18 @@ export class Store {
     return this.subjects().flatMap((subject) => this.versions(subject))
   }
 
+  /** In no order. */
+  versionsOf(id: number): Version[] {
+    const found: Version[] = []
+    for (const versions of this.#versions.values()) for (const version of versions) if (version.id === id) found.push(version)
+    return found
+  }
+
+  /** Resolves when all that was changed so far is on the disk. */
+  durable(): Promise<void> {
+    return this.#versionRows.durable()
+  }
+
   /** The highest id so far. */
   get lastId(): number {
     return Number(this.#schemaRows.get(lastId) ?? 0)
@@ -130,7 +142,7 @@ export class Store {
     else this.#versions.delete(version.subject)
     this.#versionRows.delete(versionKey(version))
     const schema = this.#schemas.get(version.id)
-    if (schema === undefined || this.allVersions().some(({ id }) => id === version.id)) return
+    if (schema === undefined || this.versionsOf(version.id).length > 0) return
     this.#schemas.delete(schema.id)
     this.#byContent.delete(contentKey(schema))
     this.#textBytes -= schema.text.length

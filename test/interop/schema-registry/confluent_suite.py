@@ -18,9 +18,9 @@ admin = AdminClient({"bootstrap.servers": KAFKA})
 F = descriptor_pb2.FieldDescriptorProto
 
 
-def make_topic():
+def make_topic(**configs):
     name = unique("schemas")
-    for future in admin.create_topics([NewTopic(name, 1, 1)]).values():
+    for future in admin.create_topics([NewTopic(name, 1, 1, config=configs)]).values():
         future.result(10)
     return name
 
@@ -118,6 +118,51 @@ def protobuf():
     equal(registry.get_latest_version(f"{word}/inner.proto").version, 1)
 
 
+def send(topic, *values, headers=None, compression="none"):
+    producer = Producer({"bootstrap.servers": KAFKA, "compression.type": compression, "linger.ms": 50})
+    outcomes = []
+    for value in values:
+        producer.produce(topic, value, headers=headers, on_delivery=lambda error, _: outcomes.append(error and error.name()))
+    equal(producer.flush(10), 0, "left in the queue")
+    return outcomes
+
+
+def receive(topic, count):
+    consumer = Consumer({"bootstrap.servers": KAFKA, "group.id": unique("g"), "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    values = []
+    try:
+        for _ in range(40):
+            message = consumer.poll(0.5)
+            if message is not None:
+                assert message.error() is None, message.error()
+                values.append(message.value())
+            if len(values) == count:
+                return values
+    finally:
+        consumer.close()
+    raise AssertionError(f"{values}: {count} were to come")
+
+
+def validation():
+    topic = make_topic(**{"confluent.value.schema.validation": "true"})
+    value = AvroSerializer(registry, AVRO)({"name": "Ada", "age": 36}, SerializationContext(topic, MessageField.VALUE))
+    equal(send(topic, value, value, compression="zstd"), [None, None])
+    for compression in ("none", "gzip", "lz4", "snappy", "zstd"):
+        equal(set(send(topic, b"no schema", compression=compression)), {"INVALID_RECORD"}, compression)
+    equal(receive(topic, 2), [value, value])
+
+
+def delays():
+    topic = make_topic(**{"anymq.delay.headers": "true"})
+    equal(send(topic, b"later", headers={"anymq.delay-ms": "1500"}, compression="lz4"), [None])
+    equal(send(topic, b"now"), [None])
+    equal(receive(topic, 2), [b"now", b"later"])
+    topic = make_topic(**{"anymq.delay.ms": "500"})
+    equal(send(topic, b"a", b"b"), [None, None])
+    equal(receive(topic, 2), [b"a", b"b"])
+
+
 def client():
     subject = unique("subject")
     id1 = registry.register_schema(subject, Schema('"string"', "AVRO"))
@@ -153,6 +198,8 @@ run_cases(
         "an Avro schema evolves, and what is incompatible is refused": avro_evolves,
         "JSON Schema records through Kafka": json_schema,
         "Protocol Buffers with an import through Kafka": protobuf,
+        "a topic that asks for schemas refuses others, however compressed": validation,
+        "records that are delayed by their headers, and by their topic": delays,
         "registry client: subjects, versions, levels, references, deletion": client,
     }
 )

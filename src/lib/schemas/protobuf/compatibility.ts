@@ -65,8 +65,9 @@ class Comparison {
     writerScope: string,
     path: string,
   ): Incompatibility[] {
+    const byName = new Map(readers.map((reader) => [reader.name, reader]))
     return writers.flatMap((writer) => {
-      const reader = readers.find(({ name }) => name === writer.name)
+      const reader = byName.get(writer.name)
       const at = `${path}${writer.name}`
       if (reader === undefined) return [problem('MESSAGE_REMOVED', at, `the message ${writer.name} was removed`)]
       return this.#messages(reader, join(readerScope, reader.name), writer, join(writerScope, writer.name), at)
@@ -78,8 +79,9 @@ class Comparison {
     if (this.#compared.has(pair)) return []
     this.#compared.add(pair)
     const found = [...movedIntoOneofs(reader, writer, path)]
+    const [byNumber, before] = [fieldsOf(reader), fieldsOf(writer)]
     for (const was of writer.fields) {
-      const now = reader.fields.find(({ number }) => number === was.number)
+      const now = byNumber.get(was.number)
       const at = `${path}/${was.number}`
       if (now !== undefined) found.push(...this.#fields(now, readerName, was, writerName, at))
       else if (was.oneof !== null && !isWhollyGone(was.oneof, reader, writer))
@@ -88,7 +90,7 @@ class Comparison {
         found.push(problem('REQUIRED_FIELD_REMOVED', at, `'${was.name}' was removed and was required`))
     }
     for (const now of reader.fields)
-      if (now.label === 'required' && !writer.fields.some(({ number }) => number === now.number))
+      if (now.label === 'required' && !before.has(now.number))
         found.push(problem('REQUIRED_FIELD_ADDED', `${path}/${now.number}`, `'${now.name}' was added and is required`))
     found.push(...this.#messageLists(reader.messages, readerName, writer.messages, writerName, `${path}.`))
     return found
@@ -149,10 +151,9 @@ function kindOf(field: ProtoField, scope: string, { definitions }: Linked): Kind
 
 /** Fields that could be set together, and now exclude each other. New ones never were set. */
 function movedIntoOneofs(reader: ProtoMessage, writer: ProtoMessage, path: string): Incompatibility[] {
+  const written = fieldsOf(writer)
   return reader.oneofs.flatMap(({ name }) => {
-    const before = reader.fields
-      .filter(({ oneof }) => oneof === name)
-      .flatMap((now) => writer.fields.find(({ number }) => number === now.number) ?? [])
+    const before = reader.fields.filter(({ oneof }) => oneof === name).flatMap((now) => written.get(now.number) ?? [])
     const groupsBefore = new Set(before.map(({ oneof, number }) => oneof ?? `#${number}`))
     if (groupsBefore.size < 2) return []
     const single = before.filter(({ oneof }) => oneof === null).length
@@ -160,6 +161,8 @@ function movedIntoOneofs(reader: ProtoMessage, writer: ProtoMessage, path: strin
     return [problem(type, `${path}/${name}`, `fields that could be set together are in the oneof ${name}`)]
   })
 }
+
+const fieldsOf = ({ fields }: ProtoMessage): Map<number, ProtoField> => new Map(fields.map((field) => [field.number, field]))
 
 /** A oneof that went with all its fields is a removal like that of a single field. */
 function isWhollyGone(oneof: string, reader: ProtoMessage, writer: ProtoMessage): boolean {

@@ -284,6 +284,9 @@ class Parser {
 }
 
 function unique(of: string, list: readonly (string | number)[]): void {
-  const twice = list.find((each, index) => list.indexOf(each) !== index)
-  if (twice !== undefined) throw new InvalidSchema(`${of} has ${twice} twice`)
+  const seen = new Set<string | number>()
+  for (const each of list) {
+    if (seen.has(each)) throw new InvalidSchema(`${of} has ${each} twice`)
+    seen.add(each)
+  }
 }

@@ -66,8 +66,7 @@ function wanted(call: Call): number {
   const written = call.parameter('id')
   const id = Number(written)
   if (!/^\d{1,10}$/.test(written) || call.registry.store.schema(id) === undefined) throw schemaNotFound(id)
-  const subjects = call.registry.store.allVersions().filter((each) => each.id === id)
-  if (!subjects.some(({ subject }) => call.caller.mayRead(subject)))
+  if (!call.registry.store.versionsOf(id).some(({ subject }) => call.caller.mayRead(subject)))
     throw denied(call.caller.principal.user, 'Read', `Schema: ${id}`)
   return id
 }
@@ -75,7 +74,8 @@ function wanted(call: Call): number {
 function versionsOf(call: Call, id: number): Version[] {
   const subject = call.query.get('subject')
   return call.registry.store
-    .allVersions()
-    .filter((each) => each.id === id && (!each.deleted || call.flag('deleted')))
+    .versionsOf(id)
+    .sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : a.version - b.version))
+    .filter((each) => !each.deleted || call.flag('deleted'))
     .filter((each) => call.caller.mayRead(each.subject) && (subject === null || subject === '' || each.subject === subject))
 }
