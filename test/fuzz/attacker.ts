@@ -11,20 +11,23 @@ export interface Ended {
   readonly listener: string
   readonly attack: string
   readonly localPort: number
-  readonly answered: boolean
   /** It cannot tell whether it was answered: it did not read, or the answer was lost because it went on sending. */
   readonly deaf: boolean
   readonly closedByBroker: boolean
+  /** The last bytes that it read. */
+  readonly heardLast: Buffer
 }
+
+const heardLastBytes = 16
 
 export function attackWith(listener: string, port: number, attack: Attack): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
     let localPort = 0
-    let answered = false
     let { deaf } = attack
     let leaving = false
     let closedByBroker = false
+    let heardLast: Buffer = Buffer.alloc(0)
     const leave = (): void => {
       leaving = true
       if (attack.end === 'reset') socket.resetAndDestroy()
@@ -38,8 +41,8 @@ export function attackWith(listener: string, port: number, attack: Attack): Prom
     })
     if (attack.deaf) socket.pause()
     else {
-      socket.on('data', () => {
-        answered = true
+      socket.on('data', (chunk: Buffer) => {
+        heardLast = Buffer.concat([heardLast, chunk.subarray(-heardLastBytes)]).subarray(-heardLastBytes)
       })
     }
     // With a half-open socket the end would be answered by itself.
@@ -57,7 +60,7 @@ export function attackWith(listener: string, port: number, attack: Attack): Prom
     })
     socket.on('close', () => {
       clearTimeout(stuck)
-      resolve({ listener, attack: attack.name, localPort, answered, deaf, closedByBroker })
+      resolve({ listener, attack: attack.name, localPort, deaf, closedByBroker, heardLast })
     })
 
     const send = async (): Promise<void> => {

@@ -6,7 +6,6 @@
  */
 import { parseArgs } from 'node:util'
 import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
-import { freePortOffset } from '../interop/processes.ts'
 import { Random } from '../simulation/disk.ts'
 import { attackWith, type Ended } from './attacker.ts'
 import { corpora } from './corpus/all.ts'
@@ -16,7 +15,8 @@ import { Memory } from './memory.ts'
 import { makeAttack } from './mutate.ts'
 import { record } from './record.ts'
 
-const attackersPerPort = 3
+/** At a time, at whichever ports: more would find a broker too busy to hear them out. */
+const attackersMax = 9
 /** One publish and consume of a healthy client takes no longer than this, whatever the others do. */
 const beatMs = 10_000
 /** What the broker may hold more than it held before the attacks: the records that healthy clients published are kept in memory up to 64 MiB. */
@@ -35,11 +35,10 @@ const only = values.only?.split(',')
 const chosen = corpora.filter(({ listener }) => only === undefined || only.includes(listener))
 console.log(`seed ${seed}; what is sent is the same again with --seed ${seed}, when it arrives is not`)
 
-const portOffset = await freePortOffset(corpora.map(({ standardPort }) => standardPort))
-const broker = await startAnyMQ({ portOffset, nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=192'] })
+const broker = await startAnyMQ({ nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=192'] })
 const log = new BrokerLog(broker.process.child)
 const problems: string[] = []
-const portOf = (corpus: Corpus): number => corpus.standardPort + portOffset
+const portOf = (corpus: Corpus): number => corpus.standardPort + broker.portOffset
 
 try {
   const sessions = new Map<Corpus, Buffer[][]>()
@@ -69,14 +68,15 @@ try {
     return `${corpus.listener}: ${count}`
   })
   const ended: Ended[] = []
-  const attacks = chosen.flatMap((corpus, which) =>
-    Array.from({ length: attackersPerPort }, async (_, attacker) => {
-      const random = new Random(seed + which * 1000 + attacker)
-      const own = sessions.get(corpus) ?? []
+  const attacks = Array.from({ length: attackersMax }, async (_, attacker) => {
+    const random = new Random(seed + attacker * 1000)
+    while (going()) {
+      const corpus = chosen[random.below(chosen.length)] as Corpus // there are some
       const others = chosen.filter((each) => each !== corpus).flatMap((each) => sessions.get(each) ?? [])
-      while (going()) ended.push(await attackWith(corpus.listener, portOf(corpus), makeAttack(random, own, others)))
-    }),
-  )
+      const attack = makeAttack(random, sessions.get(corpus) ?? [], others)
+      ended.push(await attackWith(corpus.listener, portOf(corpus), attack))
+    }
+  })
   try {
     await Promise.all(attacks)
   } finally {
@@ -110,9 +110,11 @@ async function beat(corpus: Corpus, client: Healthy): Promise<void> {
   await within(beatMs, `the healthy ${corpus.listener} client`, client.beat())
 }
 
-/** Whom the broker closed it names in its log, unless it answered over HTTP, where the answer says it all. */
-function isExplained({ listener, closedByBroker, answered, deaf, localPort }: Ended): boolean {
-  return !closedByBroker || (listener === 'http' && (answered || deaf)) || log.reasonFor(localPort) !== undefined
+/** Whom the broker closed it names in its log, unless what it said last tells enough. */
+function isExplained({ listener, closedByBroker, deaf, heardLast, localPort }: Ended): boolean {
+  if (!closedByBroker || log.reasonFor(localPort) !== undefined) return true
+  const saysWhy = corpora.find((corpus) => corpus.listener === listener)?.saysWhy
+  return saysWhy !== undefined && (deaf || saysWhy(heardLast))
 }
 
 function report(ended: readonly Ended[], counts: readonly string[], grown: number): void {
@@ -126,7 +128,6 @@ function report(ended: readonly Ended[], counts: readonly string[], grown: numbe
     problems.push(`closed without a word in the log: ${each.listener} after '${each.attack}'`)
 }
 
-/** What the operating system says the process holds; 0 where it does not say. */
 function mebibytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024)
 }

@@ -14,7 +14,7 @@ const MANAGEMENT_PORT = 15672
 const PROMETHEUS_PORT = 15692
 const STREAM_PORT = 5552
 /** Not its own 61613: no offset leaves that below the ports of outgoing connections. */
-const STOMP_PORT = 11_613
+export const stompPort = 11_613
 const NATS_PORT = 4222
 const NATS_MONITORING_PORT = 8222
 const MQTT_PORT = 1883
@@ -78,7 +78,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       MANAGEMENT_PORT,
       PROMETHEUS_PORT,
       STREAM_PORT,
-      STOMP_PORT,
+      stompPort,
       NATS_PORT,
       NATS_MONITORING_PORT,
       MQTT_PORT,
@@ -108,7 +108,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
         'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt,schema-registry,kafka-rest',
       ],
       ...['--durability', options.durability ?? 'fsync'],
-      ...['--port', `stomp=${STOMP_PORT + portOffset}`],
+      ...['--port', `stomp=${stompPort + portOffset}`],
       ...(options.extra ?? []),
     ],
     {
@@ -138,7 +138,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     stream: `127.0.0.1:${STREAM_PORT + portOffset}`,
     http: `http://127.0.0.1:${HTTP_PORT + portOffset}`,
     nats: `127.0.0.1:${NATS_PORT + portOffset}`,
-    stomp: `127.0.0.1:${STOMP_PORT + portOffset}`,
+    stomp: `127.0.0.1:${stompPort + portOffset}`,
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     mqtt: `127.0.0.1:${MQTT_PORT + portOffset}`,
     webSocket: {

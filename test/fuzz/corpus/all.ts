@@ -2,5 +2,20 @@ import { amqp } from './amqp.ts'
 import type { Corpus } from './corpus.ts'
 import { http } from './http.ts'
 import { kafka } from './kafka.ts'
+import { mqtt, mqttWebSocket } from './mqtt.ts'
+import { nats } from './nats.ts'
+import { rabbitmqManagement } from './rabbitmq-management.ts'
+import { rabbitmqStream } from './rabbitmq-stream.ts'
+import { stomp } from './stomp.ts'
 
-export const corpora: readonly Corpus[] = [kafka, amqp, http]
+export const corpora: readonly Corpus[] = [
+  kafka,
+  amqp,
+  rabbitmqStream,
+  stomp,
+  nats,
+  mqtt,
+  mqttWebSocket,
+  rabbitmqManagement,
+  http,
+]

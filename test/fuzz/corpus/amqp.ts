@@ -1,5 +1,6 @@
 import amqplib from 'amqplib'
 import type { Corpus } from './corpus.ts'
+import { Echoes } from './echoes.ts'
 
 const protocolHeaderBytes = 8
 
@@ -66,22 +67,18 @@ export const amqp: Corpus = {
     const channel = await connection.createConfirmChannel()
     const queue = 'healthy.amqp'
     await channel.assertQueue(queue)
-    const waiting = new Map<string, () => void>()
+    const echoes = new Echoes()
     await channel.consume(queue, (message) => {
       if (message === null) return
       channel.ack(message)
-      waiting.get(String(message.content))?.()
+      echoes.heard(String(message.content))
     })
-    let next = 0
     return {
-      async beat() {
-        const value = `${process.pid}-${next++}`
-        const seen = new Promise<void>((resolve) => waiting.set(value, resolve))
-        channel.sendToQueue(queue, Buffer.from(value), { persistent: true })
-        await channel.waitForConfirms()
-        await seen
-        waiting.delete(value)
-      },
+      beat: () =>
+        echoes.beat(async (value) => {
+          channel.sendToQueue(queue, Buffer.from(value), { persistent: true })
+          await channel.waitForConfirms()
+        }),
       close: () => connection.close(),
     }
   },

@@ -1,9 +1,14 @@
-/** What fuzzing needs to know of a protocol. A new protocol adds one file with these four, and its line in all.ts. */
+/** What fuzzing needs to know of a protocol. A new protocol adds one file with these, and its line in all.ts. */
 export interface Corpus {
   /** The listener's name, as `--port NAME=N` takes it. */
   readonly listener: string
-  /** Its port when nobody moves it. */
+  /** Its port in a broker that the tests start with an offset of 0. */
   readonly standardPort: number
+  /**
+   * Whether the end of what was heard says why the connection was closed, or that the peer asked for it, so that nothing need be logged. Without this
+   * every connection that the broker closes is to be found in its log. Whoever did not hear the end is believed.
+   */
+  readonly saysWhy?: (heardLast: Buffer) => boolean
   /**
    * Unmodified clients doing a bit of everything against `port`, once: what they send is recorded and taken apart. All that they name begins
    * with `fuzzed`, so that what comes of it cannot disturb the healthy ones.

@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict'
 import { httpDefaultPort } from '../../../src/protocols/table.ts'
 import type { Corpus } from './corpus.ts'
+import { lines } from './lines.ts'
 
 export const http: Corpus = {
   listener: 'http',
   standardPort: httpDefaultPort,
-
-  /** Lines: the unit in which requests go wrong. */
-  frames(stream) {
-    const frames: Buffer[] = []
-    for (let at = 0; at < stream.length; ) {
-      const end = stream.indexOf('\n', at)
-      const next = end < 0 ? stream.length : end + 1
-      frames.push(stream.subarray(at, next))
-      at = next
-    }
-    return frames
-  },
+  saysWhy: (heardLast) => heardLast.length > 0,
+  frames: lines,
 
   async drive(port) {
     const call = async (method: string, path: string, body?: unknown): Promise<void> => {

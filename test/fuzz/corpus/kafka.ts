@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
 import { type Corpus, lengthPrefixed } from './corpus.ts'
+import { Echoes } from './echoes.ts'
 
 /** A client all of whose connections go to `port`, whatever address the broker tells it. */
 function clientOf(port: number): Kafka {
@@ -71,17 +72,10 @@ export const kafka: Corpus = {
     await admin.disconnect()
     const producer = client.producer()
     await producer.connect()
-    const waiting = new Map<string, () => void>()
-    const stop = await consume(client, topic, 'healthy', (value) => waiting.get(value)?.())
-    let next = 0
+    const echoes = new Echoes()
+    const stop = await consume(client, topic, 'healthy', (value) => echoes.heard(value))
     return {
-      async beat() {
-        const value = `${process.pid}-${next++}`
-        const seen = new Promise<void>((resolve) => waiting.set(value, resolve))
-        await producer.send({ topic, messages: [{ value }] })
-        await seen
-        waiting.delete(value)
-      },
+      beat: () => echoes.beat((value) => producer.send({ topic, messages: [{ value }] })),
       async close() {
         await stop()
         await producer.disconnect()
