@@ -92,6 +92,11 @@ const clients: readonly Client[] = [
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaClients'],
   },
   {
+    name: 'kafka/console (java)',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaConsole'],
+  },
+  {
     name: 'kafka/groups (java)',
     install: installJava,
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'KafkaGroups'],
