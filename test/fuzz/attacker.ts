@@ -2,8 +2,6 @@
 import { connect } from 'node:net'
 import type { Attack } from './mutate.ts'
 
-/** How long a bad client waits for the broker to be rid of it. */
-const waitMs = 150
 /** One that sends more than the broker takes goes away after this. */
 const stuckMs = 2_000
 
@@ -20,7 +18,8 @@ export interface Ended {
 
 const heardLastBytes = 16
 
-export function attackWith(listener: string, port: number, attack: Attack): Promise<Ended> {
+/** `waitMs`: how long it waits for the broker to be rid of it. */
+export function attackWith(listener: string, port: number, attack: Attack, waitMs: number): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
     let localPort = 0
