@@ -158,6 +158,14 @@ export function configCases(): Case[] {
     },
     { name: 'an unknown kind of resource', key: 44, versions: [1], body: set('x', [one('a', 'b')], {}, 77) },
     { name: 'a read-only broker config', key: 44, versions: [1], body: set('1', [one('node.id', '2')], {}, ResourceType.Broker) },
+    ...['1', ''].map(
+      (name): Case => ({
+        name: `a broker config that Kafka changes at run time, of broker "${name}"`,
+        key: 44,
+        ...expecting(/errorCode|errorMessage/, 'the broker has its own configuration, which is read-only and says so'),
+        body: set(name, [one('log.retention.ms', '1000000')], { validateOnly: true }, ResourceType.Broker),
+      }),
+    ),
     { name: 'all at once', key: 33, body: set('created.v5', configs({ 'retention.ms': '7200000', 'cleanup.policy': 'delete' })) },
     { name: 'all at once, refused', key: 33, body: set('created.v5', configs({ 'retention.ms': 'x' })) },
     {
