@@ -18,6 +18,7 @@ export const stompPort = 11_613
 const NATS_PORT = 4222
 const NATS_MONITORING_PORT = 8222
 const MQTT_PORT = 1883
+const REDIS_PORT = 6379
 const MQTT_WEBSOCKET_PORT = 8083
 const NATS_WEBSOCKET_PORT = 8080
 const STOMP_WEBSOCKET_PORT = 15674
@@ -82,6 +83,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       NATS_PORT,
       NATS_MONITORING_PORT,
       MQTT_PORT,
+      REDIS_PORT,
       MQTT_WEBSOCKET_PORT,
       NATS_WEBSOCKET_PORT,
       STOMP_WEBSOCKET_PORT,
@@ -106,6 +108,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
         String(portOffset),
         '--only',
         'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt,schema-registry,kafka-rest',
+        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt,redis',
       ],
       ...['--durability', options.durability ?? 'fsync'],
       ...['--port', `stomp=${stompPort + portOffset}`],

@@ -6,6 +6,7 @@ import { mqtt, mqttWebSocket } from './mqtt.ts'
 import { nats } from './nats.ts'
 import { rabbitmqManagement } from './rabbitmq-management.ts'
 import { rabbitmqStream } from './rabbitmq-stream.ts'
+import { redis } from './redis.ts'
 import { stomp } from './stomp.ts'
 
 export const corpora: readonly Corpus[] = [
@@ -16,6 +17,7 @@ export const corpora: readonly Corpus[] = [
   nats,
   mqtt,
   mqttWebSocket,
+  redis,
   rabbitmqManagement,
   http,
 ]
