@@ -14,6 +14,21 @@ export interface Attack {
 /** Values at which lengths, counts and numbers of things go wrong. */
 const edges = [0, 1, -1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x05ffffff]
 
+/** The same where numbers are written in digits. */
+const writtenEdges = [
+  '',
+  '-',
+  '0',
+  '-1',
+  '00000000000000000001',
+  '1e9',
+  '0x10',
+  '2147483648',
+  '4294967296',
+  '9223372036854775808',
+  '9'.repeat(40),
+]
+
 /** `sessions`: each connection that was recorded, as its frames; `others`: those of other protocols. */
 export function makeAttack(random: Random, sessions: readonly Buffer[][], others: readonly Buffer[][]): Attack {
   const session = pick(random, sessions) ?? []
@@ -28,6 +43,7 @@ export function makeAttack(random: Random, sessions: readonly Buffer[][], others
     ['cut off', () => cut(random, session)],
     ['changed bytes', () => changed(random, session, 1 + random.below(3), flip)],
     ['changed numbers', () => changed(random, session, 1 + random.below(3), edge)],
+    ['changed digits', () => changed(random, session, 1 + random.below(3), digits)],
     ['missing bytes', () => changed(random, session, 1, drop)],
     ['more bytes', () => changed(random, session, 1, insert)],
     ['giant length', () => giant(random, session)],
@@ -85,6 +101,14 @@ function edge(random: Random, frame: Buffer): Buffer {
   for (let index = 0; index < bytes; index++)
     frame[at + bytes - 1 - index] = index < 4 ? (value >>> (8 * index)) & 255 : value < 0 ? 255 : 0
   return frame
+}
+
+function digits(random: Random, frame: Buffer): Buffer {
+  const text = frame.toString('latin1')
+  const number = pick(random, [...text.matchAll(/\d+/g)])
+  if (number === undefined) return frame
+  const after = text.slice(number.index + number[0].length)
+  return Buffer.from(text.slice(0, number.index) + pick(random, writtenEdges) + after, 'latin1')
 }
 
 function drop(random: Random, frame: Buffer): Buffer {

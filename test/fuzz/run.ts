@@ -113,9 +113,9 @@ async function beat(corpus: Corpus, client: Healthy): Promise<void> {
   lastBeatMs = performance.now() - started
 }
 
-/** Longer than the broker takes to answer at the moment, on a busy machine too. */
+/** Longer than the broker takes to answer at the moment, on a busy machine and a new connection too. */
 function patienceMs(): number {
-  return Math.max(150, 2 * lastBeatMs)
+  return Math.max(250, 4 * lastBeatMs)
 }
 
 /** Whom the broker closed it names in its log, unless what it said last tells enough. */
