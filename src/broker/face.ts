@@ -502,6 +502,11 @@ export interface TopicConfig {
     /** Only what died of these goes there, all else is dropped. Absent: whatever it died of. */
     readonly reasons?: readonly Death['reason'][]
   } | null
+  /**
+   * Where goes what came back: to its old `place`, or (`arrival`) before everything else that is ready, whatever its priority, in the order in
+   * which it came back. After a restart it is in its place.
+   */
+  readonly returns: 'place' | 'arrival'
   /** How long what came back waits: `minMs` for each attempt so far, at most `maxMs`. Which returns: those that count as an attempt (`failed`), the others (`returned`), or `all`. */
   readonly retryDelay: { readonly minMs: number; readonly maxMs: number; readonly on: 'all' | 'failed' | 'returned' } | null
   /** How often one record may come back; the next return dead-letters or drops it. -1: no limit. */
@@ -580,6 +585,7 @@ export const topicDefaults: TopicConfig = {
   bytesMax: -1,
   overflow: 'dropOldest',
   deadLetter: null,
+  returns: 'place',
   retryDelay: null,
   deliveryLimit: -1,
   singleActiveConsumer: false,

@@ -500,7 +500,7 @@ export class BrokerSpace implements Space {
       if (partition !== undefined && lane.index !== partition) continue
       const offset = await this.#engine.resolveStart(topic, lane.index, to)
       lane.acked = new AckSet(offset)
-      lane.attempts.clear()
+      lane.forgetReturns()
       lane.moveTo(offset)
       subscription.changed = true
       this.#engine.shard.putMetadata('floor', `${subscription.id}/${lane.index}`, String(offset))

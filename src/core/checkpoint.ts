@@ -116,7 +116,10 @@ function collectChanges(shard: Shard): Collected {
   for (const topic of shard.topics.values()) if (topic.ids.changed) take(topic.ids, 'ids', String(topic.id), topic.ids)
   for (const { topic, subscription } of shard.subscriptions.values()) {
     if (!subscription.changed || !subscription.durable || topic.config.storage === 'memory') continue
-    const lanes = subscription.lanes.map((lane) => ({ acked: lane.acked, attempts: [...lane.attempts] }))
+    const lanes = subscription.lanes.map(({ acked, attempts, handedOut, held }) => {
+      const more = { ...(handedOut.size > 0 && { handedOut: [...handedOut] }), ...(held.size > 0 && { held: [...held] }) }
+      return { acked, attempts: [...attempts], ...more }
+    })
     take(subscription, 'state', String(subscription.id), { lanes, liveBytes: subscription.liveBytes })
   }
   for (const log of shard.deadLogs) {

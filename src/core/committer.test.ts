@@ -26,7 +26,7 @@ class HeldWal implements WriteAheadLog {
       settle: none,
       remove: none,
       raise: none,
-      attempts: none,
+      returned: none,
       metadata: (_table, key) => keys.push(key),
     })
     this.written.push(keys)

@@ -86,8 +86,11 @@ export class Lane {
   readonly attempts = new Map<number, number>()
   /** How often records were handed out, where that is more than their attempts. */
   readonly handedOut = new Map<number, number>()
-  /** Offsets that came back and are ready again, the smallest first. */
-  readonly #returned = new Heap<number>((a, b) => a < b)
+  /** Offsets that came back and are not ready before a time, ms. */
+  readonly held = new Map<number, number>()
+  /** Offsets that came back and are ready again, the smallest first; or in the order in which they came back, by {@link #turns}. */
+  readonly #returned: Heap<number>
+  readonly #turns: Map<number, number> | null
   #returnedSorted: readonly number[] | null = null
   readonly #front = new Slot()
   readonly #back = new Slot()
@@ -107,7 +110,10 @@ export class Lane {
   onMoved: () => void = () => undefined
   onGone: (offset: number) => void = () => undefined
 
-  constructor(index: number, log: Log, floor: number, onReady: () => void) {
+  constructor(index: number, log: Log, floor: number, onReady: () => void, returnsInOrder = false) {
+    const turns = returnsInOrder ? new Map<number, number>() : null
+    this.#turns = turns
+    this.#returned = new Heap(turns === null ? (a, b) => a < b : (a, b) => (turns.get(a) ?? 0) < (turns.get(b) ?? 0))
     this.index = index
     this.log = log
     this.acked = new AckSet(floor)
@@ -132,8 +138,7 @@ export class Lane {
   /** The next ready record, what came back first, or null: nothing is ready, or {@link reading}. It stays until {@link consume}. */
   peek(): Slot | null {
     if (this.reading || this.failure !== null) return null
-    for (let offset = this.#returned.peek(); offset !== undefined && this.acked.has(offset); offset = this.#returned.peek())
-      this.#drop(offset)
+    this.#dropDone()
     if (this.log.removed !== null) this.#dropRemoved()
     if (this.#returned.size > 0) return this.#peekReturned()
     return this.#front.full ? this.#front : this.#advance()
@@ -158,6 +163,19 @@ export class Lane {
     this.#front.clear()
   }
 
+  #dropDone(): void {
+    for (let offset = this.#returned.peek(); offset !== undefined && this.acked.has(offset); offset = this.#returned.peek())
+      this.#drop(offset)
+  }
+
+  /** When, of what came back and is ready, the first came back; Infinity: nothing did, or its order does not count. */
+  get returnTurn(): number {
+    if (this.#turns === null || this.#returned.size === 0) return Infinity
+    this.#dropDone()
+    const first = this.#returned.peek()
+    return first === undefined ? Infinity : (this.#turns.get(first) ?? 0)
+  }
+
   /** The slot that {@link peek} gave is taken. */
   consume(slot: Slot): void {
     if (slot === this.#back) this.#popReturned()
@@ -165,14 +183,17 @@ export class Lane {
     slot.full = false
   }
 
-  giveBack(offset: number): void {
+  /** `turn` is later for what came back later. */
+  giveBack(offset: number, turn = 0): void {
     if (this.#back.full) this.#back.clear()
+    this.#turns?.set(offset, turn)
     this.#returned.push(offset)
     this.#returnedSorted = null
   }
 
   #popReturned(): void {
-    this.#returned.pop()
+    const offset = this.#returned.pop()
+    if (offset !== undefined) this.#turns?.delete(offset)
     this.#returnedSorted = null
   }
 
@@ -196,12 +217,20 @@ export class Lane {
     this.#front.clear()
   }
 
+  /** Forgets what was delivered before. */
+  forgetReturns(): void {
+    this.attempts.clear()
+    this.handedOut.clear()
+    this.held.clear()
+  }
+
   /** Forgets everything in hand and reads on from `offset`. */
   moveTo(offset: number): void {
     this.cursor = offset
     this.#moves++
     this.#returned.clear()
     this.#returnedSorted = null
+    this.#turns?.clear()
     this.#front.clear()
     this.#back.clear()
     this.#records = null
@@ -275,11 +304,12 @@ export class Lane {
         this.#records = null
         return false
       }
-      if (record !== null && !this.acked.has(this.cursor) && !this.log.isRemoved(this.cursor)) {
+      const held = this.held.has(this.cursor)
+      if (record !== null && !held && !this.acked.has(this.cursor) && !this.log.isRemoved(this.cursor)) {
         this.#front.fill(this.#chunk, this.#recordsAt, this.cursor, record)
         return true
       }
-      this.acked.add(this.cursor)
+      if (!held) this.acked.add(this.cursor)
       this.cursor++
     }
   }
@@ -304,7 +334,7 @@ export class Lane {
       this.#recordsAt = at
       return false
     }
-    if (this.acked.has(base)) {
+    if (this.acked.has(base) || this.held.has(base)) {
       this.cursor = base + 1
       return false
     }

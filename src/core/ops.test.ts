@@ -28,7 +28,13 @@ const op: fc.Arbitrary<Op> = fc.oneof(
   fc.tuple(fc.constant('settle'), id, id, fc.array(run, { minLength: 1, maxLength: 5 })),
   fc.tuple(fc.constant('remove'), id, fc.array(run, { minLength: 1, maxLength: 5 })),
   fc.tuple(fc.constant('raise'), id, id, offset),
-  fc.tuple(fc.constant('attempts'), id, id, offset, id),
+  fc.tuple(
+    fc.constant('returned'),
+    id,
+    id,
+    offset,
+    fc.record({ attempts: id, handedOut: id, notBefore: offset }, { noNullPrototype: true }),
+  ),
   fc.tuple(fc.constant('metadata'), text, text, fc.oneof(fc.constant(null), text, bytes)),
 )
 
@@ -65,7 +71,7 @@ function read(frame: Buffer): Op[] {
     settle: note('settle'),
     remove: note('remove'),
     raise: note('raise'),
-    attempts: note('attempts'),
+    returned: note('returned'),
     metadata: note('metadata'),
   })
   return seen

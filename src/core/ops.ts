@@ -5,14 +5,14 @@
  *              [flag 4: u16 length, producer's name, u64 sequence], entry
  *   settle     u32 subscription, u32 lane, then runs of u64 offset, u32 count
  *   raise      u32 subscription, u32 lane, u64 offset: all below it is done
- *   attempts   u32 subscription, u32 lane, u64 offset, u32 attempts
+ *   returned   u32 subscription, u32 lane, u64 offset, u32 attempts, u32 times handed out, u64 not again before (ms; 0: at once)
  *   remove     u32 log, then runs of u64 offset, u32 count: single records that are gone
  *   metadata   u8 present, u16 table length, u16 key length, table, key, value
  */
 import { getU64, putU64 } from '../lib/bytes.ts'
 import { frameHeaderBytes } from '../storage/interfaces.ts'
 
-const Kind = { Append: 1, Settle: 2, Raise: 3, Attempts: 4, Metadata: 5, Remove: 6 } as const
+const Kind = { Append: 1, Settle: 2, Raise: 3, Returned: 4, Metadata: 5, Remove: 6 } as const
 
 const runBytes = 12
 
@@ -34,6 +34,14 @@ export interface AppendMarks {
   readonly producer: ProducerMark | null
   readonly named: NamedMark | null
   readonly dedupId: string | null
+}
+
+/** What is known of a record that was delivered and came back. */
+export interface Returned {
+  readonly attempts: number
+  readonly handedOut: number
+  /** ms since the epoch; 0: it is ready at once. */
+  readonly notBefore: number
 }
 
 /** Collects the operations of the next frame. */
@@ -126,12 +134,14 @@ export class Frame {
     putU64(this.buffer, at + 8, offset)
   }
 
-  attempts(subscription: number, lane: number, offset: number, attempts: number): void {
-    const at = this.#begin(Kind.Attempts, 20)
+  returned(subscription: number, lane: number, offset: number, { attempts, handedOut, notBefore }: Returned): void {
+    const at = this.#begin(Kind.Returned, 32)
     this.buffer.writeUInt32BE(subscription, at)
     this.buffer.writeUInt32BE(lane, at + 4)
     putU64(this.buffer, at + 8, offset)
     this.buffer.writeUInt32BE(attempts, at + 16)
+    this.buffer.writeUInt32BE(handedOut, at + 20)
+    putU64(this.buffer, at + 24, notBefore)
   }
 
   metadata(table: string, key: string, value: string | Uint8Array | null): void {
@@ -156,7 +166,7 @@ export interface OpVisitor {
   settle(subscription: number, lane: number, offset: number, count: number): void
   raise(subscription: number, lane: number, offset: number): void
   remove(log: number, offset: number, count: number): void
-  attempts(subscription: number, lane: number, offset: number, attempts: number): void
+  returned(subscription: number, lane: number, offset: number, how: Returned): void
   metadata(table: string, key: string, value: string | Uint8Array | null): void
 }
 
@@ -190,13 +200,12 @@ export function visitFrame(frame: Buffer, visitor: OpVisitor): void {
       case Kind.Raise:
         visitor.raise(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8))
         break
-      case Kind.Attempts:
-        visitor.attempts(
-          frame.readUInt32BE(body),
-          frame.readUInt32BE(body + 4),
-          getU64(frame, body + 8),
-          frame.readUInt32BE(body + 16),
-        )
+      case Kind.Returned:
+        visitor.returned(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8), {
+          attempts: frame.readUInt32BE(body + 16),
+          handedOut: frame.readUInt32BE(body + 20),
+          notBefore: getU64(frame, body + 24),
+        })
         break
       case Kind.Metadata:
         visitMetadata(frame, body, end, visitor)

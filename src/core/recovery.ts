@@ -38,6 +38,8 @@ interface StoredLog {
 interface StoredLane {
   acked: { floor: number; chunks: [number, string][] }
   attempts: [number, number][]
+  handedOut?: [number, number][]
+  held?: [number, number][]
 }
 
 /** `apply` makes what the metadata tables say, live; it is called for the checkpoint's rows and then for each change after it. */
@@ -69,6 +71,8 @@ async function replay(
       if (state === undefined) continue
       lane.acked = AckSet.from(state.acked)
       for (const [offset, attempts] of state.attempts) lane.attempts.set(offset, attempts)
+      for (const [offset, times] of state.handedOut ?? []) lane.handedOut.set(offset, times)
+      for (const [offset, notBefore] of state.held ?? []) lane.held.set(offset, notBefore)
     }
   })
   await metadata.load('producers', (key, value) => {
@@ -97,6 +101,7 @@ async function replay(
       lane.acked.raiseTo(Math.min(lane.log.start, lane.log.next))
       lane.moveTo(lane.acked.floor)
     }
+    subscription.resumeHeld()
   }
 }
 
@@ -159,8 +164,13 @@ function makeVisitor(shard: Shard, apply: (table: string, key: string, value: st
     raise(subscription, laneIndex, offset) {
       shard.subscriptions.get(subscription)?.subscription.lanes[laneIndex]?.acked.raiseTo(offset)
     },
-    attempts(subscription, laneIndex, offset, attempts) {
-      shard.subscriptions.get(subscription)?.subscription.lanes[laneIndex]?.attempts.set(offset, attempts)
+    returned(subscription, laneIndex, offset, { attempts, handedOut, notBefore }) {
+      const lane = shard.subscriptions.get(subscription)?.subscription.lanes[laneIndex]
+      if (lane === undefined) return
+      lane.attempts.set(offset, attempts)
+      if (attempts < handedOut) lane.handedOut.set(offset, handedOut)
+      if (notBefore > 0) lane.held.set(offset, notBefore)
+      else lane.held.delete(offset)
     },
     metadata(table, key, value) {
       shard.noteMetadata(table, key, value)
@@ -175,5 +185,7 @@ function makeVisitor(shard: Shard, apply: (table: string, key: string, value: st
 function resetLane(shard: Shard, key: string, floor: number): void {
   const [id, index] = key.split('/').map(Number)
   const lane = shard.subscriptions.get(id ?? -1)?.subscription.lanes[index ?? -1]
-  if (lane !== undefined) lane.acked = new AckSet(floor)
+  if (lane === undefined) return
+  lane.acked = new AckSet(floor)
+  lane.forgetReturns()
 }

@@ -20,6 +20,7 @@ import { compileFilter, type Filter } from './filter.ts'
 import { KeyLocks, keyOf, parkedMax } from './key-locks.ts'
 import { Lane, type Slot } from './lane.ts'
 import type { Log } from './log.ts'
+import type { Returned } from './ops.ts'
 import type { Death } from './record.ts'
 
 const recordsPerPumpMax = 512
@@ -65,6 +66,8 @@ export interface SubscriptionHost {
   readonly retryDelay: TopicConfig['retryDelay']
   readonly singleActiveConsumer: boolean
   readonly hasDeadLetter: boolean
+  /** What came back goes out before everything else, in the order in which it came back; else it goes back to its place. */
+  readonly returnsInOrder: boolean
   readonly priorityLanes: boolean
   /** With priority lanes: their indexes, the most urgent first. */
   readonly byUrgency: readonly number[]
@@ -74,7 +77,7 @@ export interface SubscriptionHost {
   readonly paused: boolean
   /** What is stored is still being read: nothing happens before its end is known. */
   readonly recovering: boolean
-  recordAttempts(subscription: Subscription, lane: Lane, offset: number, attempts: number): void
+  recordReturn(subscription: Subscription, lane: Lane, offset: number, how: Returned): void
   consumersChanged(subscription: Subscription): void
   damaged(subscription: Subscription, error: Error): void
   delivered(records: number): void
@@ -151,7 +154,7 @@ export class Subscription {
   }
 
   addLane(log: Log, floor: number): Lane {
-    const lane = new Lane(this.lanes.length, log, floor, () => this.wake())
+    const lane = new Lane(this.lanes.length, log, floor, () => this.wake(), this.host.returnsInOrder)
     if (this.#keys !== null) {
       lane.onMoved = () => this.#keys?.forget(lane)
       lane.onGone = (offset) => this.#keys?.done(lane, offset)
@@ -251,13 +254,14 @@ export class Subscription {
     const { lanes } = this
     for (;;) {
       let expired = false
-      for (let step = 0; step < lanes.length; step++) {
-        const index = this.host.priorityLanes ? (this.host.byUrgency[step] as number) : (this.#laneTurn + step) % lanes.length // one for each lane
+      const first = this.host.returnsInOrder ? this.#firstReturned() : -1
+      for (let step = first < 0 ? 0 : -1; step < lanes.length; step++) {
+        const index = step < 0 ? first : this.#laneAt(step)
         const lane = lanes[index] as Lane // index < length
         const slot = this.#head(lane)
         if (slot === null) {
           if (lane.failure !== null) this.host.damaged(this, lane.failure)
-          if (lane.reading && this.host.priorityLanes) return null
+          if (lane.reading && (step < 0 || this.host.priorityLanes)) return null
           continue
         }
         this.#lane = lane
@@ -271,6 +275,24 @@ export class Subscription {
       }
       if (!expired) return null
     }
+  }
+
+  /** Lanes in the order in which they are asked. */
+  #laneAt(step: number): number {
+    const { priorityLanes, byUrgency } = this.host
+    return priorityLanes ? (byUrgency[step] as number) : (this.#laneTurn + step) % this.lanes.length // one for each lane
+  }
+
+  /** The lane of what came back first; -1: nothing came back. */
+  #firstReturned(): number {
+    let first = -1
+    let turn = Infinity
+    for (const lane of this.lanes) {
+      if (lane.returnTurn >= turn) continue
+      turn = lane.returnTurn
+      first = lane.index
+    }
+    return first
   }
 
   /** Takes a ready record away without a consumer. */
@@ -388,20 +410,39 @@ export class Subscription {
     const delayMs = askedDelayMs ?? this.#retryDelayMs(counts, attempts)
     lane.attempts.set(offset, attempts)
     if (attempts < flight.handedOut + 1) lane.handedOut.set(offset, flight.handedOut + 1)
-    if (deliveryLimit >= 0) this.host.recordAttempts(this, lane, offset, attempts)
+    const notBefore = delayMs <= 0 ? 0 : this.host.clock.now() + delayMs
+    if (deliveryLimit >= 0 || notBefore > 0) {
+      this.host.recordReturn(this, lane, offset, { attempts, handedOut: flight.handedOut + 1, notBefore })
+      this.changed = true
+    }
     lane.inFlight--
     this.#keys?.release(lane, offset)
-    if (delayMs <= 0) {
-      lane.giveBack(offset)
-    } else {
-      lane.delayed++
-      this.host.clock.after(delayMs, () => {
-        lane.delayed--
-        if (!this.closed && !lane.acked.has(offset)) lane.giveBack(offset)
-        this.wake()
-      })
-    }
+    if (delayMs <= 0) lane.giveBack(offset, this.#returnTurn++)
+    else this.#hold(lane, offset, notBefore)
     this.wake()
+  }
+
+  /** Counts what comes back. */
+  #returnTurn = 0
+
+  /** Not ready before that time. */
+  #hold(lane: Lane, offset: number, notBefore: number): void {
+    lane.delayed++
+    lane.held.set(offset, notBefore)
+    this.host.clock.after(Math.max(0, notBefore - this.host.clock.now()), () => {
+      lane.delayed--
+      if (lane.held.delete(offset) && !this.closed && !lane.acked.has(offset)) lane.giveBack(offset, this.#returnTurn++)
+      this.wake()
+    })
+  }
+
+  /** Recovery: waits on for what waited when it was stored. */
+  resumeHeld(): void {
+    for (const lane of this.lanes) {
+      const held = [...lane.held]
+      lane.held.clear()
+      for (const [offset, notBefore] of held) if (!lane.acked.has(offset)) this.#hold(lane, offset, notBefore)
+    }
   }
 
   #retryDelayMs(failed: boolean, attempts: number): number {

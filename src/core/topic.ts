@@ -6,6 +6,7 @@ import { HoldBack } from './hold-back.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Log } from './log.ts'
+import type { Returned } from './ops.ts'
 import type { Death } from './record.ts'
 import type { Shard } from './shard.ts'
 import type { Subscription, SubscriptionHost } from './subscription.ts'
@@ -153,6 +154,10 @@ export class Topic implements SubscriptionHost {
   }
 
   /** Lanes in the order in which they are served, the most urgent first. */
+  get returnsInOrder(): boolean {
+    return this.config.returns === 'arrival'
+  }
+
   get byUrgency(): readonly number[] {
     const { priorities } = this.definition
     const priorityOf = (lane: number): number => priorities?.[lane] ?? lane
@@ -318,8 +323,8 @@ export class Topic implements SubscriptionHost {
     return this.#owner.deadLetter(this, subscription, lane, slot, reason, attempts, error)
   }
 
-  recordAttempts(subscription: Subscription, lane: Lane, offset: number, attempts: number): void {
-    if (this.config.storage === 'disk') this.shard.committer.frame(32).attempts(subscription.id, lane.index, offset, attempts)
+  recordReturn(subscription: Subscription, lane: Lane, offset: number, how: Returned): void {
+    if (this.config.storage === 'disk') this.shard.committer.frame(40).returned(subscription.id, lane.index, offset, how)
   }
 
   consumersChanged(subscription: Subscription): void {

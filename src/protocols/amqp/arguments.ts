@@ -228,7 +228,8 @@ export function streamStart(field: FieldValue | undefined): StreamStart | undefi
     return ago === undefined ? undefined : { agoMs: ago }
   }
   const offset = integerOf(field)
-  return offset === undefined || offset < 0 ? undefined : { offset }
+  // As in RabbitMQ, where what lies before the log means its beginning.
+  return offset === undefined ? undefined : { offset: Math.max(0, offset) }
 }
 
 const overflows = { 'drop-head': 'dropOldest', 'reject-publish': 'refuse', 'reject-publish-dlx': 'refuseDeadLetter' } as const
@@ -285,6 +286,7 @@ function queueConfig(declare: Declare): Partial<TopicConfig> {
     bytesMax: numberOf(table, 'x-max-length-bytes'),
     overflow: overflow === undefined ? 'dropOldest' : overflows[overflow],
     deadLetter: exchange === undefined ? null : deadLetterTarget(table, exchange),
+    returns: quorum ? 'arrival' : 'place',
     retryDelay: retryDelay(table),
     // RabbitMQ counts returns, as the core does.
     deliveryLimit: limit < 0 ? -1 : limit,

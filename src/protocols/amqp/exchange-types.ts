@@ -57,7 +57,8 @@ function historyRecords(table: Table): number {
   const length = integerOf(given)
   if (length === undefined || length < 1 || historyRecordsMax < length) {
     const most = length !== undefined && historyRecordsMax < length ? ` of ${historyRecordsMax} at most` : ''
-    throw preconditionFailed(`Invalid argument ${printed(given)}, 'x-recent-history-length' must be a positive integer${most}`)
+    const shown = textOf(given) === undefined ? printed(given) : `<<"${printed(given)}">>`
+    throw preconditionFailed(`Invalid argument ${shown}, 'x-recent-history-length' must be a positive integer${most}`)
   }
   return length
 }
@@ -71,7 +72,8 @@ export const isDelayed = (exchange: ExchangeInfo): boolean => exchange.declarati
 /** What some types ask of the key of a binding; the broker takes any. `queueType` of the destination, undefined when it is an exchange. */
 export function checkBindingKey(exchange: ExchangeInfo, key: string, queueType: string | undefined): void {
   if (exchange.kind === 'hash') {
-    if (!/^[+-]?\d+$/.test(key)) throw preconditionFailed(`The binding key must be an integer: <<"${key}">>`)
+    if (!/^[+-]?\d+$/.test(key))
+      throw preconditionFailed(`The binding key must be an integer: <<${key === '' ? '' : `"${key}"`}>>`)
     const weight = Number(key)
     if (weight < 1) throw preconditionFailed('The binding key must be greater than 0')
     if (weightMax < weight) throw preconditionFailed(`The binding key must not exceed ${weightMax}`)

@@ -5,7 +5,7 @@ import { ByteReader } from './bytes.ts'
 import { flag, readTable, type Table, text, textOf } from './table.ts'
 
 /** The version that clients and tools read features from. */
-export const spokenVersion = '4.1.0'
+export const spokenVersion = '4.3.0'
 
 const capabilities = [
   'publisher_confirms',

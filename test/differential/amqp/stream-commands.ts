@@ -9,6 +9,8 @@ export class StreamCommands implements Source {
   readonly #prefix: string
   #bodies = 0
   #tags = 0
+  /** The last consumer of each channel, which is its only one: between consumers there is no order to compare. */
+  readonly #consumers = new Map<number, string>()
 
   constructor(seed: number) {
     this.#dice = new Dice(seed)
@@ -29,7 +31,7 @@ export class StreamCommands implements Source {
   }
 
   *cleanup(): Commands {
-    for (const at of [0, 1]) yield this.#delete(`${this.#prefix}.q${at}`, false, false)
+    for (const at of [0, 1]) yield this.#delete(`${this.#prefix}.q${at}`)
   }
 
   #next(): Command {
@@ -37,15 +39,11 @@ export class StreamCommands implements Source {
     const roll = dice.below(100)
     if (roll < 40) return this.#publish()
     if (roll < 55) return this.#consume()
-    if (roll < 65) {
-      const how = dice.one(['ack', 'ack', 'nack', 'reject'] as const)
-      return { kind: 'settle', channel: this.#channel, how, which: dice.below(4), multiple: false, requeue: how !== 'ack' }
-    }
+    // 3.10 refuses basic.nack and basic.reject; since 4.0 they are acknowledgements.
+    if (roll < 65)
+      return { kind: 'settle', channel: this.#channel, how: 'ack', which: dice.below(4), multiple: false, requeue: false }
     if (roll < 70) return this.#qos(this.#channel, dice.one([20, 5, 0]))
-    if (roll < 76)
-      return method(this.#channel, 'basic.cancel', { consumerTag: `c${dice.below(this.#tags + 1)}`, nowait: false }, [
-        'basic.cancel-ok',
-      ])
+    if (roll < 76) return this.#cancel(this.#channel)
     if (roll < 88)
       return this.#declare(this.#stream, this.#arguments(), {
         durable: dice.chance(0.9),
@@ -64,7 +62,7 @@ export class StreamCommands implements Source {
       return method(this.#channel, 'channel.close', { replyCode: 200, replyText: '', classId: 0, methodId: 0 }, [
         'channel.close-ok',
       ])
-    return this.#delete(this.#stream, dice.chance(0.3), dice.chance(0.3))
+    return this.#delete(this.#stream)
   }
 
   #arguments(): Record<string, FieldValue> {
@@ -93,8 +91,11 @@ export class StreamCommands implements Source {
     return method(this.#channel, 'queue.declare', fields, ['queue.declare-ok'])
   }
 
-  #delete(queue: string, ifUnused: boolean, ifEmpty: boolean): Command {
-    return method(this.#channel, 'queue.delete', { ticket: 0, queue, ifUnused, ifEmpty, nowait: false }, ['queue.delete-ok'])
+  /** Without conditions: RabbitMQ deletes streams whatever they say, and AnyMQ holds to them. */
+  #delete(queue: string): Command {
+    return method(this.#channel, 'queue.delete', { ticket: 0, queue, ifUnused: false, ifEmpty: false, nowait: false }, [
+      'queue.delete-ok',
+    ])
   }
 
   #qos(channel: number, prefetchCount: number): Command {
@@ -112,30 +113,32 @@ export class StreamCommands implements Source {
     return { kind: 'publish', channel: this.#channel, exchange: '', routingKey: this.#stream, mandatory: false, properties, body }
   }
 
-  /** Where chunks begin and end is each broker's own, so `last` and times are left out. */
+  /** 3.10 breaks down on a place that is none. Where chunks begin and end is each broker's own, so `last` and times are left out. */
   #consume(): Command {
     const dice = this.#dice
+    const channel = this.#channel
+    if (this.#consumers.has(channel)) return this.#cancel(channel)
+    const consumerTag = `c${++this.#tags}`
+    this.#consumers.set(channel, consumerTag)
     const own: Record<string, FieldValue> = {}
     if (dice.chance(0.8))
-      own['x-stream-offset'] = dice.one<FieldValue>([
-        text('first'),
-        text('first'),
-        text('next'),
-        int(0),
-        int(2),
-        int(-1),
-        text('never'),
-      ])
+      own['x-stream-offset'] = dice.one<FieldValue>([text('first'), text('first'), text('next'), int(0), int(2), int(-1)])
     const fields = {
       ticket: 0,
       queue: this.#stream,
-      consumerTag: `c${dice.chance(0.1) ? 0 : ++this.#tags}`,
+      consumerTag,
       noLocal: false,
       noAck: dice.chance(0.1),
       exclusive: dice.chance(0.05),
       nowait: false,
       arguments: table(own),
     }
-    return method(this.#channel, 'basic.consume', fields, ['basic.consume-ok'])
+    return method(channel, 'basic.consume', fields, ['basic.consume-ok'])
+  }
+
+  #cancel(channel: number): Command {
+    const consumerTag = this.#consumers.get(channel) ?? 'none'
+    this.#consumers.delete(channel)
+    return method(channel, 'basic.cancel', { consumerTag, nowait: false }, ['basic.cancel-ok'])
   }
 }

@@ -7,7 +7,7 @@ import { frameMax, heartbeatSeconds, type Session } from '../session.ts'
 import { type Answer, type Handlers, ok } from './answer.ts'
 
 /** The version that clients read features from: filters need 3.13. */
-const spokenVersion = '4.1.0'
+const spokenVersion = '4.3.0'
 
 export const connectionHandlers: Handlers<
   | typeof Key.PeerProperties

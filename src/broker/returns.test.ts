@@ -1,0 +1,111 @@
+/** What was delivered and came back: in which order it goes out again, and what is known of it after a crash. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Machine, spaceOf } from '../../test/support/machine.ts'
+import { plainItem, publish, RememberingSink, turns, until } from '../../test/support/records.ts'
+import type { Consumer, PublishItem, Space } from './face.ts'
+
+const failed = { kind: 'release', countsAsAttempt: true } as const
+const returned = { kind: 'release', countsAsAttempt: false } as const
+const queue = { retention: 'acknowledged' } as const
+
+const ranked = (value: string, priority: number): PublishItem => Object.assign(plainItem('q', { value }), { priority })
+
+function consume(space: Space, credit: number): { sink: RememberingSink; consumer: Consumer; handedOut: number[] } {
+  const sink = new RememberingSink()
+  const handedOut: number[] = []
+  const onDeliveries: RememberingSink['onDeliveries'] = (from, batch) => {
+    handedOut.push(...batch.handedOut.slice(0, batch.length))
+    RememberingSink.prototype.onDeliveries.call(sink, from, batch)
+  }
+  const consumer = space.subscribe(
+    { topic: 'q', subscription: '', autoSettle: false, name: 'c' },
+    { onDeliveries, onConsumerClosed: () => undefined },
+  )
+  consumer.credit(credit)
+  return { sink, consumer, handedOut }
+}
+
+const idOf = (sink: RememberingSink, value: string): number => sink.got.find(({ record }) => record.value === value)?.id ?? -1
+
+for (const [returns, expected] of [
+  ['place', ['urgent', 'a', 'b', 'c', 'd']],
+  ['arrival', ['c', 'a', 'b', 'urgent', 'd']],
+] as const) {
+  test(`what came back goes out again: ${returns}`, async () => {
+    const machine = new Machine()
+    const space = spaceOf(await machine.start())
+    await space.createTopic('q', { ...queue, returns, priorityLevels: 10 }, 'test')
+    await publish(space, ...['a', 'b', 'c', 'd'].map((value) => ranked(value, 1)))
+    const first = consume(space, 3)
+    await until(() => first.sink.got.length === 3)
+    await publish(space, ranked('urgent', 9))
+    first.consumer.settle([idOf(first.sink, 'c')], returned)
+    first.consumer.settle([idOf(first.sink, 'a'), idOf(first.sink, 'b')], returned)
+    first.consumer.close()
+    const second = consume(space, 10)
+    await until(() => second.sink.got.length === 5)
+    assert.deepEqual(second.sink.values, expected)
+    await machine.stop()
+  })
+}
+
+test('in order of return, what is done with meanwhile is passed over', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('q', { ...queue, returns: 'arrival', priorityLevels: 10 }, 'test')
+  await publish(space, ranked('low', 0), ranked('high', 9), ranked('low 2', 0))
+  const { sink, consumer } = consume(space, 2)
+  await until(() => sink.got.length === 2)
+  consumer.settle([idOf(sink, 'low')], returned)
+  consumer.close()
+  const lane = sink.got.find(({ record }) => record.value === 'low')
+  await space.removeRecords('q', lane?.partition ?? -1, [lane?.offset ?? -1])
+  const after = consume(space, 10)
+  await until(() => after.sink.got.length === 2)
+  assert.deepEqual(after.sink.values, ['high', 'low 2'])
+  await machine.stop()
+})
+
+for (const checkpoint of [false, true]) {
+  test(`counts and delays hold over a crash${checkpoint ? ', also when a checkpoint came between' : ''}`, async () => {
+    const machine = new Machine(1, checkpoint ? { checkpointBytes: 300 } : {})
+    const config = { ...queue, deliveryLimit: 20, retryDelay: { minMs: 60_000, maxMs: 600_000, on: 'failed' } } as const
+    let space = spaceOf(await machine.start())
+    await space.createTopic('q', config, 'test')
+    await publish(
+      space,
+      plainItem('q', { value: 'failed' }),
+      plainItem('q', { value: 'returned' }),
+      plainItem('q', { value: 'new' }),
+    )
+    const { sink, consumer } = consume(space, 2)
+    await until(() => sink.got.length === 2)
+    consumer.settle([idOf(sink, 'failed')], failed)
+    consumer.settle([idOf(sink, 'returned')], returned)
+    consumer.close()
+    await space.createTopic('other', {}, 'test') // the frame that takes the returns along is on the disk
+    if (checkpoint) {
+      for (let count = 0; count < 20; count++) await publish(space, plainItem('other', { value: 'x'.repeat(100) }))
+      await turns(100)
+    }
+
+    space = spaceOf(await machine.crash())
+    const after = consume(space, 10)
+    await until(() => after.sink.got.length === 2)
+    await turns()
+    assert.deepEqual(
+      [after.sink.values, after.handedOut],
+      [
+        ['returned', 'new'],
+        [1, 0],
+      ],
+    )
+    assert.equal(space.status('q')?.subscriptions[0]?.ready, 0)
+    machine.clock.advance(60_001)
+    await until(() => after.sink.got.length === 3)
+    const last = after.sink.got[2]
+    assert.deepEqual([last?.record.value, last?.attempt, after.handedOut[2]], ['failed', 2, 1])
+    await machine.stop()
+  })
+}
