@@ -188,7 +188,7 @@ export async function startSecuredAnyMQ(options: AnyMQOptions = {}): Promise<Sec
   const started = await startAnyMQ({ ...options, extra: ['--config', config, ...(options.extra ?? [])] })
   return {
     ...started,
-    environment: { KAFKA: started.kafka, AMQP: started.amqp, TLS: folder },
+    environment: { KAFKA: started.kafka, AMQP: started.amqp, STREAM: started.stream, STOMP: started.stomp, TLS: folder },
     stop: async () => {
       await started.stop()
       await rm(folder, { recursive: true, force: true })

@@ -261,6 +261,12 @@ const clients: readonly Client[] = [
     command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'StreamClient'],
   },
   {
+    name: 'rabbitmq-stream/security (java)',
+    install: installJava,
+    command: () => ['java', '-Xmx256m', '-cp', javaClasspath, 'StreamSecurity'],
+    secured: true,
+  },
+  {
     name: 'rabbitmq-stream/rstream (Python)',
     install: installPython,
     command: () => [python, `${here}rabbitmq-stream/rstream_suite.py`],
