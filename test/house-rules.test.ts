@@ -69,6 +69,10 @@ test('a protocol imports no other protocol, and of broker and core only what is 
 /** A product's second face may say its first one's words, in the files named here: the API of RabbitMQ is about what AMQP declares. */
 const families = new Map([
   [
+    'protocols/stomp/', // RabbitMQ's dialect declares queues and reads streams as AMQP does
+    ['arguments', 'declaration', 'errors', 'stream', 'table'].map((file) => `protocols/amqp/${file}.ts`),
+  ],
+  [
     'protocols/rabbitmq-management/',
     [
       'declaration', // what a declaration kept of its arguments

@@ -222,6 +222,7 @@ const clients: readonly Client[] = [
   { name: 'nats/nats-py (Python)', install: installPythonNats, command: () => [pythonNats, `${here}nats/nats_py_suite.py`] },
   { name: 'nats/nats.go', install: installGo, command: () => [goProgram('natsgo')] },
   { name: 'stomp/stomp.py', install: installPythonStomp, command: () => [pythonStomp, `${here}stomp/stomp_suite.py`] },
+  { name: 'stomp/stompjs over TCP', install: nothing, command: node('stomp/stompjs.ts', 'tcp') },
   { name: 'stomp/stompjs over WebSocket', install: nothing, command: node('stomp/stompjs.ts'), anymqOnly: true },
   { name: 'mqtt/paho-mqtt (Python)', install: installPythonMqtt, command: () => [pythonMqtt, `${here}mqtt/paho_suite.py`] },
   {

@@ -37,7 +37,6 @@ export class FrameDecoder {
   readonly #limits: FrameLimits
   /** What escapes mean; before CONNECT is read it does not matter, since that frame has none. */
   version: Version = Version.V12
-  /** End-of-lines seen between frames: the peer's heart-beats. */
   #chunk: Buffer = nothing
   #at = 0
   /** A line, or a body without a length, that goes on in the next chunk. */

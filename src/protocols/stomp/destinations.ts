@@ -9,11 +9,12 @@ export type Destination =
   /** An address of the subject space: `pattern` when subscribed to. */
   | { readonly kind: 'topic'; readonly name: string }
   | { readonly kind: 'exchange'; readonly name: string; readonly key: string }
-  /** In reply-to only: a queue of this connection. */
+  /** A queue, or a topic, that this connection gives a name to. */
   | { readonly kind: 'temporary'; readonly name: string }
+  | { readonly kind: 'temporary-topic'; readonly name: string }
 
 const form =
-  'a destination is /queue/NAME, /topic/KEY, /exchange/NAME[/KEY], /amq/queue/NAME, /temp-queue/NAME or /reply-queue/NAME'
+  'a destination is /queue/NAME, /topic/KEY, /exchange/NAME[/KEY], /amq/queue/NAME, /temp-queue/NAME, /temp-topic/NAME or /reply-queue/NAME'
 
 /** A slash within a name is written %2F. Throws {@link StompError}. */
 export function parseDestination(text: string): Destination {
@@ -37,6 +38,8 @@ export function parseDestination(text: string): Destination {
       return { kind: 'existing', name: decode(rest.join('/'), text) }
     case 'temp-queue':
       return { kind: 'temporary', name: single(rest, text) }
+    case 'temp-topic':
+      return { kind: 'temporary-topic', name: single(rest, text) }
     default:
       throw unknown(text)
   }
@@ -63,6 +66,20 @@ function decode(part: string, text: string): string {
 
 function unknown(text: string): StompError {
   return new StompError('Unknown destination', `'${text}': ${form}`)
+}
+
+const subjectExchange = 'amq.topic'
+
+/** The exchange and the key to publish to, or to bind from; `''` is the default exchange. */
+export function routeOf(destination: Destination): readonly [string, string] {
+  switch (destination.kind) {
+    case 'topic':
+      return [subjectExchange, destination.name]
+    case 'exchange':
+      return [destination.name, destination.key]
+    default:
+      return ['', destination.name]
+  }
 }
 
 /** ActiveMQ's `>` is the rest of an address, `*` one word of it; RabbitMQ's `#` and `*` are the broker's own. */

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import amqplib from 'amqplib'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
 import { encodeFrame, type Frame, FrameDecoder, Version } from './codec.ts'
+import { temporariesMax } from './temporary.ts'
 
 let broker: EmbeddedBroker
 
@@ -278,7 +279,12 @@ test('whatever is wrong is said, and ends the connection', async () => {
     ['SUBSCRIBE', { destination: '/queue/a', id: '1', ack: 'never' }, 'Invalid ack mode'],
     ['SUBSCRIBE', { destination: '/queue/a', id: '1', selector: 'a = 1' }, 'not_implemented'],
     ['SUBSCRIBE', { destination: '/topic/a', id: '1', selector: 'a =' }, 'precondition_failed'],
-    ['SUBSCRIBE', { destination: '/queue/b', id: '1', 'x-queue-type': 'stream' }, 'not_implemented'],
+    ['SUBSCRIBE', { destination: '/queue/b', id: '1', 'x-queue-type': 'novel' }, 'precondition_failed'],
+    ['SUBSCRIBE', { destination: '/queue/b', id: '1', 'x-max-length': 'many' }, 'precondition_failed'],
+    ['SUBSCRIBE', { destination: '/queue/b', id: '1', 'x-queue-type': 'quorum', 'x-max-priority': '5' }, 'precondition_failed'],
+    ['SUBSCRIBE', { destination: '/topic/b', id: '1', 'x-queue-type': 'quorum' }, 'precondition_failed'],
+    ['SUBSCRIBE', { destination: '/topic/a', id: '1', 'activemq.noLocal': 'true' }, 'not_implemented'],
+    ['SEND', { destination: '/temp-queue/none' }, 'Unknown destination'],
     ['UNSUBSCRIBE', { id: 'none' }, 'Subscription not found'],
     ['ACK', { id: '1-1' }, 'Message not found'],
     ['COMMIT', { transaction: 'none' }, 'Invalid transaction'],
@@ -317,4 +323,98 @@ test('wrong passwords are refused; heart-beats that stop end the connection', as
     broker = open
     await secured.close()
   }
+})
+
+test('a queue has the type and the arguments that AMQP clients know, and is refused to who wants another', async () => {
+  const client = await Client.connected()
+  const headers = { destination: '/queue/typed', 'x-queue-type': 'quorum', 'x-delivery-limit': '1', 'x-dead-letter-exchange': '' }
+  await client.done('SUBSCRIBE', { ...headers, id: '1', ack: 'client-individual', 'x-dead-letter-routing-key': 'typed.dead' })
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createChannel()
+  const types = { 'x-queue-type': 'quorum', 'x-delivery-limit': 1, 'x-dead-letter-exchange': '' }
+  await channel.assertQueue('typed', { arguments: { ...types, 'x-dead-letter-routing-key': 'typed.dead' } })
+  await channel.assertQueue('typed.dead')
+  channel.sendToQueue('typed', Buffer.from('poison'))
+  for (const count of [1, 2]) {
+    const message = await client.message()
+    assert.equal(message.headers.get('redelivered'), String(count > 1))
+    client.send('NACK', { id: message.headers.get('ack') ?? '' })
+  }
+  const dead = await Client.connected()
+  await dead.done('SUBSCRIBE', { destination: '/queue/typed.dead', id: '1' })
+  assert.equal(String((await dead.message()).body), 'poison')
+  await (await Client.connected()).refused(
+    'SUBSCRIBE',
+    { destination: '/queue/typed', id: '1', 'x-queue-type': 'stream' },
+    'precondition_failed',
+  )
+  await connection.close()
+  client.close()
+  dead.close()
+})
+
+test('a stream is read by each subscription for itself, from where it says, and by filter', async () => {
+  const sender = await Client.connected()
+  const stream = { destination: '/queue/stream', 'x-queue-type': 'stream', 'x-max-age': '1h' }
+  for (const [at, colour] of ['red', 'blue', 'red', 'none'].entries())
+    await sender.done('SEND', { ...stream, ...(colour !== 'none' && { 'x-stream-filter-value': colour }) }, `${at}`)
+  const read = async (headers: Record<string, string>, count: number): Promise<string[]> => {
+    const client = await Client.connected()
+    await client.done('SUBSCRIBE', { ...stream, id: 's', ack: 'client', 'prefetch-count': '1', ...headers })
+    const seen: string[] = []
+    while (seen.length < count) {
+      const message = await client.message()
+      seen.push(`${message.headers.get('x-stream-offset')}:${message.body}`)
+      // Either answer only asks for the next.
+      client.send(seen.length % 2 === 0 ? 'ACK' : 'NACK', { id: message.headers.get('ack') ?? '' })
+    }
+    client.close()
+    return seen
+  }
+  for (let again = 0; again < 2; again++)
+    assert.deepEqual(await read({ 'x-stream-offset': 'first' }, 4), ['0:0', '1:1', '2:2', '3:3'])
+  assert.deepEqual(await read({ 'x-stream-offset': 'offset=2' }, 2), ['2:2', '3:3'])
+  assert.deepEqual(await read({ 'x-stream-offset': 'last' }, 1), ['3:3'])
+  assert.deepEqual(await read({ 'x-stream-offset': 'timestamp=1', 'x-stream-filter': 'red' }, 2), ['0:0', '2:2'])
+  const both = { 'x-stream-offset': 'first', 'x-stream-filter': 'blue,green', 'x-stream-match-unfiltered': 'true' }
+  assert.deepEqual(await read(both, 2), ['1:1', '3:3'])
+  const late = await Client.connected()
+  await late.done('SUBSCRIBE', { ...stream, id: 's' })
+  await sender.done('SEND', stream, 'new')
+  assert.equal(String((await late.message()).body), 'new')
+  await late.refused('SUBSCRIBE', { ...stream, id: 't', 'x-stream-offset': 'yesterday' }, 'precondition_failed')
+  sender.close()
+})
+
+test('temporary queues and topics of ActiveMQ: subscribed to first, answered by others', async () => {
+  for (const kind of ['temp-queue', 'temp-topic']) {
+    const client = await Client.connected()
+    const server = await Client.connected()
+    const queue = `/queue/ask.${kind}`
+    await server.done('SUBSCRIBE', { id: 'rpc', destination: queue })
+    await client.done('SUBSCRIBE', { id: 'mine', destination: `/${kind}/answers`, ack: 'client-individual' })
+    await client.done('SEND', { destination: queue, 'reply-to': `/${kind}/answers` }, 'question')
+    const replyTo = (await server.message()).headers.get('reply-to') ?? ''
+    assert.match(replyTo, kind === 'temp-queue' ? /^\/reply-queue\// : /^\/topic\/stomp-temporary-.*\.answers$/)
+    await server.done('SEND', { destination: replyTo }, 'answer')
+    const answer = await client.message()
+    assert.deepEqual([String(answer.body), answer.headers.get('subscription')], ['answer', 'mine'])
+    client.send('ACK', { id: answer.headers.get('ack') ?? '' })
+    await client.done('SEND', { destination: `/${kind}/answers` }, 'to myself')
+    assert.equal(String((await client.message()).body), 'to myself')
+    client.close()
+    server.close()
+  }
+  const greedy = await Client.connected()
+  for (let at = 0; at < temporariesMax; at++) greedy.send('SEND', { destination: `/temp-topic/t${at}` })
+  await greedy.refused('SEND', { destination: '/temp-topic/more' }, 'resource_error')
+})
+
+test('a queue that deletes itself goes with its last subscriber', async () => {
+  const client = await Client.connected()
+  await client.done('SUBSCRIBE', { id: '1', destination: '/queue/brief', 'auto-delete': 'true', durable: 'false' })
+  await client.done('SEND', { destination: '/amq/queue/brief' }, 'here')
+  assert.equal(String((await client.message()).body), 'here')
+  await client.done('UNSUBSCRIBE', { id: '1' })
+  await client.refused('SEND', { destination: '/amq/queue/brief' }, 'not_found')
 })

@@ -20,6 +20,7 @@ import { BadFrame, encodeFrame, type Frame, FrameDecoder, type Headers, Version 
 import { commands } from './commands.ts'
 import { messages, StompError } from './errors.ts'
 import type { Subscription, SubscriptionHost } from './subscription.ts'
+import { Temporaries } from './temporary.ts'
 
 const handshakeMs = 10_000
 const headersMax = 1000
@@ -35,8 +36,7 @@ export class Session implements ProtocolSession, SubscriptionHost {
   readonly broker: Broker
   readonly subscriptions = new Map<string, Subscription>()
   readonly transactions = new Map<string, Transaction>()
-  /** Queues made for `/temp-queue/` names, by these names. */
-  readonly temporary = new Map<string, string>()
+  readonly temporaries = new Temporaries()
   version: Version = Version.V12
   clientId = ''
   space: Space

@@ -11,6 +11,7 @@ import {
   type Transaction,
 } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
+import type { StreamReader } from '../amqp/stream.ts'
 import { encodeFrame, Version } from './codec.ts'
 import { exchangeDestination, queueDestination, topicDestination } from './destinations.ts'
 import { decodeEnvelope, formatId, messageFormat } from './mapping.ts'
@@ -27,6 +28,8 @@ export interface SubscriptionOptions {
   readonly ack: AckMode
   /** 0: no limit. */
   readonly prefetch: number
+  /** Of a stream: what of it is wanted; every answer to a delivery only asks for the next. */
+  readonly reader: StreamReader | null
 }
 
 export interface SubscriptionHost {
@@ -43,6 +46,7 @@ export class Subscription implements Sink {
   readonly #host: SubscriptionHost
   readonly #number: number
   readonly #prefetch: number
+  readonly #reader: StreamReader | null
   /** Handles of the broker, in the order of delivery. */
   readonly #unacknowledged = new Set<number>()
   #consumer: Consumer | null = null
@@ -54,6 +58,12 @@ export class Subscription implements Sink {
     this.ack = options.ack
     this.#number = options.number
     this.#prefetch = options.ack === 'auto' ? 0 : options.prefetch
+    this.#reader = options.reader
+  }
+
+  /** What it reads; empty once it has ended. */
+  get topic(): string {
+    return this.#consumer?.topic ?? ''
   }
 
   attach(consumer: Consumer): void {
@@ -75,12 +85,25 @@ export class Subscription implements Sink {
 
   onDeliveries(_: Consumer, batch: DeliveryBatch): void {
     this.#granted -= batch.length
+    let skipped = 0
     for (let i = 0; i < batch.length; i++) {
       const handle = batch.id[i] as number // i < length, as in all columns
+      if (this.#isUnwanted(batch, i)) {
+        skipped++
+        if (this.ack !== 'auto') this.#consumer?.settle([handle], accept)
+        continue
+      }
       if (this.ack !== 'auto') this.#unacknowledged.add(handle)
       this.#deliver(batch, i, handle)
     }
-    if (this.#prefetch === 0) this.topUp()
+    if (this.#prefetch === 0 || skipped > 0) this.topUp()
+  }
+
+  #isUnwanted(batch: DeliveryBatch, i: number): boolean {
+    if (this.#reader === null) return false
+    const { offset, format, buffer, start, end } = batch
+    const envelope = (buffer[i] as Buffer).subarray(start[i], end[i]) // i < length, as in all columns
+    return !this.#reader.wants(offset[i] as number, format[i] as number, envelope)
   }
 
   #deliver(batch: DeliveryBatch, i: number, handle: number): void {
@@ -100,6 +123,7 @@ export class Subscription implements Sink {
     ]
     if (this.ack !== 'auto' && version === Version.V12) frame.push(['ack', messageId])
     for (const header of headers) if (!broker.has(header[0])) frame.push(header)
+    if (this.#reader !== null) frame.push(['x-stream-offset', String(batch.offset[i])])
     for (const [name, text] of Object.entries(provenance(batch, i))) frame.push([name, text])
     frame.push(['content-length', String(body.length)])
     connection.write(encodeFrame('MESSAGE', frame, body.length === 0 ? empty : body, version))
@@ -107,7 +131,7 @@ export class Subscription implements Sink {
 
   /** Where a record of another protocol was published to. */
   #destination(format: number, bytes: Buffer, subject: string | null): string {
-    const topic = this.#consumer?.topic ?? ''
+    const { topic } = this
     if (subject !== null) return topicDestination(subject)
     const origin = formats.get(format).origin?.(bytes)
     if (origin === undefined || origin.exchange === '') return queueDestination(topic)
@@ -131,8 +155,9 @@ export class Subscription implements Sink {
       }
     } else handles.push(handle)
     for (const each of handles) this.#unacknowledged.delete(each)
-    if (transaction === undefined) this.#consumer?.settle(handles, outcome)
-    else this.#consumer?.settle(handles, outcome, transaction)
+    const done = this.#reader === null ? outcome : accept
+    if (transaction === undefined) this.#consumer?.settle(handles, done)
+    else this.#consumer?.settle(handles, done, transaction)
     this.topUp()
   }
 
@@ -161,4 +186,3 @@ function provenance(batch: DeliveryBatch, i: number): Record<string, string> {
 
 export const released: Outcome = { kind: 'release', countsAsAttempt: true }
 export const rejected: Outcome = { kind: 'reject' }
-export { accept }

@@ -122,6 +122,68 @@ def heartbeats():
     connection.disconnect()
 
 
+def durable_subscriptions():
+    dialects = {
+        "RabbitMQ": ({}, {"durable": "true", "auto-delete": "false"}),
+        "ActiveMQ": ({"client-id": unique("client")}, {"activemq.subscriptionName": "watch"}),
+    }
+    for name, (login, headers) in dialects.items():
+        topic, subscription = f"/topic/{unique('durable')}.x", unique("watch")
+        connect = lambda: connected(headers=login)
+        connection, listener = connect()
+        connection.subscribe(topic, id=subscription, headers={**headers, "receipt": "ready"})
+        equal(listener.receipts.get(timeout=10), "ready", name)
+        connection.disconnect()
+        sender, sent = connected()
+        send(sender, sent, topic, f"meanwhile, {name}")
+        connection, listener = connect()
+        connection.subscribe(topic, id=subscription, headers=headers)
+        equal(listener.next().body, f"meanwhile, {name}", "what was missed")
+        connection.unsubscribe(subscription, headers=headers)
+        connection.disconnect()
+        sender.disconnect()
+
+
+def selectors():
+    connection, listener = connected()
+    topic = f"/topic/{unique('stomp')}"
+    connection.subscribe(topic, id="1", headers={"selector": "price = '50' AND colour LIKE 'r%'", "receipt": "ready"})
+    equal(listener.receipts.get(timeout=10), "ready", "subscribed")
+    send(connection, listener, topic, "cheap", price="5", colour="red")
+    send(connection, listener, topic, "blue", price="50", colour="blue")
+    send(connection, listener, topic, "wanted", price="50", colour="red")
+    equal(listener.next().body, "wanted", "body")
+    connection.disconnect()
+
+
+def request_and_reply():
+    server, requests = connected()
+    client, answers = connected()
+    questions = f"/queue/{unique('questions')}"
+    server.subscribe(questions, id="1")
+    send(client, answers, questions, "how many?", **{"reply-to": "/temp-queue/mine", "correlation-id": "7"})
+    request = requests.next()
+    send(server, requests, request.headers["reply-to"], "42", **{"correlation-id": request.headers["correlation-id"]})
+    answer = answers.next()
+    equal((answer.body, answer.headers["correlation-id"], answer.headers["subscription"]), ("42", "7", "/temp-queue/mine"), "answer")
+    server.disconnect()
+    client.disconnect()
+
+
+def streams():
+    connection, listener = connected()
+    stream = f"/queue/{unique('stream')}"
+    for i in range(5):
+        send(connection, listener, stream, str(i), **{"x-queue-type": "stream"})
+    for again in ("first time", "second time"):
+        headers = {"x-stream-offset": "offset=2", "prefetch-count": "10", "x-queue-type": "stream"}
+        connection.subscribe(stream, id=again, ack="client-individual", headers=headers)
+        frames = [listener.next() for _ in range(3)]
+        equal([(frame.body, frame.headers["x-stream-offset"]) for frame in frames], [("2", "2"), ("3", "3"), ("4", "4")], again)
+        connection.unsubscribe(again)
+    connection.disconnect()
+
+
 def errors():
     connection, listener = connected()
     connection.send("/nowhere/at/all", "x")
@@ -135,6 +197,10 @@ run_cases({
     "topics with a wildcard": topics,
     "transactions": transactions,
     "a message of 3 MB": large_message,
+    "durable subscriptions, of RabbitMQ and of ActiveMQ": durable_subscriptions,
+    "selectors": selectors,
+    "request and reply": request_and_reply,
+    "streams": streams,
     "heart-beats keep an idle connection": heartbeats,
     "an error ends the connection and says why": errors,
 })

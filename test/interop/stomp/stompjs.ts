@@ -1,13 +1,19 @@
-/** stompjs over WebSocket: queues and topics, text and binary bodies, heart-beats, transactions, errors. */
+/** stompjs over WebSocket, or with the word tcp over plain TCP: queues and topics, text and binary bodies, heart-beats, transactions, errors. */
 import assert from 'node:assert/strict'
 import { Client, type IFrame, type IMessage, type StompConfig } from '@stomp/stompjs'
 import { runCases, setting, unique, until } from '../cases/cases.ts'
+import { TcpSocket } from './tcp.ts'
+
+const transport: StompConfig =
+  process.argv[2] === 'tcp'
+    ? { webSocketFactory: () => new TcpSocket(setting('STOMP')), forceBinaryWSFrames: true }
+    : { brokerURL: setting('STOMP_WEBSOCKET') }
 
 async function connected(options: StompConfig = {}): Promise<{ client: Client; errors: IFrame[]; greeting: IFrame }> {
   const errors: IFrame[] = []
   let greeting: IFrame | undefined
   const client = new Client({
-    brokerURL: setting('STOMP_WEBSOCKET'),
+    ...transport,
     reconnectDelay: 0,
     onConnect: (frame) => {
       greeting = frame
