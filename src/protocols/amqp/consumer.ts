@@ -1,4 +1,5 @@
 // One basic.consume: a consumer of the broker, its prefetch as credit, and its deliveries written straight into the connection's slab.
+
 import type { Buffer } from 'node:buffer'
 import {
   accept,
@@ -12,6 +13,7 @@ import {
 import { formats } from '../../core/record.ts'
 import type { Channel } from './channel.ts'
 import { deliverBytes, deliverPrefix, FrameType, frameEnd, frameOverhead, writeDeliver, writeU32 } from './codec.ts'
+import { writeBody } from './content.ts'
 import { type AddedHeaders, annotatedEnvelope } from './deaths.ts'
 import type { QueueType } from './declaration.ts'
 import { decodeEnvelope, EnvelopeView, encodeEnvelope, formatId, messageFormat } from './mapping.ts'
@@ -216,7 +218,7 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
       slab[to] = frameEnd
     }
     connection.commit(total)
-    if (!copied && 0 < bodyBytes) session.writeBody(this.channel.number, buffer, view.body, end)
+    if (!copied && 0 < bodyBytes) writeBody(session.connection, session.frameMax, this.channel.number, buffer, view.body, end)
   }
 
   settle(handles: readonly number[], given: Outcome, transaction?: Transaction): void {

@@ -1,10 +1,12 @@
 // A channel's publishing side: method, header and body frames become one envelope, a turn's envelopes one batch, and the batch's
 // outcome becomes basic.return, basic.ack and basic.nack, in the order of publishing.
+
 import { Buffer } from 'node:buffer'
 import { PublishItem, PublishStatus } from '../../broker/face.ts'
 import { timerMax } from './arguments.ts'
 import type { Channel } from './channel.ts'
 import { decodeProperties, PropertyScan, readU32, readU64, writeU32 } from './codec.ts'
+import { writeContent } from './content.ts'
 import { AmqpError, accessRefused, named, notFound, preconditionFailed } from './errors.ts'
 import { delayOf, isDelayed } from './exchange-types.ts'
 import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, spareHeader } from './mapping.ts'
@@ -175,8 +177,8 @@ export class Publisher {
     this.#mandatories.push(this.#mandatory)
     this.#bytes += item.payload.length
     if (this.transactional) return
-    if (item.transient && !session.unreadPublishes)
-      session.unreadPublishes = exchange !== '' || session.space.topic(this.#routingKey)?.config.storage === 'disk'
+    if (item.transient && !session.publishes.unread)
+      session.publishes.unread = exchange !== '' || session.space.topic(this.#routingKey)?.config.storage === 'disk'
     session.markDirty(channel)
   }
 
@@ -272,11 +274,11 @@ export class Publisher {
     this.#bytes = 0
     this.#batches.push(batch)
     const { session } = this.#channel
-    session.publishStarted(batch.bytes)
+    session.publishes.started(batch.bytes)
     const pending = items.some(settledAlready) ? items.filter((item) => !settledAlready(item)) : items
     session.space.publish(pending, () => {
       batch.done = true
-      session.publishEnded(batch.bytes)
+      session.publishes.ended(batch.bytes)
       this.#answer()
     })
   }
@@ -329,7 +331,8 @@ export class Publisher {
 
   #return(item: PublishItem): void {
     const { exchange, routingKey } = decodeEnvelope(item.payload)
-    this.#channel.session.writeContent(
+    writeContent(
+      this.#channel.session,
       this.#channel.number,
       'basic.return',
       { replyCode: 312, replyText: 'NO_ROUTE', exchange, routingKey },

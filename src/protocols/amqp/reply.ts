@@ -1,8 +1,10 @@
 // Direct reply-to: a requester consumes from `amq.rabbitmq.reply-to`, the broker gives its requests an address of their own, and
 // what is published there goes straight to the requester's channel: nothing is stored, delivered at most once.
+
 import { randomBytes } from 'node:crypto'
 import { type Broker, type PublishItem, PublishStatus } from '../../broker/face.ts'
 import type { Channel } from './channel.ts'
+import { writeContent } from './content.ts'
 import { decodeEnvelope } from './mapping.ts'
 
 export const replyQueue = 'amq.rabbitmq.reply-to'
@@ -33,7 +35,8 @@ export function deliverReply(broker: Broker, item: PublishItem): void {
   item.status = PublishStatus.Stored
   item.routedTo = 1
   const { exchange, routingKey } = decodeEnvelope(item.payload)
-  channel.session.writeContent(
+  writeContent(
+    channel.session,
     channel.number,
     'basic.deliver',
     { consumerTag: channel.replyTag, deliveryTag: channel.unacked.skip(), redelivered: false, exchange, routingKey },

@@ -1,10 +1,12 @@
 // basic.*: consuming, getting, settling. Publishing is in publisher.ts, basic.ack in channel.ts.
+
 import { randomBytes } from 'node:crypto'
 import type { Outcome, Taken, TopicInfo, Transaction } from '../../../broker/face.ts'
 import { asCoreError } from '../../../core/errors.ts'
 import { checkConsumerArguments, streamStart } from '../arguments.ts'
 import { type Channel, discard, failed, putBack } from '../channel.ts'
 import { ChannelConsumer, type DeliveryOwner, deliverable, returnHeaders } from '../consumer.ts'
+import { writeContent } from '../content.ts'
 import { type Declaration, declaredType, type QueueType } from '../declaration.ts'
 import { AmqpError, named, preconditionFailed } from '../errors.ts'
 import { decodeEnvelope } from '../mapping.ts'
@@ -210,7 +212,8 @@ function get(channel: Channel, queue: string, noAck: boolean): Promise<void> {
         const owner = new TakenOwner(taken, timeoutOf(topic))
         if (!noAck) channel.watch(owner.timeoutMs)
         const deliveryTag = noAck ? channel.unacked.skip() : channel.unacked.add(owner, 0, session.now)
-        session.writeContent(
+        writeContent(
+          session,
           channel.number,
           'basic.get-ok',
           { deliveryTag, redelivered: taken.redelivered, exchange, routingKey, messageCount: taken.remaining },
