@@ -1,26 +1,10 @@
 /** The one message of the matrix, and what each part of it must look like on the other side. */
+import type { HeaderType } from '../../../src/core/record.ts'
 
 /** A header with the type that its producer gave it; `text` is how a protocol without types shows it. */
 export interface TypedHeader {
   readonly name: string
-  readonly type:
-    | 'bool'
-    | 'i8'
-    | 'u8'
-    | 'i16'
-    | 'u16'
-    | 'i32'
-    | 'u32'
-    | 'i64'
-    | 'f32'
-    | 'f64'
-    | 'decimal'
-    | 'timestamp'
-    | 'string'
-    | 'bytes'
-    | 'null'
-    | 'array'
-    | 'table'
+  readonly type: HeaderType
   /** As the AMQP client library takes it. */
   readonly written: unknown
   /** As the AMQP client library gives it back. */
