@@ -878,6 +878,11 @@ export interface SubscribeSpec {
   /** What a subscription that does not exist yet is made with; one that exists with something else is a Mismatch. */
   readonly filter?: FilterSpec
   readonly keyExclusive?: SubscriptionOptions['keyExclusive']
+  /**
+   * Which records this consumer takes; the others are for other consumers of the subscription, and stay until one takes them. Not where keys are
+   * exclusive (Unsupported).
+   */
+  readonly selects?: FilterSpec
   /** Settled as it is handed over. */
   readonly autoSettle: boolean
   /** Refuse when others consume, and refuse others. */

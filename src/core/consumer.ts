@@ -1,6 +1,7 @@
 /** A member of a subscription: its credit, what it holds in flight, and the batch that is being put together for its sink. */
 import type { Consumer, DeliveryBatch, Outcome, PullLimits, Sink, SubscribeSpec, Transaction } from '../broker/face.ts'
 import type { CoreErrorCode } from './errors.ts'
+import { compileFilter, type Filter } from './filter.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Annotations } from './record.ts'
 import type { Subscription } from './subscription.ts'
@@ -89,6 +90,8 @@ export class MemberConsumer implements Consumer {
   /** undefined: the topic's. */
   readonly deliveryLimit: number | undefined
   readonly connection: number
+  /** Which records it wants; null: any. */
+  readonly selects: Filter | null
   /** Told of each batch for its sink. */
   onHandedOver: (records: number, bytes: number) => void = () => undefined
   readonly #of: Subscription
@@ -111,6 +114,7 @@ export class MemberConsumer implements Consumer {
     this.deadlineMs = spec.deadlineMs ?? -1
     this.deliveryLimit = spec.deliveryLimit
     this.connection = spec.connection ?? 0
+    this.selects = spec.selects === undefined ? null : compileFilter(spec.selects, of.topic)
   }
 
   get topic(): string {

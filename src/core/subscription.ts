@@ -21,6 +21,7 @@ import { KeyLocks, keyOf, parkedMax } from './key-locks.ts'
 import { Lane, type Slot } from './lane.ts'
 import type { Log } from './log.ts'
 import type { Returned } from './ops.ts'
+import { PassedOver } from './passed-over.ts'
 import type { Death } from './record.ts'
 
 const recordsPerPumpMax = 512
@@ -134,6 +135,8 @@ export class Subscription {
   readonly #filter: Filter | null
   readonly #keys: KeyLocks | null
   #looks = looksPerPumpMax
+  /** While a consumer selects. */
+  #passedOver: PassedOver | null = null
 
   constructor(
     id: number,
@@ -155,8 +158,11 @@ export class Subscription {
 
   addLane(log: Log, floor: number): Lane {
     const lane = new Lane(this.lanes.length, log, floor, () => this.wake(), this.host.returnsInOrder)
+    lane.onMoved = () => {
+      this.#keys?.forget(lane)
+      this.#passedOver?.forget(lane)
+    }
     if (this.#keys !== null) {
-      lane.onMoved = () => this.#keys?.forget(lane)
       lane.onGone = (offset) => this.#keys?.done(lane, offset)
     }
     this.lanes.push(lane)
@@ -195,6 +201,7 @@ export class Subscription {
 
   #pump(): void {
     this.#looks = looksPerPumpMax
+    if (this.#passedOver !== null && this.#passedOver.size > 0) this.#reconsider(this.#passedOver)
     this.#enforceLength()
     if (this.onReady !== null && this.ready > 0 && !this.idle) this.onReady()
     this.#serveTakers()
@@ -207,8 +214,11 @@ export class Subscription {
       const slot = this.#next()
       if (slot === null) break
       const bytes = slot.end - slot.start
-      const consumer = willing.wants(bytes) ? willing : this.#nextConsumer(bytes)
-      if (consumer === null) break
+      const consumer = this.#passedOver === null && willing.wants(bytes) ? willing : this.#nextConsumer(bytes, slot)
+      if (consumer === null) {
+        if (this.#passedOver === null || !this.#passOver(this.#passedOver, slot)) break
+        continue
+      }
       this.#turn = this.#turnAfter
       this.#assign(consumer, slot, this.#lane as Lane, true) // set by #next with the slot
       served.add(consumer)
@@ -308,12 +318,34 @@ export class Subscription {
   /** Whose turn it is after the consumer that was found last. */
   #turnAfter = 0
 
-  /** Who gets the next record, of so many bytes. */
-  #nextConsumer(bytes: number): MemberConsumer | null {
+  /** Nobody with room wants it: those behind it have their turn. False: so many stand aside that no more can. */
+  #passOver(passedOver: PassedOver, slot: Slot): boolean {
+    if (passedOver.full || this.#looks <= 0) return false
+    this.#looks--
+    const lane = this.#lane as Lane // set by #next with the slot
+    const wantedBy = this.consumers.filter(({ selects }) => selects === null || selects(slot))
+    const { offset, expiresAt } = slot
+    lane.consume(slot)
+    const before = passedOver.expiresAt
+    passedOver.add(lane, offset, expiresAt, wantedBy)
+    if (passedOver.expiresAt < before)
+      this.host.clock.after(Math.max(0, passedOver.expiresAt - this.host.clock.now()), () => this.wake())
+    return true
+  }
+
+  #reconsider(passedOver: PassedOver): void {
+    // Askers of single records want any, and what has expired leaves at the head.
+    if (this.#takers.length > 0 || this.#pulls.size > 0 || passedOver.expiresAt <= this.host.clock.now()) passedOver.giveBackAll()
+    else passedOver.giveBackWanted()
+  }
+
+  /** Who gets the next record, of so many bytes. `slot`: only who wants it. */
+  #nextConsumer(bytes: number, slot: Slot | null = null): MemberConsumer | null {
     const { consumers } = this
+    const takes = ({ selects }: MemberConsumer): boolean => slot === null || selects === null || selects(slot)
     if (this.host.singleActiveConsumer) {
       const active = consumers[0]
-      return active?.wants(bytes) === true ? active : null
+      return active?.wants(bytes) === true && takes(active) ? active : null
     }
     // Sorted by priority; turns are taken among those of the highest priority that want something.
     for (let from = 0; from < consumers.length; ) {
@@ -322,7 +354,7 @@ export class Subscription {
       while (to < consumers.length && consumers[to]?.priority === priority) to++
       for (let step = 0; step < to - from; step++) {
         const consumer = consumers[from + ((this.#turn + step) % (to - from))] as MemberConsumer // within [from, to)
-        if (!consumer.wants(bytes)) continue
+        if (!consumer.wants(bytes) || !takes(consumer)) continue
         this.#turnAfter = (this.#turn + step + 1) % (to - from)
         return consumer
       }
@@ -567,7 +599,11 @@ export class Subscription {
       throw new CoreError('Mismatch', `topic "${this.topic}" has an exclusive consumer`)
     if (spec.exclusive === true && this.consumers.length > 0)
       throw new CoreError('Mismatch', `topic "${this.topic}" has consumers already, so none can be exclusive`)
+    if (spec.selects !== undefined && this.#keys !== null)
+      throw new CoreError('Unsupported', `topic "${this.topic}": where keys are exclusive, consumers cannot select`)
     const consumer = new MemberConsumer(this, spec, sink)
+    if (consumer.selects !== null) this.#passedOver ??= new PassedOver()
+    this.#passedOver?.giveBackAll()
     const wasActive = this.consumers[0]
     let at = this.consumers.length
     // With a single active consumer, the one that is active stays so.
@@ -586,6 +622,10 @@ export class Subscription {
     if (consumer.unsettled > 0) this.#stopped.add(consumer)
     const wasActive = this.consumers[0]
     this.consumers.splice(at, 1)
+    if (!this.consumers.some(({ selects }) => selects !== null)) {
+      this.#passedOver?.giveBackAll()
+      this.#passedOver = null
+    }
     this.#tellActive(wasActive)
     this.host.consumersChanged(this)
     this.wake()

@@ -218,6 +218,24 @@ test('a selector lets through what it says', async () => {
   client.close()
 })
 
+test('consumers of one queue select what they want of it, and leave the rest', async () => {
+  const client = await Client.connected()
+  const other = await Client.connected()
+  const destination = '/queue/selected'
+  await client.done('SUBSCRIBE', { destination, id: 'red', selector: "colour = 'red'", ack: 'client-individual' })
+  for (const [body, colour] of Object.entries({ one: 'blue', two: 'red', three: 'green', four: 'blue' }))
+    await other.done('SEND', { destination, colour }, body)
+  assert.equal(String((await client.message()).body), 'two')
+  await other.done('SUBSCRIBE', { destination, id: 'blue', selector: "colour IN ('blue', 'black')" })
+  for (const body of ['one', 'four']) assert.equal(String((await other.message()).body), body)
+  await other.done('SUBSCRIBE', { destination, id: 'any' })
+  const last = await other.message()
+  assert.deepEqual([String(last.body), last.headers.get('subscription')], ['three', 'any'])
+  client.close()
+  assert.equal(String((await other.message()).body), 'two')
+  other.close()
+})
+
 test('a transaction happens at its commit, whole, or never', async () => {
   const client = await Client.connected()
   await client.done('SEND', { destination: '/queue/in' }, 'work')
@@ -277,7 +295,8 @@ test('whatever is wrong is said, and ends the connection', async () => {
     ['SEND', { destination: '/queue/a', priority: 'high' }, 'precondition_failed'],
     ['SUBSCRIBE', { destination: '/queue/a' }, 'Missing header: id'],
     ['SUBSCRIBE', { destination: '/queue/a', id: '1', ack: 'never' }, 'Invalid ack mode'],
-    ['SUBSCRIBE', { destination: '/queue/a', id: '1', selector: 'a = 1' }, 'not_implemented'],
+    ['SUBSCRIBE', { destination: '/queue/a', id: '1', selector: 'a =' }, 'precondition_failed'],
+    ['SUBSCRIBE', { destination: '/queue/s', id: '1', selector: 'a = 1', 'x-queue-type': 'stream' }, 'not_implemented'],
     ['SUBSCRIBE', { destination: '/topic/a', id: '1', selector: 'a =' }, 'precondition_failed'],
     ['SUBSCRIBE', { destination: '/queue/b', id: '1', 'x-queue-type': 'novel' }, 'precondition_failed'],
     ['SUBSCRIBE', { destination: '/queue/b', id: '1', 'x-max-length': 'many' }, 'precondition_failed'],

@@ -16,6 +16,8 @@ interface Source {
   readonly topic: string
   readonly subscription: string
   readonly filter?: FilterSpec
+  /** What others of the queue get is left to them. */
+  readonly selects?: FilterSpec
   /** Of streams. */
   readonly startAt?: StartAt
   readonly reader?: StreamReader
@@ -58,9 +60,6 @@ async function sourceOf(session: Session, destination: Destination, id: string, 
       return await queueForRoute(session, { kind: 'topic', name: session.temporaries.topic(destination.name) }, id, headers)
     case 'queue':
     case 'existing':
-      // What one consumer's selector leaves, others of the queue must get; a queue here is one subscription.
-      if (filterOf(headers) !== undefined)
-        throw new StompError('not_implemented', 'a selector needs a /topic or /exchange destination')
       if (destination.kind === 'queue') await ensureQueue(session.space, destination.name, headers)
       return await queueSource(session, destination.name, headers)
     default:
@@ -71,7 +70,9 @@ async function sourceOf(session: Session, destination: Destination, id: string, 
 async function queueSource(session: Session, name: string, headers: Headers): Promise<Source> {
   const topic = session.space.topic(name)
   if (topic === undefined) throw new CoreError('NotFound', `no queue '${name}'`)
-  if (!readsAsStream(topic, headers)) return { topic: name, subscription: '' }
+  const selects = filterOf(headers)
+  if (!readsAsStream(topic, headers)) return { topic: name, subscription: '', ...(selects !== undefined && { selects }) }
+  if (selects !== undefined) throw new StompError('not_implemented', 'a stream is read by x-stream-filter, not by a selector')
   return { topic: name, ...(await streamPlace(session, topic, headers)) }
 }
 
@@ -127,7 +128,7 @@ function filterOf(headers: Headers): FilterSpec | undefined {
 
 export function attach(session: Session, wanted: Wanted, headers: Headers): void {
   const prefetch = whole(headers, 'prefetch-count') ?? whole(headers, 'activemq.prefetchSize') ?? 0
-  const { id, ack, topic, filter, startAt } = wanted
+  const { id, ack, topic, filter, selects, startAt } = wanted
   const reader = wanted.reader ?? null
   const subscription = new Subscription(session, { id, number: session.nextNumber(), ack, prefetch, reader })
   const spec: SubscribeSpec = {
@@ -139,6 +140,7 @@ export function attach(session: Session, wanted: Wanted, headers: Headers): void
     name: id,
     connection: session.connection.id,
     ...(filter !== undefined && { filter }),
+    ...(selects !== undefined && { selects }),
     ...(startAt !== undefined && { startAt, durable: false }),
   }
   subscription.attach(session.space.subscribe(spec, subscription))

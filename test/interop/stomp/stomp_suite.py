@@ -153,6 +153,13 @@ def selectors():
     send(connection, listener, topic, "blue", price="50", colour="blue")
     send(connection, listener, topic, "wanted", price="50", colour="red")
     equal(listener.next().body, "wanted", "body")
+    queue_name = f"/queue/{unique('stomp')}"
+    for i, colour in enumerate(("blue", "red", "blue")):
+        send(connection, listener, queue_name, str(i), colour=colour)
+    connection.subscribe(queue_name, id="red", headers={"selector": "colour = 'red'"})
+    equal(listener.next().body, "1", "the red one")
+    connection.subscribe(queue_name, id="any")
+    equal([listener.next().body for _ in range(2)], ["0", "2"], "the others")
     connection.disconnect()
 
 
