@@ -473,7 +473,8 @@ export class Subscription {
     for (const lane of this.lanes) {
       const held = [...lane.held]
       lane.held.clear()
-      for (const [offset, notBefore] of held) if (!lane.acked.has(offset)) this.#hold(lane, offset, notBefore)
+      for (const [offset, notBefore] of held)
+        if (!lane.acked.has(offset) && notBefore > this.host.clock.now()) this.#hold(lane, offset, notBefore)
     }
   }
 

@@ -39,11 +39,11 @@ export async function checkAfterRestart(life: Life, model: Model, machine: Simul
   for (const [topic, what] of found) {
     if (topic.kind === 'dead') continue
     checkLog(topic, what)
-    checkReady(topic, what)
+    checkReady(topic, what, machine.clock.now())
   }
-  checkDead(model, found)
-  checkTransactions(model, found)
-  adopt(space, found)
+  checkDead(model, found, machine.clock.now())
+  checkTransactions(model, found, machine.clock.now())
+  adopt(space, found, machine.clock.now())
   await checkRepetitions(life, model)
   for (const close of closers) close()
   await life.rest()
@@ -104,9 +104,11 @@ function drain(life: Life, topic: Topic, name: string, closers: (() => void)[]):
             const offset = batch.offset[index] as number
             const id = idOf((batch.buffer[index] as Buffer).subarray(batch.start[index], batch.end[index]))
             must(!got.has(id), () => `${id} was delivered twice by ${topic.name} '${name}'`)
+            got.add(id)
+            // What waited comes when its time has come.
+            if (topic.byId.get(id)?.waits.has(name) === true) continue // also when that was while this goes on
             must((newest[partition] ?? -1) < offset, () => `${id} at ${offset} was delivered after ${newest[partition]}`)
             newest[partition] = offset
-            got.add(id)
           }
         }),
       onConsumerClosed: () => undefined,
@@ -182,7 +184,7 @@ function checkLog(topic: Topic, { stored, starts }: Found): void {
 }
 
 /** What nobody is done with is delivered; what was settled for good is not. */
-function checkReady(topic: Topic, { stored, ready }: Found): void {
+function checkReady(topic: Topic, { stored, ready }: Found, now: number): void {
   for (const name of topic.subscriptions) {
     const got = ready.get(name)
     // A subscription that was asked for and lost with the crash: nothing was confirmed of it.
@@ -201,14 +203,14 @@ function checkReady(topic: Topic, { stored, ready }: Found): void {
         () => `${id} is delivered again by ${topic.name} '${name}' after it was settled for good`,
       )
       // Nobody saw whether a delayed record came before or after a purge.
-      const loose = topic.kind === 'dying' || entry.freeable || (entry.dueAt > 0 && topic.purged)
+      const loose = topic.kind === 'dying' || entry.freeable || (entry.dueAt > 0 && topic.purged) || entry.mayWait(name, now)
       must(done !== Doubt.No || got.has(id) || loose, () => `${id} is in ${topic.name}, but '${name}' does not deliver it`)
     }
   }
 }
 
 /** A record of a topic with a dead-letter target is at one of the two, whatever happened to it. */
-function checkDead(model: Model, found: ReadonlyMap<Topic, Found>): void {
+function checkDead(model: Model, found: ReadonlyMap<Topic, Found>, now: number): void {
   const dead = [...found].find(([{ kind }]) => kind === 'dead')?.[1]
   must(dead !== undefined, () => 'the dead-letter target is gone')
   for (const { id } of dead.stored.values())
@@ -221,14 +223,14 @@ function checkDead(model: Model, found: ReadonlyMap<Topic, Found>): void {
       const here = got?.has(entry.id) === true
       const there = dead.stored.has(entry.id)
       must(!(here && there), () => `${entry.id} is in ${topic.name} and among its dead letters`)
-      const lost = entry.confirmed && entry.doneFor('') === Doubt.No && !here && !there
+      const lost = entry.confirmed && entry.doneFor('') === Doubt.No && !here && !there && !entry.mayWait('', now)
       must(!lost, () => `${entry.id} is neither in ${topic.name} nor among its dead letters`)
     }
   }
 }
 
 /** Promise 6: all of a transaction, or nothing. */
-function checkTransactions(model: Model, found: ReadonlyMap<Topic, Found>): void {
+function checkTransactions(model: Model, found: ReadonlyMap<Topic, Found>, now: number): void {
   const dead = [...found].find(([{ kind }]) => kind === 'dead')?.[1]
   for (const transaction of model.transactions) {
     const { number, outcome, records, accepted } = transaction
@@ -268,7 +270,12 @@ function checkTransactions(model: Model, found: ReadonlyMap<Topic, Found>): void
           other !== transaction && other.accepted.some((each) => each.record === record && each.subscription === subscription),
       )
       const loose =
-        others || record.topic.purged || record.topic.truncates(record) || record.topic.kind === 'dying' || !record.confirmed
+        others ||
+        record.topic.purged ||
+        record.topic.truncates(record) ||
+        record.topic.kind === 'dying' ||
+        !record.confirmed ||
+        record.mayWait(subscription, now)
       const lost = !happened && !got.has(record.id) && !loose
       must(!lost, () => `transaction ${number} did not happen, but ${record.id} that it accepted is gone`)
     }
@@ -332,7 +339,7 @@ function mayBeGone(entry: Entry, found: ReadonlyMap<Topic, Found>, now: number):
 }
 
 /** From here on, what was found is what there is. */
-function adopt(space: Space, found: ReadonlyMap<Topic, Found>): void {
+function adopt(space: Space, found: ReadonlyMap<Topic, Found>, now: number): void {
   const dead = [...found].find(([{ kind }]) => kind === 'dead')?.[1]
   for (const [topic, { stored, ready }] of found) {
     topic.subscriptions.clear()
@@ -347,7 +354,15 @@ function adopt(space: Space, found: ReadonlyMap<Topic, Found>): void {
       }
       entry.confirmed = true
       for (const name of [...entry.done.keys()]) if (!ready.has(name)) entry.done.delete(name)
-      for (const [name, got] of ready) entry.done.set(name, got.has(entry.id) ? Doubt.No : Doubt.Confirmed)
+      for (const [name, got] of ready) {
+        const isHere = got.has(entry.id)
+        if (isHere) entry.unsure.delete(name)
+        else if (entry.mayWait(name, now)) {
+          if (entry.doneFor(name) !== Doubt.No) entry.unsure.add(name)
+          continue
+        }
+        entry.done.set(name, isHere ? Doubt.No : Doubt.Confirmed)
+      }
     }
     for (let partition = 0; topic.kind === 'log' && partition < topic.partitions; partition++) {
       const known = space.producers(topic.name, partition).find((producer) => producer.producerId === producerId)

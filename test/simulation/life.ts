@@ -444,6 +444,7 @@ export class Life {
               },
             }
             entry.heldBy.set(subscription, held)
+            entry.waits.delete(subscription)
             member.held.set(handle, held)
           }
         }),
@@ -478,6 +479,7 @@ export class Life {
   #received(topic: Topic, subscription: string, payload: Buffer, partition: number, offset: number): Entry {
     const entry = this.knows(topic, payload, partition, offset)
     must(!this.#isHeld(entry, subscription), () => `${entry.id} was delivered while somebody has it`)
+    if (entry.unsure.delete(subscription)) entry.done.delete(subscription)
     must(entry.doneFor(subscription) === Doubt.No, () => `${entry.id} was delivered after it was settled`)
     return entry
   }
@@ -558,6 +560,7 @@ export class Life {
     } else if (kind < 8) {
       const delayMs = random.chance(0.5) ? random.below(3_000) : 0
       this.#trace(`release ${entry.id} for ${delayMs}`)
+      if (delayMs > 0) entry.waits.set(subscription, this.#machine.clock.now() + delayMs)
       this.#forget(held)
       held.settle({ kind: 'release', delayMs, countsAsAttempt: random.chance(0.7) })
     } else if (kind < 9) {
@@ -602,6 +605,7 @@ export class Life {
           settle: (outcome, transaction) => taken.settle(outcome, transaction),
         }
         entry.heldBy.set('', held)
+        entry.waits.delete('')
         this.#taken.push(held)
       }),
     )

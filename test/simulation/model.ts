@@ -44,6 +44,10 @@ export class Entry {
   transient = false
   /** Consumers that have it, by subscription. */
   readonly heldBy = new Map<string, { until: number }>()
+  /** Until when it may wait, by subscription: it was given back for later, and a crash may have forgotten that. */
+  readonly waits = new Map<string, number>()
+  /** Subscriptions that were to be done with it while it waited: nobody saw whether they are. */
+  readonly unsure = new Set<string>()
   /** The step of the scenario in which it was confirmed. */
   confirmedAt = -1
 
@@ -53,6 +57,10 @@ export class Entry {
     this.partition = partition
     this.bytes = bytes
     this.publishedAt = publishedAt
+  }
+
+  mayWait(subscription: string, now: number): boolean {
+    return (this.waits.get(subscription) ?? 0) > now || this.unsure.has(subscription)
   }
 
   doneFor(subscription: string): Doubt {
