@@ -166,6 +166,28 @@ test('what a killed process left with the system alone is on the disk before any
   }
 })
 
+test('a file that a killed process made, but whose name was not on the disk yet, keeps what is written into it', async () => {
+  const fileBytes = 64 * 1024
+  for (let seed = 0; seed < 20; seed++) {
+    const disk = new SimulatedDisk(new Random(seed))
+    const { wal: dead } = await open(disk, 0, fileBytes)
+    while (dead.position < fileBytes - 5000) await write(dead, Buffer.alloc(4000))
+    const { syncDirectory } = disk
+    disk.syncDirectory = () => new Promise(() => undefined)
+    write(dead, Buffer.alloc(8000)).catch(() => undefined)
+    const second = `${directory}/000000000001.wal`.slice(directory.length + 1)
+    for (let turn = 0; turn < 1000 && !(await disk.list(directory)).includes(second); turn++)
+      await new Promise((resolve) => setImmediate(resolve))
+    disk.kill()
+    disk.syncDirectory = syncDirectory
+    const { wal: alive } = await open(disk, 0, fileBytes)
+    assert.equal(alive.position, fileBytes, 'it goes on in the second file')
+    await write(alive, Buffer.from('confirmed'))
+    disk.crash()
+    assert.ok((await open(disk, 0, fileBytes)).bodies.at(-1) === 'confirmed', `seed ${seed}`)
+  }
+})
+
 test('a frame that the disk put in the place of another is damage, also at the end', async () => {
   const { disk, ends } = await filled(['first', 'second', 'third'])
   const [second = 0, third = 0] = ends

@@ -80,6 +80,8 @@ export class LocalWal implements WriteAheadLog {
       // The end, maybe a torn one, is behind the last frame ever written. A whole frame after it means that something in the middle was damaged.
       if (await this.#holdsFrames(file, end + 16)) throw damage(this.#path(file.number), Math.max(0, end))
     }
+    // A process that was killed may have made or renamed files whose names only the system knows: what is written into them would go with a power cut.
+    if (this.#synced) await this.#disk.syncDirectory(this.#directory)
     if (this.#synced && last !== null) await this.#writeAgain(last)
     await this.#startAt(Math.max(position, from))
     this.#recovered = true
