@@ -29,6 +29,7 @@ import type {
   Space,
   SpaceOptions,
 } from './face.ts'
+import { Forwarding } from './forwarding.ts'
 import { holdBack } from './hold-back.ts'
 import { StoredRules } from './rule-admin.ts'
 import { AccessRules } from './rules.ts'
@@ -115,6 +116,10 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
   for (const namespace of engine.namespaces.values()) engine.governAll(namespace)
   await engine.scheduler.start()
   for (const topic of shard.topics.values()) await holdBack(topic, clock.now())
+  const spaceOf = (name: string): Space => new BrokerSpace(engine, engine.namespace(name), everyone, engine.traffic.of(name, ''))
+  const forwarding = new Forwarding(spaceOf, clock, log)
+  for (const topic of shard.topics.values()) forwarding.govern(topic)
+  engine.onGoverned = (topic) => forwarding.govern(topic)
   return new RunningBroker(options, engine, users, rules, clusterId)
 }
 

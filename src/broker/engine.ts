@@ -91,6 +91,9 @@ export class Engine implements TopicOwner {
     }
   }
 
+  /** Hears of each topic whose settings may have changed. */
+  onGoverned: (topic: Topic) => void = () => undefined
+
   makeNamespace(name: string): void {
     this.namespaces.set(name, new Namespace(name, () => this.#random()))
   }
@@ -136,6 +139,7 @@ export class Engine implements TopicOwner {
       throw new CoreError('Full', `there are ${this.shard.topics.size} topics already (topicsMax)`)
     this.quotas.admitTopic(namespace.name, namespace.topics.size, name)
     const asked = checkConfig({ ...topicDefaults, ...config })
+    if (asked.forwardTo === name) throw new CoreError('Invalid', 'a topic cannot hand its records on to itself', 'forwardTo')
     const ranked = asked.priorityLevels > 1
     const full = ranked ? { ...asked, partitions: 1 } : asked
     const logs = Array.from({ length: full.partitions }, () => this.counters.next('log'))
@@ -179,6 +183,7 @@ export class Engine implements TopicOwner {
 
   alterTopic(topic: Topic, config: Partial<TopicConfig>, declaration: Record<string, unknown> | undefined): void {
     const next = checkConfig({ ...topic.definition.config, ...config })
+    if (next.forwardTo === topic.name) throw new CoreError('Invalid', 'a topic cannot hand its records on to itself', 'forwardTo')
     if (next.partitions < topic.config.partitions)
       throw new CoreError(
         'Invalid',
@@ -355,6 +360,7 @@ export class Engine implements TopicOwner {
     const governing = this.policies.ofTopic(topic.namespace, topic.name, topic.definition.config)
     const config = effectiveConfig(topic.definition.config, governing)
     topic.govern(config, governing.policy?.name ?? null, governing.cap?.name ?? null)
+    this.onGoverned(topic)
   }
 
   governExchange(namespace: Namespace, name: string): void {

@@ -534,6 +534,11 @@ export interface TopicConfig {
    */
   readonly delayMs: number
   /**
+   * Records that can be seen move to this topic by themselves, with a header `anymq.attempts` that counts how often; one that came `deliveryLimit` times
+   * already is a dead letter. null: they stay.
+   */
+  readonly forwardTo: string | null
+  /**
    * What each record's key must be: begin with the id of a schema that is `registered` for it, or have its `content` by that schema too; what names
    * none is judged by the newest. Others are refused with Invalid. A record without a key passes.
    */
@@ -597,6 +602,7 @@ export const topicDefaults: TopicConfig = {
   subjectOverflow: 'dropOldest',
   timestampType: 'create',
   delayMs: 0,
+  forwardTo: null,
   keySchema: 'none',
   valueSchema: 'none',
   keySubject: 'topic',

@@ -166,8 +166,12 @@ export class BrokerSpace implements Space {
     return topic.info
   }
 
-  /** Who sends a topic's dead letters somewhere takes them from here and publishes them there. */
-  #allowDeadLetter(name: string, { deadLetter }: Partial<TopicConfig>): void {
+  /** Who sends a topic's records or dead letters somewhere takes them from here and publishes them there. */
+  #allowDeadLetter(name: string, { deadLetter, forwardTo }: Partial<TopicConfig>): void {
+    if (forwardTo !== undefined && forwardTo !== null) {
+      this.#allow('consume', name)
+      this.#allow('publish', forwardTo)
+    }
     if (deadLetter === undefined || deadLetter === null) return
     this.#allow('consume', name)
     const { exchange, routingKey } = deadLetter

@@ -22,6 +22,9 @@ export const plainFormat: Format = {
       JSON.stringify({
         key: attributes.key?.toString() ?? null,
         value: attributes.value?.toString() ?? null,
+        ...(attributes.headers.length === 0
+          ? {}
+          : { headers: Object.fromEntries(attributes.headers.map(({ name, value }) => [name, String(value.value)])) }),
       } satisfies PlainRecord),
     ),
 }

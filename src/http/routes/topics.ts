@@ -113,7 +113,9 @@ function topicConfig(fields: Fields): Partial<TopicConfig> {
     const value = fields[name]
     if (value === undefined) continue
     if (name === 'deadLetter') checkDeadLetter(value)
-    else if (typeof value !== typeof example) throw invalid(`config.${name} must be a ${typeof example}`)
+    else if (name === 'forwardTo') {
+      if (value !== null && typeof value !== 'string') throw invalid('config.forwardTo must be a string or null')
+    } else if (typeof value !== typeof example) throw invalid(`config.${name} must be a ${typeof example}`)
     else if (typeof value === 'number' && Number.isInteger(example) && !Number.isSafeInteger(value))
       throw invalid(`config.${name} must be a whole number`)
     const choices = configChoices[name as keyof TopicConfig] // the names are topicDefaults' own
@@ -138,6 +140,7 @@ function configKeySchema(name: string, value: unknown): Schema {
     const properties = { exchange: { type: 'string' }, routingKey: { type: ['string', 'null'] } }
     return { type: ['object', 'null'], required: ['exchange', 'routingKey'], properties, default: null }
   }
+  if (name === 'forwardTo') return { type: ['string', 'null'], default: null }
   const choices = configChoices[name as keyof TopicConfig] // the names are topicDefaults' own
   const type = Number.isInteger(value) ? 'integer' : typeof value
   return { type, default: value, ...(choices === undefined ? {} : { enum: choices }) }

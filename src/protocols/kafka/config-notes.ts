@@ -131,6 +131,10 @@ export const configNotes: Readonly<Record<string, ConfigNote>> = {
   'anymq.delay.ms': {
     documentation: 'How long after their arrival records become visible, in ms, in the order of the log; 0: at once.',
   },
+  'anymq.forward.topic': {
+    documentation:
+      'The topic that records move to by themselves once they are visible, with a header anymq.attempts; empty: they stay.',
+  },
   'anymq.delay.headers': {
     documentation: "Whether records' headers anymq.delay-ms and anymq.deliver-at say when they are stored in the topic.",
   },

@@ -68,6 +68,14 @@ const latest = async (topic: string): Promise<string | undefined> => {
   return partition?.high
 }
 
+async function until(what: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 1000; tries++) {
+    if (await what()) return
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  assert.fail('it did not happen')
+}
+
 test('anymq.delay.ms: batches are confirmed with their offsets, and seen when they are old enough', async () => {
   await createTopic('slow', { 'anymq.delay.ms': '600000' })
   assert.equal(
@@ -140,5 +148,40 @@ test('a record of a transaction is not delayed by headers, and says so', async (
     transaction.send({ topic: 'transacted', messages: [{ value: 'a', headers: { 'anymq.delay-ms': '1000' } }] }),
   )
   await transaction.abort().catch(() => undefined)
+  await producer.disconnect()
+})
+
+test('anymq.forward.topic: an ordinary consumer group gets back what it could not do, until it is a dead letter', async () => {
+  await createTopic('work', {})
+  await createTopic('work.dead', {})
+  const retries = { 'anymq.delay.ms': '5000', 'anymq.delivery.limit': '2', 'anymq.dead.letter.topic': 'work.dead' }
+  await createTopic('work.retry', { ...retries, 'anymq.forward.topic': 'work' })
+  const producer = kafka.producer()
+  await producer.connect()
+  const consumer = kafka.consumer({ groupId: 'workers', maxWaitTimeInMs: 50 })
+  await consumer.connect()
+  await consumer.subscribe({ topic: 'work', fromBeginning: true })
+  const seen: (string | undefined)[] = []
+  const raw = Buffer.from([0xff, 0])
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      const { key, value, headers = {} } = message
+      assert.deepEqual(headers['raw'], raw)
+      assert.deepEqual([String(key), String(value)], ['k', 'bad'])
+      await producer.send({ topic: 'work.retry', messages: [{ key, value, headers }] })
+      seen.push(headers['anymq.attempts']?.toString())
+    },
+  })
+  await producer.send({ topic: 'work', messages: [{ key: 'k', value: 'bad', headers: { raw } }] })
+  for (const times of [1, 2, 3]) {
+    await until(async () => seen.length === times)
+    // Less than would end the consumer's membership.
+    await broker.clock.advance('6s')
+  }
+  await until(async () => (await broker.messages('work.dead')).length > 0)
+  assert.deepEqual(seen, [undefined, '1', '2'])
+  const [dead] = await broker.messages('work.dead')
+  assert.deepEqual([dead?.text, dead?.headers['anymq.attempts']], ['bad', '2'])
+  await consumer.disconnect()
   await producer.disconnect()
 })

@@ -61,6 +61,12 @@ export const ownConfigRows: readonly ConfigRow[] = [
     write: (text) => (whole.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER ? { delayMs: Number(text) } : undefined),
   },
   {
+    name: 'anymq.forward.topic',
+    type: string,
+    read: (config) => config.forwardTo ?? '',
+    write: (text) => (text === '' ? { forwardTo: null } : isTopicName(text) ? { forwardTo: text } : undefined),
+  },
+  {
     // Enforced when records are produced (delays.ts), and kept with what was set.
     name: 'anymq.delay.headers',
     type: bool,
