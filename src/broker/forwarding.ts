@@ -51,6 +51,7 @@ export class Forwarding {
       if (space.topic(topic.name)?.id.equals(topic.info.id) !== true) return // it is gone
       forwarder = new Forwarder(topic, space, () => this.#running.delete(topic))
     } catch (cause) {
+      if (cause instanceof CoreError && cause.code === 'NotFound') return // its namespace went with it
       const error = cause instanceof Error ? cause.message : String(cause)
       this.#log.warn({ topic: topic.name, error }, 'a topic could not be read to hand on its records; it is tried again')
       this.#clock.after(retryMs, () => this.govern(topic))
@@ -99,12 +100,13 @@ class Forwarder implements Sink {
     const ids: number[] = []
     const items: PublishItem[] = []
     const { forwardTo, deliveryLimit } = this.#topic.config
+    if (forwardTo === null) return // it ends in this turn, and releases what it holds
     for (let index = 0; index < batch.length; index++) {
       const id = batch.id[index] as number // index < length, here and below
       const format = formats.get(batch.format[index] as number)
       const attributes = format.toAttributes((batch.buffer[index] as Buffer).subarray(batch.start[index], batch.end[index]))
       const attempts = attemptsOf(attributes)
-      if (forwardTo === null || (deliveryLimit >= 0 && attempts >= deliveryLimit)) {
+      if (deliveryLimit >= 0 && attempts >= deliveryLimit) {
         this.#consumer.settle([id], { kind: 'reject', reason: `handed on ${attempts} times` })
         continue
       }

@@ -184,9 +184,16 @@ test('the HTTP API: 400, and the settings by their neutral names', async () => {
   // What becomes visible later is judged at once.
   await assert.rejects(broker.publish('plain', { b: 1 }, { deliverAt: broker.clock.now() + 60_000 }), { code: 'Invalid' })
   await register('api-value', text, 'JSON')
+  const body = JSON.stringify({ name: 'api', config: { valueSchema: 'content' } })
+  const headers = { 'content-type': 'application/json' }
+  assert.equal((await fetch(`${broker.url('http')}/v1/topics`, { method: 'POST', headers, body })).status, 201)
+  const records = JSON.stringify({ records: [{ value: { b: 1 } }] })
+  assert.equal(
+    (await fetch(`${broker.url('http')}/v1/topics/api/records`, { method: 'POST', headers, body: records })).status,
+    400,
+  )
   const admin = kafka.admin()
   await admin.connect()
-  await createTopic('api', { 'anymq.value.schema.validation': 'content' })
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: [{ type: 2, name: 'api', configNames: ['confluent.value.schema.validation'] }],
