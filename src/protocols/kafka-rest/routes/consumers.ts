@@ -115,6 +115,7 @@ export const consumerRoutes: readonly Route[] = [
               return { ...placeOf(each, call, known), offset: offsetIn(fields), metadata: metadata ?? '' }
             })
       await consumer.inTurn(() => consumer.commit(given))
+      return []
     },
   },
   {
@@ -142,8 +143,10 @@ async function records(call: Call): Promise<Answer> {
   const { format, requestTimeoutMs } = consumer.settings
   const accepted = formatAccepted(call.request.headers['accept'])
   if (accepted !== null && accepted !== format) throw formatMismatch()
-  const timeoutMs = Math.max(0, Math.min(call.number('timeout') ?? requestTimeoutMs, timeoutMsMax))
-  const bytesMax = Math.max(1, Math.min(call.number('max_bytes') ?? bytesMaxDefault, bytesMaxDefault))
+  // Both are -1 where a client means the default.
+  const asked = { timeoutMs: call.number('timeout') ?? -1, bytes: call.number('max_bytes') ?? -1 }
+  const timeoutMs = Math.min(asked.timeoutMs < 0 ? requestTimeoutMs : asked.timeoutMs, timeoutMsMax)
+  const bytesMax = asked.bytes <= 0 ? bytesMaxDefault : Math.min(asked.bytes, bytesMaxDefault)
   const shown = await consumer.inTurn(async () => {
     // What was handed out before is done with now.
     if (consumer.settings.autoCommit) await consumer.commit(null)
