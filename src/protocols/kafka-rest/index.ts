@@ -1,10 +1,10 @@
 /** Confluent's REST proxy for Kafka on port 8082, opened when it is enabled (handler.ts is what happens to a request). */
 import type { Protocol } from '../../broker/face.ts'
-import { RestHandler } from './handler.ts'
+import { answeringLazily } from '../../lib/lazy.ts'
 
 export const protocol: Protocol = {
   name: 'kafka-rest',
   listeners: [{ name: 'kafka-rest', port: 8082, kind: 'http' }],
   formats: [],
-  serve: (broker) => new RestHandler(broker),
+  serve: (broker) => answeringLazily(async () => new (await import('./handler.ts')).RestHandler(broker)),
 }
