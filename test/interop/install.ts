@@ -252,6 +252,23 @@ export async function installConfluentJavaScript(): Promise<void> {
   })
 }
 
+const PAHO_GO = 'github.com/eclipse/paho.mqtt.golang@v1.5.1'
+
+/** Its own tests, as one program. */
+export async function installPahoGo(): Promise<void> {
+  await installDebianPackages({ go: 'golang-go' })
+  await mkdir(join(cache, 'go-bin'), { recursive: true })
+  await once(join(cache, 'paho-go'), PAHO_GO, async (folder) => {
+    say(`go test -c ${PAHO_GO}`)
+    const said = await runOk('go', ['mod', 'download', '-json', PAHO_GO], { cwd: cache, timeoutMs: 5 * MINUTES })
+    // A copy, since Go's own is not to be written to.
+    await runOk('cp', ['-r', `${(JSON.parse(said) as { Dir: string }).Dir}/.`, folder])
+    await runOk('chmod', ['-R', 'u+w', folder])
+    const env = { GOFLAGS: '-mod=mod' }
+    await runOk('go', ['test', '-c', '-o', goProgram('paho-go.test'), '.'], { cwd: folder, env, timeoutMs: 10 * MINUTES })
+  })
+}
+
 /** Fills `folder` with `make` unless it was already filled from the same `source`. */
 async function once(folder: string, source: string, make: (folder: string) => Promise<void>): Promise<void> {
   const stamp = `${folder}.stamp`

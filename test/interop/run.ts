@@ -17,6 +17,7 @@ import {
   installJava,
   installKafkaGo,
   installKombuSource,
+  installPahoGo,
   installPython,
   installPythonAiokafka,
   installPythonAmqp,
@@ -237,6 +238,13 @@ const clients: readonly Client[] = [
     name: 'mqtt/mosquitto_pub, mosquitto_sub',
     install: () => installDebianPackages({ mosquitto_pub: 'mosquitto-clients' }),
     command: node('mqtt/mosquitto.ts'),
+  },
+  {
+    name: 'mqtt/paho.mqtt.golang (its own tests)',
+    install: installPahoGo,
+    command: node('mqtt/paho-go.ts'),
+    anymqOnly: true,
+    caseMs: 170_000,
   },
   { name: 'mqtt/exactly once through kills', install: nothing, command: node('mqtt/crash.ts'), anymqOnly: true, caseMs: 170_000 },
   {

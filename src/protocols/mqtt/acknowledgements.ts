@@ -13,7 +13,9 @@ const unknown = -1
 export class Acknowledgements {
   readonly #connection: Connection
   readonly #version: Version
-  #slots: Slot[] = []
+  readonly #slots: Slot[] = []
+  /** Those before it are answered. They are cut off now and then: one by one would cost a copy of all that wait. */
+  #first = 0
   #waiting = 0
 
   constructor(connection: Connection, version: Version) {
@@ -33,18 +35,21 @@ export class Acknowledgements {
     if (type === Packet.Puback) this.#waiting++
     return (reason) => {
       slot.reason = reason
-      if (this.#slots[0] === slot) this.#flush()
+      if (this.#slots[this.#first] === slot) this.#flush()
     }
   }
 
   #flush(): void {
-    let done = 0
-    for (const { type, packetId, reason } of this.#slots) {
-      if (reason === unknown) break
-      this.#connection.write(encodeAck(type, packetId, reason, this.#version))
-      if (type === Packet.Puback) this.#waiting--
-      done++
+    const slots = this.#slots
+    for (;;) {
+      const slot = slots[this.#first]
+      if (slot === undefined || slot.reason === unknown) break
+      this.#connection.write(encodeAck(slot.type, slot.packetId, slot.reason, this.#version))
+      if (slot.type === Packet.Puback) this.#waiting--
+      this.#first++
     }
-    this.#slots = this.#slots.slice(done)
+    if (this.#first < slots.length / 2) return
+    slots.splice(0, this.#first)
+    this.#first = 0
   }
 }
