@@ -1,7 +1,7 @@
 // SASL as Kafka carries it: PLAIN (RFC 4616) and SCRAM (RFC 5802, 7677). One exchange is one login; `step` takes the client's token and
 // gives ours, a failure, or the principal at the end.
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Broker, Principal, ScramVerifier } from '../../broker/face.ts'
+import type { Broker, Principal } from '../../broker/face.ts'
+import { ScramError, type ScramMechanism, ScramServer } from '../../lib/scram.ts'
 import { textOf } from './errors.ts'
 
 export type SaslDone = (answer: Buffer, failure: string | null, principal: Principal | undefined) => void
@@ -77,84 +77,33 @@ class BearerExchange implements SaslExchange {
   }
 }
 
-const ScramState = { First: 0, Final: 1, Done: 2 } as const
-type ScramState = (typeof ScramState)[keyof typeof ScramState]
-
 class ScramExchange implements SaslExchange {
   readonly #broker: Broker
-  readonly #mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
-  readonly #hash: 'sha256' | 'sha512'
-  #state: ScramState = ScramState.First
-  #user = ''
-  #verifier: ScramVerifier | undefined
-  /** Our half of the nonce. */
-  #serverNonce = ''
-  #clientFirstBare = ''
-  #gs2 = ''
-  #serverFirst = ''
+  readonly #server: ScramServer
+  #messages = 0
 
-  constructor(broker: Broker, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512') {
+  constructor(broker: Broker, mechanism: ScramMechanism) {
     this.#broker = broker
-    this.#mechanism = mechanism
-    this.#hash = mechanism === 'SCRAM-SHA-256' ? 'sha256' : 'sha512'
+    this.#server = new ScramServer(mechanism, {
+      verifierOf: (user) => broker.scramVerifier(user, mechanism),
+      secret: broker.clusterId,
+    })
   }
 
   step(token: Buffer, done: SaslDone): void {
-    switch (this.#state) {
-      case ScramState.First:
-        return this.#first(token.toString('utf8'), done)
-      case ScramState.Final:
-        return this.#final(token.toString('utf8'), done)
-      case ScramState.Done:
-        return done(nothing, 'the exchange is over', undefined)
+    const message = token.toString('utf8')
+    this.#messages++
+    try {
+      if (this.#messages === 1) return done(Buffer.from(this.#server.first(message)), null, undefined)
+      if (this.#messages > 2) return done(nothing, 'the exchange is over', undefined)
+      const { user, answer } = this.#server.final(message)
+      this.#broker.authenticate({ kind: 'proven', user }).then(
+        (principal) => done(Buffer.from(answer), null, principal),
+        (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
+      )
+    } catch (cause) {
+      if (!(cause instanceof ScramError)) throw cause
+      done(nothing, `Authentication failed: ${cause.message}`, undefined)
     }
-  }
-
-  #first(message: string, done: SaslDone): void {
-    const parts = /^([ny],[^,]*,)(n=([^,]*),r=([^,]+)(?:,.*)?)$/.exec(message)
-    if (parts === null) return done(nothing, 'the first SCRAM message is malformed', undefined)
-    const [, gs2 = '', bare = '', name = '', nonce = ''] = parts
-    this.#gs2 = gs2
-    this.#clientFirstBare = bare
-    this.#user = name.replaceAll('=2C', ',').replaceAll('=3D', '=')
-    this.#serverNonce = randomBytes(18).toString('base64')
-    this.#verifier = this.#broker.scramVerifier(this.#user, this.#mechanism)
-    // An unknown user gets a salt too (the same each time), so that names can not be probed.
-    const salt =
-      this.#verifier?.salt ?? createHash('sha256').update(`${this.#broker.clusterId}/${this.#user}`).digest().subarray(0, 16)
-    this.#serverFirst = `r=${nonce}${this.#serverNonce},s=${salt.toString('base64')},i=${this.#verifier?.iterations ?? 4096}`
-    this.#state = ScramState.Final
-    done(Buffer.from(this.#serverFirst), null, undefined)
-  }
-
-  #final(message: string, done: SaslDone): void {
-    this.#state = ScramState.Done
-    const parts = /^(c=([^,]+),r=([^,]+)),p=([^,]+)$/.exec(message)
-    const verifier = this.#verifier
-    if (parts === null) return done(nothing, 'the final SCRAM message is malformed', undefined)
-    const [, withoutProof = '', channel = '', nonce = '', proofText = ''] = parts
-    const authMessage = `${this.#clientFirstBare},${this.#serverFirst},${withoutProof}`
-    const proof = Buffer.from(proofText, 'base64')
-    // RFC 5802 wants the whole nonce again; librdkafka of some years sends its own half twice, and Kafka looks at the end only.
-    if (
-      verifier === undefined ||
-      !nonce.endsWith(this.#serverNonce) ||
-      Buffer.from(channel, 'base64').toString() !== this.#gs2 ||
-      !this.#proves(verifier, authMessage, proof)
-    ) {
-      return done(nothing, 'Authentication failed: wrong user or password', undefined)
-    }
-    const signature = createHmac(this.#hash, verifier.serverKey).update(authMessage).digest('base64')
-    this.#broker.authenticate({ kind: 'proven', user: this.#user }).then(
-      (principal) => done(Buffer.from(`v=${signature}`), null, principal),
-      (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
-    )
-  }
-
-  #proves(verifier: ScramVerifier, authMessage: string, proof: Buffer): boolean {
-    const signature = createHmac(this.#hash, verifier.storedKey).update(authMessage).digest()
-    if (proof.length !== signature.length) return false
-    const clientKey = Buffer.from(proof.map((byte, index) => byte ^ (signature[index] ?? 0)))
-    return timingSafeEqual(createHash(this.#hash).update(clientKey).digest(), verifier.storedKey)
   }
 }
