@@ -1,12 +1,9 @@
-/**
- * What the connections of one broker share: who is connected under which client id, packet identifiers that outlive a connection, wills that wait,
- * and the figures under `$SYS`.
- */
+/** What the connections of one broker share: who is connected under which client id, packet identifiers that outlive a connection, wills and figures. */
 import { type Broker, CoreError, type Principal, type Rows, type Space } from '../../broker/face.ts'
-import type { Timer } from '../../lib/timers.ts'
+import { Figures, type Reader } from './figures.ts'
+import { Wills } from './wills.ts'
 
 const sweepMs = 60_000
-const figuresMs = 10_000
 
 /** Where sessions keep their messages, and who they are. */
 export const sessionTopic = (clientId: string): string => `mqtt.session.${clientId}`
@@ -15,9 +12,8 @@ export const sessionTopic = (clientId: string): string => `mqtt.session.${client
 const itself: Principal = { user: 'mqtt', may: () => true }
 
 /** A live session, as another connection sees it. */
-export interface LiveSession {
+export interface LiveSession extends Reader {
   takeOver(): void
-  figures(values: readonly (readonly [string, string])[]): void
 }
 
 /** Packet identifiers of QoS 2 that are half way: `in` received and not released, `out` released and not completed. */
@@ -33,15 +29,14 @@ export class Clients {
   readonly #live = new Map<string, LiveSession>()
   readonly #ids = new Map<string, PacketIds>()
   readonly #rows: Rows
-  readonly #wills = new Map<string, { readonly timer: Timer; readonly send: () => void }>()
-  readonly #startedAt: number
-  received = 0
-  sent = 0
+  readonly wills: Wills
+  readonly figures: Figures
 
   constructor(broker: Broker) {
     this.broker = broker
     this.#rows = broker.rows('mqtt.sessions')
-    this.#startedAt = broker.clock.now()
+    this.wills = new Wills(broker, (namespace) => this.space(namespace))
+    this.figures = new Figures(broker, this.#live)
     for (const [row] of this.#rows.entries()) {
       const [key, direction, id] = JSON.parse(row) as [string, Direction, number]
       this.ids(key)[direction].add(id)
@@ -50,7 +45,8 @@ export class Clients {
 
   start(): void {
     this.#sweep()
-    this.#tellFigures()
+    this.wills.start()
+    this.figures.start()
   }
 
   space(namespace: string): Space {
@@ -59,35 +55,15 @@ export class Clients {
 
   // -------------------------------------------------------------------------------------------------------------- connections
 
-  /** Makes it the one session of its client id; another one is told to go. A will that waits is not sent, unless the old session ends (`clean`). */
-  enter(key: string, session: LiveSession, clean: boolean): void {
+  /** Makes it the one session of its client id; another one is told to go. */
+  enter(key: string, session: LiveSession): void {
     this.#live.get(key)?.takeOver()
     this.#live.set(key, session)
-    if (clean) this.#endWill(key)
-    this.#wills.get(key)?.timer.cancel()
-    this.#wills.delete(key)
+    this.figures.connections++
   }
 
   leave(key: string, session: LiveSession): void {
     if (this.#live.get(key) === session) this.#live.delete(key)
-  }
-
-  /** Sends a will later, unless the client comes back before. */
-  delayWill(key: string, delayMs: number, send: () => void): void {
-    const timer = this.broker.clock.after(delayMs, () => {
-      this.#wills.delete(key)
-      send()
-    })
-    this.#wills.set(key, { timer, send })
-  }
-
-  /** The session of a client ends before its will was due (5.0, 3.1.3.2.2). */
-  #endWill(key: string): void {
-    const will = this.#wills.get(key)
-    if (will === undefined) return
-    will.timer.cancel()
-    this.#wills.delete(key)
-    will.send()
   }
 
   // ------------------------------------------------------------------------------------------------------- packet identifiers
@@ -134,25 +110,6 @@ export class Clients {
     const [namespace, clientId] = JSON.parse(key) as [string, string]
     if (!this.broker.namespaces().includes(namespace)) return false
     return this.space(namespace).topic(sessionTopic(clientId)) !== undefined
-  }
-
-  // ------------------------------------------------------------------------------------------------------------------ figures
-
-  #tellFigures(): void {
-    const values = this.figures()
-    for (const session of this.#live.values()) session.figures(values)
-    this.broker.clock.after(figuresMs, () => this.#tellFigures())
-  }
-
-  /** Under the names that Mosquitto gave them. */
-  figures(): readonly (readonly [string, string])[] {
-    return [
-      ['$SYS/broker/version', 'AnyMQ'],
-      ['$SYS/broker/uptime', `${Math.floor((this.broker.clock.now() - this.#startedAt) / 1000)} seconds`],
-      ['$SYS/broker/clients/connected', String(this.#live.size)],
-      ['$SYS/broker/messages/received', String(this.received)],
-      ['$SYS/broker/messages/sent', String(this.sent)],
-    ]
   }
 }
 

@@ -28,16 +28,16 @@ const malformed = (what: string): MqttError => new MqttError(Reason.MalformedPac
 
 /** Cuts a stream into packets. Only a packet that straddles chunks is copied, into a buffer of its own length. */
 export class PacketDecoder {
-  readonly #bytesMax: number
+  /** Of a whole packet; a larger one is refused before it is buffered. */
+  bytesMax: number
   #chunk: Buffer = Buffer.alloc(0)
   #at = 0
   /** A packet that began in an earlier chunk: its fixed header so far, then its body. */
   readonly #head: number[] = []
   #body: Joined | null = null
 
-  /** `bytesMax`: of a whole packet; a larger one is refused before it is buffered. */
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax
+    this.bytesMax = bytesMax
   }
 
   push(chunk: Buffer): void {
@@ -71,8 +71,8 @@ export class PacketDecoder {
     const chunk = this.#chunk
     if (this.#body === null) {
       const length = remainingLength(this.#head)
-      if (length + this.#head.length > this.#bytesMax)
-        throw new MqttError(Reason.PacketTooLarge, `a packet of ${length} bytes exceeds the maximum of ${this.#bytesMax}`)
+      if (length + this.#head.length > this.bytesMax)
+        throw new MqttError(Reason.PacketTooLarge, `a packet of ${length} bytes exceeds the maximum of ${this.bytesMax}`)
       if (chunk.length - this.#at >= length) return chunk.subarray(this.#at, (this.#at += length))
       this.#body = new Joined(length)
     }
@@ -266,6 +266,13 @@ export function readDisconnect({ flags, body }: RawPacket, version: Version): { 
   return { reason, properties: reader.done ? {} : readProperties(reader, Packet.Disconnect) }
 }
 
+export function readAuth({ flags, body }: RawPacket): { reason: number; properties: Properties } {
+  if (flags !== 0) throw malformed('the flags of AUTH must be 0')
+  const reader = new Reader(body)
+  const reason = reader.done ? 0 : reader.u8()
+  return { reason, properties: reader.done ? {} : readProperties(reader, Packet.Auth) }
+}
+
 // ------------------------------------------------------------------------------------------------------------------- writing
 
 function packet(type: Packet, flags: number, ...parts: readonly Buffer[]): Buffer {
@@ -305,6 +312,10 @@ export const pingresp = Buffer.from([Packet.Pingresp << 4, 0])
 /** Version 5 only; the versions before have no DISCONNECT of the server. */
 export function encodeDisconnect(reason: number, properties: Properties): Buffer {
   return packet(Packet.Disconnect, 0, Buffer.from([reason]), encodeProperties(properties))
+}
+
+export function encodeAuth(reason: number, properties: Properties): Buffer {
+  return packet(Packet.Auth, 0, Buffer.from([reason]), encodeProperties(properties))
 }
 
 export interface OutgoingPublish {

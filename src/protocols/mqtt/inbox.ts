@@ -1,21 +1,18 @@
 /** Messages from a client: aliases, publishing, what is retained, and the answers once they are stored. */
-import { Buffer, isUtf8 } from 'node:buffer'
-import { type Connection, PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
+import { isUtf8 } from 'node:buffer'
+import { type Connection, type PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import type { Clients } from './clients.ts'
-import { Packet, type PublishPacket, type Qos, Version, type Will } from './codec.ts'
+import { Packet, type PublishPacket, Version } from './codec.ts'
 import { MqttError, Reason, reasonOfCode } from './errors.ts'
-import { encodeEnvelope, formatId } from './mapping.ts'
-import { isTopicName, swap } from './names.ts'
-import { encodePropertyList, type Properties } from './properties.ts'
-import { forgetRetained, retain } from './retained.ts'
+import { isRetained, itemOf, keep, type Message } from './message.ts'
+import { isTopicName } from './names.ts'
 import type { SessionState } from './state.ts'
 
 export const receiveMaximum = 1024
 export const topicAliasMaximum = 64
 /** Bytes of PUBLISH that may wait to be stored; then the socket is not read. */
 const publishingBytesMax = 4 * 1024 * 1024
-const none = Buffer.alloc(0)
 
 export interface InboxHost {
   readonly connection: Connection
@@ -25,14 +22,6 @@ export interface InboxHost {
   readonly state: SessionState
   /** A publish was refused that its version cannot be told of otherwise. */
   refused(reason: Reason, message: string): void
-}
-
-interface Message {
-  readonly topic: string
-  readonly qos: Qos
-  readonly retain: boolean
-  readonly properties: Properties | null
-  readonly payload: Buffer
 }
 
 export class Inbox {
@@ -51,7 +40,7 @@ export class Inbox {
 
   onPublish(packet: PublishPacket): void {
     const { clients, state, version } = this.#host
-    clients.received++
+    clients.figures.received++
     const { qos, packetId } = packet
     const message = { ...packet, topic: this.#topicOf(packet) }
     check(message)
@@ -78,12 +67,6 @@ export class Inbox {
       () => answer(Reason.Success),
       () => this.#host.connection.destroy('nothing can be stored'),
     )
-  }
-
-  /** Publishes a will, as if the client had sent it. */
-  publishWill({ topic, qos, retain: retained, properties, payload }: Will): void {
-    this.#publish({ topic, qos, retain: retained, properties, payload }, null, () => undefined)
-    this.flush()
   }
 
   /** Publishes what has come. */
@@ -117,8 +100,8 @@ export class Inbox {
 
   /** `exactlyOnce`: the packet identifier that is noted together with it. */
   #publish(message: Message, exactlyOnce: number | null, answer: (reason: number) => void): void {
-    const { clients, space, state } = this.#host
-    const item = this.#itemOf(message)
+    const { clients, connection, space, state } = this.#host
+    const item = itemOf(message, state.clientId, connection.id)
     const bytes = item.payload.length
     this.#hold(bytes)
     let waits = 1
@@ -153,34 +136,12 @@ export class Inbox {
         space.publish([item], done)
       }
     }
-    if (!message.retain || !space.principal.may('publish', space.namespace, item.address)) return
+    if (!isRetained(message, item, space)) return
     waits++
-    const stored = (ok: boolean): void => {
+    keep(clients.space(space.namespace), message, item, (ok) => {
       if (!ok) reason = Reason.QuotaExceeded
       done()
-    }
-    const own = clients.space(space.namespace)
-    if (message.payload.length === 0) forgetRetained(own, item.address, stored)
-    else retain(own, item, stored)
-  }
-
-  #itemOf({ topic, qos, retain: retained, properties, payload }: Message): PublishItem {
-    const { connection, state } = this.#host
-    const { messageExpiry = -1, topicAlias: _, willDelay: __, ...rest } = properties ?? {}
-    const envelope = encodeEnvelope({
-      qos,
-      retain: retained,
-      fromStore: false,
-      expirySeconds: messageExpiry,
-      clientId: state.clientId,
-      properties: properties === null ? none : encodePropertyList(rest),
-      payload,
     })
-    const item = new PublishItem(null, swap(topic), formatId, envelope)
-    item.transient = qos === 0
-    item.ttlMs = messageExpiry < 0 ? -1 : messageExpiry * 1000
-    item.connection = connection.id
-    return item
   }
 
   #reasonOf({ status, errorCode, refusedRecord }: PublishItem): Reason {

@@ -181,7 +181,7 @@ export class Outbox implements Sink {
   #write(packet: Buffer): boolean {
     if (packet.length > this.#host.packetBytesMax) return false
     this.#host.connection.write(packet)
-    this.#host.clients.sent++
+    this.#host.clients.figures.sent++
     return true
   }
 
@@ -247,16 +247,21 @@ export class Outbox implements Sink {
     if (this.#waiting.length > 0 || !this.#send(message)) this.#waiting.push(message)
   }
 
-  /** The subscriptions that a record of the session's topic is for. */
+  /**
+   * The subscriptions that a record of the session's topic is for. Those with QoS 0 hear live messages otherwise; what waits here for none but them
+   * came for a subscription that they replaced, and is not lost by that [3.8.4-4].
+   */
   #wanted(topic: string, envelope: Envelope): Subscription[] {
     const { state } = this.#host
     const wanted: Subscription[] = []
+    const replaced: Subscription[] = []
     for (const each of state.subscriptions.values()) {
-      if (each.qos === 0 || each.filter.group !== null || !matches(each.filter.filter, topic)) continue
+      if (each.filter.group !== null || !matches(each.filter.filter, topic)) continue
       if (each.noLocal && envelope.clientId === state.clientId) continue
-      wanted.push(each)
+      if (each.qos > 0) wanted.push(each)
+      else replaced.push(each)
     }
-    return wanted
+    return wanted.length > 0 ? wanted : replaced
   }
 
   /** False when it has to wait. */

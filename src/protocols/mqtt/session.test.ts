@@ -218,6 +218,45 @@ test('3.8.3.1: retain handling, retain as published and no local', async () => {
   }
 })
 
+test('3.8.4: replacing a subscription by one with another QoS loses nothing', async () => {
+  const options = { clientId: 'replaces', clean: false, properties: { sessionExpiry: 100, receiveMaximum: 1 } }
+  const client = await connected(options)
+  await client.subscribe('replaced/+', { qos: 1 })
+  const sender = await connected()
+  for (const text of ['1', '2', '3']) await sender.published('replaced/a', text)
+  const first = await client.message()
+  assert.equal(await client.subscribe('replaced/+', { qos: 0 }), 0)
+  client.ack(Packet.Puback, first.packetId)
+  const rest = [await client.message(), await client.message()]
+  assert.deepEqual(
+    [first, ...rest].map(({ payload, qos }) => [String(payload), qos]),
+    [
+      ['1', 1],
+      ['2', 0],
+      ['3', 0],
+    ],
+  )
+  // And the other way, while another publishes all the time.
+  let published = 0
+  const publishing = (async () => {
+    while (published < 200) await sender.published('replaced/b', String(++published))
+  })()
+  const seen = new Set<number>()
+  let count = 0
+  for (let qos = 1; seen.size < 200; ) {
+    const packet = await client.next()
+    if (packet?.type !== Packet.Publish) continue
+    const { payload, packetId } = readPublish(packet, Version.V5)
+    seen.add(Number(payload))
+    if (packetId > 0) client.ack(Packet.Puback, packetId)
+    if (++count % 20 !== 0) continue
+    client.raw(frame(Packet.Subscribe, 2, [1, count & 255, 0], encodeText('replaced/+'), [qos]))
+    qos = 1 - qos
+  }
+  await publishing
+  assert.equal(seen.size, 200)
+})
+
 test('3.3.4: subscription identifiers name every subscription that matches', async () => {
   const client = await connected()
   await client.subscribe('ids/#', { qos: 1, properties: { subscriptionIds: [7] } })

@@ -1,12 +1,22 @@
 /**
- * One MQTT connection: CONNECT, then packets one after the other. Messages in are inbox.ts, messages out outbox.ts, subscriptions subscribe.ts;
- * here are versions, login, keep alive, the will and how a connection ends.
+ * One MQTT connection: CONNECT, then packets one after the other. Logins are login.ts, messages in inbox.ts, messages out outbox.ts, subscriptions
+ * subscribe.ts; here are versions, keep alive, the will and how a connection ends.
  */
+import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import type { Broker, CloseCause, Connection, CoreErrorCode, Session as ProtocolSession, Space } from '../../broker/face.ts'
+import type {
+  Broker,
+  CloseCause,
+  Connection,
+  CoreErrorCode,
+  Principal,
+  Session as ProtocolSession,
+  Space,
+} from '../../broker/face.ts'
 import { type Clients, clientsOf, type LiveSession } from './clients.ts'
 import {
   type ConnectPacket,
+  encodeAuth,
   encodeConnack,
   encodeDisconnect,
   encodeSuback,
@@ -17,16 +27,18 @@ import {
   pingresp,
   type RawPacket,
   readAck,
+  readAuth,
   readConnect,
   readDisconnect,
   readPublish,
   readSubscribe,
   readUnsubscribe,
   Version,
-  type Will,
 } from './codec.ts'
 import { MqttError, Reason, reasonOf, returnCodeOf } from './errors.ts'
+import type { Figure } from './figures.ts'
 import { Inbox, receiveMaximum, topicAliasMaximum } from './inbox.ts'
+import { Exchange, logIn } from './login.ts'
 import { isTopicName, matches } from './names.ts'
 import { Outbox } from './outbox.ts'
 import { forever, SessionState } from './state.ts'
@@ -36,7 +48,10 @@ const handshakeMs = 10_000
 const packetBytesMax = 16 * 1024 * 1024
 const connectBytesMax = 256 * 1024
 
-const State = { Connecting: 0, Open: 1, Closed: 2 } as const
+const none = Buffer.alloc(0)
+
+/** Connecting → Authenticating (only where CONNECT names a method) → Open → Closed, which each leads to. */
+const State = { Connecting: 0, Authenticating: 1, Open: 2, Closed: 3 } as const
 
 /** What exists from CONNECT on. */
 interface Opened {
@@ -57,7 +72,13 @@ export class Session implements ProtocolSession, LiveSession {
   #state: number = State.Connecting
   #decoder: PacketDecoder
   #opened: Opened | null = null
-  #will: Will | null = null
+  /** Under which its will is kept. */
+  #willKey: string | null = null
+  /** What waits for the exchange that its login is. */
+  #connectPacket: ConnectPacket | null = null
+  #exchange: Exchange | null = null
+  /** Of CONNECT. */
+  #method: string | null = null
   #keepAliveMs = 0
   #explains = true
   #busy = false
@@ -70,7 +91,7 @@ export class Session implements ProtocolSession, LiveSession {
     this.broker = broker
     this.clients = clientsOf(broker)
     this.#openedAt = this.#receivedAt = broker.clock.now()
-    this.#decoder = new PacketDecoder(packetBytesMax)
+    this.#decoder = new PacketDecoder(connectBytesMax)
     this.space = broker.space(broker.anonymous, 'default', { anyone: true, protocol: 'mqtt' })
     connection.info.protocol = 'mqtt'
   }
@@ -114,8 +135,12 @@ export class Session implements ProtocolSession, LiveSession {
   #onPacket(packet: RawPacket): void {
     if (this.#state === State.Connecting) {
       if (packet.type !== Packet.Connect) throw new MqttError(Reason.ProtocolError, 'CONNECT must be first')
-      if (packet.body.length > connectBytesMax) throw new MqttError(Reason.PacketTooLarge, 'CONNECT is too large')
       return this.#wait(this.#connect(packet))
+    }
+    if (packet.type === Packet.Auth && this.version === Version.V5) return this.#wait(this.#authenticate(packet))
+    if (this.#state === State.Authenticating) {
+      if (packet.type !== Packet.Disconnect) throw new MqttError(Reason.ProtocolError, 'AUTH must be next')
+      return this.#end('closed by the client')
     }
     const { inbox, outbox } = this.#open
     const { version } = this
@@ -175,33 +200,61 @@ export class Session implements ProtocolSession, LiveSession {
       return this.#end(cause.message)
     }
     this.version = connect.version
+    const { authMethod, authData } = connect.properties
     try {
-      await this.#logIn(connect)
-      await this.#enter(connect)
+      if (connect.will !== null && !isTopicName(connect.will.topic))
+        throw new MqttError(Reason.TopicNameInvalid, "the will's topic is no topic name")
+      if (authMethod === undefined) {
+        if (authData !== undefined) throw new MqttError(Reason.ProtocolError, 'authentication data without a method')
+        return await this.#enter(connect, await logIn(this.broker, this.connection, connect), {})
+      }
+      this.#exchange = new Exchange(this.broker, authMethod)
+      this.#method = authMethod
+      this.#connectPacket = connect
+      await this.#step(authData)
     } catch (cause) {
       this.#refuse(cause)
     }
   }
 
-  async #logIn({ user, password, properties, will }: ConnectPacket): Promise<void> {
+  /** 4.12: AUTH goes on with the login, or, on an open connection, proves once more who the client is. */
+  async #authenticate(packet: RawPacket): Promise<void> {
+    const { reason, properties } = readAuth(packet)
+    const again = reason === Reason.Reauthenticate && this.#state === State.Open
+    if (this.#method === null) throw new MqttError(Reason.ProtocolError, 'AUTH without a method in CONNECT')
+    if (properties.authMethod !== this.#method) throw new MqttError(Reason.ProtocolError, 'AUTH with another method than CONNECT')
+    if (again) this.#exchange = new Exchange(this.broker, this.#method)
+    else if (reason !== Reason.ContinueAuthentication || this.#exchange === null)
+      throw new MqttError(Reason.ProtocolError, `AUTH with the reason ${reason} is not for a server, or not now`)
+    await this.#step(properties.authData)
+  }
+
+  async #step(data: Buffer | undefined): Promise<void> {
+    const [exchange, connect, authMethod] = [this.#exchange, this.#connectPacket, this.#method]
+    if (exchange === null || authMethod === null) return
+    const { answer, principal } = await exchange.step(data ?? none)
+    if (this.#isClosed) return
+    const properties = { authMethod, authData: answer }
+    if (principal === null) {
+      if (connect !== null) this.#state = State.Authenticating
+      this.connection.write(encodeAuth(Reason.ContinueAuthentication, properties))
+      return
+    }
+    this.#exchange = null
+    this.#connectPacket = null
+    const expected = connect === null ? this.connection.info.user : (connect.user ?? principal.user)
+    if (principal.user !== expected) throw new MqttError(Reason.NotAuthorized, 'the user is another')
+    if (connect === null) this.connection.write(encodeAuth(Reason.Success, properties))
+    else await this.#enter(connect, principal, properties)
+  }
+
+  async #enter(connect: ConnectPacket, principal: Principal, login: Properties): Promise<void> {
+    const { version, cleanStart, properties, keepAlive } = connect
     const { broker, connection } = this
-    if (properties.authMethod !== undefined)
-      throw new MqttError(Reason.BadAuthenticationMethod, `the authentication method ${properties.authMethod} is not known here`)
-    let principal = broker.anonymous
-    if (user === null && connection.peerName !== undefined)
-      principal = await broker.authenticate({ kind: 'certificate', user: connection.peerName })
-    else if (user !== null || broker.authenticationRequired)
-      principal = await broker.authenticate({ kind: 'password', user: user ?? '', password: password?.toString('utf8') ?? '' })
     this.space = broker.space(principal, 'default', { protocol: 'mqtt' })
-    if (will !== null && !isTopicName(will.topic))
-      throw new MqttError(Reason.TopicNameInvalid, "the will's topic is no topic name")
     connection.info.user = principal.user
     connection.info.namespace = this.space.namespace
     broker.admit(connection)
-  }
-
-  async #enter(connect: ConnectPacket): Promise<void> {
-    const { version, cleanStart, properties, keepAlive } = connect
     const five = version === Version.V5
     if (connect.clientId === '' && !cleanStart && !five)
       throw new MqttError(Reason.ClientIdNotValid, 'a session that is to be kept needs a client id')
@@ -213,18 +266,25 @@ export class Session implements ProtocolSession, LiveSession {
     this.#explains = properties.requestProblemInformation !== 0
     this.#keepAliveMs = keepAlive * 1500
     const state = new SessionState(this.clients, this.space.namespace, clientId, expirySeconds)
-    this.clients.enter(state.key, this, cleanStart)
-    const present = await state.open(cleanStart)
+    this.clients.enter(state.key, this)
+    let present: boolean
+    try {
+      present = await this.#takeUp(state, connect)
+    } catch (cause) {
+      this.clients.leave(state.key, this)
+      throw cause
+    }
     if (this.#isClosed) return this.clients.leave(state.key, this)
-    this.#will = connect.will
     this.#describe(clientId)
     this.#state = State.Open
+    this.#decoder.bytesMax = packetBytesMax
     const opened: Opened = { state, inbox: this.#inboxOf(state), outbox: this.#outboxOf(state) }
     this.#opened = opened
     const answer: Properties = {
       receiveMaximum,
       topicAliasMaximum,
       maximumPacketSize: packetBytesMax,
+      ...login,
       ...(connect.clientId === '' && { assignedClientId: clientId }),
     }
     this.connection.write(encodeConnack(version, present && version !== Version.V31, 0, answer))
@@ -233,14 +293,29 @@ export class Session implements ProtocolSession, LiveSession {
     await resubscribe(this)
   }
 
+  /** Resolves to whether there was a session; its will is kept from here on. */
+  async #takeUp(state: SessionState, { will, cleanStart }: ConnectPacket): Promise<boolean> {
+    const { wills } = this.clients
+    await wills.back(state.key, cleanStart)
+    const present = await state.open(cleanStart)
+    if (will !== null && !this.#isClosed) {
+      const { namespace, principal } = this.space
+      this.#willKey = state.key
+      const user = principal === this.broker.anonymous ? '' : principal.user
+      await wills.put(state.key, { clientId: state.clientId, namespace, user }, will, state.expirySeconds)
+    }
+    return present
+  }
+
   // Another connection may have taken over while this one waited.
   get #isClosed(): boolean {
     return this.#state === State.Closed
   }
 
   #describe(clientId: string): void {
-    this.connection.info.clientName = clientId
-    this.connection.info.clientVersion = { 3: 'MQTT 3.1', 4: 'MQTT 3.1.1', 5: 'MQTT 5.0' }[this.version]
+    const { info } = this.connection
+    info.clientName = clientId
+    info.clientVersion = { 3: 'MQTT 3.1', 4: 'MQTT 3.1.1', 5: 'MQTT 5.0' }[this.version]
   }
 
   #inboxOf(state: SessionState): Inbox {
@@ -291,13 +366,16 @@ export class Session implements ProtocolSession, LiveSession {
     return new Promise((resolve) => this.#whenWritable.push(resolve))
   }
 
-  /** Figures of the broker, every few seconds, to whoever subscribes to them. */
-  figures(values: readonly (readonly [string, string])[]): void {
+  get subscriptionCount(): number {
+    return this.#opened?.state.subscriptions.size ?? 0
+  }
+
+  hear(figures: readonly Figure[]): void {
     if (this.#opened === null || this.connection.congested) return
     const { state, outbox } = this.#opened
     for (const { filter } of state.subscriptions.values()) {
       if (!filter.filter.startsWith('$SYS')) continue
-      for (const [topic, text] of values) if (matches(filter.filter, topic)) outbox.sendFigure(topic, text, false)
+      for (const [topic, text] of figures) if (matches(filter.filter, topic)) outbox.sendFigure(topic, text, false)
     }
   }
 
@@ -311,18 +389,26 @@ export class Session implements ProtocolSession, LiveSession {
         throw new MqttError(Reason.ProtocolError, 'a session that ends with its connection cannot be prolonged')
       state.expirySeconds = properties.sessionExpiry
     }
-    if (reason === Reason.Success) this.#will = null
+    if (reason === Reason.Success) this.#forgetWill()
     this.#end('closed by the client')
+  }
+
+  #forgetWill(): void {
+    if (this.#willKey !== null) this.clients.wills.forget(this.#willKey)
+    this.#willKey = null
   }
 
   /** Ends the connection; version 5 is told why (4.13). */
   #fail(cause: unknown): void {
     if (this.#state === State.Closed) return
     const message = cause instanceof Error ? cause.message : String(cause)
+    if (this.#state === State.Authenticating) return this.#refuse(cause)
     if (!(cause instanceof MqttError)) this.broker.log.warn({ error: message }, 'mqtt: a packet could not be done')
     if (this.version === Version.V5 && this.#state === State.Open) {
-      const explains = this.#explains && message !== ''
-      this.connection.write(encodeDisconnect(reasonOf(cause), explains ? { reasonString: message } : {}))
+      const explained = encodeDisconnect(reasonOf(cause), { reasonString: message })
+      // 3.14.2.2.3: no reason for a client that asks for none, or takes no packet as large as that.
+      const explains = this.#explains && message !== '' && explained.length <= this.packetBytesMax
+      this.connection.write(explains ? explained : encodeDisconnect(reasonOf(cause), {}))
     }
     this.#end(message)
   }
@@ -341,18 +427,13 @@ export class Session implements ProtocolSession, LiveSession {
     this.#state = State.Closed
     for (const resume of this.#whenWritable.splice(0)) resume()
     const opened = this.#opened
-    if (opened === null) return
+    // A client whose CONNECT was not answered yet has no will.
+    if (opened === null) return this.#forgetWill()
     const { state, inbox, outbox } = opened
     inbox.flush()
     outbox.close()
-    const will = this.#will
-    this.#will = null
-    if (will !== null) {
-      const send = (): void => inbox.publishWill(will)
-      const delaySeconds = Math.min(will.properties.willDelay ?? 0, state.expirySeconds)
-      if (delaySeconds > 0) this.clients.delayWill(state.key, delaySeconds * 1000, send)
-      else send()
-    }
+    if (this.#willKey !== null) this.clients.wills.ended(this.#willKey, state.expirySeconds, this.space)
+    this.#willKey = null
     state.close()
     this.clients.leave(state.key, this)
   }
@@ -365,7 +446,7 @@ export class Session implements ProtocolSession, LiveSession {
   }
 
   onTick(now: number): void {
-    if (this.#state === State.Connecting && now - this.#openedAt > handshakeMs) this.connection.destroy('handshake timeout')
+    if (this.#state < State.Open && now - this.#openedAt > handshakeMs) this.connection.destroy('handshake timeout')
     if (this.#state !== State.Open || this.#keepAliveMs === 0 || this.#busy) return
     // 3.1.2.10: one and a half times the keep alive; ticks come once a second.
     if (now - this.#receivedAt > this.#keepAliveMs + 500) this.#fail(new MqttError(Reason.KeepAliveTimeout, 'keep alive timeout'))

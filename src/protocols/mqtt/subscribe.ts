@@ -44,6 +44,8 @@ export async function subscribe(
     }
   }
   await state.save()
+  // Not before: what is published meanwhile would be lost where QoS 0 is replaced by a higher one [3.8.4-4].
+  for (const { filter, qos } of state.subscriptions.values()) if (qos > 0) outbox.unlisten(filter.text)
   if (state.stored) outbox.consume(state.topic, null)
   const after = async (): Promise<void> => {
     for (const subscription of owed) await sendRetained(subscriber, subscription)
@@ -79,7 +81,6 @@ async function add(
   } else {
     if (filter.group !== null)
       outbox.consume(await joinShare(clients.space(space.namespace), filter, state.expirySeconds), subscription)
-    outbox.unlisten(filter.text)
   }
   state.subscriptions.set(filter.text, subscription)
   return subscription
@@ -123,10 +124,8 @@ export async function resubscribe({ clients, space, state, outbox }: Subscriber)
 async function sendRetained(subscriber: Subscriber, subscription: Subscription): Promise<void> {
   const { clients, space, state, outbox } = subscriber
   const { broker } = clients
-  for (const [topic, text] of clients.figures()) {
-    if (!matches(subscription.filter.filter, topic)) continue
-    outbox.sendFigure(topic, text, true)
-  }
+  for (const [topic, text] of clients.figures.now())
+    if (matches(subscription.filter.filter, topic)) outbox.sendFigure(topic, text, true)
   for await (const found of retainedFor(clients.space(space.namespace), subscription.filter, () => broker.clock.now())) {
     if (!space.principal.may('consume', space.namespace, found.address)) continue
     if (state.subscriptions.get(subscription.filter.text) !== subscription) return
