@@ -115,20 +115,32 @@ export interface ConnectPacket {
   readonly properties: Properties
 }
 
+/** 3.1.2.2: it is answered in the words that such a client most likely knows. */
+export class UnknownVersion extends MqttError {
+  readonly likely: Version
+
+  constructor(name: string, level: number) {
+    super(Reason.UnsupportedVersion, `${JSON.stringify(name.slice(0, 20))} level ${level} is not spoken here`)
+    // Bridges of Mosquitto set the highest bit first, and try without it when they are refused.
+    this.likely = name === 'MQTT' && (level & 0x7f) > 4 ? Version.V5 : Version.V311
+  }
+}
+
 export function readConnect({ body, flags: fixed }: RawPacket): ConnectPacket {
   if (fixed !== 0) throw malformed('the flags of CONNECT must be 0')
   const reader = new Reader(body)
   const name = reader.text()
   const level = reader.u8()
   const known = name === 'MQTT' ? level === 4 || level === 5 : name === 'MQIsdp' && level === 3
-  if (!known)
-    throw new MqttError(Reason.UnsupportedVersion, `${JSON.stringify(name.slice(0, 20))} level ${level} is not spoken here`)
+  if (!known) throw new UnknownVersion(name, level)
   const version = level as Version
   const flags = reader.u8()
-  if ((flags & 1) !== 0) throw malformed('the reserved flag of CONNECT must be 0')
   const hasWill = (flags & 4) !== 0
   const willQos = (flags >> 3) & 3
-  if (willQos === 3 || (!hasWill && (flags & 0x38) !== 0)) throw malformed('the flags of the will are wrong')
+  // 3.1 asks nothing of the bits that mean nothing.
+  const strict = version !== Version.V31
+  if (strict && (flags & 1) !== 0) throw malformed('the reserved flag of CONNECT must be 0')
+  if (willQos === 3 || (strict && !hasWill && (flags & 0x38) !== 0)) throw malformed('the flags of the will are wrong')
   const hasUser = (flags & 0x80) !== 0
   const hasPassword = (flags & 0x40) !== 0
   if (hasPassword && !hasUser && version !== Version.V5) throw malformed('a password needs a user name')

@@ -68,8 +68,8 @@ export function reasonOf(cause: unknown): Reason {
   return cause instanceof CoreError ? reasons[cause.code] : Reason.Unspecified
 }
 
-/** CONNACK of 3.1 and 3.1.1 (3.1.1, 3.2.2.3). */
-export function returnCodeOf(reason: Reason): number {
+/** CONNACK of 3.1 and 3.1.1 (3.1.1, 3.2.2.3); null: the connection ends without one, since no code says it [3.2.2-6]. */
+export function returnCodeOf(reason: Reason): number | null {
   switch (reason) {
     case Reason.Success:
       return 0
@@ -81,6 +81,11 @@ export function returnCodeOf(reason: Reason): number {
       return 4
     case Reason.NotAuthorized:
       return 5
+    case Reason.MalformedPacket:
+    case Reason.ProtocolError:
+    case Reason.TopicNameInvalid:
+    case Reason.PacketTooLarge:
+      return null
     default:
       return 3
   }

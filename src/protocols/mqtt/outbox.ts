@@ -11,6 +11,7 @@ import {
   type DeliveryBatch,
   type Listener,
   type LiveBatch,
+  type Outcome,
   type Sink,
   type Space,
 } from '../../broker/face.ts'
@@ -22,6 +23,8 @@ import { decodeEnvelope, type Envelope, formatId, messageFormat } from './mappin
 import { isLoose, matches, swap } from './names.ts'
 import { encodePropertyList } from './properties.ts'
 import type { SessionState, Subscription } from './state.ts'
+
+const release: Outcome = { kind: 'release', countsAsAttempt: false }
 
 /** Identifiers of the session's own topic are 1 to this; those above are for shared subscriptions. */
 const ownIds = 49_152
@@ -62,6 +65,8 @@ interface Source {
   /** Delivered and not settled. */
   unsettled: number
   settled: number[]
+  /** It takes nothing more, and ends when what is in flight is acknowledged. */
+  leaving: boolean
 }
 
 export class Outbox implements Sink {
@@ -191,29 +196,31 @@ export class Outbox implements Sink {
   consume(topic: string, shared: Subscription | null): void {
     // The connection may have ended while its SUBSCRIBE was under way.
     if (this.#closed) return
-    for (const { consumer } of this.#sources.values()) if (consumer.topic === topic) return
+    for (const { consumer, leaving } of this.#sources.values()) if (consumer.topic === topic && !leaving) return
     const { clients, space, state, connection } = this.#host
     const spec = { topic, subscription: '', autoSettle: false, name: state.clientId, connection: connection.id }
     const consumer = clients.space(space.namespace).subscribe(spec, this)
-    this.#sources.set(consumer, { consumer, shared, granted: 0, unsettled: 0, settled: [] })
+    this.#sources.set(consumer, { consumer, shared, granted: 0, unsettled: 0, settled: [], leaving: false })
     this.flush()
   }
 
-  /** Consumes it no longer. What is in flight goes back. */
+  /** Consumes it no longer. What was not sent goes back; what is in flight is still acknowledged [3.10.4-3]. */
   leave(topic: string): void {
     for (const source of this.#sources.values()) {
-      if (source.consumer.topic !== topic) continue
-      this.#sources.delete(source.consumer)
+      if (source.consumer.topic !== topic || source.leaving) continue
+      source.leaving = true
+      source.consumer.stop()
+      const unsent = this.#waiting.filter((message) => message.source === source).map(({ handle }) => handle)
       this.#waiting = this.#waiting.filter((message) => message.source !== source)
-      for (const [id, message] of this.#inFlight) if (message.source === source) this.#inFlight.delete(id)
+      source.unsettled -= unsent.length
+      source.consumer.settle(unsent, release)
       this.#settle(source)
-      source.consumer.close()
     }
   }
 
   onDeliveries(consumer: Consumer, batch: DeliveryBatch): void {
     const source = this.#sources.get(consumer)
-    if (source === undefined) return
+    if (source === undefined || source.leaving) return
     source.granted -= batch.length
     source.unsettled += batch.length
     for (let i = 0; i < batch.length; i++) this.#onDelivery(source, batch, i)
@@ -344,7 +351,7 @@ export class Outbox implements Sink {
     while (this.#waiting[0] !== undefined && this.#send(this.#waiting[0])) this.#waiting.shift()
     for (const source of this.#sources.values()) {
       this.#settle(source)
-      if (this.#host.connection.congested) continue
+      if (source.leaving || this.#host.connection.congested) continue
       const more = this.#window - source.granted - source.unsettled
       if (more <= 0) continue
       source.granted += more
@@ -353,11 +360,15 @@ export class Outbox implements Sink {
   }
 
   #settle(source: Source): void {
-    const { settled } = source
-    if (settled.length === 0) return
-    source.settled = []
-    source.unsettled -= settled.length
-    source.consumer.settle(settled, accept)
+    const { settled, consumer } = source
+    if (settled.length > 0) {
+      source.settled = []
+      source.unsettled -= settled.length
+      consumer.settle(settled, accept)
+    }
+    if (!source.leaving || source.unsettled > 0) return
+    this.#sources.delete(consumer)
+    consumer.close()
   }
 
   close(): void {
@@ -374,8 +385,10 @@ export class Outbox implements Sink {
   }
 
   onConsumerClosed(consumer: Consumer, reason: CoreErrorCode): void {
+    const source = this.#sources.get(consumer)
     this.#sources.delete(consumer)
-    this.#host.consumerEnded(consumer.topic, reason)
+    for (const [id, message] of this.#inFlight) if (message.source === source) this.#inFlight.delete(id)
+    if (source?.leaving === false) this.#host.consumerEnded(consumer.topic, reason)
   }
 }
 

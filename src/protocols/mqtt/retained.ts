@@ -1,6 +1,6 @@
 /** Retained messages: the newest record of each address in one topic of the namespace, kept to the record. */
 import type { Buffer } from 'node:buffer'
-import { PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
+import { type PeekedRecord, PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
 import { decodeEnvelope, formatId } from './mapping.ts'
 import { type Filter, matches, swap } from './names.ts'
 
@@ -41,14 +41,26 @@ export function forgetRetained(space: Space, address: string, done: (stored: boo
 /** What is retained for the topics that a filter matches, one after the other. */
 export async function* retainedFor(space: Space, filter: Filter, now: () => number): AsyncGenerator<Retained> {
   if (space.topic(topic) === undefined) return
-  for (const { subject, last } of space.addresses(topic, filter.pattern)) {
-    if (!matches(filter.filter, swap(subject))) continue
-    const [record] = await space.peek(topic, { partition: 0, offset: last, limit: 1 })
+  for (const { subject, last } of newest(space, filter)) {
+    const record = await peekAt(space, last)
     // It may have been replaced meanwhile: then the subscription hears of that by itself.
-    if (record === undefined || record.offset !== last || record.subject !== subject) continue
+    if (record === undefined || record.subject !== subject) continue
     const { expirySeconds } = decodeEnvelope(record.bytes)
     const ttlMs = expirySeconds < 0 ? -1 : record.timestamp + expirySeconds * 1000 - now()
     if (expirySeconds >= 0 && ttlMs <= 0) continue
     yield { address: subject, envelope: record.bytes, timestamp: record.timestamp, ttlMs }
   }
+}
+
+function newest(space: Space, { filter, pattern }: Filter): { subject: string; last: number }[] {
+  if (/[+#]/.test(filter)) return space.addresses(topic, pattern).filter(({ subject }) => matches(filter, swap(subject)))
+  const last = space.offsetsOf(topic, pattern).at(-1)
+  return last === undefined ? [] : [{ subject: pattern, last }]
+}
+
+/** One that is not on the disk yet is waited for: whoever subscribes now was too late to hear it live. */
+async function peekAt(space: Space, offset: number): Promise<PeekedRecord | undefined> {
+  await new Promise<void>((resolve) => space.whenReadable(topic, 0, offset, resolve, true))
+  const [record] = space.topic(topic) === undefined ? [] : await space.peek(topic, { partition: 0, offset, limit: 1 })
+  return record?.offset === offset ? record : undefined
 }

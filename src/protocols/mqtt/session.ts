@@ -33,6 +33,7 @@ import {
   readPublish,
   readSubscribe,
   readUnsubscribe,
+  UnknownVersion,
   Version,
 } from './codec.ts'
 import { MqttError, Reason, reasonOf, returnCodeOf } from './errors.ts'
@@ -193,11 +194,10 @@ export class Session implements ProtocolSession, LiveSession {
       connect = readConnect(packet)
     } catch (cause) {
       if (!(cause instanceof MqttError)) throw cause
-      // 5.0, 3.1.2.2 lets a server answer a version that it does not speak; what else is malformed gets its reason in version 5 alone.
-      if (cause.reason === Reason.UnsupportedVersion) this.version = (packet.body[6] ?? 0) > 5 ? Version.V5 : Version.V311
+      if (cause instanceof UnknownVersion) this.version = cause.likely
+      // What else is malformed gets its reason in version 5 alone.
       else if (packet.body[6] === 5) this.version = Version.V5
-      if (this.version === Version.V5 || cause.reason === Reason.UnsupportedVersion) return this.#refuse(cause)
-      return this.#end(cause.message)
+      return this.#refuse(cause)
     }
     this.version = connect.version
     const { authMethod, authData } = connect.properties
@@ -256,7 +256,8 @@ export class Session implements ProtocolSession, LiveSession {
     connection.info.namespace = this.space.namespace
     broker.admit(connection)
     const five = version === Version.V5
-    if (connect.clientId === '' && !cleanStart && !five)
+    // 3.1 needs one of a client in any case.
+    if (connect.clientId === '' && (version === Version.V31 || (!cleanStart && !five)))
       throw new MqttError(Reason.ClientIdNotValid, 'a session that is to be kept needs a client id')
     const clientId = connect.clientId === '' ? `auto-${randomUUID()}` : connect.clientId
     const expirySeconds = five ? (properties.sessionExpiry ?? 0) : cleanStart ? 0 : forever
@@ -341,7 +342,7 @@ export class Session implements ProtocolSession, LiveSession {
     const reason = cause instanceof MqttError ? cause.reason : reasonOf(cause)
     const code = this.version === Version.V5 ? reason : returnCodeOf(reason)
     const message = cause instanceof Error ? cause.message : String(cause)
-    this.connection.write(encodeConnack(this.version, false, code, { reasonString: message }))
+    if (code !== null) this.connection.write(encodeConnack(this.version, false, code, { reasonString: message }))
     this.#end(message)
   }
 

@@ -39,7 +39,8 @@ export async function subscribe(
       const sends = requested.retainHandling === 0 || (requested.retainHandling === 1 && isNew)
       if (filter.group === null && sends) owed.push(subscription)
     } catch (cause) {
-      if (cause instanceof MqttError && cause.reason === Reason.ProtocolError) throw cause
+      if (cause instanceof MqttError && (cause.reason === Reason.ProtocolError || cause.reason === Reason.MalformedPacket))
+        throw cause
       codes.push(version === Version.V5 ? reasonOf(cause) : Reason.Unspecified)
     }
   }
@@ -53,10 +54,17 @@ export async function subscribe(
   return { codes, after }
 }
 
+/** 4.7: what is no filter is a malformed packet, which ends the connection. */
+function wellFormed(text: string): Filter {
+  const filter = parseFilter(text)
+  if (filter === undefined) throw new MqttError(Reason.MalformedPacket, `"${text.slice(0, 100)}" is no topic filter`)
+  return filter
+}
+
 function checked({ state, space }: Subscriber, requested: RequestedSubscription): Filter {
-  const filter = parseFilter(requested.filter)
-  if (filter === undefined || filter.filter.split('/').length > filterLevelsMax)
-    throw new MqttError(Reason.TopicFilterInvalid, 'no topic filter')
+  const filter = wellFormed(requested.filter)
+  if (filter.filter.split('/').length > filterLevelsMax)
+    throw new MqttError(Reason.TopicFilterInvalid, `a topic filter of more than ${filterLevelsMax} levels`)
   if (filter.group !== null && requested.noLocal) throw new MqttError(Reason.ProtocolError, 'No Local with a shared subscription')
   if (!state.subscriptions.has(filter.text) && state.subscriptions.size >= filtersMax)
     throw new MqttError(Reason.QuotaExceeded, `more than ${filtersMax} subscriptions`)
@@ -91,9 +99,9 @@ export async function unsubscribe(subscriber: Subscriber, filters: readonly stri
   const codes: number[] = []
   const own = clients.space(space.namespace)
   for (const text of filters) {
+    wellFormed(text)
     const subscription = state.subscriptions.get(text)
-    if (parseFilter(text) === undefined) codes.push(Reason.TopicFilterInvalid)
-    else codes.push(subscription === undefined ? Reason.NoSubscriptionExisted : Reason.Success)
+    codes.push(subscription === undefined ? Reason.NoSubscriptionExisted : Reason.Success)
     if (subscription === undefined) continue
     state.subscriptions.delete(text)
     outbox.unlisten(text)
