@@ -53,7 +53,8 @@ export class BrokerSpace implements Space {
   readonly #namespace: Namespace
   readonly #engine: Engine
   readonly #traffic: Traffic
-  readonly #views = new WeakMap<Subscription, ReadyView>()
+  /** Made when it is needed: there may be a space for each of thousands of connections. */
+  #views: WeakMap<Subscription, ReadyView> | null = null
 
   constructor(engine: Engine, namespace: Namespace, principal: Principal, traffic: Traffic) {
     this.#engine = engine
@@ -384,6 +385,7 @@ export class BrokerSpace implements Space {
   ready(topic: string): ReadyRecords {
     this.#allow('consume', topic)
     const subscription = this.#subscription(topic, '')
+    this.#views ??= new WeakMap()
     let view = this.#views.get(subscription)
     if (view === undefined) {
       view = new ReadyView(subscription, (records, bytes) => this.#countOut(records, bytes))

@@ -10,6 +10,8 @@ import { TcpTransport } from './tcp-transport.ts'
 const detectTimeoutMs = 10_000
 const detectBytesMax = 64
 
+const ignore = (): void => {}
+
 export class Listeners {
   readonly #broker: Broker
   readonly #connections: Connections
@@ -56,7 +58,7 @@ export class Listeners {
 
   #accept(socket: Socket, serve: (socket: Socket) => void): void {
     // Without a handler an error of a socket that is already gone would end the process.
-    socket.on('error', () => {})
+    socket.on('error', ignore)
     const { connectionsMax } = this.#broker.limits
     // Those that this loop has, and the connections of others.
     if (this.#sockets.size + this.#connections.size - this.#sessionCount >= connectionsMax) {
@@ -131,28 +133,26 @@ export class Listeners {
     const running = this.#sessions.start(protocol, new TcpTransport(socket), secured, upgrade)
     if (running === null) return
     this.#sessionCount++
-    let failed = false
-    if (entrance === null) socket.on('data', running.onBytes)
+    if (entrance === null) socket.on('data', (chunk: Buffer) => running.bytes(chunk))
     else socket.once('data', (chunk: Buffer) => this.#afterGreeting(running, socket, chunk, entrance))
-    socket.on('error', () => {
-      failed = true
-    })
-    socket.on('close', () => {
+    socket.on('close', (failed: boolean) => {
       this.#sessionCount--
       running.closed(failed)
     })
-    if (first !== null) running.onBytes(first)
+    if (first !== null) running.bytes(first)
     if (running.connection.reading) socket.resume()
   }
 
   /** The first bytes of a client that was spoken to: a TLS handshake, or its protocol at once. */
-  #afterGreeting({ connection, onBytes }: Running, socket: Socket, first: Buffer, { upgrade }: Entrance): void {
+  #afterGreeting(running: Running, socket: Socket, first: Buffer, { upgrade }: Entrance): void {
+    const { connection } = running
+    const onBytes = (chunk: Buffer): void => running.bytes(chunk)
     if (beginsHandshake(first)) {
       socket.pause()
       connection.hold()
       upgrade(socket, first, (wrapping, secured) => {
         connection.secured(new TcpTransport(wrapping), secured)
-        wrapping.on('error', () => {})
+        wrapping.on('error', ignore)
         wrapping.on('data', onBytes)
       })
     } else if (connection.upgrade === 'required') connection.destroy('plain text where only TLS is allowed')

@@ -2,7 +2,7 @@
  * Makes a connection and a session of each client, whatever carries its bytes, and brings bytes, ticks and ends to them. What a session throws ends its
  * own connection and nothing else.
  */
-import type { Broker, Protocol, Session } from '../broker/face.ts'
+import type { Broker, ConnectionListing, Protocol, Session } from '../broker/face.ts'
 import type { Secured } from '../lib/tls.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { Connections, OpenConnection } from './connections.ts'
@@ -11,20 +11,18 @@ import type { Transport } from './transport.ts'
 
 const tickMs = 1000
 
-/** One client, for whoever reads its bytes. */
-export interface Running {
-  readonly connection: ClientConnection
-  onBytes(chunk: Buffer): void
-  /** Last call. */
-  closed(failed: boolean): void
-}
-
 export class Sessions {
   readonly #broker: Broker
   readonly #connections: Connections
-  readonly #own = new Set<OpenConnection>()
+  readonly #own = new Set<Running>()
   readonly #tick: NodeJS.Timeout
   #whenEmpty: () => void = () => {}
+  /** One for all. */
+  readonly #ended = (running: Running): void => {
+    this.#connections.remove(running.id)
+    this.#own.delete(running)
+    if (this.#own.size === 0) this.#whenEmpty()
+  }
 
   constructor(broker: Broker, connections: Connections) {
     this.#broker = broker
@@ -51,22 +49,14 @@ export class Sessions {
       const failed = (cause: unknown): void => this.#blame(connection, cause)
       session = opened instanceof Promise ? new OpeningSession(opened, connection, failed) : opened
     } catch (cause) {
-      this.#blame(connection, cause)
+      blame(this.#broker, connection, cause)
       return null
     }
     connection.attach(session)
-    const open = this.#register(connection, session)
-    return {
-      connection,
-      onBytes: (chunk) => this.#guard(connection, () => session.onBytes(chunk)),
-      closed: (failed) => {
-        this.#connections.remove(id)
-        this.#own.delete(open)
-        if (this.#own.size === 0) this.#whenEmpty()
-        this.#guard(connection, () => connection.closed(failed))
-        this.#logClose(connection)
-      },
-    }
+    const running = new Running(this.#broker, connection, session, this.#ended)
+    this.#connections.add(running)
+    this.#own.add(running)
+    return running
   }
 
   /** Lets sessions say goodbye, cuts who has not gone after `graceMs`, and resolves when all have. */
@@ -83,61 +73,93 @@ export class Sessions {
     clearTimeout(force)
   }
 
-  #register(connection: ClientConnection, session: Session): OpenConnection {
-    const open: OpenConnection = {
-      id: connection.id,
-      listing: () => {
-        const describe = session.describe?.bind(session)
-        return describe === undefined ? connection.listing() : { ...connection.listing(), describe }
-      },
-      drain: (reason) => {
-        connection.closeReason ||= reason
-        connection.ending = 'stopping'
-        this.#guard(connection, () => session.drain())
-      },
-      destroy: (reason) => connection.destroy(reason),
-      tick: (now) => {
-        connection.tick(now)
-        this.#guard(connection, () => session.onTick(now))
-      },
-    }
-    this.#connections.add(open)
-    this.#own.add(open)
-    return open
+  #tickAll(): void {
+    const now = this.#broker.clock.now()
+    for (const running of this.#own) running.tick(now)
+  }
+}
+
+/** One client: for whoever reads its bytes, and in the list of all connections. */
+export class Running implements OpenConnection {
+  readonly id: number
+  readonly connection: ClientConnection
+  readonly #broker: Broker
+  readonly #session: Session
+  readonly #ended: (running: Running) => void
+
+  constructor(broker: Broker, connection: ClientConnection, session: Session, ended: (running: Running) => void) {
+    this.id = connection.id
+    this.connection = connection
+    this.#broker = broker
+    this.#session = session
+    this.#ended = ended
   }
 
-  #logClose({ id, remoteAddress, remotePort, closeReason, info }: ClientConnection): void {
+  bytes(chunk: Buffer): void {
+    try {
+      this.#session.onBytes(chunk)
+    } catch (cause) {
+      blame(this.#broker, this.connection, cause)
+    }
+  }
+
+  /** Last call. */
+  closed(failed: boolean): void {
+    const { connection } = this
+    this.#ended(this)
+    try {
+      connection.closed(failed)
+    } catch (cause) {
+      blame(this.#broker, connection, cause)
+    }
+    const { id, remoteAddress, remotePort, closeReason, info } = connection
     const fields = { connection: id, protocol: info.protocol, remote: `${remoteAddress}:${remotePort}`, reason: closeReason }
     if (closeReason === '') this.#broker.log.debug(fields, 'connection closed')
     else this.#broker.log.info(fields, 'connection closed by the broker')
   }
 
-  #tickAll(): void {
-    const now = this.#broker.clock.now()
-    for (const connection of [...this.#own]) connection.tick(now)
+  listing(): ConnectionListing {
+    const describe = this.#session.describe?.bind(this.#session)
+    const listing = this.connection.listing()
+    return describe === undefined ? listing : { ...listing, describe }
   }
 
-  #guard(connection: ClientConnection, call: () => void): void {
+  drain(reason: string): void {
+    this.connection.closeReason ||= reason
+    this.connection.ending = 'stopping'
     try {
-      call()
+      this.#session.drain()
     } catch (cause) {
-      this.#blame(connection, cause)
+      blame(this.#broker, this.connection, cause)
     }
   }
 
-  #blame(connection: ClientConnection, cause: unknown): void {
-    const { remoteAddress, remotePort, info } = connection
-    const error = cause instanceof Error ? cause : new Error(String(cause))
-    this.#broker.log.error(
-      {
-        connection: connection.id,
-        protocol: info.protocol,
-        remote: `${remoteAddress}:${remotePort}`,
-        error: error.message,
-        stack: error.stack,
-      },
-      'a session failed; its connection is closed',
-    )
-    connection.fail()
+  destroy(reason: string): void {
+    this.connection.destroy(reason)
   }
+
+  tick(now: number): void {
+    this.connection.tick(now)
+    try {
+      this.#session.onTick(now)
+    } catch (cause) {
+      blame(this.#broker, this.connection, cause)
+    }
+  }
+}
+
+function blame(broker: Broker, connection: ClientConnection, cause: unknown): void {
+  const { remoteAddress, remotePort, info } = connection
+  const error = cause instanceof Error ? cause : new Error(String(cause))
+  broker.log.error(
+    {
+      connection: connection.id,
+      protocol: info.protocol,
+      remote: `${remoteAddress}:${remotePort}`,
+      error: error.message,
+      stack: error.stack,
+    },
+    'a session failed; its connection is closed',
+  )
+  connection.fail()
 }

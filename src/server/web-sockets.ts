@@ -92,7 +92,7 @@ export class WebSockets {
     const running = this.#options.sessions.start(protocol, transport, secured)
     if (running === null) return
     const { connection } = running
-    transport.onBytes = running.onBytes
+    transport.onBytes = (chunk) => running.bytes(chunk)
     transport.onFault = (reason) => connection.end(reason)
     webSocket.on('close', (code) => running.closed(code === closedWithoutFrame))
   }

@@ -26,11 +26,13 @@ export interface RawPacket {
 
 const malformed = (what: string): MqttError => new MqttError(Reason.MalformedPacket, what)
 
+const nothing = Buffer.alloc(0)
+
 /** Cuts a stream into packets. Only a packet that straddles chunks is copied, into a buffer of its own length. */
 export class PacketDecoder {
   /** Of a whole packet; a larger one is refused before it is buffered. */
   bytesMax: number
-  #chunk: Buffer = Buffer.alloc(0)
+  #chunk: Buffer = nothing
   #at = 0
   /** A packet that began in an earlier chunk: its fixed header so far, then its body. */
   readonly #head: number[] = []
@@ -50,6 +52,11 @@ export class PacketDecoder {
     if (this.#body === null && !this.#readHead()) return null
     const [first = 0] = this.#head
     const body = this.#readBody()
+    // A chunk that was read to its end is not held: most connections are idle most of the time.
+    if (this.#at === this.#chunk.length) {
+      this.#chunk = nothing
+      this.#at = 0
+    }
     if (body === null) return null
     this.#head.length = 0
     return { type: first >> 4, flags: first & 15, body }

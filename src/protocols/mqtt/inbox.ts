@@ -19,27 +19,29 @@ export interface InboxHost {
   readonly clients: Clients
   readonly version: Version
   readonly space: Space
-  readonly state: SessionState
   /** A publish was refused that its version cannot be told of otherwise. */
   refused(reason: Reason, message: string): void
 }
 
 export class Inbox {
   readonly #host: InboxHost
+  readonly #state: SessionState
   readonly #acknowledgements: Acknowledgements
-  readonly #aliases = new Map<number, string>()
+  #aliases: Map<number, string> | null = null
   /** Published together at the end of a batch of packets. */
   #batch: { readonly item: PublishItem; readonly done: () => void }[] = []
   #publishingBytes = 0
   #paused = false
 
-  constructor(host: InboxHost) {
+  constructor(host: InboxHost, state: SessionState) {
     this.#host = host
+    this.#state = state
     this.#acknowledgements = new Acknowledgements(host.connection, host.version)
   }
 
   onPublish(packet: PublishPacket): void {
-    const { clients, state, version } = this.#host
+    const { clients, version } = this.#host
+    const state = this.#state
     clients.figures.received++
     const { qos, packetId } = packet
     const message = { ...packet, topic: this.#topicOf(packet) }
@@ -58,7 +60,8 @@ export class Inbox {
 
   /** The sender has heard that we have it, so that the identifier may mean another message. */
   onPubrel(packetId: number): void {
-    const { clients, state } = this.#host
+    const { clients } = this.#host
+    const state = this.#state
     const answer = this.#acknowledgements.expect(Packet.Pubcomp, packetId)
     if (!clients.ids(state.key).in.has(packetId)) return answer(Reason.PacketIdNotFound)
     clients.drop(state.key, 'in', packetId)
@@ -90,17 +93,19 @@ export class Inbox {
     }
     if (alias === 0 || alias > topicAliasMaximum) throw new MqttError(Reason.TopicAliasInvalid, `topic alias ${alias}`)
     if (topic !== '') {
+      this.#aliases ??= new Map()
       this.#aliases.set(alias, topic)
       return topic
     }
-    const known = this.#aliases.get(alias)
+    const known = this.#aliases?.get(alias)
     if (known === undefined) throw new MqttError(Reason.ProtocolError, `topic alias ${alias} was not set`)
     return known
   }
 
   /** `exactlyOnce`: the packet identifier that is noted together with it. */
   #publish(message: Message, exactlyOnce: number | null, answer: (reason: number) => void): void {
-    const { clients, connection, space, state } = this.#host
+    const { clients, connection, space } = this.#host
+    const state = this.#state
     const item = itemOf(message, state.clientId, connection.id)
     const bytes = item.payload.length
     this.#hold(bytes)

@@ -40,7 +40,6 @@ export interface OutboxHost {
   readonly version: Version
   /** What the client may read is asked here. */
   readonly space: Space
-  readonly state: SessionState
   /** Of the client. */
   readonly receiveMaximum: number
   readonly packetBytesMax: number
@@ -71,6 +70,7 @@ interface Source {
 
 export class Outbox implements Sink {
   readonly #host: OutboxHost
+  readonly #state: SessionState
   readonly #window: number
   readonly #sources = new Map<Consumer, Source>()
   readonly #listeners = new Map<string, { readonly listener: Listener; subscription: Subscription }>()
@@ -79,13 +79,16 @@ export class Outbox implements Sink {
   #waiting: Message[] = []
   #nextSharedId = ownIds + 1
   #closed = false
-  readonly #aliases = new Map<string, number>()
+  /** null: the client takes none. */
+  readonly #aliases: Map<string, number> | null
   readonly #aliasesMax: number
 
-  constructor(host: OutboxHost) {
+  constructor(host: OutboxHost, state: SessionState) {
     this.#host = host
+    this.#state = state
     this.#window = Math.min(host.receiveMaximum, windowMax)
     this.#aliasesMax = Math.min(host.topicAliasMaximum, aliasesMax)
+    this.#aliases = this.#aliasesMax === 0 ? null : new Map()
   }
 
   // ----------------------------------------------------------------------------------------------------------- live messages
@@ -172,13 +175,15 @@ export class Outbox implements Sink {
   #publish(message: OutgoingPublish): boolean {
     const { topic, properties } = message
     const { version } = this.#host
-    const known = this.#aliases.get(topic)
-    if (known === undefined && this.#aliases.size >= this.#aliasesMax) return this.#write(encodePublish(message, version))
-    const topicAlias = known ?? this.#aliases.size + 1
+    const aliases = this.#aliases
+    const known = aliases?.get(topic)
+    if (aliases === null || (known === undefined && aliases.size >= this.#aliasesMax))
+      return this.#write(encodePublish(message, version))
+    const topicAlias = known ?? aliases.size + 1
     const named = known === undefined ? topic : ''
     const extended = Buffer.concat([properties, encodePropertyList({ topicAlias })])
     const sent = this.#write(encodePublish({ ...message, topic: named, properties: extended }, version))
-    if (sent) this.#aliases.set(topic, topicAlias)
+    if (sent) aliases.set(topic, topicAlias)
     return sent
   }
 
@@ -197,7 +202,8 @@ export class Outbox implements Sink {
     // The connection may have ended while its SUBSCRIBE was under way.
     if (this.#closed) return
     for (const { consumer, leaving } of this.#sources.values()) if (consumer.topic === topic && !leaving) return
-    const { clients, space, state, connection } = this.#host
+    const { clients, space, connection } = this.#host
+    const state = this.#state
     const spec = { topic, subscription: '', autoSettle: false, name: state.clientId, connection: connection.id }
     const consumer = clients.space(space.namespace).subscribe(spec, this)
     this.#sources.set(consumer, { consumer, shared, granted: 0, unsettled: 0, settled: [], leaving: false })
@@ -259,7 +265,7 @@ export class Outbox implements Sink {
    * came for a subscription that they replaced, and is not lost by that [3.8.4-4].
    */
   #wanted(topic: string, envelope: Envelope): Subscription[] {
-    const { state } = this.#host
+    const state = this.#state
     const wanted: Subscription[] = []
     const replaced: Subscription[] = []
     for (const each of state.subscriptions.values()) {
@@ -297,7 +303,7 @@ export class Outbox implements Sink {
   }
 
   get #released(): Set<number> {
-    return this.#host.clients.ids(this.#host.state.key).out
+    return this.#host.clients.ids(this.#state.key).out
   }
 
   // -------------------------------------------------------------------------------------------------------- acknowledgements
@@ -311,7 +317,8 @@ export class Outbox implements Sink {
 
   /** The client has it: that is written down before it is told to forget the identifier, or a restart would send it once more. */
   onPubrec(packetId: number, reason: number): void {
-    const { connection, clients, state, version } = this.#host
+    const { connection, clients, version } = this.#host
+    const state = this.#state
     const message = this.#inFlight.get(packetId)
     if (message === undefined) {
       const known = this.#released.has(packetId)
@@ -334,7 +341,8 @@ export class Outbox implements Sink {
   }
 
   onPubcomp(packetId: number): void {
-    const { clients, state } = this.#host
+    const { clients } = this.#host
+    const state = this.#state
     if (this.#released.has(packetId)) clients.drop(state.key, 'out', packetId)
   }
 

@@ -38,10 +38,10 @@ import {
 } from './codec.ts'
 import { MqttError, Reason, reasonOf, returnCodeOf } from './errors.ts'
 import type { Figure } from './figures.ts'
-import { Inbox, receiveMaximum, topicAliasMaximum } from './inbox.ts'
+import { Inbox, type InboxHost, receiveMaximum, topicAliasMaximum } from './inbox.ts'
 import { Exchange, logIn } from './login.ts'
 import { isTopicName, matches } from './names.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type OutboxHost } from './outbox.ts'
 import { forever, SessionState } from './state.ts'
 import { resubscribe, subscribe, unsubscribe } from './subscribe.ts'
 
@@ -61,7 +61,7 @@ interface Opened {
   readonly outbox: Outbox
 }
 
-export class Session implements ProtocolSession, LiveSession {
+export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxHost {
   readonly connection: Connection
   readonly broker: Broker
   readonly clients: Clients
@@ -69,7 +69,7 @@ export class Session implements ProtocolSession, LiveSession {
   space: Space
   receiveMaximum = 0xffff
   packetBytesMax = Number.POSITIVE_INFINITY
-  #clientAliasMaximum = 0
+  topicAliasMaximum = 0
   #state: number = State.Connecting
   #decoder: PacketDecoder
   #opened: Opened | null = null
@@ -263,7 +263,7 @@ export class Session implements ProtocolSession, LiveSession {
     const expirySeconds = five ? (properties.sessionExpiry ?? 0) : cleanStart ? 0 : forever
     this.receiveMaximum = properties.receiveMaximum ?? 0xffff
     this.packetBytesMax = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
-    this.#clientAliasMaximum = properties.topicAliasMaximum ?? 0
+    this.topicAliasMaximum = properties.topicAliasMaximum ?? 0
     this.#explains = properties.requestProblemInformation !== 0
     this.#keepAliveMs = keepAlive * 1500
     const state = new SessionState(this.clients, this.space.namespace, clientId, expirySeconds)
@@ -279,7 +279,7 @@ export class Session implements ProtocolSession, LiveSession {
     this.#describe(clientId)
     this.#state = State.Open
     this.#decoder.bytesMax = packetBytesMax
-    const opened: Opened = { state, inbox: this.#inboxOf(state), outbox: this.#outboxOf(state) }
+    const opened: Opened = { state, inbox: new Inbox(this, state), outbox: new Outbox(this, state) }
     this.#opened = opened
     const answer: Properties = {
       receiveMaximum,
@@ -319,23 +319,12 @@ export class Session implements ProtocolSession, LiveSession {
     info.clientVersion = { 3: 'MQTT 3.1', 4: 'MQTT 3.1.1', 5: 'MQTT 5.0' }[this.version]
   }
 
-  #inboxOf(state: SessionState): Inbox {
-    const { connection, clients, version, space } = this
-    const refused = (reason: Reason, message: string): void => this.#fail(new MqttError(reason, message))
-    return new Inbox({ connection, clients, version, space, state, refused })
+  refused(reason: Reason, message: string): void {
+    this.#fail(new MqttError(reason, message))
   }
 
-  #outboxOf(state: SessionState): Outbox {
-    const { connection, clients, version, space } = this
-    const consumerEnded = (topic: string, reason: CoreErrorCode): void =>
-      this.#fail(new MqttError(Reason.Unspecified, `the broker ended "${topic}": ${reason}`))
-    const { receiveMaximum: clientReceiveMaximum, packetBytesMax: clientBytesMax } = this
-    const limits = {
-      receiveMaximum: clientReceiveMaximum,
-      packetBytesMax: clientBytesMax,
-      topicAliasMaximum: this.#clientAliasMaximum,
-    }
-    return new Outbox({ connection, clients, version, space, state, consumerEnded, ...limits })
+  consumerEnded(topic: string, reason: CoreErrorCode): void {
+    this.#fail(new MqttError(Reason.Unspecified, `the broker ended "${topic}": ${reason}`))
   }
 
   #refuse(cause: unknown): void {

@@ -29,15 +29,20 @@ export class SessionState {
   expirySeconds: number
   #closed = false
   readonly #clients: Clients
-  readonly #space: Space
+  readonly #namespace: string
 
   constructor(clients: Clients, namespace: string, clientId: string, expirySeconds: number) {
     this.#clients = clients
-    this.#space = clients.space(namespace)
+    this.#namespace = namespace
     this.clientId = clientId
     this.key = sessionKey(namespace, clientId)
     this.topic = sessionTopic(clientId)
     this.expirySeconds = expirySeconds
+  }
+
+  /** Made when it is needed: most sessions do nothing for most of their time. */
+  get #space(): Space {
+    return this.#clients.space(this.#namespace)
   }
 
   /** Whether it has its topic. */
