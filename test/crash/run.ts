@@ -1,5 +1,5 @@
 /**
- * Crash test: Kafka and AMQP publishers record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
+ * Crash test: Kafka, AMQP and MQTT publishers record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
  * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
  * A transactional publisher's transactions are there whole or not at all, those it aborted never.
  * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.
@@ -19,6 +19,7 @@ import { amqpPublisher, amqpReadAll } from './amqp.ts'
 import { fullDisk } from './full-disk.ts'
 import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
 import { checkLedger, type Ledger, newLedger } from './ledger.ts'
+import { mqttPublisher } from './mqtt.ts'
 import { seeded } from './random.ts'
 import { tearTail } from './tear.ts'
 import { checkTransactions, newTransactions, readCommitted, transactionalPublisher } from './transactions.ts'
@@ -41,10 +42,11 @@ console.log(
 
 test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
-  const portOffset = await freePortOffset([7890, 9092, 5672])
+  const portOffset = await freePortOffset([7890, 9092, 5672, 1883])
   const kafka: Ledger = newLedger('kafka')
   const idempotent: Ledger = newLedger('kafka-idempotent')
   const amqp: Ledger = newLedger('amqp')
+  const mqtt: readonly Ledger[] = [newLedger('mqtt QoS 1'), newLedger('mqtt QoS 2')]
   const transactions = newTransactions()
   try {
     for (let round = 1; round <= rounds; round++) {
@@ -56,6 +58,9 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
           kafkaPublisher(broker.kafka, 'crash-idempotent', idempotent, true),
           amqpPublisher(broker.amqp, 'crash-amqp', amqp),
           transactionalPublisher(broker.kafka, 'crash-transactions', transactions),
+          ...([1, 2] as const).map((qos) =>
+            mqttPublisher(broker.mqtt, broker.amqp, `crash-mqtt-${qos}`, qos, mqtt[qos - 1] as Ledger),
+          ),
         ])
         await new Promise((resolve) => setTimeout(resolve, loadMs))
         broker.process.kill('SIGKILL')
@@ -70,6 +75,8 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             [kafka, await kafkaReadAll(again.kafka, 'crash-kafka')],
             [idempotent, await kafkaReadAll(again.kafka, 'crash-idempotent')],
             [amqp, await amqpReadAll(again.amqp, 'crash-amqp')],
+            [mqtt[0] as Ledger, await amqpReadAll(again.amqp, 'crash-mqtt-1')],
+            [mqtt[1] as Ledger, await amqpReadAll(again.amqp, 'crash-mqtt-2')],
           ] as const) {
             checkLedger(ledger, read)
             counts.push(`${ledger.name} ${ledger.confirmed.size} confirmed, ${read.length} found`)
@@ -85,10 +92,9 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
         }
       })
     }
-    assert.ok(
-      0 < kafka.confirmed.size && 0 < idempotent.confirmed.size && 0 < amqp.confirmed.size && 0 < transactions.committed.size,
-      'every publisher had something confirmed',
-    )
+    for (const { name, confirmed } of [kafka, idempotent, amqp, ...mqtt])
+      assert.ok(confirmed.size > 0, `${name}: nothing was confirmed`)
+    assert.ok(transactions.committed.size > 0, 'no transaction was confirmed')
   } finally {
     await rm(data, { recursive: true, force: true })
   }
