@@ -217,6 +217,15 @@ export class TestClient {
     assert.equal(await this.next(), null)
   }
 
+  /** Reads nothing more, until {@link resume}. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
   /** Cuts the connection. */
   async destroy(): Promise<void> {
     this.#socket.destroy()
