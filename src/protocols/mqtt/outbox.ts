@@ -166,9 +166,16 @@ export class Outbox implements Sink {
     if (this.#host.version !== Version.V5) return none
     const { expirySeconds, properties } = envelope
     if (expirySeconds < 0 && ids.length === 0) return properties
-    const age = Math.max(0, Math.floor((this.#host.clients.broker.clock.now() - timestamp) / 1000))
-    const expiry = expirySeconds < 0 ? {} : { messageExpiry: Math.max(1, expirySeconds - age) }
+    const expiry = expirySeconds < 0 ? {} : { messageExpiry: this.#left(envelope, timestamp) }
     return Buffer.concat([properties, encodePropertyList({ ...expiry, ...(ids.length > 0 && { subscriptionIds: ids }) })])
+  }
+
+  /** What is left of its expiry (3.3.2.3.3). */
+  #left({ expirySeconds, clientId }: Envelope, timestamp: number): number {
+    const age = Math.max(0, Math.floor((this.#host.clients.broker.clock.now() - timestamp) / 1000))
+    if (age < expirySeconds) return expirySeconds - age
+    // A record of another protocol that is still here has a time that its producer gave it.
+    return clientId === '' ? expirySeconds : 1
   }
 
   /** As {@link #write}; the first topics get a number that stands for them from then on (5.0, 3.3.2.3.4). */

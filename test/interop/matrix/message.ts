@@ -84,10 +84,12 @@ export interface Driver {
   readonly cannotRead?: readonly string[]
   /** What it loses of a message that it sends on as it came. */
   readonly cannotCopy?: readonly string[]
-  /** Makes `topic` able to receive before anything is published to it. */
-  declare(topic: string): Promise<void>
+  /** Makes `topic` able to keep what is published to it; absent where a protocol has nothing of the kind. */
+  declare?(topic: string): Promise<void>
+  /** Begins to hear what is published to `topic`, before it is; absent where a protocol reads what is kept. */
+  listen?(topic: string): Promise<void>
   produce(topic: string): Promise<void>
-  /** `owner`: whose protocol declared it. */
+  /** `owner`: whose protocol declared it; '': nobody's. */
   consume(topic: string, owner: string): Promise<Seen>
   /** Reads one message and sends it to another topic as a program would that knows nothing of the other protocols: body, key, headers. */
   forward(from: string, to: string, owner: string): Promise<void>

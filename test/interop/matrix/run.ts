@@ -7,6 +7,8 @@ import { runCases, unique, within } from '../cases/cases.ts'
 import { amqpDriver } from './amqp.ts'
 import { kafkaDriver } from './kafka.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
+import { mqttDriver } from './mqtt.ts'
+import { natsDriver } from './nats.ts'
 import { stompDriver } from './stomp.ts'
 import { streamDriver } from './stream.ts'
 
@@ -15,6 +17,8 @@ const drivers: readonly Driver[] = [
   await within(15_000, 'AMQP', amqpDriver()),
   await within(15_000, 'STOMP', stompDriver()),
   await within(15_000, 'streams', streamDriver()),
+  await within(15_000, 'MQTT', mqttDriver()),
+  await within(15_000, 'NATS', natsDriver()),
 ]
 
 /** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */
@@ -50,14 +54,16 @@ const cases: Record<string, () => Promise<void>> = {}
 
 for (const producer of drivers) {
   for (const consumer of drivers) {
-    for (const owner of new Set([producer, consumer])) {
-      const title = `${producer.name} → ${consumer.name} (declared by ${owner.name})`
+    const owners = ownersOf(producer, consumer)
+    for (const owner of owners.length === 0 ? [null] : owners) {
+      const title = `${producer.name} → ${consumer.name} (${owner === null ? 'live' : `declared by ${owner.name}`})`
       cases[title] = () =>
         column(title, async () => {
           const topic = unique('matrix')
-          await owner.declare(topic)
+          await owner?.declare?.(topic)
+          await consumer.listen?.(topic)
           await producer.produce(topic)
-          return judge(await consumer.consume(topic, owner.name), producer, consumer)
+          return judge(await consumer.consume(topic, owner?.name ?? ''), producer, consumer)
         })
     }
   }
@@ -71,11 +77,14 @@ for (const producer of drivers) {
     cases[title] = () =>
       column(title, async () => {
         const [from, to] = [unique('matrix.from'), unique('matrix.to')]
-        await producer.declare(from)
-        await producer.declare(to)
+        const [owner] = ownersOf(producer, middle)
+        await owner?.declare?.(from)
+        await owner?.declare?.(to)
+        await middle.listen?.(from)
+        await producer.listen?.(to)
         await producer.produce(from)
-        await middle.forward(from, to, producer.name)
-        const wrong = judge(await producer.consume(to, producer.name), producer, producer)
+        await middle.forward(from, to, owner?.name ?? '')
+        const wrong = judge(await producer.consume(to, owner?.name ?? ''), producer, producer)
         // kafkajs, which copies for Kafka, cannot write a null header value and sends an empty one.
         const lost = [...(middle.cannotCopy ?? []), ...(middle.name === 'kafka' ? ['h-null'] : [])]
         return { ...wrong, ...Object.fromEntries(lost.map((name) => [name, undefined])) }
@@ -88,7 +97,7 @@ for (const producer of drivers) {
     if (consumer.consumeTwice === undefined) continue
     cases[`${producer.name} → ${consumer.name}: given back, it comes again marked`] = async () => {
       const topic = unique('matrix.twice')
-      await consumer.declare(topic)
+      await consumer.declare?.(topic)
       await producer.produce(topic)
       const seen = await consumer.consumeTwice?.(topic)
       if (seen?.redelivered !== true) throw new Error('the second delivery is not marked as redelivered')
@@ -111,6 +120,11 @@ cases['the table'] = async () => {
 }
 
 await runCases(cases)
+
+/** Who of the two can make what keeps messages, the first if it can. */
+function ownersOf(...pair: readonly [Driver, Driver]): Driver[] {
+  return [...new Set(pair)].filter(({ declare }) => declare !== undefined)
+}
 
 async function column(title: string, exchange: () => Promise<Record<string, string | undefined>>): Promise<void> {
   try {
