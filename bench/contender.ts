@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { startAnyMQ } from '../test/interop/anymq.ts'
 import { freePortOffset, Running, runOk, tail } from '../test/interop/processes.ts'
 
-export type Protocol = 'kafka' | 'amqp'
+export type Protocol = 'kafka' | 'amqp' | 'mqtt'
 export type Durability = 'fsync' | 'os'
 
 export interface Contender {
@@ -15,9 +15,18 @@ export interface Contender {
   /** host:port, or a URL for AMQP. */
   readonly address: string
   readonly startMs: number
+  readonly pid: number
   readonly meter: Meter
   stop(): Promise<void>
 }
+
+/** The broker beside which each protocol is measured, the port of its first listener, and what its script is told besides. */
+export const peerOf = {
+  kafka: { name: 'Kafka', script: 'kafka.sh', port: 9092, environment: {} },
+  amqp: { name: 'RabbitMQ', script: 'rabbitmq.sh', port: 5672, environment: {} },
+  // It would drop what it may not queue.
+  mqtt: { name: 'Mosquitto', script: 'mosquitto.sh', port: 1883, environment: { MAX_QUEUED: '0', MAX_INFLIGHT: '1000' } },
+} as const
 
 export const peers = join(import.meta.dirname, 'peers')
 const SAMPLE_MS = 200
@@ -32,8 +41,9 @@ export async function startOurs(protocol: Protocol, durability: Durability): Pro
   await meter.settle()
   return {
     name: 'AnyMQ',
-    address: protocol === 'kafka' ? broker.kafka : broker.amqp.replace(/\/$/, ''),
+    address: { kafka: broker.kafka, amqp: broker.amqp.replace(/\/$/, ''), mqtt: broker.mqtt }[protocol],
     startMs: broker.startMs,
+    pid: broker.process.pid,
     meter,
     stop: async () => {
       meter.stop()
@@ -43,23 +53,24 @@ export async function startOurs(protocol: Protocol, durability: Durability): Pro
 }
 
 export async function startPeer(protocol: Protocol, durability: Durability): Promise<Contender> {
-  const script = join(peers, protocol === 'kafka' ? 'kafka.sh' : 'rabbitmq.sh')
+  const { name, script: file, port: base, environment } = peerOf[protocol]
+  const script = join(peers, file)
   await runOk('bash', [script, 'install'], { timeoutMs: 600_000, onLine: (line) => console.log(`# ${line}`) })
-  const base = protocol === 'kafka' ? 9092 : 5672
   const port = base + (await freePortOffset([base, base + 1]))
   const folder = mkdtempSync(join(tmpdir(), 'anymq-peer-'))
   const started = performance.now()
   const program = new Running('bash', [script, 'start'], {
-    env: { PORT: String(port), DATA_DIR: join(folder, 'data'), DURABILITY: durability },
+    env: { PORT: String(port), DATA_DIR: join(folder, 'data'), DURABILITY: durability, ...environment },
   })
   await untilAccepts(port, program)
   const startMs = performance.now() - started
   const meter = new Meter(program.pid)
   await meter.settle()
   return {
-    name: protocol === 'kafka' ? 'Kafka' : 'RabbitMQ',
-    address: protocol === 'kafka' ? `127.0.0.1:${port}` : `amqp://guest:guest@127.0.0.1:${port}`,
+    name,
+    address: protocol === 'amqp' ? `amqp://guest:guest@127.0.0.1:${port}` : `127.0.0.1:${port}`,
     startMs,
+    pid: program.pid,
     meter,
     stop: async () => {
       meter.stop()

@@ -1,12 +1,12 @@
 /**
  * AnyMQ beside the real broker: the same public load generators, the same durability, in turn on an otherwise idle machine; one table.
  *
- *   npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]
+ *   npm run bench -- kafka|amqp|mqtt [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]
  */
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { requireNode24 } from '../test/interop/anymq.ts'
-import { type Contender, type Durability, type Protocol, startOurs, startPeer } from './contender.ts'
+import { type Contender, type Durability, type Protocol, peerOf, startOurs, startPeer } from './contender.ts'
 import { type Figures, workloads } from './workloads.ts'
 
 requireNode24()
@@ -22,11 +22,15 @@ const { values, positionals } = parseArgs({
   },
 })
 const [protocol] = positionals
-if ((protocol !== 'kafka' && protocol !== 'amqp') || (values.durability !== 'fsync' && values.durability !== 'os')) {
+if (protocol === undefined || !isProtocol(protocol) || (values.durability !== 'fsync' && values.durability !== 'os')) {
   console.error(
-    'usage: npm run bench -- kafka|amqp [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]',
+    'usage: npm run bench -- kafka|amqp|mqtt [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]',
   )
   process.exit(2)
+}
+
+function isProtocol(name: string): name is Protocol {
+  return Object.hasOwn(peerOf, name)
 }
 
 interface Cost {
@@ -46,7 +50,7 @@ const MIB = 2 ** 20
 await main(protocol, values.durability)
 
 async function main(protocol: Protocol, durability: Durability): Promise<void> {
-  const peerName = protocol === 'kafka' ? 'Kafka' : 'RabbitMQ'
+  const peerName = peerOf[protocol].name
   const sides: Side[] = []
   if (values.only !== 'ours')
     sides.push({ name: peerName, start: () => startPeer(protocol, durability), figures: new Map(), costs: [] })
@@ -104,6 +108,11 @@ function report(protocol: Protocol, durability: Durability, sides: readonly Side
     const [theirRate, ownRate] = [median(theirs, 'perSecond'), median(own, 'perSecond')]
     const ratio = theirRate === undefined || ownRate === undefined ? '' : (ownRate / theirRate).toFixed(2)
     console.log(`| ${name} | ${rate(theirRate)} | ${rate(ownRate)} | ${ratio} | ${latency(theirs)} | ${latency(own)} |`)
+  }
+  for (const name of names) {
+    const [theirs, own] = [median(peer?.figures.get(name), 'kibibytesEach'), median(ours?.figures.get(name), 'kibibytesEach')]
+    if (theirs === undefined && own === undefined) continue
+    console.log(`| ${name}, KiB each | ${theirs?.toFixed(1) ?? ''} | ${own?.toFixed(1) ?? ''} | | | |`)
   }
   for (const [what, key, digits] of [
     ['start, ms (until the port is open; AnyMQ: until ready)', 'startMs', 0],

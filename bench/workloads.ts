@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runOk } from '../test/interop/processes.ts'
 import { type Contender, type Durability, type Protocol, peers } from './contender.ts'
+import { mqttWorkloads } from './mqtt.ts'
 
 export interface Figures {
   readonly perSecond?: number
   readonly p50Ms?: number
   readonly p99Ms?: number
+  /** What each connection costs the broker. */
+  readonly kibibytesEach?: number
 }
 
 export interface Workload {
@@ -22,6 +25,7 @@ const LIMIT_MS = 300_000
 /** `deep`: instead of the usual ones, a queue of millions that is filled and then drained. */
 export function workloads(protocol: Protocol, durability: Durability, scale: number, deep: boolean): readonly Workload[] {
   if (protocol === 'kafka') return kafka(durability, scale)
+  if (protocol === 'mqtt') return mqttWorkloads(scale)
   return deep ? deepQueue(Math.round(5_000_000 * scale)) : amqp(scale)
 }
 

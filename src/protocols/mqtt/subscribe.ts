@@ -132,8 +132,10 @@ export async function resubscribe({ clients, space, state, outbox }: Subscriber)
 async function sendRetained(subscriber: Subscriber, subscription: Subscription): Promise<void> {
   const { clients, space, state, outbox } = subscriber
   const { broker } = clients
-  for (const [topic, text] of clients.figures.now())
-    if (matches(subscription.filter.filter, topic)) outbox.sendFigure(topic, text, true)
+  // Filters that begin with a wildcard do not match them (4.7.2).
+  if (subscription.filter.filter.startsWith('$SYS'))
+    for (const [topic, text] of clients.figures.now())
+      if (matches(subscription.filter.filter, topic)) outbox.sendFigure(topic, text, true)
   for await (const found of retainedFor(clients.space(space.namespace), subscription.filter, () => broker.clock.now())) {
     if (!space.principal.may('consume', space.namespace, found.address)) continue
     if (state.subscriptions.get(subscription.filter.text) !== subscription) return

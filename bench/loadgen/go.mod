@@ -1,0 +1,3 @@
+module anymq/bench/loadgen
+
+go 1.22
