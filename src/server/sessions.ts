@@ -46,7 +46,7 @@ export class Sessions {
     try {
       if (protocol.open === undefined) throw new Error(`${protocol.name} takes no connections of bytes`)
       const opened = protocol.open(connection, this.#broker)
-      const failed = (cause: unknown): void => this.#blame(connection, cause)
+      const failed = (cause: unknown): void => blame(this.#broker, connection, cause)
       session = opened instanceof Promise ? new OpeningSession(opened, connection, failed) : opened
     } catch (cause) {
       blame(this.#broker, connection, cause)
