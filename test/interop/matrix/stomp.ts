@@ -16,6 +16,7 @@ const ofTheFrame: ReadonlySet<string> = new Set([
     'receipt',
     'transaction',
     'persistent',
+    'x-stream-offset',
   ],
 ])
 /** Attributes without a header in STOMP. */
@@ -44,8 +45,8 @@ export async function stompDriver(): Promise<Driver> {
       for (const { name, text } of HEADERS) if (text !== undefined) headers[name] = text
       await sent(client, queue(topic), BODY, headers)
     },
-    consume: async (topic) => {
-      const reader = new Reader(client, queue(topic))
+    consume: async (topic, owner) => {
+      const reader = new Reader(client, queue(topic), placeIn(owner))
       const message = await reader.next()
       await reader.end(message)
       return seen(message)
@@ -58,8 +59,8 @@ export async function stompDriver(): Promise<Driver> {
       await reader.end(message)
       return seen(message)
     },
-    forward: async (from, to) => {
-      const reader = new Reader(client, queue(from))
+    forward: async (from, to, owner) => {
+      const reader = new Reader(client, queue(from), placeIn(owner))
       const message = await reader.next()
       const headers = Object.fromEntries(Object.entries(message.headers).filter(([name]) => !ofTheFrame.has(name)))
       await sent(client, queue(to), message.binaryBody, { ...headers, persistent: 'true' })
@@ -68,6 +69,9 @@ export async function stompDriver(): Promise<Driver> {
     close: () => client.deactivate(),
   }
 }
+
+/** What is declared a stream is read from where one says. */
+const placeIn = (owner: string): Record<string, string> => (owner === 'stream' ? { 'x-stream-offset': 'first' } : {})
 
 function receiptOf(client: Client): [string, Promise<void>] {
   const receipt = unique('receipt')
@@ -80,7 +84,7 @@ class Reader {
   readonly #came: IMessage[] = []
   #wake: () => void = () => undefined
 
-  constructor(client: Client, destination: string) {
+  constructor(client: Client, destination: string, headers: Record<string, string> = {}) {
     this.#client = client
     this.#subscription = client.subscribe(
       destination,
@@ -88,7 +92,7 @@ class Reader {
         this.#came.push(message)
         this.#wake()
       },
-      { ack: 'client-individual', 'prefetch-count': '1' },
+      { ack: 'client-individual', 'prefetch-count': '1', ...headers },
     )
   }
 
