@@ -212,6 +212,7 @@ export class Engine implements TopicOwner {
       ...(declaration === undefined ? {} : { declaration }),
     })
     this.#storeTopic(topic)
+    topic.keeper?.enforceAll()
     if (next.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
     topic.onCommitted()
   }
@@ -303,6 +304,11 @@ export class Engine implements TopicOwner {
     const subscription = this.#makeSubscription(topic, this.counters.next('subscription'), name, floors, durable, options)
     if (durable && topic.config.storage === 'disk')
       this.#storeSubscription(subscription, { topic: topic.id, name, floors, options })
+    const [lane] = subscription.lanes
+    if (typeof startAt === 'object' && 'records' in startAt && lane !== undefined) {
+      const wanted = startAt.records.filter((offset) => offset >= lane.log.start)
+      for (const [index, offset] of wanted.entries()) subscription.skip(lane, offset + 1, wanted[index + 1] ?? lane.log.next)
+    }
     return subscription
   }
 
@@ -315,6 +321,13 @@ export class Engine implements TopicOwner {
     subscription.pause(paused)
     const definition = this.#subscriptionDefinitions.get(subscription.id)
     if (definition !== undefined) this.#storeSubscription(subscription, { ...definition, paused })
+  }
+
+  refilterSubscription(topic: Topic, subscription: Subscription, filter: SubscriptionOptions['filter']): void {
+    if (filter !== undefined) compileFilter(filter, topic.name)
+    subscription.refilter(filter)
+    const definition = this.#subscriptionDefinitions.get(subscription.id)
+    if (definition !== undefined) this.#storeSubscription(subscription, { ...definition, options: subscription.options })
   }
 
   #makeSubscription(
@@ -610,6 +623,7 @@ function parseBinding(text: string): Binding {
 function startOffset(log: { start: number; committed: number; next: number }, startAt: StartAt): number {
   if (startAt === 'oldest') return log.start
   if (startAt === 'newest') return log.next
+  if ('records' in startAt) return startAt.records.find((offset) => offset >= log.start) ?? log.next
   if ('offset' in startAt) return Math.min(Math.max(startAt.offset, log.start), log.next)
   return log.start
 }

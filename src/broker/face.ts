@@ -526,6 +526,8 @@ export interface TopicConfig {
   /** With `indexed`: kept at most of each address, -1: no limit. Above it the oldest of the address goes, or the new one is refused. */
   readonly subjectRecordsMax: number
   readonly subjectOverflow: 'dropOldest' | 'refuse'
+  /** How long {@link PublishItem.dedupId} is remembered, ms. */
+  readonly dedupWindowMs: number
   /** `logAppend`: the broker's clock overrides the record's time. */
   readonly timestampType: 'create' | 'logAppend'
   /**
@@ -600,6 +602,7 @@ export const topicDefaults: TopicConfig = {
   indexed: false,
   subjectRecordsMax: -1,
   subjectOverflow: 'dropOldest',
+  dedupWindowMs: 5 * 60 * 1000,
   timestampType: 'create',
   delayMs: 0,
   forwardTo: null,
@@ -690,6 +693,8 @@ export interface PartitionStatus {
   readonly nextOffset: number
   /** The first offset that is not yet decided; see {@link ReadResult.stableOffset}. */
   readonly stableOffset: number
+  /** What is kept between the two: without single records that were taken away. */
+  readonly records: number
   readonly bytes: number
 }
 
@@ -807,6 +812,13 @@ export class PublishItem {
   connection = 0
   /** Stored in the topic of this name alone, under `address`, as if it captured that; nobody else gets it. Not with `deliverAt`. null: no. */
   into: string | null = null
+  /**
+   * The topic that decides, where the record goes there: what is expected, its repetitions and its limits count there alone, nobody else gets what it
+   * refuses, and the outcome is of it, whatever others say. null: each for itself.
+   */
+  decidedBy: string | null = null
+  /** Once it is stored, earlier records of its address, or all, are taken away, in one with it. For indexed topics. */
+  replaces: 'address' | 'all' | null = null
 
   // The outcome, valid when `done` is called.
   status: PublishStatus = PublishStatus.Pending
@@ -820,7 +832,7 @@ export class PublishItem {
   routedTo = 0
   /** Live subscribers, and groups of them, that it was handed to. */
   heardBy = 0
-  /** Of the (first) topic it went to. */
+  /** Of the (first) topic it went to. With a Mismatch of {@link expectedNext} or {@link expectedLast}: what there is instead. */
   baseOffset = -1
   logAppendTime = -1
   startOffset = -1
@@ -843,7 +855,13 @@ export interface LaterRecords {
 
 // ------------------------------------------------------------------------------------------------------------------ consuming
 
-export type StartAt = 'oldest' | 'newest' | { readonly offset: number } | { readonly time: number }
+/** `records`: of what is there, these offsets alone (ascending); then all that comes. For topics of one partition. */
+export type StartAt =
+  | 'oldest'
+  | 'newest'
+  | { readonly offset: number }
+  | { readonly time: number }
+  | { readonly records: readonly number[] }
 
 /** What a subscription is made with, stored with it, and never changed: delete it and make another. */
 export interface SubscriptionOptions {
@@ -971,6 +989,10 @@ export interface Sink {
   onConsumerClosed(consumer: Consumer, reason: CoreErrorCode): void
   /** An exclusive-by-turn consumer became (in)active, where singleActiveConsumer is set. */
   onActive?(consumer: Consumer, active: boolean): void
+  /** The deadline of some of its deliveries has passed: they are ready again, or given up. */
+  onOverdue?(consumer: Consumer): void
+  /** A record of its subscription came back too often, and is done with. */
+  onGivenUp?(consumer: Consumer, partition: number, offset: number, attempts: number): void
 }
 
 export type Outcome =
@@ -994,6 +1016,10 @@ export interface Consumer {
   readonly topic: string
   readonly subscription: string
   readonly active: boolean
+  /** Deliveries that are neither settled nor taken back. */
+  readonly unsettled: number
+  /** What {@link SubscribeSpec} said, for deliveries from now on. */
+  change(limits: { readonly deadlineMs: number; readonly deliveryLimit: number }): void
   /**
    * Adds to what may still be delivered. Starts at 0 messages and without a limit on bytes; the first `bytes` given begins one. Infinity ends it. A
    * record that is larger than what is left waits; it comes when nothing of this consumer is unsettled, so that it can come at all.
@@ -1117,6 +1143,14 @@ export interface AddressStatus {
   readonly last: number
 }
 
+/** Counts the records of an indexed topic from a place on, which moves with a reader. */
+export interface Tally {
+  readonly count: number
+  /** The reader has passed this record, which counted. */
+  passed(offset: number): void
+  close(): void
+}
+
 /** One namespace as one principal may use it. Every call checks permission and throws, or reports, AccessDenied. */
 export interface Space {
   readonly namespace: string
@@ -1149,6 +1183,11 @@ export interface Space {
   addresses(name: string, pattern: string): AddressStatus[]
   /** For an indexed topic: where the records of an address stand, the oldest first. */
   offsetsOf(name: string, address: string): readonly number[]
+  /**
+   * For an indexed topic: how many records of addresses that match one of the patterns a subscription that starts there has before it. Those that
+   * are not durable yet count.
+   */
+  tally(name: string, patterns: readonly string[], from: StartAt): Tally
   /** Marks use of a topic with expiresMs. */
   touch(name: string): void
 
@@ -1180,6 +1219,8 @@ export interface Space {
   isHeard(address: string): boolean
   /** Accepts a record that nobody has, by its place. False: it is done already, it is gone, or somebody has it. */
   acceptAt(topic: string, subscription: string, partition: number, offset: number): Promise<boolean>
+  /** Calls `wake` once, when somebody begins to listen to the address. Returns how to cancel. */
+  whenHeard(address: string, wake: () => void): () => void
   /** One record, as a consumer with a credit of one would get it, or null when nothing is ready now. It stays in flight until `settle`. */
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void
   /** The default subscription's ready records, which is made when there is none. Throws NotFound, AccessDenied. */
@@ -1212,6 +1253,10 @@ export interface Space {
   /** Nothing more is delivered from a queue subscription, or it is again; survives a restart. */
   pauseSubscription(topic: string, subscription: string, paused: boolean): Promise<void>
   deleteSubscription(topic: string, subscription: string): Promise<void>
+  /** Another filter, or none, for what it has not come to yet. */
+  refilterSubscription(topic: string, subscription: string, filter: FilterSpec | undefined): Promise<void>
+  /** Whether a subscription is done with a record; what its filter leaves out is done when it comes there. */
+  isDone(topic: string, subscription: string, partition: number, offset: number): boolean
   /** Makes a durable subscription before anybody consumes. Rejects with AlreadyExists, and with Invalid for a filter that is none. */
   createSubscription(
     topic: string,

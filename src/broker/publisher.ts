@@ -16,6 +16,7 @@ import {
 } from '../core/entry.ts'
 import { AccessRefused, CoreError, type CoreErrorCode } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import type { AppendMarks } from '../core/ops.ts'
 import { formats, keyedRecords } from '../core/record.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
@@ -129,12 +130,16 @@ export class Publisher {
       const bytes = item.payload.length + 512
       const later = item.deliverAt > this.#shard.clock.now()
       const topics = later ? this.#laterTargets(namespace, item) : this.#targets(namespace, item)
-      for (const topic of topics.keys()) {
+      for (const [topic, address] of topics) {
         const refused = this.checks.refusal(topic, item)
         if (refused !== null) throw refused
         if (later) continue
         const waiting = ahead.get(topic) ?? 0
         this.#checkRoom(topic, item, waiting)
+        if (item.decidedBy === null || item.decidedBy === topic.name)
+          checkExpected(topic, item, topic.name === address ? null : address)
+        if (item.decidedBy === topic.name && item.dedupId !== null && this.#isRepetition(topic, item.dedupId))
+          throw new CoreError('AlreadyExists', `topic "${topic.name}" has a record with the id "${item.dedupId}"`)
         ahead.set(topic, waiting + item.count)
       }
       return { error: null, bytes: later ? bytes : topics.size * bytes }
@@ -142,6 +147,10 @@ export class Publisher {
       if (!(error instanceof CoreError)) throw error
       return { error, bytes: 0 }
     }
+  }
+
+  #isRepetition(topic: Topic, id: string): boolean {
+    return topic.ids.find(id, this.#shard.clock.now()) !== undefined
   }
 
   /**
@@ -168,6 +177,11 @@ export class Publisher {
         for (const name of router.route(exchange ?? subjectExchange, address, item, hears)) add(topics.get(name))
       }
       if (isSubject(exchange)) for (const topic of subjects.captures(address)) add(topic)
+    }
+    if (item.decidedBy !== null && found.size > 1) {
+      const decides = topics.get(item.decidedBy)
+      const address = decides === undefined ? undefined : found.get(decides)
+      if (decides !== undefined && address !== undefined) return new Map([[decides, address], ...found])
     }
     if (exchange === null && found.size === 0 && !subjects.isHeard(item.address)) {
       throw new CoreError('NotFound', `no topic "${item.address}"`)
@@ -259,7 +273,8 @@ export class Publisher {
       // One that refuses it does not keep the record from the others; its producer still hears of it.
       const no = this.#refusedBy(topic, item, moved)
       if (no !== null) {
-        refused = no
+        if (item.decidedBy === topic.name) throw no
+        if (item.decidedBy === null || item.status === PublishStatus.Pending) refused = no
         continue
       }
       this.#appendTo(topic, item, (into !== null || isSubject(exchange)) && topic.name !== address ? address : null)
@@ -360,11 +375,12 @@ export class Publisher {
     const partition = item.partition >= 0 && subject === null ? item.partition : this.#partitionFor(topic, item, keyHash)
     const log = topic.logs[partition]
     if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
-    if (item.dedupId !== null) {
+    const decides = item.decidedBy === null || item.decidedBy === topic.name || item.status === PublishStatus.Pending
+    if (item.dedupId !== null && decides) {
       const offset = topic.ids.find(item.dedupId, this.#shard.clock.now())
       if (offset !== undefined) return duplicate(item, offset, log.start)
     }
-    checkExpected(topic, item, subject)
+    if (decides) checkExpected(topic, item, subject)
     let producer = null
     if (item.producerId >= 0 && subject !== null) {
       // A copy: what the producer may do was checked where its sequence counts.
@@ -404,7 +420,11 @@ export class Publisher {
       annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
       payload: item.payload,
     }
-    const base = this.#shard.append(topic, partition, content, { producer, named, dedupId: item.dedupId })
+    const marks = { producer, named, dedupId: decides ? item.dedupId : null }
+    const base =
+      item.replaces === null || !decides
+        ? this.#shard.append(topic, partition, content, marks)
+        : this.#appendInPlace(topic, item.replaces, content, marks)
     item.status = PublishStatus.Stored
     item.routedTo++
     if (item.routedTo === 1) {
@@ -412,6 +432,22 @@ export class Publisher {
       item.startOffset = log.start
       if (config.timestampType === 'logAppend') item.logAppendTime = now
     }
+  }
+
+  /** With what it takes the place of in one frame. */
+  #appendInPlace(topic: Topic, of: 'address' | 'all', content: EntryContent, marks: AppendMarks): number {
+    const { keeper } = topic
+    const [log] = topic.logs
+    if (keeper === null || log === undefined)
+      throw new CoreError('Invalid', `topic "${topic.name}" is not indexed: nothing can be replaced there`)
+    let base = -1
+    const before = of === 'address' ? [...keeper.offsets(content.subject?.toString() ?? topic.name)] : []
+    this.#shard.committer.atomically(content.payload.length + 512 + before.length * 6, () => {
+      base = this.#shard.append(topic, 0, content, marks)
+      if (of === 'all') this.#shard.truncate(topic, log, base)
+      else this.#shard.remove(topic, log, before)
+    })
+    return base
   }
 }
 
@@ -497,17 +533,21 @@ function tellRange(namespace: Namespace, { log, subject, from, to }: Range): voi
 function checkExpected(topic: Topic, item: PublishItem, subject: string | null): void {
   const { keeper, config } = topic
   const [log] = topic.logs
-  if (item.expectedNext >= 0 && log !== undefined && log.next !== item.expectedNext)
+  if (item.expectedNext >= 0 && log !== undefined && log.next !== item.expectedNext) {
+    item.baseOffset = log.next
     throw new CoreError('Mismatch', `topic "${topic.name}": the next offset is ${log.next}, not ${item.expectedNext}`)
+  }
   if (keeper === null) return
   const own = subject ?? topic.name
   if (item.expectedLast !== null) {
     const last = keeper.last(item.expectedLast.address ?? own)
-    if (last !== item.expectedLast.offset)
+    if (last !== item.expectedLast.offset) {
+      item.baseOffset = last
       throw new CoreError(
         'Mismatch',
         `topic "${topic.name}": the newest record has offset ${last}, not ${item.expectedLast.offset}`,
       )
+    }
   }
   const { subjectRecordsMax, subjectOverflow } = config
   if (subjectRecordsMax >= 0 && subjectOverflow === 'refuse' && keeper.offsets(own).length >= subjectRecordsMax)

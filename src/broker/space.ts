@@ -19,6 +19,7 @@ import type {
   CursorPosition,
   Decision,
   ExchangeInfo,
+  FilterSpec,
   Listener,
   ListenSpec,
   LiveSink,
@@ -37,6 +38,7 @@ import type {
   SubscriptionOptions,
   SubscriptionStatus,
   Taken,
+  Tally,
   TopicConfig,
   TopicInfo,
   TopicStatus,
@@ -119,7 +121,7 @@ export class BrokerSpace implements Space {
       }),
     )
     return {
-      partitions: topic.logs.map((log) => ({ ...offsetsOf(log), bytes: log.bytes })),
+      partitions: topic.logs.map((log) => ({ ...offsetsOf(log), records: log.records, bytes: log.bytes })),
       subscriptions: [...queues, ...this.#cursorStatuses(topic)],
       recordsIn: topic.recordsIn,
       isUsed: topic.isUsed,
@@ -219,6 +221,11 @@ export class BrokerSpace implements Space {
   offsetsOf(name: string, address: string): readonly number[] {
     this.#allow('consume', name)
     return this.#keeper(name).offsets(address)
+  }
+
+  tally(name: string, patterns: readonly string[], from: StartAt): Tally {
+    this.#allow('consume', name)
+    return this.#keeper(name).tally((subject) => patterns.some((pattern) => matchesPattern(pattern, subject)), from)
   }
 
   #keeper(name: string): Keeper {
@@ -371,6 +378,10 @@ export class BrokerSpace implements Space {
     this.#allow('consume', topic)
     const found = this.#subscription(topic, subscription)
     return new Promise((resolve) => found.acceptAt(partition, offset, resolve))
+  }
+
+  whenHeard(address: string, wake: () => void): () => void {
+    return this.#namespace.subjects.whenHeard(address, wake)
   }
 
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void {
@@ -543,6 +554,17 @@ export class BrokerSpace implements Space {
     }
     this.#engine.deleteSubscription(topic, this.#subscription(name, subscriptionName))
     await this.#engine.shard.durable()
+  }
+
+  async refilterSubscription(name: string, subscriptionName: string, filter: FilterSpec | undefined): Promise<void> {
+    this.#allow('manage', name)
+    this.#engine.refilterSubscription(this.#topic(name), this.#subscription(name, subscriptionName), filter)
+    await this.#engine.shard.durable()
+  }
+
+  isDone(name: string, subscriptionName: string, partition: number, offset: number): boolean {
+    this.#allow('consume', name)
+    return this.#subscription(name, subscriptionName).lanes[partition]?.acked.has(offset) ?? true
   }
 
   // --------------------------------------------------------------------------------------------------------- delayed records

@@ -4,7 +4,7 @@
  */
 import { formats } from '../core/record.ts'
 import type { Topic } from '../core/topic.ts'
-import { PatternTrie } from '../lib/trie.ts'
+import { matchesPattern, PatternTrie } from '../lib/trie.ts'
 import type { Listener, ListenSpec, LiveBatch, LiveSink, Principal } from './face.ts'
 
 const cachedSubjectsMax = 10_000
@@ -30,6 +30,8 @@ export class Subjects {
   readonly #listeners = new PatternTrie<LiveListener>()
   readonly #patterns = new Map<Topic, readonly string[]>()
   readonly #waiting = new Set<LiveListener>()
+  /** Who is told of the next listener to an address. */
+  readonly #awaiting = new Set<{ readonly subject: string; readonly wake: () => void }>()
   #listening = 0
   #cache = new Map<string, Interest>()
 
@@ -61,7 +63,18 @@ export class Subjects {
     this.#listeners.add(spec.pattern, listener)
     this.#listening++
     this.#cache.clear()
+    for (const awaiting of this.#awaiting) {
+      if (!matchesPattern(spec.pattern, awaiting.subject)) continue
+      this.#awaiting.delete(awaiting)
+      queueMicrotask(awaiting.wake)
+    }
     return listener
+  }
+
+  whenHeard(subject: string, wake: () => void): () => void {
+    const awaiting = { subject, wake }
+    this.#awaiting.add(awaiting)
+    return () => this.#awaiting.delete(awaiting)
   }
 
   /** Topics that capture the subject. */

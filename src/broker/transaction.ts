@@ -42,6 +42,11 @@ export class BrokerTransaction implements Transaction {
       return queueMicrotask(() => done(refusal))
     }
     this.#ended = true
+    // What was expected is of what was there before, and has been found so.
+    for (const item of this.#items) {
+      item.expectedNext = -1
+      item.expectedLast = null
+    }
     shard.enlist(this, () => {
       for (const item of this.#items) publisher.append(this.#namespace, this.#principal, item)
     })

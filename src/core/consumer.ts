@@ -86,9 +86,9 @@ export class MemberConsumer implements Consumer {
   readonly priority: number
   readonly exclusive: boolean
   readonly autoSettle: boolean
-  readonly deadlineMs: number
+  deadlineMs: number
   /** undefined: the topic's. */
-  readonly deliveryLimit: number | undefined
+  deliveryLimit: number | undefined
   readonly connection: number
   /** Which records it wants; null: any. */
   readonly selects: Filter | null
@@ -133,6 +133,11 @@ export class MemberConsumer implements Consumer {
   }
   get unsettled(): number {
     return this.#flights.size
+  }
+
+  change({ deadlineMs, deliveryLimit }: { readonly deadlineMs: number; readonly deliveryLimit: number }): void {
+    this.deadlineMs = deadlineMs
+    this.deliveryLimit = deliveryLimit
   }
 
   credit(messages: number, bytes?: number): void {
@@ -216,11 +221,14 @@ export class MemberConsumer implements Consumer {
 
   releaseOverdue(now: number): number {
     let next = Infinity
+    let overdue = false
     for (const [id, flight] of this.#flights) {
       if (flight.deadline > now) {
         next = Math.min(next, flight.deadline)
         continue
       }
+      if (!overdue) queueMicrotask(() => this.sink.onOverdue?.(this))
+      overdue = true
       this.#flights.delete(id)
       this.#of.settle(flight, { kind: 'release', countsAsAttempt: true })
     }

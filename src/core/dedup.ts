@@ -21,7 +21,6 @@ const entriesPerProducer = 5
 const producersMax = 10_000
 const sequenceLimit = 0x80000000
 const idsMax = 100_000
-export const dedupWindowMs = 5 * 60 * 1000
 
 export type SequenceCheck = 'ok' | 'outOfOrder' | 'fenced' | Remembered
 
@@ -120,6 +119,11 @@ export class NamedProducers {
 export class IdWindow {
   readonly #ids = new Map<string, { offset: number; until: number }>()
   changed = false
+  readonly #windowMs: () => number
+
+  constructor(windowMs: () => number) {
+    this.#windowMs = windowMs
+  }
 
   find(id: string, now: number): number | undefined {
     const seen = this.#ids.get(id)
@@ -128,7 +132,7 @@ export class IdWindow {
 
   note(id: string, offset: number, now: number): void {
     this.#ids.delete(id)
-    this.#ids.set(id, { offset, until: now + dedupWindowMs })
+    this.#ids.set(id, { offset, until: now + this.#windowMs() })
     this.changed = true
     for (const [oldest, seen] of this.#ids) {
       if (seen.until > now && this.#ids.size <= idsMax) break

@@ -2,10 +2,12 @@
  * What a topic with `indexed` does beside its log: it knows where the records of each address stand, and holds limits, ages and times to live to the
  * single record where other topics hold them to the segment. In memory: about ten bytes a record, read in from the log at start.
  */
+import type { StartAt, Tally } from '../broker/face.ts'
 import { Heap } from '../lib/heap.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
 import { entryBase, entryCount, entryExpiresAt, entryLength, entrySubject, entryTimestamp } from './entry.ts'
 import type { Log } from './log.ts'
+import { firstAtOrAfter, RunningTally, startingPlace } from './tally.ts'
 
 export interface KeeperLimits {
   /** -1: no limit, for each. */
@@ -24,6 +26,9 @@ export interface KeeperHost {
   truncate(offset: number): void
 }
 
+/** As many addresses may be remembered though nothing of them is left. */
+const addressesKept = 1024
+
 interface Place {
   offsets: number[]
   /** Of the log's {@link Log.gone} when the list was last cleared of what is gone. */
@@ -41,6 +46,7 @@ export class Keeper {
   readonly #log: Log
   readonly #host: KeeperHost
   readonly #places = new Map<string, Place>()
+  readonly #tallies = new Set<RunningTally>()
   /** Records with a time to live, by when it ends. */
   readonly #expiring = new Heap<{ readonly at: number; readonly offset: number }>((a, b) => a.at < b.at)
   #timer: Timer | null = null
@@ -81,7 +87,9 @@ export class Keeper {
   added(subject: string | null, offset: number, count: number, expiresAt: number): void {
     const name = subject ?? this.#host.name
     for (let each = offset; each < offset + count; each++) this.#note(name, each, expiresAt)
+    for (const tally of this.#tallies) tally.added(name, count)
     if (expiresAt !== 0) this.#watch()
+    if (this.#places.size > addressesKept && this.#places.size > 2 * this.#log.records) this.subjects(() => true)
     this.#enforce(name)
   }
 
@@ -90,6 +98,11 @@ export class Keeper {
     if (place === undefined) this.#places.set(subject, { offsets: [offset], gone: this.#log.gone })
     else place.offsets.push(offset)
     if (expiresAt !== 0) this.#expiring.push({ at: expiresAt, offset })
+  }
+
+  /** Limits may be others than before: what is too much goes. */
+  enforceAll(): void {
+    for (const subject of [...this.#places.keys()]) this.#enforce(subject)
   }
 
   #enforce(subject: string): void {
@@ -139,6 +152,39 @@ export class Keeper {
       if (first !== undefined) found.push({ subject, count: offsets.length, first, last: offsets.at(-1) as number }) // not empty
     }
     return found
+  }
+
+  tally(wanted: (subject: string) => boolean, from: StartAt): Tally {
+    const place = startingPlace(this.#log, from)
+    const tally = new RunningTally(
+      wanted,
+      place.records,
+      place.offset,
+      (position) => this.#countFrom(wanted, position),
+      () => this.#tallies.delete(tally),
+    )
+    this.#tallies.add(tally)
+    return tally
+  }
+
+  #countFrom(wanted: (subject: string) => boolean, position: number): number {
+    let count = 0
+    for (const subject of [...this.#places.keys()]) {
+      if (!wanted(subject)) continue
+      const offsets = this.offsets(subject)
+      count += offsets.length - firstAtOrAfter(offsets, position)
+    }
+    return count
+  }
+
+  /** A record was taken away. */
+  removed(offset: number): void {
+    for (const tally of this.#tallies) tally.removed(offset)
+  }
+
+  /** Records were taken away from the front. */
+  truncated(): void {
+    for (const tally of this.#tallies) tally.truncated(this.#log.start)
   }
 
   /** Lets go what is too old. About once a second. */

@@ -183,6 +183,12 @@ export class Lane {
     slot.full = false
   }
 
+  /** What is in hand is to be asked again whether it is wanted. */
+  reconsider(): void {
+    this.#front.passed = false
+    this.#back.passed = false
+  }
+
   /** `turn` is later for what came back later. */
   giveBack(offset: number, turn = 0): void {
     if (this.#back.full) this.#back.clear()

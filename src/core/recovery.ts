@@ -124,8 +124,10 @@ function loadLog(shard: Shard, id: number, stored: StoredLog): void {
 }
 
 function raiseStart(shard: Shard, id: number, start: number): void {
-  const owner = shard.logs.get(id)
-  if (owner !== undefined) owner.log.start = Math.max(owner.log.start, start)
+  const log = shard.logs.get(id)?.log
+  if (log === undefined) return
+  log.start = Math.max(log.start, start)
+  log.removed?.raiseTo(log.start)
 }
 
 function makeVisitor(shard: Shard, apply: (table: string, key: string, value: string | Uint8Array | null) => void): OpVisitor {

@@ -225,6 +225,7 @@ export class Shard {
     let removed = 0
     for (const offset of offsets) {
       if (!log.remove(offset)) continue
+      topic.keeper?.removed(offset)
       removed++
       const last = runs.length - 2
       if (last >= 0 && (runs[last] as number) + (runs[last + 1] as number) === offset)
@@ -240,6 +241,7 @@ export class Shard {
   /** Everything below `offset` of a log goes, whoever has read it. */
   truncate(topic: Topic, log: Log, offset: number): void {
     this.release(log, log.truncateFront(offset))
+    topic.keeper?.truncated()
     for (const subscription of topic.subscriptions.values()) {
       const lane = subscription.lanes[topic.logs.indexOf(log)]
       if (lane === undefined) continue

@@ -131,8 +131,8 @@ export class Subscription {
   /** Changed since the last checkpoint. */
   changed = true
 
-  readonly options: SubscriptionOptions
-  readonly #filter: Filter | null
+  options: SubscriptionOptions
+  #filter: Filter | null
   readonly #keys: KeyLocks | null
   #looks = looksPerPumpMax
   /** While a consumer selects. */
@@ -428,6 +428,19 @@ export class Subscription {
     }
   }
 
+  /** Records that it is not made for, though they are there. */
+  skip(lane: Lane, from: number, to: number): void {
+    for (let offset = from; offset < to; offset++) this.#done(lane, offset, 0)
+  }
+
+  refilter(filter: SubscriptionOptions['filter']): void {
+    this.#filter = filter === undefined ? null : compileFilter(filter, this.topic)
+    const { filter: _, ...rest } = this.options
+    this.options = filter === undefined ? rest : { ...rest, filter }
+    for (const lane of this.lanes) lane.reconsider()
+    this.wake()
+  }
+
   #count(records: number): void {
     this.delivered += records
     this.host.delivered(records)
@@ -438,7 +451,11 @@ export class Subscription {
     const { lane, offset } = flight
     const attempts = counts ? flight.attempt : flight.attempt - 1
     const deliveryLimit = flight.deliveryLimit ?? this.host.deliveryLimit
-    if (deliveryLimit >= 0 && attempts > deliveryLimit) return this.#bury(flight, 'attempts', undefined)
+    if (deliveryLimit >= 0 && attempts > deliveryLimit) {
+      for (const consumer of this.consumers)
+        queueMicrotask(() => consumer.sink.onGivenUp?.(consumer, lane.index, offset, flight.attempt))
+      return this.#bury(flight, 'attempts', undefined)
+    }
     const delayMs = askedDelayMs ?? this.#retryDelayMs(counts, attempts)
     lane.attempts.set(offset, attempts)
     if (attempts < flight.handedOut + 1) lane.handedOut.set(offset, flight.handedOut + 1)

@@ -53,7 +53,7 @@ export class Topic implements SubscriptionHost {
   readonly logs: Log[] = []
   readonly producers: ProducerWindow[] = []
   readonly namedProducers: NamedProducers[] = []
-  readonly ids = new IdWindow()
+  readonly ids = new IdWindow(() => this.config.dedupWindowMs)
   readonly subscriptions = new Map<string, Subscription>()
   readonly #owner: TopicOwner
   #byUrgency: readonly number[] | null = null
