@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { startAnyMQ } from '../test/interop/anymq.ts'
 import { freePortOffset, Running, runOk, tail } from '../test/interop/processes.ts'
 
-export type Protocol = 'kafka' | 'amqp' | 'mqtt'
+export type Protocol = 'kafka' | 'amqp' | 'mqtt' | 'nats'
 export type Durability = 'fsync' | 'os'
 
 export interface Contender {
@@ -26,6 +26,7 @@ export const peerOf = {
   amqp: { name: 'RabbitMQ', script: 'rabbitmq.sh', port: 5672, environment: {} },
   // It would drop what it may not queue.
   mqtt: { name: 'Mosquitto', script: 'mosquitto.sh', port: 1883, environment: { MAX_QUEUED: '0', MAX_INFLIGHT: '1000' } },
+  nats: { name: 'nats-server', script: 'nats.sh', port: 4222, environment: {} },
 } as const
 
 export const peers = join(import.meta.dirname, 'peers')
@@ -41,7 +42,7 @@ export async function startOurs(protocol: Protocol, durability: Durability): Pro
   await meter.settle()
   return {
     name: 'AnyMQ',
-    address: { kafka: broker.kafka, amqp: broker.amqp.replace(/\/$/, ''), mqtt: broker.mqtt }[protocol],
+    address: { kafka: broker.kafka, amqp: broker.amqp.replace(/\/$/, ''), mqtt: broker.mqtt, nats: broker.nats }[protocol],
     startMs: broker.startMs,
     pid: broker.process.pid,
     meter,

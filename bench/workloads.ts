@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { runOk } from '../test/interop/processes.ts'
 import { type Contender, type Durability, type Protocol, peers } from './contender.ts'
 import { mqttWorkloads } from './mqtt.ts'
+import { natsWorkloads } from './nats.ts'
 
 export interface Figures {
   readonly perSecond?: number
@@ -26,6 +27,7 @@ const LIMIT_MS = 300_000
 export function workloads(protocol: Protocol, durability: Durability, scale: number, deep: boolean): readonly Workload[] {
   if (protocol === 'kafka') return kafka(durability, scale)
   if (protocol === 'mqtt') return mqttWorkloads(scale)
+  if (protocol === 'nats') return natsWorkloads(scale)
   return deep ? deepQueue(Math.round(5_000_000 * scale)) : amqp(scale)
 }
 

@@ -20,6 +20,7 @@ import { fullDisk } from './full-disk.ts'
 import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
 import { checkLedger, type Ledger, newLedger } from './ledger.ts'
 import { mqttPublisher } from './mqtt.ts'
+import { jetStreamPublisher, jetStreamReadAll } from './nats.ts'
 import { seeded } from './random.ts'
 import { tearTail } from './tear.ts'
 import { checkTransactions, newTransactions, readCommitted, transactionalPublisher } from './transactions.ts'
@@ -42,10 +43,11 @@ console.log(
 
 test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
-  const portOffset = await freePortOffset([7890, 9092, 5672, 1883])
+  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222])
   const kafka: Ledger = newLedger('kafka')
   const idempotent: Ledger = newLedger('kafka-idempotent')
   const amqp: Ledger = newLedger('amqp')
+  const jetStream: Ledger = newLedger('jetstream')
   const mqtt: readonly Ledger[] = [newLedger('mqtt QoS 1'), newLedger('mqtt QoS 2')]
   const transactions = newTransactions()
   try {
@@ -57,6 +59,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
           kafkaPublisher(broker.kafka, 'crash-kafka', kafka, false),
           kafkaPublisher(broker.kafka, 'crash-idempotent', idempotent, true),
           amqpPublisher(broker.amqp, 'crash-amqp', amqp),
+          jetStreamPublisher(broker.nats, 'crash-jetstream', jetStream),
           transactionalPublisher(broker.kafka, 'crash-transactions', transactions),
           ...([1, 2] as const).map((qos) =>
             mqttPublisher(broker.mqtt, broker.amqp, `crash-mqtt-${qos}`, qos, mqtt[qos - 1] as Ledger),
@@ -75,6 +78,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             [kafka, await kafkaReadAll(again.kafka, 'crash-kafka')],
             [idempotent, await kafkaReadAll(again.kafka, 'crash-idempotent')],
             [amqp, await amqpReadAll(again.amqp, 'crash-amqp')],
+            [jetStream, await jetStreamReadAll(again.nats, 'crash-jetstream')],
             [mqtt[0] as Ledger, await amqpReadAll(again.amqp, 'crash-mqtt-1')],
             [mqtt[1] as Ledger, await amqpReadAll(again.amqp, 'crash-mqtt-2')],
           ] as const) {
@@ -92,7 +96,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
         }
       })
     }
-    for (const { name, confirmed } of [kafka, idempotent, amqp, ...mqtt])
+    for (const { name, confirmed } of [kafka, idempotent, amqp, jetStream, ...mqtt])
       assert.ok(confirmed.size > 0, `${name}: nothing was confirmed`)
     assert.ok(transactions.committed.size > 0, 'no transaction was confirmed')
   } finally {

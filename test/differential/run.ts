@@ -3,6 +3,7 @@
  *
  *   npm run test:differential -- kafka [WORDS OF THE CASES]    starts both (the real one is fetched first; see bench/peers)
  *   npm run test:differential -- amqp [SEEDS]                  random commands of these seeds (1001 …: exchanges of plug-ins, 2001 …: streams), or 60 of them
+ *   npm run test:differential -- nats [WORDS OF THE CONVERSATIONS]
  *   npm run test:differential -- mqtt [WORDS OF THE CASES]     packets, malformed ones too, and conversations
  *   PEER=host:port npm run test:differential -- kafka          compares with one that runs, and is fresh
  *
@@ -14,6 +15,7 @@ import { compareAmqp } from './amqp/compare-amqp.ts'
 import { exchangePlugins } from './amqp/plugin-commands.ts'
 import { compareKafka } from './kafka/compare-kafka.ts'
 import { compareMqtt } from './mqtt/compare-mqtt.ts'
+import { compareNats } from './nats/compare-nats.ts'
 import { startPeer } from './peer.ts'
 
 requireNode24()
@@ -21,10 +23,11 @@ const compare = {
   kafka: { peer: 'kafka', ports: [9092, 9093], environment: {}, run: compareKafka },
   amqp: { peer: 'rabbitmq', ports: [5672, 5673], environment: { PLUGINS: exchangePlugins.join(',') }, run: compareAmqp },
   mqtt: { peer: 'mosquitto', ports: [1883], environment: {}, run: compareMqtt },
+  nats: { peer: 'nats', ports: [4222], environment: {}, run: compareNats },
 } as const
 const [protocol = '', ...words] = process.argv.slice(2).filter((word) => !word.startsWith('--'))
-if (protocol !== 'kafka' && protocol !== 'amqp' && protocol !== 'mqtt') {
-  console.error('usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS] | mqtt [WORDS OF THE CASES]')
+if (protocol !== 'kafka' && protocol !== 'amqp' && protocol !== 'mqtt' && protocol !== 'nats') {
+  console.error('usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS] | mqtt [WORDS OF THE CASES] | nats [WORDS]')
   process.exit(2)
 }
 const { peer: name, ports, environment, run } = compare[protocol]
@@ -32,7 +35,8 @@ const { peer: name, ports, environment, run } = compare[protocol]
 const peer = await startPeer(name, ports, environment)
 const broker = await startAnyMQ()
 try {
-  const own = { kafka: broker.kafka, amqp: new URL(broker.amqp.replace('amqp:', 'http:')).host, mqtt: broker.mqtt }[protocol]
+  const amqp = new URL(broker.amqp.replace('amqp:', 'http:')).host
+  const own = { kafka: broker.kafka, amqp, mqtt: broker.mqtt, nats: broker.nats }[protocol]
   const failures = await run(peer.port, Number(own.split(':')[1]), words)
   process.exitCode = failures === 0 ? 0 : 1
 } finally {

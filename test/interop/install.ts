@@ -181,6 +181,7 @@ export async function installGo(): Promise<void> {
     'rabbitmq-stream/streamgo',
     'nats/natsgo',
     'schema-registry/srgo',
+    'nats/natsgojs',
   ]) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
     await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], {

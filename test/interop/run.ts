@@ -222,6 +222,13 @@ const clients: readonly Client[] = [
   { name: 'nats/nats.js over WebSocket', install: nothing, command: node('nats/natsjs.ts', 'websocket'), anymqOnly: true },
   { name: 'nats/nats-py (Python)', install: installPythonNats, command: () => [pythonNats, `${here}nats/nats_py_suite.py`] },
   { name: 'nats/nats.go', install: installGo, command: () => [goProgram('natsgo')] },
+  { name: 'nats/JetStream with nats.js (Node)', install: nothing, command: node('nats/natsjs-jetstream.ts') },
+  {
+    name: 'nats/JetStream with nats-py (Python)',
+    install: installPythonNats,
+    command: () => [pythonNats, `${here}nats/nats_py_jetstream.py`],
+  },
+  { name: 'nats/JetStream with nats.go', install: installGo, command: () => [goProgram('natsgojs')] },
   { name: 'stomp/stomp.py', install: installPythonStomp, command: () => [pythonStomp, `${here}stomp/stomp_suite.py`] },
   { name: 'stomp/stompjs over TCP', install: nothing, command: node('stomp/stompjs.ts', 'tcp') },
   { name: 'stomp/stompjs over WebSocket', install: nothing, command: node('stomp/stompjs.ts'), anymqOnly: true },

@@ -29,7 +29,7 @@ function show(decoder: Decoder, op: Op): string {
 
 const conversation =
   'CONNECT {"verbose":false,"name":"ü"}\r\nPING\r\nPUB a.b 5\r\nhello\r\npub\ta.b   r.1\t0\r\n\r\n' +
-  'HPUB a.b 16 21\r\nNATS/1.0\r\nA:\r\n\r\nhello\r\nhpub c _INBOX.1 12 12\r\nNATS/1.0\r\n\r\n\r\n' +
+  'HPUB a.b 16 21\r\nNATS/1.0\r\nA:\r\n\r\nhello\r\nhpub c _INBOX.1 12 12\r\nNATS/1.0\r\n\r\n\r\nHPUB d 0 2\r\nhi\r\n' +
   'SUB a.* 1\r\nSub a.> workers 22\r\nUNSUB 1\r\nUNSUB 22 5\r\nPUB ünter 7\r\nPING\r\n\n\r\nPONG\n+OK\r\nPING\r\n'
 const expected = [
   'connect {"verbose":false,"name":"ü"}',
@@ -38,6 +38,7 @@ const expected = [
   'pub a.b <r.1> 0 ',
   'pub a.b <> 16 NATS/1.0\r\nA:\r\n\r\nhello',
   'pub c <_INBOX.1> 12 NATS/1.0\r\n\r\n',
+  'pub d <> 0 hi',
   'sub a.* <> 1',
   'sub a.> <workers> 22',
   'unsub 1 -1',

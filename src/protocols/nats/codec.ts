@@ -139,7 +139,9 @@ export class Decoder {
     const total = this.#number(line, fields - 1)
     this.headerBytes = withHeaders ? this.#number(line, fields - 2) : 0
     if (total > this.#limits.payloadBytesMax) throw new NatsError(words.payload)
-    if (this.headerBytes > total || (withHeaders && this.headerBytes < shortestHeader)) throw new NatsError(words.parser)
+    // Some clients say that there are none.
+    const cut = this.headerBytes > 0 && this.headerBytes < shortestHeader
+    if (this.headerBytes > total || cut) throw new NatsError(words.parser)
     this.#wanted = total + 2
     return this.#readPayload()
   }

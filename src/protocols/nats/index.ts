@@ -1,7 +1,8 @@
-/** NATS core publish and subscribe on port 4222, over WebSocket on 8080 (session.ts is what a connection does), and its monitoring pages on 8222 (monitoring.ts). */
+/** NATS core publish and subscribe on port 4222, over WebSocket on 8080 (session.ts is what a connection does), JetStream (jetstream/), and its monitoring pages on 8222 (monitoring.ts). */
 import type { Broker, Connection, Protocol } from '../../broker/face.ts'
 import { answeringLazily, lazily } from '../../lib/lazy.ts'
-import { messageFormat, payloadFormat } from './mapping.ts'
+import { deliveryFormat, messageFormat, payloadFormat } from './mapping.ts'
+import { declaredBy, everything } from './owner.ts'
 
 export const protocol: Protocol = {
   name: 'nats',
@@ -12,7 +13,23 @@ export const protocol: Protocol = {
     { name: 'nats-monitoring', port: 8222, kind: 'http' },
   ],
   webSocket: { subprotocols: ['nats'], messages: 'any' },
-  formats: [messageFormat, payloadFormat],
+  formats: [messageFormat, payloadFormat, deliveryFormat],
+  // Consumers and copies act by themselves: where there are streams, they begin with the broker.
+  start: (broker) => {
+    const holding = broker.namespaces().filter((namespace) =>
+      broker
+        .space(everything, namespace)
+        .topics()
+        .some((topic) => topic.declaredBy === declaredBy),
+    )
+    if (holding.length === 0) return
+    import('./jetstream/of.ts').then(
+      ({ jetStreamOf }) => {
+        for (const namespace of holding) jetStreamOf(broker, namespace)
+      },
+      (cause: unknown) => broker.log.error({ error: String(cause) }, 'JetStream could not be started'),
+    )
+  },
   open: lazily(
     () => import('./session.ts'),
     ({ Session }, connection: Connection, broker: Broker) => new Session(connection, broker),

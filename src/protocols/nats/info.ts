@@ -1,8 +1,11 @@
 /** What INFO says of the server. */
 import type { Broker, Connection } from '../../broker/face.ts'
 
+export const serverName = 'anymq'
 /** Clients decide by it what they may ask of the server: this one's operations and headers. */
 export const serverVersion = '2.14.0'
+/** Of JetStream's API, whose features clients look for. */
+export const apiLevel = 2
 export const controlLineBytesMax = 4096
 /** nats-server's default. */
 const payloadBytesMax = 1024 * 1024
@@ -22,7 +25,7 @@ export function infoLine(broker: Broker, connection: Connection, { nonce, lameDu
   const advertised = broker.advertised('nats')
   const info = {
     server_id: serverId(broker),
-    server_name: 'anymq',
+    server_name: serverName,
     version: serverVersion,
     proto: 1,
     go: `node${process.versions.node}`,
@@ -30,7 +33,8 @@ export function infoLine(broker: Broker, connection: Connection, { nonce, lameDu
     port: connection.localPort,
     headers: true,
     max_payload: payloadLimit(broker),
-    jetstream: false,
+    jetstream: true,
+    api_lvl: apiLevel,
     client_id: connection.id,
     client_ip: connection.remoteAddress,
     ...(broker.authenticationRequired ? { auth_required: true, nonce } : {}),

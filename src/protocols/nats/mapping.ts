@@ -1,7 +1,8 @@
 /**
- * Envelope ⇄ attributes, pure and total; the table is in README.md. Two formats: a message with a reply subject or headers is
- * version byte (1), u16 length of the reply, u32 length of the headers, reply, headers as they came, payload. A payload alone is a format of its
- * own without anything around it, so that the most common message is never copied.
+ * Envelope ⇄ attributes, pure and total; the table is in README.md. A message with a reply subject or headers is version byte (1), u16 length of the
+ * reply, u32 length of the headers, reply, headers as they came, payload. A payload alone is a format of its own without anything around it, so that
+ * the most common message is never copied. What is delivered from a stream has a u16 and the subject that it is of before the reply, for it
+ * goes to another.
  */
 import { Buffer } from 'node:buffer'
 import { addFlatTexts, type FlatText, flatTexts } from '../../core/flat-headers.ts'
@@ -10,8 +11,11 @@ import { isLiteral } from './subjects.ts'
 
 export const messageFormatId = 96
 export const payloadFormatId = 97
+/** Never stored. */
+export const deliveryFormatId = 98
 
 const headBytes = 7
+const deliveryHeadBytes = 9
 const replyBytesMax = 0xffff
 const nothing = Buffer.alloc(0)
 const statusLine = 'NATS/1.0'
@@ -32,36 +36,58 @@ export function encodeEnvelope(reply: string, headerBytes: number, body: Buffer)
   return envelope
 }
 
-/** Where the parts of an envelope stand: reply from 7 on to `headersAt`, headers to `payloadAt`. One that is damaged is all payload. */
+/** What a stream's message goes out as: `subject` is what its receiver sees. */
+export function encodeDelivery(subject: string, reply: string, headers: Buffer, payload: Buffer): Buffer {
+  const subjectBytes = Buffer.byteLength(subject)
+  const replyBytes = Buffer.byteLength(reply)
+  const headersAt = deliveryHeadBytes + subjectBytes + replyBytes
+  const envelope = Buffer.allocUnsafe(headersAt + headers.length + payload.length)
+  envelope[0] = 1
+  envelope.writeUInt16BE(replyBytes, 1)
+  envelope.writeUInt32BE(headers.length, 3)
+  envelope.writeUInt16BE(subjectBytes, headBytes)
+  envelope.write(subject, deliveryHeadBytes)
+  envelope.write(reply, deliveryHeadBytes + subjectBytes)
+  headers.copy(envelope, headersAt)
+  payload.copy(envelope, headersAt + headers.length)
+  return envelope
+}
+
+/** Where the parts of an envelope stand: the reply from `replyAt` to `headersAt`, headers to `payloadAt`. One that is damaged is all payload. */
 export interface Places {
+  replyAt: number
   headersAt: number
   payloadAt: number
 }
 
 export function locate(envelope: Buffer, places: Places): void {
-  places.headersAt = places.payloadAt = 0
+  places.replyAt = places.headersAt = places.payloadAt = 0
   if (envelope.length < headBytes || envelope[0] !== 1) return
   const headersAt = headBytes + envelope.readUInt16BE(1)
   const payloadAt = headersAt + envelope.readUInt32BE(3)
   if (payloadAt > envelope.length) return
+  places.replyAt = headBytes
   places.headersAt = headersAt
   places.payloadAt = payloadAt
 }
 
-export const replyAt = headBytes
+/** The same of what {@link encodeDelivery} made; its subject ends where the reply begins. */
+export function locateDelivery(envelope: Buffer, places: Places): void {
+  places.replyAt = deliveryHeadBytes + envelope.readUInt16BE(headBytes)
+  places.headersAt = places.replyAt + envelope.readUInt16BE(1)
+  places.payloadAt = places.headersAt + envelope.readUInt32BE(3)
+}
+
+export const subjectAt = 9
 
 export const messageFormat: Format = {
   id: messageFormatId,
   name: 'nats message',
   batched: false,
   toAttributes(envelope) {
-    const places = { headersAt: 0, payloadAt: 0 }
+    const places = { replyAt: 0, headersAt: 0, payloadAt: 0 }
     locate(envelope, places)
-    const { headersAt, payloadAt } = places
-    const attributes: Attributes = { key: null, value: envelope.subarray(payloadAt), headers: [] }
-    if (headersAt > headBytes) attributes.replyTo = envelope.toString('utf8', headBytes, headersAt)
-    if (payloadAt > headersAt) addHeaders(attributes, envelope.toString('utf8', headersAt, payloadAt))
-    return attributes
+    return attributesAt(envelope, places)
   },
   fromAttributes(attributes) {
     const { replyTo } = attributes
@@ -78,6 +104,29 @@ export const payloadFormat: Format = {
   batched: false,
   toAttributes: (payload) => ({ key: null, value: payload, headers: [] }),
   fromAttributes: (attributes) => attributes.value ?? nothing,
+}
+
+/** For listeners of other protocols; nothing is stored in it. */
+export const deliveryFormat: Format = {
+  id: deliveryFormatId,
+  name: 'nats delivery',
+  batched: false,
+  toAttributes(envelope) {
+    const places = { replyAt: 0, headersAt: 0, payloadAt: 0 }
+    locateDelivery(envelope, places)
+    return { ...attributesAt(envelope, places), subject: envelope.toString('utf8', subjectAt, places.replyAt) }
+  },
+  fromAttributes: (attributes) => {
+    const { replyTo = '', subject = '', value } = attributes
+    return encodeDelivery(subject, replyTo, Buffer.from(headerText(attributes, true)), value ?? nothing)
+  },
+}
+
+function attributesAt(envelope: Buffer, { replyAt, headersAt, payloadAt }: Places): Attributes {
+  const attributes: Attributes = { key: null, value: envelope.subarray(payloadAt), headers: [] }
+  if (headersAt > replyAt) attributes.replyTo = envelope.toString('utf8', replyAt, headersAt)
+  if (payloadAt > headersAt) addHeaders(attributes, envelope.toString('utf8', headersAt, payloadAt))
+  return attributes
 }
 
 // ------------------------------------------------------------------------------------------------------------------- headers

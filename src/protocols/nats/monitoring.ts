@@ -1,6 +1,7 @@
-/** nats-server's monitoring pages (JSON), for tools that watch it: /varz, /connz, /subsz, /healthz; /jsz says that there is no JetStream. */
+/** nats-server's monitoring pages (JSON), for tools that watch it: /varz, /connz, /subsz, /jsz (jsz.ts), /healthz. */
 import type { Broker, ConnectionListing, HttpAnswer, HttpHandler, HttpRequest, ServerFacts } from '../../broker/face.ts'
-import { controlLineBytesMax, payloadLimit, serverId, serverVersion } from './info.ts'
+import { controlLineBytesMax, payloadLimit, serverId, serverName, serverVersion } from './info.ts'
+import { jsz } from './jsz.ts'
 import type { NatsConnection } from './session.ts'
 
 const connectionsMax = 1024
@@ -8,7 +9,7 @@ const connectionsMax = 1024
 export class MonitoringHandler implements HttpHandler {
   readonly #broker: Broker
   readonly #facts: ServerFacts
-  readonly #pages: Readonly<Record<string, (query: URLSearchParams) => HttpAnswer>>
+  readonly #pages: Readonly<Record<string, (query: URLSearchParams) => HttpAnswer | Promise<HttpAnswer>>>
 
   constructor(broker: Broker, facts: ServerFacts) {
     this.#broker = broker
@@ -18,8 +19,8 @@ export class MonitoringHandler implements HttpHandler {
       '/varz': () => json(this.#varz()),
       '/connz': (query) => json(this.#connz(query)),
       '/subsz': () => json(this.#subsz()),
-      '/jsz': () => json({ server_id: serverId(broker), now: this.#now(), disabled: true, config: {}, ...noJetStream }),
-      '/healthz': (query) => this.#healthz(query),
+      '/jsz': async (query) => json({ server_id: serverId(broker), now: this.#now(), ...(await jsz(broker, query)) }),
+      '/healthz': () => this.#healthz(),
     }
   }
 
@@ -74,7 +75,7 @@ export class MonitoringHandler implements HttpHandler {
       traffic.reduce((all, each) => all + each[of], 0)
     return {
       server_id: serverId(this.#broker),
-      server_name: 'anymq',
+      server_name: serverName,
       version: serverVersion,
       anymq_version: version,
       proto: 1,
@@ -84,7 +85,7 @@ export class MonitoringHandler implements HttpHandler {
       max_connections: this.#broker.limits.connectionsMax,
       max_payload: payloadLimit(this.#broker),
       max_control_line: controlLineBytesMax,
-      jetstream: {},
+      jetstream: { config: { max_memory: this.#broker.limits.memoryBytesMax, max_storage: -1 } },
       start: new Date(startedAt).toISOString(),
       now: this.#now(),
       uptime: uptime(this.#broker.clock.now() - startedAt),
@@ -140,14 +141,11 @@ export class MonitoringHandler implements HttpHandler {
     }
   }
 
-  #healthz(query: URLSearchParams): HttpAnswer {
+  #healthz(): HttpAnswer {
     if (!this.#facts.ready()) return json({ status: 'unavailable', error: 'the broker is not ready' }, 503)
-    const wantsJetStream = ['1', 'true'].includes(query.get('js-enabled-only') ?? query.get('js-enabled') ?? '')
-    return wantsJetStream ? json({ status: 'unavailable', error: 'JetStream not enabled' }, 503) : json({ status: 'ok' })
+    return json({ status: 'ok' })
   }
 }
-
-const noJetStream = { memory: 0, storage: 0, streams: 0, consumers: 0, messages: 0, bytes: 0 }
 
 const json = (value: object, status = 200): HttpAnswer => ({
   status,

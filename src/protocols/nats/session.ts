@@ -7,6 +7,7 @@ import {
   type Broker,
   type CloseCause,
   type Connection,
+  type Principal,
   type Session as ProtocolSession,
   PublishItem,
   PublishStatus,
@@ -16,6 +17,14 @@ import { asCoreError } from '../../core/errors.ts'
 import { Decoder, Op } from './codec.ts'
 import { NatsError, publishRefusal, subscribeRefusal, words } from './errors.ts'
 import { controlLineBytesMax, infoLine, payloadLimit } from './info.ts'
+import { isApiSubject, onApiRequest } from './jetstream/api.ts'
+import type { ApiError } from './jetstream/errors.ts'
+import { headerOf } from './jetstream/headers.ts'
+import type { JetStream, Receiver } from './jetstream/jetstream.ts'
+import { jetStreamOf } from './jetstream/of.ts'
+import { acknowledgement, prepare } from './jetstream/publishing.ts'
+import type { Stream } from './jetstream/stream.ts'
+import { userInfo, userInfoSubject } from './jetstream/system.ts'
 import { defaults, logIn, type Options, parseConnect } from './login.ts'
 import { encodeEnvelope, messageFormatId, payloadFormatId } from './mapping.ts'
 import { hasForeignWildcard, isLiteral, isValidSubject, matchesSubject, patternOf } from './subjects.ts'
@@ -36,9 +45,17 @@ type State = (typeof State)[keyof typeof State]
 const ok = Buffer.from('+OK\r\n')
 const ping = Buffer.from('PING\r\n')
 const pong = Buffer.from('PONG\r\n')
-const noResponders = '16 16\r\nNATS/1.0 503\r\n\r\n\r\n'
 
-export class Session implements ProtocolSession, SubscriptionHost {
+/** What is to be done with the outcome of a publish. */
+interface Publishing {
+  readonly reply: string
+  /** The stream that decides, and what it refused from the beginning. */
+  readonly stream: Stream | undefined
+  readonly refused: ApiError | null
+  readonly messageId: string
+}
+
+export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   readonly connection: Connection
   readonly #broker: Broker
   readonly #decoder: Decoder
@@ -52,7 +69,8 @@ export class Session implements ProtocolSession, SubscriptionHost {
   #options: Options = defaults
   /** Published in this chunk and not yet given to the broker. */
   #items: PublishItem[] = []
-  #replies: string[] = []
+  #outcomes: Publishing[] = []
+  #jetStream: JetStream | null = null
   /** Batches that the broker has not answered yet, and what is to be said when it has. */
   #publishing = 0
   #answers: Buffer[] = []
@@ -69,8 +87,13 @@ export class Session implements ProtocolSession, SubscriptionHost {
     this.#decoder = new Decoder({ controlLineBytesMax, payloadBytesMax: payloadLimit(broker) })
     this.#openedAt = this.#pingAt = this.#movedAt = broker.clock.now()
     // Who does not have to log in may leave CONNECT out.
-    if (!broker.authenticationRequired) this.#space = broker.space(broker.anonymous, 'default', { protocol: 'nats' })
+    if (!broker.authenticationRequired) this.#enter(broker.anonymous)
     this.#sendInfo(false)
+  }
+
+  #enter(principal: Principal): void {
+    this.#space = this.#broker.space(principal, 'default', { protocol: 'nats' })
+    this.#jetStream = jetStreamOf(this.#broker, 'default')
   }
 
   get headers(): boolean {
@@ -132,7 +155,7 @@ export class Session implements ProtocolSession, SubscriptionHost {
     logIn(this.#broker, this.connection, options, this.#nonce)
       .then((principal) => {
         if (this.#state !== State.LoggingIn) return
-        this.#space = this.#broker.space(principal, 'default', { protocol: 'nats' })
+        this.#enter(principal)
         this.#expiresAt = principal.expiresAt ?? Number.POSITIVE_INFINITY
         this.#options = options
         const { name, language, version } = options
@@ -164,27 +187,104 @@ export class Session implements ProtocolSession, SubscriptionHost {
     this.#counts.in_msgs++
     this.#counts.in_bytes += payload.length
     if (this.#options.pedantic && !isLiteral(subject)) return this.#complain(words.publishSubject)
+    if (subject.startsWith('$') && this.#onJetStreamSubject()) return
     const plain = reply === '' && headerBytes === 0
     const envelope = plain ? payload : encodeEnvelope(reply, headerBytes, payload)
     const item = new PublishItem(null, subject, plain ? payloadFormatId : messageFormatId, envelope)
     item.transient = true
     item.connection = this.connection.id
+    const stream = this.#jetStream?.streamOf(subject)
+    // The name of a stream is no subject of it, unless it captures that, too.
+    if (stream === undefined && this.#jetStream?.hasStream(subject) === true) item.exchange = 'amq.topic'
+    const nothing = { reply, stream: undefined, refused: null, messageId: '' }
+    if (stream !== undefined && this.#takenSpecially(stream, item)) return
+    const outcome = stream === undefined ? nothing : this.#prepare(stream, item, reply)
+    this.#outcomes.push(outcome)
     this.#items.push(item)
-    this.#replies.push(reply)
     if (this.#options.verbose) this.#done()
+  }
+
+  /** Parts of batches, and what is counted. */
+  #takenSpecially(stream: Stream, item: PublishItem): boolean {
+    const { reply, headerBytes, payload } = this.#decoder
+    const jetStream = this.#jetStream
+    const space = this.#space
+    if (jetStream === null || space === null || (headerBytes === 0 && !stream.config.allow_msg_counter)) return false
+    const headers = headerBytes === 0 ? '' : payload.toString('latin1', 0, headerBytes)
+    if (!headers.includes('Nats-Batch-Id:') && !stream.config.allow_msg_counter) return false
+    // In the order of the operations.
+    this.#publishNow()
+    item.transient = false
+    if (!jetStream.takes({ stream, space, item, headers, reply, bodyBytes: payload.length })) return false
+    if (this.#options.verbose) this.#done()
+    return true
+  }
+
+  /** A publish that a stream stores, and answers. */
+  #prepare(stream: Stream, item: PublishItem, reply: string): Publishing {
+    const { headerBytes, payload } = this.#decoder
+    const headers = headerBytes === 0 ? '' : payload.toString('latin1', 0, headerBytes)
+    // Preconditions are about what was published before, too.
+    if (headerBytes > 0) this.#publishNow()
+    const refused = prepare(stream, item, headers, payload.length)
+    // Who does not wait for an answer does not wait for the disk either.
+    item.transient = reply === '' || stream.config.no_ack || stream.config.persist_mode === 'async'
+    return { reply, stream, refused, messageId: headerBytes === 0 ? '' : (headerOf(headers, 'Nats-Msg-Id') ?? '') }
+  }
+
+  /** Acknowledgements, requests and flow control of JetStream. False: it is a subject like any other. */
+  #onJetStreamSubject(): boolean {
+    const { subject, reply, headerBytes, payload } = this.#decoder
+    const jetStream = this.#jetStream
+    const space = this.#space
+    const isAck = subject.startsWith('$JS.ACK.')
+    const isUserInfo = subject === userInfoSubject
+    const own = isAck || isUserInfo || isApiSubject(subject) || subject.startsWith('$JS.FC.')
+    if (jetStream === null || space === null || !own) return false
+    // In the order of the operations.
+    this.#publishNow()
+    if (!space.principal.may('publish', space.namespace, subject)) return false
+    if (space.isHeard(subject)) this.#tell(space)
+    const body = payload.toString('utf8', headerBytes)
+    let known: boolean
+    if (isUserInfo) {
+      jetStream.outbox.answer(reply, userInfo(this.#broker, space))
+      known = true
+    } else if (isAck) known = jetStream.onAck(subject, body, reply)
+    else if (!isApiSubject(subject)) known = jetStream.onFlow(subject)
+    else {
+      const headers = headerBytes === 0 ? '' : payload.toString('latin1', 0, headerBytes)
+      known = onApiRequest(jetStream, space, { subject, reply, headers, body })
+    }
+    if (!known && reply !== '' && this.#options.noResponders) this.#tellNobody(subject, reply)
+    if (this.#options.verbose) this.#done()
+    return true
+  }
+
+  /** Who listens to it hears it, whatever else becomes of it. */
+  #tell(space: Space): void {
+    const { subject, reply, headerBytes, payload } = this.#decoder
+    const item = new PublishItem(null, subject, messageFormatId, encodeEnvelope(reply, headerBytes, payload))
+    item.transient = true
+    item.connection = this.connection.id
+    space.publish([item], () => undefined)
   }
 
   /** Gives the broker what was collected. */
   #publishNow(): void {
     const items = this.#items
     if (items.length === 0 || this.#space === null) return
-    const replies = this.#replies
+    const outcomes = this.#outcomes
     this.#items = []
-    this.#replies = []
+    this.#outcomes = []
     this.#publishing++
-    this.#space.publish(items, () => {
+    const space = this.#space
+    const wanted = outcomes.every(({ refused }) => refused === null)
+      ? items
+      : items.filter((_, i) => outcomes[i]?.refused === null)
+    space.publish(wanted, () => {
       this.#publishing--
-      for (let i = 0; i < items.length; i++) this.#published(items[i] as PublishItem, replies[i] as string) // i < length
+      for (let i = 0; i < items.length; i++) this.#published(space, items[i] as PublishItem, outcomes[i] as Publishing) // i < length
       if (this.#publishing > 0 || this.#answers.length === 0) return
       const answers = this.#answers
       this.#answers = []
@@ -192,10 +292,19 @@ export class Session implements ProtocolSession, SubscriptionHost {
     })
   }
 
-  #published(item: PublishItem, reply: string): void {
+  #published(space: Space, item: PublishItem, outcome: Publishing): void {
+    const { reply, stream, refused } = outcome
+    if (stream !== undefined) {
+      if (item.status === PublishStatus.Stored) this.#jetStream?.published(stream, item, outcome.messageId)
+      if (item.errorCode !== 'AccessDenied') {
+        if (reply !== '' && !stream.config.no_ack)
+          this.#jetStream?.outbox.answer(reply, acknowledgement(stream, item, space, refused))
+        return
+      }
+    }
     const nobody = item.errorCode === 'NotFound' || item.status === PublishStatus.Unrouted
     if (nobody) {
-      if (reply !== '' && this.#options.noResponders) this.#tellNobody(reply)
+      if (reply !== '' && this.#options.noResponders) this.#tellNobody(item.address, reply)
       return
     }
     if (item.status !== PublishStatus.Failed || item.errorCode === null) return
@@ -203,10 +312,11 @@ export class Session implements ProtocolSession, SubscriptionHost {
   }
 
   /** A request that nobody hears is answered at once, to the first of the client's own subscriptions that the answer would have reached. */
-  #tellNobody(reply: string): void {
+  #tellNobody(subject: string, reply: string): void {
     for (const subscription of this.#subscriptions.values()) {
       if (!matchesSubject(subscription.subject, reply)) continue
-      this.#write(Buffer.from(`HMSG ${reply} ${subscription.sid} ${noResponders}`))
+      const block = Buffer.from(`NATS/1.0 503\r\nNats-Subject: ${subject}\r\n\r\n`)
+      this.#write(Buffer.from(`HMSG ${reply} ${subscription.sid} ${block.length} ${block.length}\r\n${block}\r\n`))
       return
     }
   }
@@ -262,7 +372,13 @@ export class Session implements ProtocolSession, SubscriptionHost {
     return false
   }
 
+  listensTo(subject: string): boolean {
+    for (const subscription of this.#subscriptions.values()) if (matchesSubject(subscription.subject, subject)) return true
+    return false
+  }
+
   delivered(messages: number, bytes: number): void {
+    if (this.connection.congested) this.#jetStream?.setBehind(this, true)
     this.#counts.out_msgs += messages
     this.#counts.out_bytes += bytes
   }
@@ -303,6 +419,7 @@ export class Session implements ProtocolSession, SubscriptionHost {
   }
 
   #release(): void {
+    this.#jetStream?.setBehind(this, false)
     for (const subscription of this.#subscriptions.values()) subscription.close()
     this.#subscriptions.clear()
   }
@@ -310,7 +427,8 @@ export class Session implements ProtocolSession, SubscriptionHost {
   // ------------------------------------------------------------------------------------------------------- called by the loop
 
   onWritable(): void {
-    // Nothing waits here: live messages are written as they come, up to the limit.
+    // Live messages are written as they come, up to the limit; only consumers wait.
+    this.#jetStream?.setBehind(this, false)
   }
 
   onTick(now: number): void {

@@ -31,3 +31,25 @@ export function matchesSubject(pattern: string, subject: string): boolean {
   }
   return wanted.length === words.length
 }
+
+/** Whether some subject matches both. */
+export function collide(a: string, b: string): boolean {
+  const [left, right] = [a.split('.'), b.split('.')]
+  for (let at = 0; ; at++) {
+    const [one, other] = [left[at], right[at]]
+    if (one === undefined || other === undefined) return one === other
+    if (one === '>' || other === '>') return true
+    if (one !== '*' && other !== '*' && one !== other) return false
+  }
+}
+
+/** Whether `outer` matches all that `inner` does. */
+export function isSubset(inner: string, outer: string): boolean {
+  const [narrow, wide] = [inner.split('.'), outer.split('.')]
+  for (let at = 0; ; at++) {
+    const [one, other] = [narrow[at], wide[at]]
+    if (other === '>') return one !== undefined
+    if (one === undefined || other === undefined) return one === other
+    if (one === '>' || (other !== '*' && one !== other)) return false
+  }
+}

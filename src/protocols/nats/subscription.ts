@@ -2,7 +2,15 @@
 import { Buffer } from 'node:buffer'
 import type { Connection, Listener, LiveBatch, LiveSink } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
-import { locate, messageFormat, messageFormatId, payloadFormatId, replyAt } from './mapping.ts'
+import {
+  deliveryFormatId,
+  locate,
+  locateDelivery,
+  messageFormat,
+  messageFormatId,
+  payloadFormatId,
+  subjectAt,
+} from './mapping.ts'
 
 /** Larger payloads are written by reference; smaller ones that wait for a slow client would keep whole chunks of their publisher alive. */
 const copyBytesMax = 16 * 1024
@@ -33,7 +41,7 @@ export class Subscription implements LiveSink {
   /** `subject sid ` of the last message: most subscriptions have one subject. */
   #subject = ''
   #prefix: Buffer = Buffer.alloc(0)
-  readonly #places = { headersAt: 0, payloadAt: 0 }
+  readonly #places = { replyAt: 0, headersAt: 0, payloadAt: 0 }
 
   constructor(host: SubscriptionHost, sid: string, subject: string, queue: string) {
     this.#host = host
@@ -76,15 +84,22 @@ export class Subscription implements LiveSink {
   }
 
   #write(subject: string, format: number, bytes: Buffer): void {
-    if (format === payloadFormatId) return this.#frame(subject, bytes, 0, 0, 0)
+    if (format === payloadFormatId) return this.#frame(subject, bytes, 0, 0, 0, 0)
+    const places = this.#places
+    if (format === deliveryFormatId) {
+      locateDelivery(bytes, places)
+      const { replyAt, headersAt, payloadAt } = places
+      const from = this.#host.headers ? headersAt : payloadAt
+      return this.#frame(bytes.toString('utf8', subjectAt, replyAt), bytes, replyAt, headersAt, from, payloadAt)
+    }
     const envelope = format === messageFormatId ? bytes : messageFormat.fromAttributes(formats.get(format).toAttributes(bytes))
-    locate(envelope, this.#places)
-    const { headersAt, payloadAt } = this.#places
-    this.#frame(subject, envelope, headersAt, this.#host.headers ? headersAt : payloadAt, payloadAt)
+    locate(envelope, places)
+    const { replyAt, headersAt, payloadAt } = places
+    this.#frame(subject, envelope, replyAt, headersAt, this.#host.headers ? headersAt : payloadAt, payloadAt)
   }
 
-  /** The reply ends at `replyEnd` (0: there is none), what is sent begins at `from`, of it headers up to `payloadAt`. */
-  #frame(subject: string, bytes: Buffer, replyEnd: number, from: number, payloadAt: number): void {
+  /** The reply stands at `replyAt` to `replyEnd`, what is sent begins at `from`, of it headers up to `payloadAt`. */
+  #frame(subject: string, bytes: Buffer, replyAt: number, replyEnd: number, from: number, payloadAt: number): void {
     if (subject !== this.#subject || this.#prefix.length === 0) {
       this.#subject = subject
       this.#prefix = Buffer.from(`${subject} ${this.sid} `)
@@ -94,7 +109,7 @@ export class Subscription implements LiveSink {
     const headerBytes = payloadAt - from
     const bodyBytes = bytes.length - from
     const copied = bodyBytes <= copyBytesMax
-    const replyBytes = replyEnd > replyAt ? replyEnd - replyAt : 0
+    const replyBytes = replyEnd - replyAt
     const start = connection.reserve(prefix.length + replyBytes + numbersBytes + (copied ? bodyBytes : 0))
     // Read after reserving, which may exchange it.
     const { slab } = connection

@@ -105,8 +105,6 @@ await runCases({
       for (let i = 0; i < 50; i++) assert.equal(text(await asking.request(subject, String(i), { timeout: 5000 })), `re: ${i}`)
       const nobody = await asking.request(unique('nobody'), '', { timeout: 5000 }).catch((cause: Error) => cause)
       assert.ok(nobody instanceof RequestError && nobody.isNoResponders())
-      const jetStream = await asking.request('$JS.API.INFO', '', { timeout: 5000 }).catch((cause: Error) => cause)
-      assert.ok(jetStream instanceof RequestError && jetStream.isNoResponders())
     }),
 
   headers: () =>

@@ -1,0 +1,186 @@
+/** Requests about streams. */
+import { isDeepStrictEqual } from 'node:util'
+import { serverName } from '../info.ts'
+import { collide } from '../subjects.ts'
+import { allow, type Call, type Handler } from './call.ts'
+import { refusal } from './errors.ts'
+import { flag, int, parseObject, read, text } from './fields.ts'
+import { noPage, pageFields, pageOf } from './paging.ts'
+import type { StateDetails, Stream } from './stream.ts'
+import { checkUpdate, type StreamConfig, shownStreamConfig, streamConfig } from './stream-config.ts'
+import { timeText } from './times.ts'
+
+const namesMax = 1024
+const listMax = 256
+
+/** The stream that a request names; whoever asks must be allowed to read it. */
+export function streamNamed(call: Call, name = call.words[0] ?? ''): Stream {
+  const stream = call.jetStream.stream(name)
+  if (stream === undefined) throw refusal('streamNotFound')
+  allow(call, 'consume', name)
+  return stream
+}
+
+async function info(call: Call, stream: Stream, details: StateDetails = {}): Promise<object> {
+  return {
+    config: shownStreamConfig(stream.config),
+    created: timeText(stream.createdAt),
+    state: await stream.state(details),
+    ...call.jetStream.copiesOf(stream),
+    ts: timeText(call.jetStream.clock.now()),
+  }
+}
+
+function configOf(call: Call): StreamConfig {
+  const config = streamConfig(parseObject(call.body))
+  const [name = ''] = call.words
+  if (config.name !== name) throw refusal('streamMismatch')
+  return config
+}
+
+function checkOverlap(call: Call, config: StreamConfig): void {
+  for (const other of call.jetStream.streams())
+    if (other.name !== config.name && other.config.subjects.some((theirs) => config.subjects.some((own) => collide(theirs, own))))
+      throw refusal('streamSubjectOverlap')
+}
+
+async function create(call: Call): Promise<object> {
+  const config = configOf(call)
+  if (config.sealed) throw refusal('streamInvalidConfig', 'stream configuration for create can not be sealed')
+  const present = call.jetStream.stream(config.name)
+  if (present !== undefined) {
+    allow(call, 'manage', config.name)
+    if (!isDeepStrictEqual(present.config, config)) throw refusal('streamNameExists')
+    return { ...(await info(call, present)), did_create: true }
+  }
+  checkOverlap(call, config)
+  const stream = await call.jetStream.createStream(config, call.space)
+  return { ...(await info(call, stream)), did_create: true }
+}
+
+/** Nothing goes into a sealed stream, and nothing comes out. */
+function sealed(config: StreamConfig): StreamConfig {
+  if (!config.sealed) return config
+  return { ...config, discard: 'new', max_age: 0, deny_delete: true, deny_purge: true, allow_rollup_hdrs: false }
+}
+
+async function update(call: Call): Promise<object> {
+  const stream = streamNamed(call)
+  // Where it began does not change, whatever is asked.
+  const next = sealed({ ...configOf(call), first_seq: stream.config.first_seq })
+  checkUpdate(stream.config, next)
+  checkOverlap(call, next)
+  const { max_ack_pending: pendingMax } = next.consumer_limits
+  for (const { config: consumer } of stream.consumers.values())
+    if (pendingMax > 0 && consumer.max_ack_pending > pendingMax)
+      throw refusal('streamInvalidConfig', 'change to limits violates consumers')
+  await call.jetStream.updateStream(stream, next, call.space)
+  return await info(call, stream)
+}
+
+const infoFields = { ...pageFields, deleted_details: flag, subjects_filter: text }
+
+async function describe(call: Call): Promise<object> {
+  const stream = streamNamed(call)
+  // What was published before without being answered counts.
+  await call.jetStream.durable()
+  interface Asked {
+    readonly offset: number
+    readonly deleted_details: boolean
+    readonly subjects_filter: string
+  }
+  const asked = read<Asked>(infoFields, parseObject(call.body))
+  const filter = asked.subjects_filter
+  const details = { subjectsFilter: filter, deleted: asked.deleted_details, offset: asked.offset }
+  const paged = filter === '' ? { total: 0 } : { total: stream.subjects(filter).length }
+  return {
+    ...paged,
+    offset: filter === '' ? 0 : asked.offset,
+    limit: filter === '' ? 0 : 100_000,
+    ...(await info(call, stream, details)),
+    // One server leads all of its streams.
+    cluster: { leader: serverName },
+  }
+}
+
+/** Those that the user may read and that, where a subject is said, have to do with it. */
+function listed(call: Call): { readonly streams: Stream[]; readonly offset: number } {
+  const { offset, subject } = read<{ offset: number; subject: string }>({ ...pageFields, subject: text }, parseObject(call.body))
+  const { principal, namespace } = call.space
+  const streams = call.jetStream
+    .streams()
+    .filter(({ name }) => principal.may('consume', namespace, name))
+    .filter(({ config }) => subject === '' || config.subjects.some((own) => collide(own, subject)))
+  return { streams, offset }
+}
+
+async function purge(call: Call): Promise<object> {
+  interface Asked {
+    readonly seq: number
+    readonly filter: string
+    readonly keep: number
+  }
+  const asked = read<Asked>({ seq: int, filter: text, keep: int }, parseObject(call.body))
+  if (asked.seq > 0 && asked.keep > 0) throw refusal('badRequest')
+  const stream = streamNamed(call)
+  allow(call, 'manage', stream.name)
+  if (stream.config.sealed) throw refusal('streamSealed')
+  if (stream.config.deny_purge) throw refusal('streamPurge', 'stream purge not permitted')
+  return { success: true, purged: await stream.purge(asked.filter, asked.seq, asked.keep) }
+}
+
+/** What only a cluster does. */
+const clusterOnly = (type: string, words: number): Handler => ({
+  type,
+  words,
+  run: async () => {
+    throw refusal('clusterRequired')
+  },
+})
+
+export const streamHandlers: Readonly<Record<string, Handler>> = {
+  'STREAM.CREATE': { type: 'stream_create', words: 1, run: create },
+  'STREAM.UPDATE': { type: 'stream_update', words: 1, run: update },
+  'STREAM.INFO': { type: 'stream_info', words: 1, empty: noPage, run: describe },
+  'STREAM.DELETE': {
+    type: 'stream_delete',
+    words: 1,
+    run: async (call) => {
+      await call.jetStream.deleteStream(streamNamed(call), call.space)
+      return { success: true }
+    },
+  },
+  'STREAM.PURGE': { type: 'stream_purge', words: 1, empty: { purged: 0 }, run: purge },
+  'STREAM.NAMES': {
+    type: 'stream_names',
+    words: 0,
+    run: async (call) => {
+      const { streams, offset } = listed(call)
+      const { page, items } = pageOf(streams, offset, namesMax)
+      return { ...page, streams: items.length === 0 ? null : items.map(({ name }) => name) }
+    },
+  },
+  'STREAM.LIST': {
+    type: 'stream_list',
+    words: 0,
+    run: async (call) => {
+      const { streams, offset } = listed(call)
+      const { page, items } = pageOf(streams, offset, listMax)
+      return { ...page, streams: await Promise.all(items.map((stream) => info(call, stream))) }
+    },
+  },
+  'STREAM.PEER.REMOVE': clusterOnly('stream_remove_peer', 1),
+  'STREAM.LEADER.STEPDOWN': clusterOnly('stream_leader_stepdown', 1),
+  'STREAM.SNAPSHOT': unsupported('stream_snapshot', 'streamSnapshot'),
+  'STREAM.RESTORE': unsupported('stream_restore', 'streamRestore'),
+}
+
+function unsupported(type: string, error: 'streamSnapshot' | 'streamRestore'): Handler {
+  return {
+    type,
+    words: 1,
+    run: async () => {
+      throw refusal(error, 'not supported here')
+    },
+  }
+}

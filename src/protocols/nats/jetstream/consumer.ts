@@ -1,0 +1,561 @@
+/**
+ * One consumer: a subscription of the stream's topic, read by the broker itself on behalf of whoever takes its messages (pull.ts, push.ts). What is
+ * delivered stays here until it is acknowledged; deadlines, attempts and order are the subscription's.
+ */
+import { Buffer } from 'node:buffer'
+import {
+  accept,
+  type Consumer as CoreConsumer,
+  type CoreErrorCode,
+  type DeliveryBatch,
+  type Sink,
+  type StartAt,
+  type Tally,
+} from '../../../broker/face.ts'
+import type { Clock, Timer } from '../../../lib/timers.ts'
+import { matchesSubject, patternOf } from '../subjects.ts'
+import { type AckPlace, ackPrefix, ackSubject } from './acks.ts'
+import { type ConsumerConfig, filtersOf, shownConsumerConfig } from './consumer-config.ts'
+import { type Line, withHeaders } from './headers.ts'
+import type { Outbox } from './outbox.ts'
+import { PullTaker } from './pull.ts'
+import { PushTaker } from './push.ts'
+import { contentOf } from './stored.ts'
+import type { Stream } from './stream.ts'
+import type { Taker, TakerHost } from './taker.ts'
+import { msOf, nanosOf, parseDuration, timeText } from './times.ts'
+
+const inactiveDefaultMs = 5000
+const nothing = Buffer.alloc(0)
+/** Credit given at once. */
+const creditMax = 1000
+
+/** Delivered, and not acknowledged. */
+interface Pending {
+  /** The subscription's handle of its newest delivery. */
+  readonly id: number
+  readonly consumerSequence: number
+  readonly deliveries: number
+  readonly subject: string
+  readonly at: number
+}
+
+interface Progress {
+  consumer: number
+  stream: number
+  at: number
+}
+
+/** What a consumer needs of JetStream around it. */
+export interface ConsumerHost {
+  readonly clock: Clock
+  readonly outbox: Outbox
+  isBehind(subject: string): boolean
+  /** A message is done with, for this consumer. */
+  acknowledged(consumer: Consumer, sequence: number, subject: string): void
+  /** It was not used for as long as it may be. */
+  expired(consumer: Consumer): void
+  /** The topic is gone, or its subscription. */
+  lost(consumer: Consumer, reason: CoreErrorCode): void
+  /** Calls back once everything settled so far is durable. */
+  whenDurable(done: () => void): void
+}
+
+export class Consumer implements Sink, TakerHost {
+  readonly owner: Stream
+  readonly name: string
+  readonly createdAt: number
+  config: ConsumerConfig
+  readonly #host: ConsumerHost
+  #core: CoreConsumer
+  #taker: Taker
+  #tally: Tally
+  readonly #ackPrefix: string
+  readonly #pending = new Map<number, Pending>()
+  /** Taken from the subscription and given back, for nobody took them. */
+  readonly #givenBack = new Set<number>()
+  #delivered: Progress = { consumer: 0, stream: 0, at: 0 }
+  /** When something was acknowledged last, ms; 0: nothing was. */
+  #acknowledgedAt = 0
+  #paceTimer: Timer | null = null
+  /** With the original pace: the time of the message before, and the last sequence that is old. */
+  #paceFrom = 0
+  readonly #oldUpTo: number
+  #inactiveTimer: Timer | null = null
+  #pauseTimer: Timer | null = null
+  #acknowledged = 0
+  #started = false
+  #unwatch: () => void = () => undefined
+  #closed = false
+
+  constructor(owner: Stream, config: ConsumerConfig, createdAt: number, startAt: StartAt, host: ConsumerHost) {
+    this.owner = owner
+    this.name = config.durable_name || config.name
+    this.config = config
+    this.createdAt = createdAt
+    this.#host = host
+    this.#ackPrefix = ackPrefix(owner.name, this.name)
+    this.#oldUpTo = owner.lastSequence
+    this.#core = this.#subscribe(startAt)
+    const place = this.#floor()
+    this.#tally = this.#count(typeof startAt === 'object' && 'records' in startAt ? startAt : { offset: place })
+    const before = place + owner.base - 1
+    this.#delivered.stream = before
+    this.#taker =
+      config.deliver_subject === ''
+        ? new PullTaker(this, host.outbox, host.clock)
+        : new PushTaker(this, host.outbox, host.clock, (subject) => host.isBehind(subject))
+    this.#watchActivity()
+    this.#watchPause()
+  }
+
+  /** From here on it delivers. */
+  start(): void {
+    this.#started = true
+    if (this.config.priority_policy === 'overflow') this.#watchNew()
+    this.refresh()
+  }
+
+  /** Requests that wait for more to be there are looked at anew when more has come. */
+  #watchNew(): void {
+    const { space } = this.#host.outbox
+    this.#unwatch = space.whenReadable(this.stream, 0, this.owner.offsetOf(this.owner.lastSequence + 1), () => {
+      if (this.#closed) return
+      this.refresh()
+      this.#watchNew()
+    })
+  }
+
+  #subscribe(startAt: StartAt): CoreConsumer {
+    const { config } = this
+    const filters = filtersOf(config)
+    const spec = {
+      topic: this.owner.name,
+      subscription: this.name,
+      startAt,
+      durable: !config.mem_storage,
+      ...(filters.length === 0 ? {} : { filter: { kind: 'subject', patterns: filters.map(patternOf) } as const }),
+      autoSettle: false,
+      deadlineMs: config.ack_policy === 'none' ? -1 : msOf(config.ack_wait),
+      deliveryLimit: config.max_deliver < 0 ? -1 : Math.max(0, config.max_deliver - 1),
+      name: this.name,
+    }
+    return this.#host.outbox.space.subscribe(spec, this)
+  }
+
+  /** The first offset that the subscription is not done with. */
+  #floor(): number {
+    const found = this.#host.outbox.space.status(this.owner.name)?.subscriptions.find(({ name }) => name === this.name)
+    return found?.cursors[0]?.offset ?? 0
+  }
+
+  #count(from: StartAt): Tally {
+    const filters = filtersOf(this.config)
+    return this.#host.outbox.space.tally(this.owner.name, filters.length === 0 ? ['#'] : filters.map(patternOf), from)
+  }
+
+  get stream(): string {
+    return this.owner.name
+  }
+
+  /** Whether it wants messages of a subject at all. */
+  wants(subject: string): boolean {
+    const filters = filtersOf(this.config)
+    return filters.length === 0 || filters.some((filter) => matchesSubject(filter, subject))
+  }
+
+  get push(): PushTaker | null {
+    return this.#taker instanceof PushTaker ? this.#taker : null
+  }
+
+  get pull(): PullTaker | null {
+    return this.#taker instanceof PullTaker ? this.#taker : null
+  }
+
+  /** New ones that match, and those that came back. */
+  get available(): number {
+    return this.#tally.count + this.#givenBack.size + Math.max(0, this.#pending.size - this.#core.unsettled)
+  }
+
+  get ackPending(): number {
+    return this.#pending.size
+  }
+
+  get progress(): readonly Line[] {
+    return [
+      ['Nats-Last-Consumer', this.#delivered.consumer],
+      ['Nats-Last-Stream', this.#delivered.stream],
+    ]
+  }
+
+  get paused(): boolean {
+    return this.config.pause_until !== '' && Date.parse(this.config.pause_until) > this.#host.clock.now()
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- delivering
+
+  refresh(): void {
+    if (this.#closed || !this.#started) return
+    if (this.paused || this.#paceTimer !== null) return this.#core.setCredit(0)
+    const { ack_policy: policy, max_ack_pending: pendingMax, rate_limit_bps: rate } = this.config
+    const room = policy === 'none' || pendingMax <= 0 ? creditMax : pendingMax - this.#core.unsettled
+    const paced = this.config.replay_policy === 'original' || rate > 0 ? 1 : creditMax
+    this.#core.setCredit(Math.max(0, Math.min(room, this.#taker.wanted, paced)))
+  }
+
+  onDeliveries(_: CoreConsumer, batch: DeliveryBatch): void {
+    for (let at = 0; at < batch.length; at++) {
+      const offset = batch.offset[at] as number // at < length, as in all columns
+      const attempt = batch.attempt[at] as number
+      if (attempt === 1) this.#tally.passed(offset)
+      const bytes = (batch.buffer[at] as Buffer).subarray(batch.start[at], batch.end[at])
+      const subject = batch.subject[at] ?? this.owner.name
+      const { headers, payload } = contentOf(batch.format[at] as number, bytes)
+      const message = {
+        id: batch.id[at] as number,
+        offset,
+        attempt,
+        subject,
+        headers,
+        payload,
+        time: batch.timestamp[at] as number,
+      }
+      if (!this.#pace(message)) this.#deliver(message)
+    }
+    this.#taker.exhausted()
+    this.refresh()
+  }
+
+  /** With the original pace, or a rate, the next message waits its time; true when this one does. */
+  #pace(message: Message): boolean {
+    const { replay_policy: policy, rate_limit_bps: rate } = this.config
+    const gap = message.time - this.#paceFrom
+    const old = policy === 'original' && this.#paceFrom > 0 && message.offset + this.owner.base <= this.#oldUpTo
+    this.#paceFrom = message.time
+    if (old && gap > 1) {
+      this.#paceTimer = this.#host.clock.after(gap, () => this.#paced(() => this.#deliver(message)))
+      return true
+    }
+    if (rate > 0) {
+      const bits = 8 * (message.headers.length + message.payload.length + message.subject.length)
+      const delayMs = (1000 * bits) / rate
+      if (delayMs >= 1) this.#paceTimer = this.#host.clock.after(delayMs, () => this.#paced(() => undefined))
+    }
+    return false
+  }
+
+  #paced(run: () => void): void {
+    this.#paceTimer = null
+    if (this.#closed) return
+    run()
+    this.refresh()
+  }
+
+  #deliver({ id, offset, attempt, subject, headers, payload, time }: Message): void {
+    const { config, owner } = this
+    const sequence = offset + owner.base
+    const consumerSequence = this.#delivered.consumer + 1
+    this.#givenBack.delete(sequence)
+    const reply = ackSubject(this.#ackPrefix, attempt, sequence, consumerSequence, time, this.#tally.count + this.#givenBack.size)
+    const shown = config.headers_only
+      ? { subject, reply, headers: withHeaders(headers, [['Nats-Msg-Size', payload.length]]), payload: nothing }
+      : { subject, reply, headers, payload }
+    const bytes = subject.length + reply.length + shown.headers.length + shown.payload.length
+    if (!this.#taker.take(shown, bytes)) {
+      this.#givenBack.add(sequence)
+      this.#core.settle([id], { kind: 'release', countsAsAttempt: false })
+      return
+    }
+    const now = this.#host.clock.now()
+    this.#delivered = { consumer: consumerSequence, stream: Math.max(sequence, this.#delivered.stream), at: now }
+    if (config.ack_policy === 'none') {
+      this.#core.settle([id], accept)
+      this.#host.acknowledged(this, sequence, subject)
+      return
+    }
+    this.#pending.set(sequence, { id, consumerSequence, deliveries: attempt, subject, at: now })
+    const waitMs = msOf(config.backoff[Math.min(attempt, config.backoff.length) - 1] ?? config.ack_wait)
+    if (waitMs !== msOf(config.ack_wait)) this.#core.settle([id], { kind: 'extend', deadlineMs: waitMs })
+  }
+
+  onConsumerClosed(_: CoreConsumer, reason: CoreErrorCode): void {
+    this.#host.lost(this, reason)
+  }
+
+  onOverdue(): void {
+    this.refresh()
+  }
+
+  onGivenUp(_: CoreConsumer, __: number, offset: number, attempts: number): void {
+    const sequence = offset + this.owner.base
+    const found = this.#pending.get(sequence)
+    this.#pending.delete(sequence)
+    this.#advise('MAX_DELIVERIES', 'advisory.v1.max_deliver', {
+      stream_seq: sequence,
+      deliveries: found?.deliveries ?? attempts,
+    })
+    this.refresh()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- acknowledging
+
+  /** What came on an acknowledgement's subject. */
+  onAck(place: AckPlace, body: string, reply: string): void {
+    if (this.#closed) return
+    const word = /^[+-]\w+/.exec(body)?.[0] ?? ''
+    const rest = body.slice(word.length).trim()
+    switch (word === '' ? '+ACK' : word) {
+      case '+ACK':
+      case '+OK':
+        this.#accept(place, () => this.#answer(reply))
+        break
+      case '+NXT':
+        this.#accept(place, () => undefined)
+        this.pull?.request(reply, rest)
+        break
+      case '-NAK':
+        this.#giveBack(place, rest)
+        this.#host.outbox.answer(reply, '')
+        break
+      case '+WPI':
+        this.#extend(place)
+        this.#host.outbox.answer(reply, '')
+        break
+      case '+TERM':
+        this.#terminate(place, rest)
+        this.#answer(reply)
+        break
+      default:
+    }
+    this.refresh()
+  }
+
+  /** Once it is durable. */
+  #answer(reply: string): void {
+    if (reply !== '') this.#host.whenDurable(() => this.#host.outbox.answer(reply, ''))
+  }
+
+  /** `done` when it has taken effect. */
+  #accept({ streamSequence: sequence }: AckPlace, done: () => void): void {
+    const pending = this.#pending.get(sequence)
+    if (this.config.ack_policy === 'all')
+      for (const [each, other] of [...this.#pending]) if (each < sequence) this.#settled(each, other, () => undefined)
+    if (this.config.ack_policy === 'none') done()
+    else if (pending !== undefined) this.#settled(sequence, pending, done)
+    // Delivered before a restart, perhaps.
+    else if (sequence > this.#oldUpTo) done()
+    else
+      this.#acceptAt(sequence, (accepted) => {
+        if (accepted) this.#host.acknowledged(this, sequence, '')
+        done()
+      })
+  }
+
+  #settled(sequence: number, { id, subject, at }: Pending, done: () => void): void {
+    this.#pending.delete(sequence)
+    // Late, but before it was delivered again: accepted all the same.
+    if (this.#core.settle([id], accept) === 0) this.#acceptAt(sequence, done)
+    else done()
+    this.#done(sequence, subject)
+    this.#sample(sequence, at)
+  }
+
+  /** One that nobody has, since its deadline took it back. */
+  #acceptAt(sequence: number, done: (accepted: boolean) => void): void {
+    const { space } = this.#host.outbox
+    space.acceptAt(this.stream, this.name, 0, this.owner.offsetOf(sequence)).then(done, () => done(false)) // gone meanwhile
+  }
+
+  #done(sequence: number, subject: string): void {
+    this.#acknowledgedAt = this.#host.clock.now()
+    this.#host.acknowledged(this, sequence, subject)
+  }
+
+  /** Everything that was delivered up to here is done. */
+  get #ackFloor(): Progress {
+    const { consumer, stream } = this.#delivered
+    const floor = { consumer, stream, at: this.#acknowledgedAt }
+    for (const [sequence, pending] of this.#pending) {
+      floor.stream = Math.min(floor.stream, sequence - 1)
+      floor.consumer = Math.min(floor.consumer, pending.consumerSequence - 1)
+    }
+    return floor
+  }
+
+  #giveBack({ streamSequence: sequence, consumerSequence, deliveries }: AckPlace, options: string): void {
+    const pending = this.#pending.get(sequence)
+    if (pending === undefined) return
+    const fields = { consumer_seq: consumerSequence, stream_seq: sequence, deliveries }
+    this.#advise('MSG_NAKED', 'advisory.v1.nak', fields)
+    const delayMs = nakDelayMs(options)
+    // A delay is a new deadline, so that it counts as delivered meanwhile and nothing takes its place.
+    if (delayMs > 0) this.#core.settle([pending.id], { kind: 'extend', deadlineMs: delayMs })
+    else this.#core.settle([pending.id], { kind: 'release', countsAsAttempt: true })
+  }
+
+  #extend({ streamSequence: sequence }: AckPlace): void {
+    const pending = this.#pending.get(sequence)
+    if (pending !== undefined) this.#core.settle([pending.id], { kind: 'extend', deadlineMs: msOf(this.config.ack_wait) })
+  }
+
+  #terminate(place: AckPlace, reason: string): void {
+    const { streamSequence: sequence, consumerSequence, deliveries } = place
+    const pending = this.#pending.get(sequence)
+    if (pending === undefined) return
+    this.#pending.delete(sequence)
+    const rejected = { kind: 'reject', ...(reason === '' ? {} : { reason }) } as const
+    if (this.#core.settle([pending.id], rejected) === 0) this.#acceptAt(sequence, () => undefined)
+    const fields = { consumer_seq: consumerSequence, stream_seq: sequence, deliveries, ...(reason === '' ? {} : { reason }) }
+    this.#advise('MSG_TERMINATED', 'advisory.v1.terminated', fields)
+    this.#done(sequence, pending.subject)
+  }
+
+  #sample(sequence: number, at: number): void {
+    const rate = Number(this.config.sample_freq.replace('%', ''))
+    if (!(rate > 0) || this.#acknowledged++ % Math.max(1, Math.round(100 / rate)) !== 0) return
+    const now = this.#host.clock.now()
+    const fields = {
+      stream: this.stream,
+      consumer: this.name,
+      consumer_seq: this.#ackFloor.consumer,
+      stream_seq: sequence,
+      ack_time: nanosOf(now - at),
+      deliveries: 1,
+    }
+    this.#host.outbox.advise(`$JS.EVENT.METRIC.CONSUMER.ACK.${this.stream}.${this.name}`, 'metric.v1.consumer_ack', fields, now)
+  }
+
+  #advise(subject: string, type: string, fields: object): void {
+    const all = { stream: this.stream, consumer: this.name, ...fields }
+    this.#host.outbox.advise(
+      `$JS.EVENT.ADVISORY.CONSUMER.${subject}.${this.stream}.${this.name}`,
+      type,
+      all,
+      this.#host.clock.now(),
+    )
+  }
+
+  advisePin(group: string, id: string, pinned: boolean): void {
+    const type = pinned ? 'advisory.v1.consumer_group_pinned' : 'advisory.v1.consumer_group_unpinned'
+    this.#advise(pinned ? 'PINNED' : 'UNPINNED', type, pinned ? { group, pinned_id: id } : { group, reason: 'timeout' })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- administration
+
+  /** From now on; `config` was checked. */
+  async change(config: ConsumerConfig): Promise<void> {
+    const old = this.config
+    this.config = config
+    this.#core.change({
+      deadlineMs: config.ack_policy === 'none' ? -1 : msOf(config.ack_wait),
+      deliveryLimit: config.max_deliver < 0 ? -1 : Math.max(0, config.max_deliver - 1),
+    })
+    this.#watchPause()
+    this.#watchActivity()
+    const filters = filtersOf(config)
+    const refiltered = filtersOf(old).join() !== filters.join()
+    if (refiltered) {
+      this.#tally.close()
+      this.#tally = this.#count({ offset: this.owner.offsetOf(this.#delivered.stream + 1) })
+      const filter = filters.length === 0 ? undefined : ({ kind: 'subject', patterns: filters.map(patternOf) } as const)
+      await this.#host.outbox.space.refilterSubscription(this.stream, this.name, filter)
+    }
+    if (old.deliver_subject !== config.deliver_subject) {
+      this.#taker.close(null)
+      this.#taker = new PushTaker(this, this.#host.outbox, this.#host.clock, (subject) => this.#host.isBehind(subject))
+    }
+    this.refresh()
+  }
+
+  #watchPause(): void {
+    this.#pauseTimer?.cancel()
+    if (!this.paused) return
+    const leftMs = Date.parse(this.config.pause_until) - this.#host.clock.now()
+    this.#pauseTimer = this.#host.clock.after(Math.min(leftMs, 0x7fffffff), () => {
+      this.#watchPause()
+      this.refresh()
+    })
+  }
+
+  /** How long it may be of no use to anybody, ms; Infinity: for ever. */
+  get #inactiveMs(): number {
+    const { inactive_threshold: threshold, durable_name: durable } = this.config
+    if (threshold > 0) return msOf(threshold)
+    return durable === '' ? inactiveDefaultMs : Infinity
+  }
+
+  #watchActivity(): void {
+    this.#inactiveTimer?.cancel()
+    const limitMs = this.#inactiveMs
+    if (limitMs === Infinity || this.#closed) return
+    const since = (): number => (this.#taker.active ? 0 : this.#host.clock.now() - this.#taker.lastActiveAt)
+    this.#inactiveTimer = this.#host.clock.after(Math.min(0x7fffffff, Math.max(1, limitMs - since())), () => {
+      if (since() >= limitMs) this.#host.expired(this)
+      else this.#watchActivity()
+    })
+  }
+
+  /** `status`: what who waits is told. */
+  close(status: string | null): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const timer of [this.#paceTimer, this.#inactiveTimer, this.#pauseTimer]) timer?.cancel()
+    this.#unwatch()
+    this.#taker.close(status)
+    this.#tally.close()
+    this.#core.close()
+  }
+
+  info(): Record<string, unknown> {
+    const now = this.#host.clock.now()
+    const place = ({ consumer, stream, at }: Progress): object => ({
+      consumer_seq: consumer,
+      stream_seq: stream,
+      ...(at === 0 ? {} : { last_active: timeText(at) }),
+    })
+    const { paused } = this
+    const pinned = this.pull?.pinned ?? null
+    const groups = this.config.priority_groups.map((group) => ({
+      group,
+      ...(pinned === null ? {} : { pinned_client_id: pinned.id, pinned_ts: timeText(now) }),
+    }))
+    return {
+      stream_name: this.stream,
+      name: this.name,
+      created: timeText(this.createdAt),
+      config: shownConsumerConfig(this.config),
+      delivered: place(this.#delivered),
+      ack_floor: place(this.#ackFloor),
+      num_ack_pending: this.#pending.size,
+      num_redelivered: [...this.#pending.values()].filter(({ deliveries }) => deliveries > 1).length,
+      num_waiting: this.#taker.waiting,
+      num_pending: this.#tally.count + this.#givenBack.size,
+      ...(this.push !== null && this.#taker.active ? { push_bound: true } : {}),
+      ...(paused ? { paused, pause_remaining: nanosOf(Date.parse(this.config.pause_until) - now) } : {}),
+      ts: timeText(now),
+      ...(groups.length === 0 ? {} : { priority_groups: groups }),
+    }
+  }
+}
+
+interface Message {
+  readonly id: number
+  readonly offset: number
+  readonly attempt: number
+  readonly subject: string
+  readonly headers: Buffer
+  readonly payload: Buffer
+  readonly time: number
+}
+
+/** `{"delay": nanoseconds}`, or a duration as Go writes it. */
+function nakDelayMs(options: string): number {
+  if (options === '') return 0
+  if (!options.startsWith('{')) return parseDuration(options) ?? 0
+  try {
+    const { delay } = JSON.parse(options) as { delay?: unknown }
+    return typeof delay === 'number' ? msOf(delay) : 0
+  } catch {
+    return 0 // as one without options
+  }
+}

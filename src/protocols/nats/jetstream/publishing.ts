@@ -1,0 +1,147 @@
+/** What a publish to a stream's subject asks for in its headers, and the answer that its publisher waits for. */
+import { CoreError, type PublishItem, PublishStatus, type Space } from '../../../broker/face.ts'
+import { ApiError, ofCore, refusal } from './errors.ts'
+import { headerOf } from './headers.ts'
+import type { Stream } from './stream.ts'
+import { parseDuration } from './times.ts'
+
+const headerBytesMax = 0xffff
+
+/**
+ * Says in the item what is to hold when it is stored. `headers`: the header block, '' when there is none. Returns what refuses it, or null.
+ */
+export function prepare(stream: Stream, item: PublishItem, headers: string, bodyBytes: number): ApiError | null {
+  const { config } = stream
+  item.decidedBy = stream.name
+  if (config.sealed) return refusal('streamSealed')
+  if (config.max_msg_size >= 0 && bodyBytes > config.max_msg_size) return refusal('streamMessageTooLarge')
+  if (!headers.includes('Nats-')) return null
+  if (headers.length > headerBytesMax) return refusal('headerTooLarge')
+  try {
+    expectStream(stream, headers)
+    setTimeToLive(stream, item, headers)
+    expectLast(stream, item, headers)
+    item.dedupId = headerOf(headers, 'Nats-Msg-Id') ?? null
+    if (item.dedupId === '') item.dedupId = null
+    setRollup(stream, item, headers)
+    refuseUnsupported(stream, headers)
+    return null
+  } catch (cause) {
+    if (cause instanceof ApiError) return cause
+    if (cause instanceof CoreError) return ofCore(cause) // its topic is gone
+    throw cause
+  }
+}
+
+function expectStream(stream: Stream, headers: string): void {
+  const expected = headerOf(headers, 'Nats-Expected-Stream') ?? ''
+  if (expected !== '' && expected !== stream.name) throw refusal('streamNotMatch')
+}
+
+function setTimeToLive({ config }: Stream, item: PublishItem, headers: string): void {
+  const ttl = headerOf(headers, 'Nats-TTL') ?? ''
+  if (ttl === '') return
+  const never = ttl.toLowerCase() === 'never'
+  const duration = parseDuration(ttl)
+  const seconds = /^\d+$/.test(ttl) ? Number(ttl) : Math.floor((duration ?? 0) / 1000)
+  if (!never && duration !== null && !/^\d+$/.test(ttl) && duration < 1000) throw refusal('ttlInvalid')
+  if (!never && duration === null && !/^\d+$/.test(ttl)) throw refusal('ttlInvalid')
+  if (!never && seconds === 0) return
+  if (!config.allow_msg_ttl) throw refusal('ttlDisabled')
+  // Ages are held from the front of the log: a single message cannot outlive them.
+  if (never && config.max_age > 0) throw refusal('ttlInvalid')
+  if (!never) item.ttlMs = seconds * 1000
+}
+
+function expectLast(stream: Stream, item: PublishItem, headers: string): void {
+  const ofSubject = numberOf(headers, 'Nats-Expected-Last-Subject-Sequence')
+  const subject = headerOf(headers, 'Nats-Expected-Last-Subject-Sequence-Subject') ?? ''
+  if (ofSubject !== null) {
+    const offset = ofSubject === 0 ? -1 : stream.offsetOf(ofSubject)
+    // A pattern names no single address: looked up here, and nothing can come between.
+    if (/[*>]/.test(subject)) {
+      const last = stream.lastOf(subject)
+      if (last !== ofSubject) throw refusal('wrongLastSequence', last)
+    } else item.expectedLast = subject === '' ? { offset } : { address: subject, offset }
+  } else if (subject !== '') throw refusal('expectedSubjectWithoutSequence')
+  const last = numberOf(headers, 'Nats-Expected-Last-Sequence')
+  if (last !== null) {
+    if (last + 1 < stream.base) throw refusal('wrongLastSequence', stream.lastSequence)
+    item.expectedNext = stream.offsetOf(last + 1)
+  }
+  const id = headerOf(headers, 'Nats-Expected-Last-Msg-Id') ?? ''
+  if (id !== '' && id !== stream.lastMessageId) throw refusal('wrongLastMessageId', stream.lastMessageId ?? '')
+}
+
+function numberOf(headers: string, name: string): number | null {
+  const text = headerOf(headers, name)
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : null
+}
+
+function setRollup({ config }: Stream, item: PublishItem, headers: string): void {
+  const rollup = headerOf(headers, 'Nats-Rollup') ?? ''
+  if (rollup === '') return
+  if (!config.allow_rollup_hdrs || config.deny_purge) throw refusal('rollupFailed', 'rollup not permitted')
+  if (rollup !== 'sub' && rollup !== 'all') throw refusal('rollupFailed', `rollup value invalid: "${rollup}"`)
+  item.replaces = rollup === 'sub' ? 'address' : 'all'
+}
+
+function refuseUnsupported({ config }: Stream, headers: string): void {
+  if (headerOf(headers, 'Nats-Schedule') !== undefined) throw refusal('schedulesDisabled')
+  if (headerOf(headers, 'Nats-Incr') !== undefined && !config.allow_msg_counter) throw refusal('incrementDisabled')
+}
+
+/** What the publisher hears once the outcome stands in the item; `refused`: it was not even tried. */
+export function acknowledgement(stream: Stream, item: PublishItem, space: Space, refused: ApiError | null): string {
+  const { name } = stream
+  if (refused !== null) return refusalText(stream, refused)
+  switch (item.status) {
+    case PublishStatus.Stored:
+      return `{"stream":${JSON.stringify(name)},"seq":${item.baseOffset + stream.base}}`
+    case PublishStatus.Duplicate:
+      return `{"stream":${JSON.stringify(name)},"seq":${item.baseOffset + stream.base},"duplicate":true}`
+    default:
+      return refusalText(stream, whyNot(stream, item, space))
+  }
+}
+
+export function refusalText({ name }: Stream, error: ApiError): string {
+  return JSON.stringify({ error, stream: name, seq: 0 })
+}
+
+function whyNot(stream: Stream, item: PublishItem, space: Space): ApiError {
+  const { config } = stream
+  switch (item.errorCode) {
+    case 'Mismatch':
+      return wrongLast(stream, item)
+    case 'TooLarge':
+      return refusal('streamMessageTooLarge')
+    case 'Full': {
+      if (config.discard_new_per_subject && isFullOf(stream, item.address))
+        return refusal('streamStore', 'maximum messages per subject exceeded')
+      if (config.discard !== 'new') return refusal('storageExceeded')
+      const records = space.status(stream.name)?.partitions[0]?.records ?? 0
+      const counted = config.max_msgs >= 0 && records >= config.max_msgs
+      return refusal('streamStore', counted ? 'maximum messages exceeded' : 'maximum bytes exceeded')
+    }
+    default:
+      return refusal('streamStore', item.errorMessage)
+  }
+}
+
+function isFullOf(stream: Stream, subject: string): boolean {
+  try {
+    return stream.sequencesOf(subject).length >= stream.config.max_msgs_per_subject
+  } catch (cause) {
+    if (cause instanceof CoreError) return false // its topic is gone meanwhile
+    throw cause
+  }
+}
+
+/** What stands there in place of what was expected. */
+export function wrongLast(stream: Stream, { baseOffset, expectedLast, expectedNext }: PublishItem): ApiError {
+  // Which of the two did not hold: the next offset is one behind the last, and there is always one.
+  const ofSubject = expectedLast !== null && (expectedNext < 0 || baseOffset !== stream.offsetOf(stream.lastSequence + 1))
+  if (!ofSubject) return refusal('wrongLastSequence', baseOffset + stream.base - 1)
+  return refusal('wrongLastSequence', baseOffset < 0 ? 0 : baseOffset + stream.base)
+}

@@ -1,0 +1,25 @@
+/** Requests on `$SYS.REQ.USER.>`, which every user may ask; what is for operators of nats-server alone is nobody's here. */
+import type { Broker, Space } from '../../../broker/face.ts'
+import { serverId, serverName, serverVersion } from '../info.ts'
+import { timeText } from './times.ts'
+
+export const userInfoSubject = '$SYS.REQ.USER.INFO'
+
+/** Who asks, as nats-server tells it: users are of accounts, which are namespaces here. */
+export function userInfo(broker: Broker, { principal, namespace }: Space): object {
+  return {
+    server: {
+      name: serverName,
+      host: '',
+      id: serverId(broker),
+      ver: serverVersion,
+      jetstream: true,
+      time: timeText(broker.clock.now()),
+    },
+    data: {
+      user: principal.user,
+      account: namespace,
+      ...(principal.expiresAt === undefined ? {} : { expires: (principal.expiresAt - broker.clock.now()) * 1_000_000 }),
+    },
+  }
+}

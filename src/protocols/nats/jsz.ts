@@ -1,0 +1,89 @@
+/** nats-server's page /jsz: what JetStream holds, of each namespace as an account; with `accounts`, `streams`, `consumers` and `config` in detail. */
+import type { Broker } from '../../broker/face.ts'
+import { apiLevel } from './info.ts'
+import type { JetStream } from './jetstream/jetstream.ts'
+import { jetStreamOf } from './jetstream/of.ts'
+import { shownStreamConfig } from './jetstream/stream-config.ts'
+import { timeText } from './jetstream/times.ts'
+
+const accountsMax = 1024
+
+interface Totals {
+  memory: number
+  storage: number
+  streams: number
+  consumers: number
+  messages: number
+  bytes: number
+}
+
+function totalsOf(jetStream: JetStream): Totals {
+  const totals = { memory: 0, storage: 0, streams: 0, consumers: 0, messages: 0, bytes: 0 }
+  for (const { name, config, consumers } of jetStream.streams()) {
+    const held = jetStream.space.status(name)?.partitions[0]
+    totals.streams++
+    totals.consumers += consumers.size
+    totals.messages += held?.records ?? 0
+    totals.bytes += held?.bytes ?? 0
+    totals[config.storage === 'memory' ? 'memory' : 'storage'] += held?.bytes ?? 0
+  }
+  return totals
+}
+
+export async function jsz(broker: Broker, query: URLSearchParams): Promise<object> {
+  const said = (name: string): boolean => ['1', 'true'].includes(query.get(name) ?? '')
+  const account = query.get('acc') ?? ''
+  const details = { streams: said('streams'), consumers: said('consumers'), config: said('config') }
+  const wantsAccounts = said('accounts') || details.streams || details.consumers || account !== ''
+  const all = broker.namespaces().map((namespace) => jetStreamOf(broker, namespace))
+  const each = all.map(totalsOf)
+  const sum = (of: keyof Totals): number => each.reduce((total, totals) => total + totals[of], 0)
+  const counts = (of: 'requests' | 'errors'): number => all.reduce((total, jetStream) => total + jetStream.counts[of], 0)
+  const shown = all.filter(({ namespace }) => account === '' || namespace === account).slice(0, accountsMax)
+  return {
+    memory: sum('memory'),
+    storage: sum('storage'),
+    reserved_memory: 0,
+    reserved_storage: 0,
+    accounts: all.length,
+    ha_assets: 0,
+    api: { level: apiLevel, total: counts('requests'), errors: counts('errors') },
+    // -1: what there is.
+    config: { max_memory: broker.limits.memoryBytesMax, max_storage: -1 },
+    streams: sum('streams'),
+    consumers: sum('consumers'),
+    messages: sum('messages'),
+    bytes: sum('bytes'),
+    ...(wantsAccounts
+      ? { account_details: await Promise.all(shown.map((jetStream) => accountDetails(jetStream, details))) }
+      : {}),
+    total: shown.length,
+  }
+}
+
+async function accountDetails(
+  jetStream: JetStream,
+  wanted: { readonly streams: boolean; readonly consumers: boolean; readonly config: boolean },
+): Promise<object> {
+  const { memory, storage } = totalsOf(jetStream)
+  const { requests, errors } = jetStream.counts
+  const streams = jetStream.streams().map(async (stream) => ({
+    name: stream.name,
+    created: timeText(stream.createdAt),
+    ...(wanted.config ? { config: shownStreamConfig(stream.config) } : {}),
+    state: await stream.state(),
+    ...(wanted.consumers ? { consumer_detail: [...stream.consumers.values()].map((consumer) => consumer.info()) } : {}),
+  }))
+  return {
+    name: jetStream.namespace,
+    id: jetStream.namespace,
+    memory,
+    storage,
+    reserved_memory: 0,
+    reserved_storage: 0,
+    accounts: 0,
+    ha_assets: 0,
+    api: { level: apiLevel, total: requests, errors },
+    ...(wanted.streams || wanted.consumers ? { stream_detail: await Promise.all(streams) } : {}),
+  }
+}

@@ -1,0 +1,49 @@
+/** What may differ between the two servers, and why. The protocol's README names the same. */
+
+export interface Expected {
+  readonly path: RegExp
+  readonly why: string
+  /** In conversations of these names alone. */
+  readonly in?: RegExp
+  readonly when?: (theirs: unknown, ours: unknown) => boolean
+}
+
+const bothNumbers = (theirs: unknown, ours: unknown): boolean => Number(theirs) >= 0 && Number(ours) >= 0
+const parserWords = ['invalid JSON: ', 'failed to parse', '400 Bad Request - ']
+
+export const expected: readonly Expected[] = [
+  {
+    path: /(metadata\._nats\.(ver|level)|api\.level)$/,
+    why: 'the features of JetStream that are offered are those of an older nats-server',
+  },
+  { path: /state\.bytes$/, why: 'bytes are those of entries as they are stored', when: bothNumbers },
+  {
+    path: /(^|\.)(memory|storage|reserved_memory|reserved_storage|total|errors|inflight)$/,
+    why: 'of each server',
+    in: /account/,
+  },
+  {
+    path: /state\.last_ts$/,
+    why: 'of an empty stream that begins with a later sequence it is sometimes the time of its creation',
+    in: /limits/,
+  },
+  { path: /cluster\.leader$/, why: 'each server has its own name', when: (theirs, ours) => typeof theirs === typeof ours },
+  {
+    path: /(error\.description|status)$/,
+    why: 'what a parser says of what it does not understand',
+    when: (theirs, ours) => parserWords.some((words) => String(theirs).startsWith(words) && String(ours).startsWith(words)),
+  },
+  { path: /pause_remaining$/, why: 'two servers never do a thing at the same time', when: bothNumbers },
+  {
+    path: /^(\.length|\[0\]\.(subject|reply|status|body|headers\..*))$/,
+    why: 'a request that is none of the API is answered as one that nobody hears; nats-server keeps silent',
+    in: /nobody answers|refused/,
+    when: (theirs) => theirs === 0 || theirs === undefined,
+  },
+  {
+    path: /(delivered|ack_floor)\.stream_seq$/,
+    why: 'a start behind the last sequence is the end here; what was taken away before a consumer was made is not passed over yet',
+    in: /begin|interest/,
+    when: bothNumbers,
+  },
+]
