@@ -38,6 +38,13 @@ function configOf(call: Call): StreamConfig {
   return config
 }
 
+/** A stream reads what it captures and copies, and publishes again, in nobody's name but that of who made it. */
+function allowAll(call: Call, { subjects, mirror, sources, republish }: StreamConfig): void {
+  for (const subject of subjects) allow(call, 'consume', subject)
+  for (const { name } of mirror === null ? sources : [mirror]) allow(call, 'consume', name)
+  if (republish !== null) allow(call, 'publish', republish.dest)
+}
+
 function checkOverlap(call: Call, config: StreamConfig): void {
   for (const other of call.jetStream.streams())
     if (other.name !== config.name && other.config.subjects.some((theirs) => config.subjects.some((own) => collide(theirs, own))))
@@ -53,6 +60,7 @@ async function create(call: Call): Promise<object> {
     if (!isDeepStrictEqual(present.config, config)) throw refusal('streamNameExists')
     return { ...(await info(call, present)), did_create: true }
   }
+  allowAll(call, config)
   checkOverlap(call, config)
   const stream = await call.jetStream.createStream(config, call.space)
   return { ...(await info(call, stream)), did_create: true }
@@ -68,6 +76,7 @@ async function update(call: Call): Promise<object> {
   const stream = streamNamed(call)
   // Where it began does not change, whatever is asked.
   const next = sealed({ ...configOf(call), first_seq: stream.config.first_seq })
+  allowAll(call, next)
   checkUpdate(stream.config, next)
   checkOverlap(call, next)
   const { max_ack_pending: pendingMax } = next.consumer_limits

@@ -25,8 +25,8 @@ export interface Handler {
   run(call: Call): Promise<object>
 }
 
-/** Throws when the user may not. */
-export function allow({ space }: Call, action: 'consume' | 'manage', stream: string): void {
-  if (space.principal.may(action, space.namespace, stream)) return
-  throw new CoreError('AccessDenied', `${space.principal.user} may not ${action} "${stream}"`)
+/** Throws when the user may not. `name`: of a stream, or a subject. */
+export function allow({ space }: Call, action: 'consume' | 'manage' | 'publish', name: string): void {
+  if (space.principal.may(action, space.namespace, name)) return
+  throw new CoreError('AccessDenied', `${space.principal.user} may not ${action} "${name}"`)
 }

@@ -265,6 +265,10 @@ test('users need to be allowed to make, read and manage the topic of a stream', 
   const denied = async (request: string, body: string | Json = ''): Promise<boolean> =>
     JSON.stringify((await alice.api(request, body))['error']).includes('may not')
   assert.ok(await denied('STREAM.CREATE.secret', { name: 'secret' }))
+  // What is captured, copied or published again needs to be allowed, too.
+  assert.ok(await denied('STREAM.CREATE.open1', { name: 'open1', subjects: ['others.>'] }))
+  assert.ok(await denied('STREAM.CREATE.open1', { name: 'open1', sources: [{ name: 'closed' }] }))
+  assert.ok(await denied('STREAM.CREATE.open1', { name: 'open1', mirror: { name: 'closed' } }))
   assert.ok(await denied('STREAM.INFO.closed'))
   assert.ok(await denied('STREAM.PURGE.closed'))
   assert.ok(await denied('STREAM.DELETE.closed'))
