@@ -1,5 +1,5 @@
 /**
- * Crash test: Kafka, AMQP and MQTT publishers record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
+ * Crash test: Kafka, AMQP, JetStream and MQTT publishers record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
  * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
  * A transactional publisher's transactions are there whole or not at all, those it aborted never.
  * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.

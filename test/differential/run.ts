@@ -27,7 +27,9 @@ const compare = {
 } as const
 const [protocol = '', ...words] = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 if (protocol !== 'kafka' && protocol !== 'amqp' && protocol !== 'mqtt' && protocol !== 'nats') {
-  console.error('usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS] | mqtt [WORDS OF THE CASES] | nats [WORDS]')
+  console.error(
+    'usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS] | mqtt [WORDS OF THE CASES] | nats [WORDS]',
+  )
   process.exit(2)
 }
 const { peer: name, ports, environment, run } = compare[protocol]

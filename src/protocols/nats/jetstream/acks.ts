@@ -1,4 +1,5 @@
 /** The subject that a delivered message is acknowledged on: it says which one, and clients read from it what they show as its metadata. */
+import { msOf, parseDuration } from './times.ts'
 
 export interface AckPlace {
   readonly stream: string
@@ -32,4 +33,16 @@ export function parseAck(subject: string): AckPlace | null {
   if (!numbers.every(Number.isSafeInteger)) return null
   const [deliveries = 0, streamSequence = 0, consumerSequence = 0] = numbers
   return { stream: words[from] ?? '', consumer: words[from + 1] ?? '', deliveries, streamSequence, consumerSequence }
+}
+
+/** What a negative acknowledgement asks for: `{"delay": nanoseconds}`, or a duration as Go writes it. */
+export function nakDelayMs(options: string): number {
+  if (options === '') return 0
+  if (!options.startsWith('{')) return parseDuration(options) ?? 0
+  try {
+    const { delay } = JSON.parse(options) as { delay?: unknown }
+    return typeof delay === 'number' ? msOf(delay) : 0
+  } catch {
+    return 0 // as one without options
+  }
 }

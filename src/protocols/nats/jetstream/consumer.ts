@@ -14,16 +14,17 @@ import {
 } from '../../../broker/face.ts'
 import type { Clock, Timer } from '../../../lib/timers.ts'
 import { matchesSubject, patternOf } from '../subjects.ts'
-import { type AckPlace, ackPrefix, ackSubject } from './acks.ts'
+import { type AckPlace, ackPrefix, ackSubject, nakDelayMs } from './acks.ts'
 import { type ConsumerConfig, filtersOf, shownConsumerConfig } from './consumer-config.ts'
 import { type Line, withHeaders } from './headers.ts'
 import type { Outbox } from './outbox.ts'
+import { Pace } from './pace.ts'
 import { PullTaker } from './pull.ts'
 import { PushTaker } from './push.ts'
 import { contentOf } from './stored.ts'
 import type { Stream } from './stream.ts'
 import type { Taker, TakerHost } from './taker.ts'
-import { msOf, nanosOf, parseDuration, timeText } from './times.ts'
+import { msOf, nanosOf, timeText } from './times.ts'
 
 const inactiveDefaultMs = 5000
 const nothing = Buffer.alloc(0)
@@ -77,9 +78,8 @@ export class Consumer implements Sink, TakerHost {
   #delivered: Progress = { consumer: 0, stream: 0, at: 0 }
   /** When something was acknowledged last, ms; 0: nothing was. */
   #acknowledgedAt = 0
-  #paceTimer: Timer | null = null
-  /** With the original pace: the time of the message before, and the last sequence that is old. */
-  #paceFrom = 0
+  readonly #pace: Pace
+  /** What was there when it was made, or the broker started. */
   readonly #oldUpTo: number
   #inactiveTimer: Timer | null = null
   #pauseTimer: Timer | null = null
@@ -96,6 +96,7 @@ export class Consumer implements Sink, TakerHost {
     this.#host = host
     this.#ackPrefix = ackPrefix(owner.name, this.name)
     this.#oldUpTo = owner.lastSequence
+    this.#pace = new Pace(host.clock, this.#oldUpTo)
     this.#core = this.#subscribe(startAt)
     const place = this.#floor()
     this.#tally = this.#count(typeof startAt === 'object' && 'records' in startAt ? startAt : { offset: place })
@@ -196,11 +197,10 @@ export class Consumer implements Sink, TakerHost {
 
   refresh(): void {
     if (this.#closed || !this.#started) return
-    if (this.paused || this.#paceTimer !== null) return this.#core.setCredit(0)
-    const { ack_policy: policy, max_ack_pending: pendingMax, rate_limit_bps: rate } = this.config
+    if (this.paused || this.#pace.waiting) return this.#core.setCredit(0)
+    const { ack_policy: policy, max_ack_pending: pendingMax } = this.config
     const room = policy === 'none' || pendingMax <= 0 ? creditMax : pendingMax - this.#core.unsettled
-    const paced = this.config.replay_policy === 'original' || rate > 0 ? 1 : creditMax
-    this.#core.setCredit(Math.max(0, Math.min(room, this.#taker.wanted, paced)))
+    this.#core.setCredit(Math.max(0, Math.min(room, this.#taker.wanted, Pace.atOnce(this.config))))
   }
 
   onDeliveries(_: CoreConsumer, batch: DeliveryBatch): void {
@@ -220,35 +220,28 @@ export class Consumer implements Sink, TakerHost {
         payload,
         time: batch.timestamp[at] as number,
       }
-      if (!this.#pace(message)) this.#deliver(message)
+      const paced = {
+        sequence: offset + this.owner.base,
+        time: message.time,
+        bytes: headers.length + payload.length + subject.length,
+      }
+      if (
+        !this.#pace.holds(
+          paced,
+          this.config,
+          () => this.#late(message),
+          () => this.refresh(),
+        )
+      )
+        this.#deliver(message)
     }
     this.#taker.exhausted()
     this.refresh()
   }
 
-  /** With the original pace, or a rate, the next message waits its time; true when this one does. */
-  #pace(message: Message): boolean {
-    const { replay_policy: policy, rate_limit_bps: rate } = this.config
-    const gap = message.time - this.#paceFrom
-    const old = policy === 'original' && this.#paceFrom > 0 && message.offset + this.owner.base <= this.#oldUpTo
-    this.#paceFrom = message.time
-    if (old && gap > 1) {
-      this.#paceTimer = this.#host.clock.after(gap, () => this.#paced(() => this.#deliver(message)))
-      return true
-    }
-    if (rate > 0) {
-      const bits = 8 * (message.headers.length + message.payload.length + message.subject.length)
-      const delayMs = (1000 * bits) / rate
-      if (delayMs >= 1) this.#paceTimer = this.#host.clock.after(delayMs, () => this.#paced(() => undefined))
-    }
-    return false
-  }
-
-  #paced(run: () => void): void {
-    this.#paceTimer = null
-    if (this.#closed) return
-    run()
-    this.refresh()
+  /** After its wait. */
+  #late(message: Message): void {
+    if (!this.#closed) this.#deliver(message)
   }
 
   #deliver({ id, offset, attempt, subject, headers, payload, time }: Message): void {
@@ -499,7 +492,8 @@ export class Consumer implements Sink, TakerHost {
   close(status: string | null): void {
     if (this.#closed) return
     this.#closed = true
-    for (const timer of [this.#paceTimer, this.#inactiveTimer, this.#pauseTimer]) timer?.cancel()
+    for (const timer of [this.#inactiveTimer, this.#pauseTimer]) timer?.cancel()
+    this.#pace.close()
     this.#unwatch()
     this.#taker.close(status)
     this.#tally.close()
@@ -546,16 +540,4 @@ interface Message {
   readonly headers: Buffer
   readonly payload: Buffer
   readonly time: number
-}
-
-/** `{"delay": nanoseconds}`, or a duration as Go writes it. */
-function nakDelayMs(options: string): number {
-  if (options === '') return 0
-  if (!options.startsWith('{')) return parseDuration(options) ?? 0
-  try {
-    const { delay } = JSON.parse(options) as { delay?: unknown }
-    return typeof delay === 'number' ? msOf(delay) : 0
-  } catch {
-    return 0 // as one without options
-  }
 }
