@@ -1,6 +1,6 @@
 /** Messages from a client: aliases, publishing, what is retained, and the answers once they are stored. */
 import { isUtf8 } from 'node:buffer'
-import { type Connection, type PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
+import { type Connection, type PublishItem, PublishStatus, type Space, type TopicConfig } from '../../broker/face.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import type { Clients } from './clients.ts'
 import { Packet, type PublishPacket, Version } from './codec.ts'
@@ -121,7 +121,21 @@ export class Inbox {
         return this.#host.refused(reason, item.errorMessage)
       answer(reason)
     }
-    if (exactlyOnce === null) this.#batch.push({ item, done })
+    const retained = isRetained(message, item, space)
+    // Where the topic judges what it gets, only what it took is retained.
+    const judged = retained && asksForSchemas(space.topic(item.address)?.config)
+    const keepRetained = (): void =>
+      keep(clients.space(space.namespace), message, item, (ok) => {
+        if (!ok) reason = Reason.QuotaExceeded
+        done()
+      })
+    if (retained) waits++
+    const published = (): void => {
+      if (judged && item.status === PublishStatus.Failed) done()
+      else if (judged) keepRetained()
+      done()
+    }
+    if (exactlyOnce === null) this.#batch.push({ item, done: published })
     else {
       this.flush()
       if (state.durable) {
@@ -129,7 +143,7 @@ export class Inbox {
         clients.broker.atomically(
           () => {
             clients.note(state.key, 'in', exactlyOnce)
-            space.publish([item], done)
+            space.publish([item], published)
           },
           (error) => {
             if (error !== null) reason = Reason.Unspecified
@@ -138,15 +152,10 @@ export class Inbox {
         )
       } else {
         clients.ids(state.key).in.add(exactlyOnce)
-        space.publish([item], done)
+        space.publish([item], published)
       }
     }
-    if (!isRetained(message, item, space)) return
-    waits++
-    keep(clients.space(space.namespace), message, item, (ok) => {
-      if (!ok) reason = Reason.QuotaExceeded
-      done()
-    })
+    if (retained && !judged) keepRetained()
   }
 
   #reasonOf({ status, errorCode, refusedRecord }: PublishItem): Reason {
@@ -179,4 +188,8 @@ function check({ topic, properties, payload }: Message): void {
     throw new MqttError(Reason.ProtocolError, 'a response topic has no wildcards')
   if (properties.payloadFormat === 1 && !isUtf8(payload))
     throw new MqttError(Reason.PayloadFormatInvalid, 'the payload is not UTF-8')
+}
+
+function asksForSchemas(config: TopicConfig | undefined): boolean {
+  return config !== undefined && (config.keySchema !== 'none' || config.valueSchema !== 'none')
 }

@@ -145,6 +145,16 @@ test('MQTT 5: reason code 0x99', async () => {
   await client.endAsync()
 })
 
+test('MQTT: what is refused is not retained, what is stored is', async () => {
+  const client = await mqtt.connectAsync(broker.url('mqtt'), { protocolVersion: 5 })
+  await client.publishAsync('plain', '{"a":7}', { qos: 1, retain: true })
+  await assert.rejects(client.publishAsync('plain', '{"b":1}', { qos: 1, retain: true }), { code: 0x99 })
+  const first = new Promise<string>((resolve) => client.once('message', (_, payload) => resolve(payload.toString())))
+  await client.subscribeAsync('plain', { qos: 1 })
+  assert.equal(await first, '{"a":7}')
+  await client.endAsync()
+})
+
 /** Everything that comes back until the text is there or the connection ends. */
 function conversation(listener: string, lines: string, until: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
