@@ -2,6 +2,7 @@ import { amqp } from './amqp.ts'
 import type { Corpus } from './corpus.ts'
 import { http } from './http.ts'
 import { kafka } from './kafka.ts'
+import { kafkaRest, schemaRegistry } from './kafka-rest.ts'
 import { mqtt, mqttWebSocket } from './mqtt.ts'
 import { nats } from './nats.ts'
 import { rabbitmqManagement } from './rabbitmq-management.ts'
@@ -19,5 +20,7 @@ export const corpora: readonly Corpus[] = [
   mqttWebSocket,
   redis,
   rabbitmqManagement,
+  kafkaRest,
+  schemaRegistry,
   http,
 ]
