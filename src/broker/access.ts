@@ -18,6 +18,7 @@ export interface StoredUser {
   readonly tags?: readonly string[]
   readonly permissions: readonly Permission[]
   readonly keyPermissions?: readonly KeyPermission[]
+  readonly signingSecret?: string | null
   readonly imported?: ImportedHash | null
   readonly scrypt: { readonly salt: string; readonly hash: string } | null
   readonly scram: Readonly<

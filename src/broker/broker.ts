@@ -14,6 +14,7 @@ import type {
   BrokerStats,
   Connection,
   ConnectionListing,
+  Copies,
   Credential,
   Journal,
   Limits,
@@ -202,6 +203,10 @@ class RunningBroker implements OwnedBroker {
 
   get tokensAccepted(): boolean {
     return this.#tokens !== null
+  }
+
+  copyOnPassage(namespace: string, exchange: string, copies: Copies | null): void {
+    this.#engine.namespace(namespace).router.copyOnPassage(exchange, copies)
   }
 
   scramVerifier(user: string, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512'): ScramVerifier | undefined {

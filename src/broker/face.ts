@@ -217,6 +217,12 @@ export interface Broker {
    * of it or nothing. For small changes. `done` with null when it is durable.
    */
   atomically(run: () => void, done: (error: Error | null) => void): void
+  /**
+   * From now on what passes the exchange, whoever published it, goes to further topics: `copies` is asked for them, and they are stored with it in one
+   * entry of the write-ahead log. Each is to the default exchange (''), or into a topic. One that is refused does not keep the others back, and is
+   * logged. Asked within the publisher's own call; not asked for dead letters. null: no more.
+   */
+  copyOnPassage(namespace: string, exchange: string, copies: Copies | null): void
   /** Users and permissions. */
   readonly users: UserAdmin
   /** What is allowed and denied beside users' permissions. Who may change it is asked by whoever offers it to clients. */
@@ -237,6 +243,9 @@ export interface Broker {
   /** Calls `changed` after each change of {@link pressure}, never from inside the caller's own call. Returns how to stop that. */
   onPressure(changed: (pressure: Pressure) => void): () => void
 }
+
+/** See {@link Broker.copyOnPassage}. */
+export type Copies = (passing: Pick<PublishItem, 'address' | 'format' | 'payload' | 'timestamp'>) => PublishItem[]
 
 /**
  * A small durable table of text by key, all of it in memory: for thousands of rows. Changes are seen at once and become durable in the order in
@@ -304,7 +313,7 @@ export interface Limits {
 
 export type Credential =
   | { readonly kind: 'password'; readonly user: string; readonly password: string }
-  /** The protocol ran a SCRAM exchange against {@link Broker.scramVerifier} itself and it held. */
+  /** The protocol checked it itself and it held: a SCRAM exchange ({@link Broker.scramVerifier}), or a signature ({@link UserAdmin.signingSecret}). */
   | { readonly kind: 'proven'; readonly user: string }
   /** {@link Connection.peerName}: who signed the client's certificate says that it is this user. */
   | { readonly kind: 'certificate'; readonly user: string }
@@ -391,6 +400,8 @@ export interface UserAdmin {
   delete(name: string): Promise<boolean>
   /** What a password is checked against, for carrying users elsewhere; undefined for an unknown user. */
   verifier(name: string): PasswordVerifier | undefined
+  /** See {@link UserChange.signingSecret}; undefined for an unknown user and one that has none. */
+  signingSecret(name: string): string | undefined
   /**
    * Sets or removes what one SCRAM mechanism checks, and creates the user where there is none. A password that was set otherwise is forgotten: from
    * then on this one counts, wherever a password is asked for.
@@ -414,6 +425,11 @@ export interface UserChange {
   readonly password?: string
   /** In place of a password, where only its hash is known. */
   readonly verifier?: PasswordVerifier
+  /**
+   * What the user's requests are signed with, where a protocol signs them and the broker has to know the same secret: it is stored as it is, so it
+   * should not be the password. null: none.
+   */
+  readonly signingSecret?: string | null
   readonly admin?: boolean
   readonly tags?: readonly string[]
   readonly permissions?: readonly Permission[]
@@ -1275,6 +1291,9 @@ export interface Space {
   nextProducerId(): Promise<number>
 }
 
+/** A place in {@link ReadyRecords} is the partition times this, and the offset. */
+export const placesOfPartition = 2 ** 39
+
 /**
  * The ready records of a queue, to be looked at and taken in any order. It runs ahead of what is durable: a record that was just published is
  * here, and one that was taken is done at once, with all that is written after it; whoever takes, or tells what is here, tells its client when
@@ -1303,11 +1322,21 @@ export interface ReadyRecords {
   get(place: number): ReadyRecord | null | undefined
   /** Takes what {@link get} gave last. */
   take(place: number): void
+  /** Takes what {@link get} gave last, but keeps it in flight until it is settled, whatever stands before it. */
+  hold(place: number): Held
   /** Takes one without having looked. */
   drop(place: number): void
   /** Drops them all; returns how many. */
   takeAll(): number
   load(place: number, done: (error: Error | null) => void): void
+}
+
+/** A record in flight. */
+export interface Held {
+  /** 1 for the first time. */
+  readonly attempt: number
+  /** Once, but for extensions; what comes later is ignored. */
+  settle(outcome: Outcome, transaction?: Transaction): void
 }
 
 /** The records of one partition as they stand in its log, ahead of what is durable as {@link ReadyRecords} are. */

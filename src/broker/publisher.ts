@@ -22,6 +22,7 @@ import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
 import { hash32 } from '../lib/bytes.ts'
+import { everyone } from './access.ts'
 import type { Histories } from './exchanges/history.ts'
 import { type Decision, type ExchangeInfo, type LaterRecords, type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
@@ -265,11 +266,39 @@ export class Publisher {
       else fail(item, 'NotFound', `no topic "${item.address}"`)
       return
     }
+    const copies: PublishItem[] = []
     const passed = (through: ExchangeInfo): void => {
-      if (item.remembered) this.#histories.remember(namespace.name, through, item)
+      if (item.remembered && through.kind === 'history') this.#histories.remember(namespace.name, through, item)
+      for (const copy of namespace.router.copiesOf(through.name)?.(item) ?? []) copies.push(copy)
     }
+    const targets = this.#targets(namespace, item, passed)
+    if (copies.length === 0) return this.#store(namespace, item, targets, moved)
+    const bytes = copies.reduce((sum, { payload }) => sum + payload.length + 1024, (item.payload.length + 1024) * targets.size)
+    if (bytes > entryBytesMax)
+      throw new CoreError('TooLarge', `all copies of a record take ${bytes} bytes; at most ${entryBytesMax} are possible`)
+    this.#shard.committer.atomically(bytes, () => {
+      try {
+        this.#store(namespace, item, targets, moved)
+      } finally {
+        // One of the targets that is full does not keep the record from them.
+        for (const copy of copies) this.#storeCopy(namespace, item, copy)
+      }
+    })
+    if (item.routedTo > 0 && item.status === PublishStatus.Unrouted) item.status = PublishStatus.Stored
+  }
+
+  #storeCopy(namespace: Namespace, item: PublishItem, copy: PublishItem): void {
+    if (copy.exchange !== '' && copy.into === null) throw new RangeError('a copy goes to a topic, not through exchanges')
+    this.append(namespace, everyone, copy)
+    item.routedTo += copy.routedTo
+    if (copy.errorCode !== null)
+      this.#shard.log.warn({ topic: copy.address, error: copy.errorMessage }, 'a copy of a record was refused and is dropped')
+  }
+
+  #store(namespace: Namespace, item: PublishItem, targets: ReadonlyMap<Topic, string>, moved: boolean): void {
+    const { exchange, into } = item
     let refused: CoreError | null = null
-    for (const [topic, address] of this.#targets(namespace, item, passed)) {
+    for (const [topic, address] of targets) {
       // One that refuses it does not keep the record from the others; its producer still hears of it.
       const no = this.#refusedBy(topic, item, moved)
       if (no !== null) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Machine, publish, spaceOf } from '../../test/support/machine.ts'
-import { accept, type Broker, PublishItem, type ReadyRecords, type Space, type Taken } from './face.ts'
+import { accept, type Broker, type Held, PublishItem, type ReadyRecords, type Space, type Taken } from './face.ts'
 
 const item = (text: string): PublishItem => new PublishItem('', 'q', 1, Buffer.from(text))
 
@@ -42,6 +42,7 @@ const takeOne = (space: Space): Promise<Taken | null> => new Promise((resolve) =
 const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('publish' as const), waits: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('pick' as const), at: fc.nat(20) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('hold' as const), at: fc.nat(20) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('take' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('release' as const), at: fc.nat(5) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('accept' as const), at: fc.nat(5) }) },
@@ -58,7 +59,7 @@ test('ready records are those of a plain list without what others have in flight
       let space = spaceOf(broker)
       await space.createTopic('q', { retention: 'acknowledged' }, 'test')
       let ready: string[] = []
-      let flying: { text: string; taken: Taken }[] = []
+      let flying: { text: string; taken: Held }[] = []
       let next = 0
       const back = (text: string): void => {
         ready = [...ready, text].sort((a, b) => Number(a) - Number(b))
@@ -78,6 +79,14 @@ test('ready records are those of a plain list without what others have in flight
           if (picked !== undefined) {
             assert.equal(await textAt(records, picked.place), picked.text)
             records.take(picked.place)
+            assert.equal(records.has(picked.place), false)
+            ready.splice(each.at, 1)
+          }
+        } else if (each.kind === 'hold') {
+          const records = space.ready('q')
+          const picked = (await placesOf(records))[each.at]
+          if (picked !== undefined && (await textAt(records, picked.place)) !== null) {
+            flying.push({ text: picked.text ?? '', taken: records.hold(picked.place) })
             assert.equal(records.has(picked.place), false)
             ready.splice(each.at, 1)
           }

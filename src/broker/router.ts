@@ -3,7 +3,7 @@ import { CoreError } from '../core/errors.ts'
 import { choosesOne, Exchange } from './exchanges/exchange.ts'
 import { plainText } from './exchanges/headers.ts'
 import { Routed, type RouteSource } from './exchanges/routed.ts'
-import type { Binding, ExchangeInfo } from './face.ts'
+import type { Binding, Copies, ExchangeInfo } from './face.ts'
 
 /** Names of exchanges that every namespace has from the start. */
 const predeclared: readonly [string, ExchangeInfo['kind']][] = [
@@ -24,6 +24,8 @@ export class Router {
   #cache = new Map<string, Map<string, readonly string[]>>()
   #cached = 0
 
+  /** By exchange: further copies of what passes it. */
+  readonly #copies = new Map<string, Copies>()
   readonly #random: () => number
 
   /** `random` gives numbers from 0 up to but not 1. */
@@ -41,6 +43,17 @@ export class Router {
     if (this.#cached === 0) return
     this.#cache = new Map()
     this.#cached = 0
+  }
+
+  /** Also for an exchange that is not there yet, or comes again. */
+  copyOnPassage(exchange: string, copies: Copies | null): void {
+    if (copies === null) this.#copies.delete(exchange)
+    else this.#copies.set(exchange, copies)
+    this.changed()
+  }
+
+  copiesOf(exchange: string): Copies | undefined {
+    return this.#copies.get(exchange)
   }
 
   exchange(name: string): ExchangeInfo | undefined {
@@ -138,7 +151,7 @@ export class Router {
 
   /**
    * Names of the topics a record goes to, each once. Throws NotFound for a missing exchange. `passed` is told of each exchange on
-   * the way that keeps a history.
+   * the way that keeps a history, or of whose records further copies are made.
    */
   route(exchange: string, key: string, source: RouteSource | null, passed?: (exchange: ExchangeInfo) => void): readonly string[] {
     if (exchange === '') return this.#hasTopic(key) ? [key] : []
@@ -167,8 +180,9 @@ export class Router {
     const exchange = this.#exchanges.get(name)
     if (exchange === undefined || walk.seen.has(name)) return
     walk.seen.add(name)
-    if (!exchange.byKeyAlone) walk.byKeyAlone = false
-    if (exchange.info.kind === 'history') walk.passed?.(exchange.info)
+    const isCopied = this.#copies.has(name)
+    if (!exchange.byKeyAlone || isCopied) walk.byKeyAlone = false
+    if (exchange.info.kind === 'history' || isCopied) walk.passed?.(exchange.info)
     let matched = false
     exchange.match(walk.key, walk.routed, this.#random, (binding) => {
       matched = true

@@ -34,6 +34,7 @@ export class StoredUsers implements UserAdmin {
       tags: change.tags ?? present?.tags ?? [],
       permissions: change.permissions ?? present?.permissions ?? [],
       keyPermissions: change.keyPermissions ?? present?.keyPermissions ?? [],
+      signingSecret: change.signingSecret === undefined ? (present?.signingSecret ?? null) : change.signingSecret,
       ...(verifiers ?? { scrypt: present?.scrypt ?? null, scram: present?.scram ?? {}, imported: present?.imported ?? null }),
     }
     this.#users.apply(name, user)
@@ -76,6 +77,10 @@ export class StoredUsers implements UserAdmin {
     if (user === undefined) return undefined
     if (user.scrypt !== null) return { algorithm: 'scrypt', ...user.scrypt }
     return user.imported ?? { algorithm: 'none' }
+  }
+
+  signingSecret(name: string): string | undefined {
+    return this.#users.get(name)?.signingSecret ?? undefined
   }
 }
 

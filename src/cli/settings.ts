@@ -44,6 +44,7 @@ export interface Settings {
 export interface ConfiguredUser {
   readonly name: string
   readonly password: string
+  readonly signingSecret?: string
   readonly admin?: boolean
   readonly permissions?: Permission[]
 }
@@ -268,14 +269,15 @@ function users(value: unknown, from: string): ConfiguredUser[] {
 }
 
 function user(fields: Record<string, unknown>, from: string): ConfiguredUser {
-  const known = ['name', 'password', 'admin', 'permissions']
+  const known = ['name', 'password', 'signingSecret', 'admin', 'permissions']
   for (const key of Object.keys(fields)) {
     if (!known.includes(key)) throw new UsageError(`${from}: unknown key ${key}${didYouMean(key, known)}`)
   }
-  const { admin, permissions } = fields
+  const { signingSecret, admin, permissions } = fields
   return {
     name: text(fields['name'], `${from}.name`),
     password: text(fields['password'], `${from}.password`),
+    ...(signingSecret === undefined ? {} : { signingSecret: text(signingSecret, `${from}.signingSecret`) }),
     ...(admin === undefined ? {} : { admin: yesOrNo(admin, `${from}.admin`) }),
     ...(permissions === undefined ? {} : { permissions: permissionList(permissions, `${from}.permissions`) }),
   }

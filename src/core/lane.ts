@@ -88,6 +88,8 @@ export class Lane {
   readonly handedOut = new Map<number, number>()
   /** Offsets that came back and are not ready before a time, ms. */
   readonly held = new Map<number, number>()
+  /** Out, though the cursor may not have come to them. */
+  readonly claimed = new Set<number>()
   /** Offsets that came back and are ready again, the smallest first; or in the order in which they came back, by {@link #turns}. */
   readonly #returned: Heap<number>
   readonly #turns: Map<number, number> | null
@@ -151,6 +153,12 @@ export class Lane {
     this.onGone(offset)
   }
 
+  /** What came back first is out again. */
+  #leave(): void {
+    this.#popReturned()
+    this.#back.clear()
+  }
+
   /** What is in hand may have been taken away meanwhile. */
   #dropRemoved(): void {
     for (let offset = this.#returned.peek(); offset !== undefined && this.log.isRemoved(offset); offset = this.#returned.peek()) {
@@ -164,8 +172,11 @@ export class Lane {
   }
 
   #dropDone(): void {
-    for (let offset = this.#returned.peek(); offset !== undefined && this.acked.has(offset); offset = this.#returned.peek())
-      this.#drop(offset)
+    for (let offset = this.#returned.peek(); offset !== undefined; offset = this.#returned.peek()) {
+      if (this.acked.has(offset)) this.#drop(offset)
+      else if (this.claimed.has(offset)) this.#leave()
+      else return
+    }
   }
 
   /** When, of what came back and is ready, the first came back; Infinity: nothing did, or its order does not count. */
@@ -192,6 +203,8 @@ export class Lane {
   /** `turn` is later for what came back later. */
   giveBack(offset: number, turn = 0): void {
     if (this.#back.full) this.#back.clear()
+    // What the cursor comes to later, or what is there already, is not there twice.
+    if (this.claimed.delete(offset) && (offset >= this.cursor || this.returned.includes(offset))) return
     this.#turns?.set(offset, turn)
     this.#returned.push(offset)
     this.#returnedSorted = null
@@ -216,11 +229,10 @@ export class Lane {
     this.#front.clear()
   }
 
-  /** A record that was settled while it waits is not given out any more. */
-  passOver(offset: number): void {
-    if (!this.#front.full || this.#front.offset !== offset) return
-    this.cursor = offset + 1
-    this.#front.clear()
+  /** A ready record is out past {@link peek}, until it comes back or is done. */
+  claim(offset: number): void {
+    this.claimed.add(offset)
+    this.passed(offset)
   }
 
   /** Forgets what was delivered before. */
@@ -310,7 +322,7 @@ export class Lane {
         this.#records = null
         return false
       }
-      const held = this.held.has(this.cursor)
+      const held = this.held.has(this.cursor) || this.claimed.has(this.cursor)
       if (record !== null && !held && !this.acked.has(this.cursor) && !this.log.isRemoved(this.cursor)) {
         this.#front.fill(this.#chunk, this.#recordsAt, this.cursor, record)
         return true
@@ -340,7 +352,7 @@ export class Lane {
       this.#recordsAt = at
       return false
     }
-    if (this.acked.has(base) || this.held.has(base)) {
+    if (this.acked.has(base) || this.held.has(base) || this.claimed.has(base)) {
       this.cursor = base + 1
       return false
     }

@@ -3,13 +3,10 @@
  * the frame being filled says so, so whoever takes tells its client after {@link Committer.whenDurable}. What others have in flight, and what waits,
  * is not here. Looking changes no delivery state.
  */
-import type { ReadyRecord, ReadyRecords } from '../broker/face.ts'
+import { type Held, placesOfPartition, type ReadyRecord, type ReadyRecords } from '../broker/face.ts'
 import { type Lane, Slot } from './lane.ts'
 import { RecordReader } from './record-reader.ts'
 import type { Subscription } from './subscription.ts'
-
-/** Places of different lanes are so far apart; 2^39 records, and 2^14 lanes, make 2^53. */
-const laneSpan = 2 ** 39
 
 export class ReadyView implements ReadyRecords {
   readonly #subscription: Subscription
@@ -60,7 +57,7 @@ export class ReadyView implements ReadyRecords {
     const from = lanes.length === 1 ? 0 : lanes.indexOf(this.#lane(place))
     for (let at = from; at < lanes.length; at++) {
       const lane = lanes[at] as Lane // at < length
-      const offset = after(lane, at === from ? place % laneSpan : -1)
+      const offset = after(lane, at === from ? place % placesOfPartition : -1)
       if (offset >= 0) return placeOf(lane, offset)
     }
     return -1
@@ -71,29 +68,33 @@ export class ReadyView implements ReadyRecords {
     const from = lanes.length === 1 ? 0 : lanes.indexOf(this.#lane(place))
     for (let at = from; at >= 0; at--) {
       const lane = lanes[at] as Lane // at < length
-      const offset = before(lane, at === from ? place % laneSpan : lane.log.next)
+      const offset = before(lane, at === from ? place % placesOfPartition : lane.log.next)
       if (offset >= 0) return placeOf(lane, offset)
     }
     return -1
   }
 
   has(place: number): boolean {
-    return !this.#subscription.idle && isReady(this.#lane(place), place % laneSpan)
+    return !this.#subscription.idle && isReady(this.#lane(place), place % placesOfPartition)
   }
 
   isDone(place: number): boolean {
-    const offset = place % laneSpan
+    const offset = place % placesOfPartition
     const lane = this.#lane(place)
     return offset >= lane.log.next || lane.acked.has(offset) || lane.log.hides(offset)
   }
 
   notDone(place: number): number {
     const { lanes } = this.#subscription
-    for (let index = Math.floor(place / laneSpan), from = place % laneSpan; index < lanes.length; index++, from = 0) {
+    for (
+      let index = Math.floor(place / placesOfPartition), from = place % placesOfPartition;
+      index < lanes.length;
+      index++, from = 0
+    ) {
       const { acked, log } = lanes[index] as Lane // index < length
       let offset = acked.nextMissing(from)
       while (offset < log.ahead && log.hides(offset)) offset = acked.nextMissing(offset + 1)
-      if (offset < log.ahead) return index * laneSpan + offset
+      if (offset < log.ahead) return index * placesOfPartition + offset
     }
     return -1
   }
@@ -101,7 +102,7 @@ export class ReadyView implements ReadyRecords {
   get(place: number): ReadyRecord | null | undefined {
     if (!this.has(place)) return null
     const lane = this.#lane(place)
-    const offset = place % laneSpan
+    const offset = place % placesOfPartition
     const found = this.#reader(lane).find(offset, this.#slot)
     if (found === undefined) return undefined
     // A gap: nothing is there.
@@ -111,17 +112,25 @@ export class ReadyView implements ReadyRecords {
   }
 
   take(place: number): void {
-    const lane = this.#lane(place)
-    const offset = place % laneSpan
+    this.#subscription.takeAt(this.#looked(place), this.#slot)
+  }
+
+  hold(place: number): Held {
+    return this.#subscription.holdAt(this.#looked(place), this.#slot)
+  }
+
+  /** The lane of what was looked at last, which goes now. */
+  #looked(place: number): Lane {
+    const offset = place % placesOfPartition
     if (this.#slot.offset !== offset || !this.#slot.full)
       throw new Error(`the record at ${offset} was not looked at before it was taken`)
     this.#slot.full = false
     this.#onTaken(1, this.#slot.end - this.#slot.start)
-    this.#subscription.takeAt(lane, this.#slot)
+    return this.#lane(place)
   }
 
   drop(place: number): void {
-    if (this.has(place)) this.#subscription.dropAt(this.#lane(place), place % laneSpan)
+    if (this.has(place)) this.#subscription.dropAt(this.#lane(place), place % placesOfPartition)
   }
 
   takeAll(): number {
@@ -132,7 +141,7 @@ export class ReadyView implements ReadyRecords {
   }
 
   load(place: number, done: (error: Error | null) => void): void {
-    this.#reader(this.#lane(place)).load(place % laneSpan, done)
+    this.#reader(this.#lane(place)).load(place % placesOfPartition, done)
   }
 
   #reader({ index, log }: Lane): RecordReader {
@@ -140,7 +149,7 @@ export class ReadyView implements ReadyRecords {
   }
 
   #lane(place: number): Lane {
-    return this.#subscription.lanes[Math.floor(place / laneSpan)] as Lane // places come from here
+    return this.#subscription.lanes[Math.floor(place / placesOfPartition)] as Lane // places come from here
   }
 
   #inOrder(): readonly Lane[] {
@@ -150,10 +159,13 @@ export class ReadyView implements ReadyRecords {
   }
 }
 
-const placeOf = (lane: Lane, offset: number): number => lane.index * laneSpan + offset
+const placeOf = (lane: Lane, offset: number): number => lane.index * placesOfPartition + offset
+
+/** At somebody, or waiting to come again, though the lane has not come to it. */
+const isOut = (lane: Lane, offset: number): boolean => lane.claimed.has(offset) || lane.held.has(offset)
 
 function isReady(lane: Lane, offset: number): boolean {
-  if (lane.acked.has(offset) || offset >= lane.log.ahead || lane.log.hides(offset)) return false
+  if (lane.acked.has(offset) || isOut(lane, offset) || offset >= lane.log.ahead || lane.log.hides(offset)) return false
   return offset >= lane.cursor || lane.returned.includes(offset)
 }
 
@@ -165,7 +177,7 @@ function after(lane: Lane, offset: number): number {
   const { acked, log } = lane
   const end = log.ahead
   let next = acked.nextMissing(Math.max(offset + 1, lane.cursor))
-  while (next < end && log.hides(next)) next = acked.nextMissing(next + 1)
+  while (next < end && (log.hides(next) || isOut(lane, next))) next = acked.nextMissing(next + 1)
   return next < end ? next : -1
 }
 
@@ -173,7 +185,8 @@ function after(lane: Lane, offset: number): number {
 function before(lane: Lane, offset: number): number {
   const { acked, log } = lane
   let previous = acked.previousMissing(Math.min(offset, log.ahead) - 1)
-  while (previous >= lane.cursor && log.hides(previous)) previous = acked.previousMissing(previous - 1)
+  while (previous >= lane.cursor && (log.hides(previous) || isOut(lane, previous)))
+    previous = acked.previousMissing(previous - 1)
   if (previous >= lane.cursor) return previous
   const { returned } = lane
   for (let at = returned.length - 1; at >= 0; at--) {

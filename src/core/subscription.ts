@@ -4,6 +4,7 @@
  */
 import type {
   DeliveryBatch,
+  Held,
   Outcome,
   PullLimits,
   Sink,
@@ -394,6 +395,7 @@ export class Subscription {
     if (!lane.acked.add(offset)) return
     if (lane.attempts.size > 0) lane.attempts.delete(offset)
     if (lane.handedOut.size > 0) lane.handedOut.delete(offset)
+    if (lane.claimed.size > 0) lane.claimed.delete(offset)
     this.liveBytes = Math.max(0, this.liveBytes - bytes)
     const runs = this.settledRuns[lane.index] as number[] // one for each lane
     const last = runs.length - 2
@@ -709,22 +711,40 @@ export class Subscription {
       }
       // What comes to the head now and has expired does not remain. The slot is used again from here on.
       this.#dropExpired(lane)
-      taker.done({
-        ...record,
-        remaining: this.ready,
-        settle: (outcome, transaction) => {
-          // Settled already, or taken away by the deadline that an extension set.
-          if (!this.#taken.has(flight) || this.closed) return
-          const act = (): void => {
-            if (!this.#taken.has(flight) || this.closed) return
-            if (outcome.kind !== 'extend') this.#taken.delete(flight)
-            this.settle(flight, outcome)
-          }
-          if (transaction === undefined) act()
-          else this.host.enlist(transaction, act)
-        },
-      })
+      taker.done({ ...record, remaining: this.ready, settle: this.#settler(flight) })
     }
+  }
+
+  #settler(flight: InFlight): (outcome: Outcome, transaction?: Transaction) => void {
+    return (outcome, transaction) => {
+      // Settled already, or taken away by the deadline that an extension set.
+      if (!this.#taken.has(flight) || this.closed) return
+      const act = (): void => {
+        if (!this.#taken.has(flight) || this.closed) return
+        if (outcome.kind !== 'extend') this.#taken.delete(flight)
+        this.settle(flight, outcome)
+      }
+      if (transaction === undefined) act()
+      else this.host.enlist(transaction, act)
+    }
+  }
+
+  /** A ready record goes out, whatever stands before it. */
+  holdAt(lane: Lane, slot: Slot): Held {
+    this.#measure(lane, slot.offset)
+    const before = lane.attempts.get(slot.offset)
+    const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
+    const bytes = slot.end - slot.start
+    const flight = new InFlight(lane, slot.offset, (before ?? 0) + 1, bytes, slot.keyHash, handedOut, Infinity, undefined)
+    lane.claim(slot.offset)
+    lane.inFlight++
+    if (this.#keys !== null) {
+      const key = keyOf(slot)
+      if (key !== null) this.#keys.take(key, lane, slot.offset)
+    }
+    this.#taken.add(flight)
+    this.#count(1)
+    return { attempt: flight.attempt, settle: this.#settler(flight) }
   }
 
   /** Many records for one consumer, of one lane or, with -1, of any. Returns how to give up. */
@@ -792,7 +812,7 @@ export class Subscription {
     lane.readRecord(offset, (slot) => {
       if (slot === null || this.closed || lane.acked.has(offset) || this.#held().get(lane)?.has(offset) === true)
         return done(false)
-      lane.passOver(offset)
+      lane.passed(offset)
       this.accepted++
       this.#done(lane, offset, slot.end - slot.start)
       this.wake()

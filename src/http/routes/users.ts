@@ -13,6 +13,12 @@ const userSchema: Schema = {
   type: 'object',
   properties: {
     password: { type: 'string', writeOnly: true },
+    signingSecret: {
+      type: 'string',
+      writeOnly: true,
+      description:
+        "What the user's requests are signed with where a protocol signs them (the secret access key of SQS and SNS; the access key id is the user's name). Stored as it is; empty takes it away.",
+    },
     admin: { type: 'boolean' },
     permissions: {
       type: 'array',
@@ -43,14 +49,16 @@ export const userRoutes: readonly Route[] = [
     admin: true,
     body: userSchema,
     handle: async ({ broker, parameter, body }) => {
-      onlyKeys(body, ['password', 'admin', 'permissions'])
+      onlyKeys(body, ['password', 'signingSecret', 'admin', 'permissions'])
       const password = optionalText(body, 'password')
+      const signingSecret = optionalText(body, 'signingSecret')
       const admin = optionalFlag(body, 'admin')
       const permissions = optionalList(body, 'permissions')?.map(permission)
       const name = parameter('name')
       checkKeepsAdmin(broker, name, admin)
       await broker.users.put(name, {
         ...(password === undefined ? {} : { password }),
+        ...(signingSecret === undefined ? {} : { signingSecret: signingSecret === '' ? null : signingSecret }),
         ...(admin === undefined ? {} : { admin }),
         ...(permissions === undefined ? {} : { permissions }),
       })
