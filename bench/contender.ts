@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { startAnyMQ } from '../test/interop/anymq.ts'
 import { freePortOffset, Running, runOk, tail } from '../test/interop/processes.ts'
 
-export type Protocol = 'kafka' | 'amqp' | 'mqtt' | 'nats'
+export type Protocol = 'kafka' | 'amqp' | 'mqtt' | 'nats' | 'sqs'
 export type Durability = 'fsync' | 'os'
 
 export interface Contender {
@@ -27,6 +27,7 @@ export const peerOf = {
   // It would drop what it may not queue.
   mqtt: { name: 'Mosquitto', script: 'mosquitto.sh', port: 1883, environment: { MAX_QUEUED: '0', MAX_INFLIGHT: '1000' } },
   nats: { name: 'nats-server', script: 'nats.sh', port: 4222, environment: {} },
+  sqs: { name: 'ElasticMQ', script: 'elasticmq.sh', port: 9324, environment: {} },
 } as const
 
 export const peers = join(import.meta.dirname, 'peers')
@@ -42,7 +43,9 @@ export async function startOurs(protocol: Protocol, durability: Durability): Pro
   await meter.settle()
   return {
     name: 'AnyMQ',
-    address: { kafka: broker.kafka, amqp: broker.amqp.replace(/\/$/, ''), mqtt: broker.mqtt, nats: broker.nats }[protocol],
+    address: { kafka: broker.kafka, amqp: broker.amqp.replace(/\/$/, ''), mqtt: broker.mqtt, nats: broker.nats, sqs: broker.sqs }[
+      protocol
+    ],
     startMs: broker.startMs,
     pid: broker.process.pid,
     meter,
@@ -69,7 +72,7 @@ export async function startPeer(protocol: Protocol, durability: Durability): Pro
   await meter.settle()
   return {
     name,
-    address: protocol === 'amqp' ? `amqp://guest:guest@127.0.0.1:${port}` : `127.0.0.1:${port}`,
+    address: `${protocol === 'amqp' ? 'amqp://guest:guest@' : protocol === 'sqs' ? 'http://' : ''}127.0.0.1:${port}`,
     startMs,
     pid: program.pid,
     meter,

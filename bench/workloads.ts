@@ -28,6 +28,7 @@ export function workloads(protocol: Protocol, durability: Durability, scale: num
   if (protocol === 'kafka') return kafka(durability, scale)
   if (protocol === 'mqtt') return mqttWorkloads(scale)
   if (protocol === 'nats') return natsWorkloads(scale)
+  if (protocol === 'sqs') return sqs(scale)
   return deep ? deepQueue(Math.round(5_000_000 * scale)) : amqp(scale)
 }
 
@@ -109,6 +110,27 @@ function kafka(durability: Durability, scale: number): readonly Workload[] {
         }
       },
     },
+  ]
+}
+
+/** Fifty connections; what was sent is received and deleted afterwards. */
+function sqs(scale: number): readonly Workload[] {
+  const single = Math.round(20_000 * scale)
+  const batched = Math.round(100_000 * scale)
+  const load = async (contender: Contender, mode: string, queue: string, messages: number): Promise<Figures> => {
+    const script = join(import.meta.dirname, 'sqs-load.ts')
+    const words = [contender.address, mode, queue, String(messages), '200', '50']
+    const output = await runOk(process.execPath, [script, ...words], { timeoutMs: LIMIT_MS })
+    return JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Figures // as sqs-load.ts prints them
+  }
+  return [
+    { name: `send 200 B, ${single} messages`, run: (contender) => load(contender, 'send', 'single', single) },
+    { name: 'receive and delete in batches of 10', run: (contender) => load(contender, 'receive', 'single', single) },
+    {
+      name: `send 200 B in batches of 10, ${batched} messages`,
+      run: (contender) => load(contender, 'sendBatch', 'batched', batched),
+    },
+    { name: 'receive and delete these', run: (contender) => load(contender, 'receive', 'batched', batched) },
   ]
 }
 

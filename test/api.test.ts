@@ -33,6 +33,7 @@ test('health, readiness and the overview', async () => {
   const { json } = await call('GET', '/v1/overview')
   assert.deepEqual(json.listeners.map((each: { name: string }) => each.name).sort(), [
     'amqp',
+    'beanstalkd',
     'http',
     'kafka',
     'mqtt',
@@ -44,6 +45,7 @@ test('health, readiness and the overview', async () => {
     'rabbitmq-prometheus',
     'rabbitmq-stream',
     'redis',
+    'sqs',
     'stomp',
     'stomp-websocket',
   ])

@@ -185,8 +185,7 @@ function after(lane: Lane, offset: number): number {
 function before(lane: Lane, offset: number): number {
   const { acked, log } = lane
   let previous = acked.previousMissing(Math.min(offset, log.ahead) - 1)
-  while (previous >= lane.cursor && (log.hides(previous) || isOut(lane, previous)))
-    previous = acked.previousMissing(previous - 1)
+  while (previous >= lane.cursor && (log.hides(previous) || isOut(lane, previous))) previous = acked.previousMissing(previous - 1)
   if (previous >= lane.cursor) return previous
   const { returned } = lane
   for (let at = returned.length - 1; at >= 0; at--) {

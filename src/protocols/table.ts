@@ -81,6 +81,16 @@ export const protocolTable: readonly ProtocolEntry[] = [
     optional: true,
     load: async () => (await import('./kafka-rest/index.ts')).protocol,
   },
+  {
+    name: 'sqs',
+    listeners: [{ name: 'sqs', port: 4566, kind: 'http' }],
+    load: async () => (await import('./aws/index.ts')).protocol,
+  },
+  {
+    name: 'beanstalkd',
+    listeners: [{ name: 'beanstalkd', port: 11300 }],
+    load: async () => (await import('./beanstalkd/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

@@ -5,6 +5,7 @@
  *   npm run test:differential -- amqp [SEEDS]                  random commands of these seeds (1001 …: exchanges of plug-ins, 2001 …: streams), or 60 of them
  *   npm run test:differential -- nats [WORDS OF THE CONVERSATIONS]
  *   npm run test:differential -- mqtt [WORDS OF THE CASES]     packets, malformed ones too, and conversations
+ *   npm run test:differential -- beanstalkd [SEEDS]            random conversations
  *   PEER=host:port npm run test:differential -- kafka          compares with one that runs, and is fresh
  *
  * Every difference is either expected, with a reason (expected.ts of the protocol), or a failure. Without the real broker nothing is compared, and
@@ -13,6 +14,7 @@
 import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
 import { compareAmqp } from './amqp/compare-amqp.ts'
 import { exchangePlugins } from './amqp/plugin-commands.ts'
+import { compareBeanstalkd } from './beanstalkd/compare-beanstalkd.ts'
 import { compareKafka } from './kafka/compare-kafka.ts'
 import { compareMqtt } from './mqtt/compare-mqtt.ts'
 import { compareNats } from './nats/compare-nats.ts'
@@ -24,11 +26,12 @@ const compare = {
   amqp: { peer: 'rabbitmq', ports: [5672, 5673], environment: { PLUGINS: exchangePlugins.join(',') }, run: compareAmqp },
   mqtt: { peer: 'mosquitto', ports: [1883], environment: {}, run: compareMqtt },
   nats: { peer: 'nats', ports: [4222], environment: {}, run: compareNats },
+  beanstalkd: { peer: 'beanstalkd', ports: [11300], environment: { DURABILITY: 'none' }, run: compareBeanstalkd },
 } as const
 const [protocol = '', ...words] = process.argv.slice(2).filter((word) => !word.startsWith('--'))
-if (protocol !== 'kafka' && protocol !== 'amqp' && protocol !== 'mqtt' && protocol !== 'nats') {
+if (protocol !== 'kafka' && protocol !== 'amqp' && protocol !== 'mqtt' && protocol !== 'nats' && protocol !== 'beanstalkd') {
   console.error(
-    'usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS] | mqtt [WORDS OF THE CASES] | nats [WORDS]',
+    'usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS] | mqtt [WORDS OF THE CASES] | nats [WORDS] | beanstalkd [SEEDS]',
   )
   process.exit(2)
 }
@@ -38,7 +41,7 @@ const peer = await startPeer(name, ports, environment)
 const broker = await startAnyMQ()
 try {
   const amqp = new URL(broker.amqp.replace('amqp:', 'http:')).host
-  const own = { kafka: broker.kafka, amqp, mqtt: broker.mqtt, nats: broker.nats }[protocol]
+  const own = { kafka: broker.kafka, amqp, mqtt: broker.mqtt, nats: broker.nats, beanstalkd: broker.beanstalkd }[protocol]
   const failures = await run(peer.port, Number(own.split(':')[1]), words)
   process.exitCode = failures === 0 ? 0 : 1
 } finally {

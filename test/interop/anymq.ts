@@ -24,6 +24,24 @@ const NATS_WEBSOCKET_PORT = 8080
 const STOMP_WEBSOCKET_PORT = 15674
 const REGISTRY_PORT = 8081
 const REST_PORT = 8082
+const SQS_PORT = 4566
+const BEANSTALKD_PORT = 11300
+
+/** Those that the tests use. */
+const protocols = [
+  'kafka',
+  'amqp',
+  'rabbitmq-management',
+  'rabbitmq-stream',
+  'stomp',
+  'nats',
+  'mqtt',
+  'schema-registry',
+  'kafka-rest',
+  'redis',
+  'sqs',
+  'beanstalkd',
+]
 
 export interface AnyMQOptions {
   /** A temporary folder, removed at the end, unless given. */
@@ -47,6 +65,10 @@ export interface AnyMQ {
   readonly nats: string
   /** host:port */
   readonly mqtt: string
+  /** host:port */
+  readonly beanstalkd: string
+  /** URL of SQS and SNS. */
+  readonly sqs: string
   /** Where each of these is spoken over WebSocket. */
   readonly webSocket: { readonly mqtt: string; readonly nats: string; readonly stomp: string }
   /** The URL of the Schema Registry. */
@@ -89,6 +111,8 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       STOMP_WEBSOCKET_PORT,
       REGISTRY_PORT,
       REST_PORT,
+      SQS_PORT,
+      BEANSTALKD_PORT,
     ]))
   const started = performance.now()
   let ready: (() => void) | undefined
@@ -101,14 +125,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       ...(options.nodeArguments ?? []),
       join(repository, 'src/cli/main.ts'),
       'serve',
-      ...[
-        '--data',
-        data,
-        '--port-offset',
-        String(portOffset),
-        '--only',
-        'kafka,amqp,rabbitmq-management,rabbitmq-stream,stomp,nats,mqtt,schema-registry,kafka-rest,redis',
-      ],
+      ...['--data', data, '--port-offset', String(portOffset), '--only', protocols.join(',')],
       ...['--durability', options.durability ?? 'fsync'],
       ...['--port', `stomp=${stompPort + portOffset}`],
       ...(options.extra ?? []),
@@ -143,6 +160,8 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     stomp: `127.0.0.1:${stompPort + portOffset}`,
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     mqtt: `127.0.0.1:${MQTT_PORT + portOffset}`,
+    beanstalkd: `127.0.0.1:${BEANSTALKD_PORT + portOffset}`,
+    sqs: `http://127.0.0.1:${SQS_PORT + portOffset}`,
     webSocket: {
       mqtt: `ws://127.0.0.1:${MQTT_WEBSOCKET_PORT + portOffset}/mqtt`,
       nats: `ws://127.0.0.1:${NATS_WEBSOCKET_PORT + portOffset}`,
@@ -166,7 +185,7 @@ export interface SecuredAnyMQ extends AnyMQ {
   readonly environment: Readonly<Record<string, string>>
 }
 
-/** AnyMQ with TLS beside plain text, and users: admin (an administrator) and alice, each with the password NAME-secret. */
+/** AnyMQ with TLS beside plain text, and users: admin (an administrator) and alice, each with the password NAME-secret; alice signs with alice-signs. */
 export async function startSecuredAnyMQ(options: AnyMQOptions = {}): Promise<SecuredAnyMQ> {
   const root = testRoot('root')
   const folder = writeCertificates(root, ...['server', 'alice', 'admin'].map((name) => testCertificate(name, root)))
@@ -180,14 +199,21 @@ export async function startSecuredAnyMQ(options: AnyMQOptions = {}): Promise<Sec
       `tlsClientCa: ${folder}/root.crt`,
       'users:',
       '  - { name: admin, password: admin-secret, admin: true }',
-      `  - { name: alice, password: alice-secret, permissions: [${all}] }`,
+      `  - { name: alice, password: alice-secret, signingSecret: alice-signs, permissions: [${all}] }`,
       '',
     ].join('\n'),
   )
   const started = await startAnyMQ({ ...options, extra: ['--config', config, ...(options.extra ?? [])] })
   return {
     ...started,
-    environment: { KAFKA: started.kafka, AMQP: started.amqp, STREAM: started.stream, STOMP: started.stomp, TLS: folder },
+    environment: {
+      KAFKA: started.kafka,
+      AMQP: started.amqp,
+      STREAM: started.stream,
+      STOMP: started.stomp,
+      SQS: started.sqs,
+      TLS: folder,
+    },
     stop: async () => {
       await started.stop()
       await rm(folder, { recursive: true, force: true })

@@ -22,6 +22,9 @@ export const pythonStomp = join(cache, 'python-stomp/bin/python')
 export const pythonAiokafka = join(cache, 'python-aiokafka/bin/python')
 /** Where @confluentinc/kafka-javascript is installed. */
 export const confluentJavaScript = join(cache, 'node-confluent')
+export const pythonBeanstalk = join(cache, 'python-beanstalk/bin/python')
+export const pythonAws = join(cache, 'python-aws/bin/python')
+export const awsCommand = join(cache, 'python-aws/bin/aws')
 export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
 /** Serializers pull in much: a Python of their own. */
 export const pythonSchemas = join(cache, 'python-schemas/bin/python')
@@ -81,6 +84,16 @@ export async function installPythonNats(): Promise<void> {
 export async function installPythonAiokafka(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-aiokafka', ['aiokafka==0.14.0', 'cramjam==2.11.0'])
+}
+
+export async function installPythonBeanstalk(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-beanstalk', ['greenstalk==2.1.1'])
+}
+
+export async function installPythonAws(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-aws', ['boto3==1.44.5', 'awscli==1.46.3'])
 }
 
 export async function installPythonMqtt(): Promise<void> {
@@ -182,6 +195,7 @@ export async function installGo(): Promise<void> {
     'nats/natsgo',
     'schema-registry/srgo',
     'nats/natsgojs',
+    'beanstalkd/gobeanstalk',
   ]) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
     await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], {

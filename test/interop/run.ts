@@ -10,6 +10,7 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { type AnyMQ, requireNode24, type SecuredAnyMQ, startAnyMQ, startSecuredAnyMQ } from './anymq.ts'
 import {
+  awsCommand,
   goProgram,
   installConfluentJavaScript,
   installDebianPackages,
@@ -21,6 +22,8 @@ import {
   installPython,
   installPythonAiokafka,
   installPythonAmqp,
+  installPythonAws,
+  installPythonBeanstalk,
   installPythonManagement,
   installPythonMqtt,
   installPythonNats,
@@ -32,6 +35,8 @@ import {
   python,
   pythonAiokafka,
   pythonAmqp,
+  pythonAws,
+  pythonBeanstalk,
   pythonManagement,
   pythonMqtt,
   pythonNats,
@@ -58,7 +63,7 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT', 'REGISTRY', 'KAFKA_REST'].some(
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT', 'REGISTRY', 'KAFKA_REST', 'BEANSTALKD'].some(
   (name) => process.env[name] !== undefined,
 )
 const node =
@@ -255,6 +260,28 @@ const clients: readonly Client[] = [
   },
   { name: 'mqtt/exactly once through kills', install: nothing, command: node('mqtt/crash.ts'), anymqOnly: true, caseMs: 170_000 },
   {
+    name: 'beanstalkd/greenstalk (Python)',
+    install: installPythonBeanstalk,
+    command: () => [pythonBeanstalk, `${here}beanstalkd/greenstalk_suite.py`],
+  },
+  { name: 'beanstalkd/go-beanstalk', install: installGo, command: () => [goProgram('gobeanstalk')] },
+  { name: 'aws/boto3 (Python)', install: installPythonAws, command: () => [pythonAws, `${here}aws/boto3_suite.py`] },
+  { name: 'aws/SDK for JavaScript', install: nothing, command: node('aws/sdk.ts') },
+  { name: 'aws/command line', install: installPythonAws, command: node('aws/command-line.ts', awsCommand) },
+  {
+    name: 'aws/signatures (boto3)',
+    install: installPythonAws,
+    command: () => [pythonAws, `${here}aws/boto3_suite.py`, 'signed'],
+    secured: true,
+  },
+  {
+    name: 'aws/what was confirmed, through kills',
+    install: nothing,
+    command: node('aws/crash.ts'),
+    anymqOnly: true,
+    caseMs: 120_000,
+  },
+  {
     name: 'rabbitmq-management/rabbitmqadmin (Python)',
     install: installRabbitmqadmin,
     command: node('rabbitmq-management/rabbitmqadmin.ts'),
@@ -335,6 +362,8 @@ const variables: Readonly<Record<string, string>> = {
   mqtt: 'MQTT',
   'schema-registry': 'REGISTRY',
   'kafka-rest': 'KAFKA_REST',
+  aws: 'SQS',
+  beanstalkd: 'BEANSTALKD',
 }
 
 let broker: AnyMQ | undefined
@@ -352,6 +381,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['MQTT'] = process.env['MQTT']
       target['REGISTRY'] = process.env['REGISTRY']
       target['KAFKA_REST'] = process.env['KAFKA_REST']
+      target['BEANSTALKD'] = process.env['BEANSTALKD']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -366,6 +396,8 @@ suite('interop', { concurrency: 1 }, () => {
     target['MQTT'] = broker.mqtt
     target['REGISTRY'] = broker.registry
     target['KAFKA_REST'] = broker.rest
+    target['SQS'] = broker.sqs
+    target['BEANSTALKD'] = broker.beanstalkd
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 

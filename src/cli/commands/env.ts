@@ -28,6 +28,11 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
   'kafka-rest': (host, port) => [['KAFKA_REST_URL', `http://${host}:${port}`]],
   mqtt: (host, port) => [['MQTT_URL', `mqtt://${host}:${port}`]],
   nats: (host, port) => [['NATS_URL', `nats://${host}:${port}`]],
+  beanstalkd: (host, port) => [['BEANSTALKD_URL', `beanstalkd://${host}:${port}`]],
+  sqs: (host, port) => [
+    ['AWS_ENDPOINT_URL_SQS', `http://${host}:${port}`],
+    ['AWS_ENDPOINT_URL_SNS', `http://${host}:${port}`],
+  ],
   'rabbitmq-stream': (host, port) => [['RABBITMQ_STREAM_URI', `rabbitmq-stream://${host}:${port}`]],
 }
 

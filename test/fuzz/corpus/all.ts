@@ -1,4 +1,5 @@
 import { amqp } from './amqp.ts'
+import { beanstalkd } from './beanstalkd.ts'
 import type { Corpus } from './corpus.ts'
 import { http } from './http.ts'
 import { kafka } from './kafka.ts'
@@ -8,6 +9,7 @@ import { nats } from './nats.ts'
 import { rabbitmqManagement } from './rabbitmq-management.ts'
 import { rabbitmqStream } from './rabbitmq-stream.ts'
 import { redis } from './redis.ts'
+import { sqs } from './sqs.ts'
 import { stomp } from './stomp.ts'
 
 export const corpora: readonly Corpus[] = [
@@ -19,6 +21,8 @@ export const corpora: readonly Corpus[] = [
   mqtt,
   mqttWebSocket,
   redis,
+  beanstalkd,
+  sqs,
   rabbitmqManagement,
   kafkaRest,
   schemaRegistry,

@@ -3,12 +3,13 @@
  * restore everything. Prints the table; every cell that is not right is a failed case with what was expected and what came.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { runCases, unique, within } from '../cases/cases.ts'
+import { runCases, unique as uniqueName, within } from '../cases/cases.ts'
 import { amqpDriver } from './amqp.ts'
 import { kafkaDriver } from './kafka.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
 import { mqttDriver } from './mqtt.ts'
 import { natsDriver } from './nats.ts'
+import { sqsDriver } from './sqs.ts'
 import { stompDriver } from './stomp.ts'
 import { streamDriver } from './stream.ts'
 
@@ -19,6 +20,7 @@ const drivers: readonly Driver[] = [
   await within(15_000, 'streams', streamDriver()),
   await within(15_000, 'MQTT', mqttDriver()),
   await within(15_000, 'NATS', natsDriver()),
+  await within(15_000, 'SQS', sqsDriver()),
 ]
 
 /** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */
@@ -48,6 +50,9 @@ const parts: Record<string, Check> = {
     return strangers.length === 0 ? undefined : `unexpected headers ${strangers.join(', ')}`
   },
 }
+
+/** Of characters that names may have in every protocol. */
+const unique = (prefix: string): string => uniqueName(prefix).replaceAll('.', '-')
 
 const columns: { title: string; wrong: Record<string, string | undefined> }[] = []
 const cases: Record<string, () => Promise<void>> = {}

@@ -1,0 +1,104 @@
+/**
+ * Bytes → commands. A command is a line of at most 224 bytes that ends in CR LF; `put` is followed by a body, which {@link Decoder.body} reads, also
+ * one that nobody wants.
+ */
+import { Buffer } from 'node:buffer'
+
+const lineBytesMax = 224
+const nothing = Buffer.alloc(0)
+
+export class Decoder {
+  #rest: Buffer = nothing
+  /** The line was too long: all up to its end is passed over. */
+  #skippingLine = false
+
+  push(chunk: Buffer): void {
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+  }
+
+  /** The next line without its end; `tooLong` once for one that is; null when more is needed. */
+  line(): string | 'tooLong' | null {
+    for (;;) {
+      const end = this.#rest.indexOf('\r\n')
+      if (this.#skippingLine) {
+        // A CR at the end may be the first half.
+        if (end < 0) this.#rest = this.#rest.at(-1) === 0x0d ? Buffer.from('\r') : nothing
+        if (end < 0) return null
+        this.#skippingLine = false
+        this.#take(end + 2)
+        continue
+      }
+      if (end >= 0 && end + 2 <= lineBytesMax) return this.#take(end + 2).toString('latin1', 0, end)
+      if (end < 0 && this.#rest.length < lineBytesMax) {
+        this.#own()
+        return null
+      }
+      this.#skippingLine = true
+      return 'tooLong'
+    }
+  }
+
+  /** So many bytes; null when more are needed. They may be kept. */
+  body(bytes: number): Buffer | null {
+    if (this.#rest.length < bytes) {
+      this.#own()
+      return null
+    }
+    return Buffer.from(this.#take(bytes))
+  }
+
+  /** Passes over up to so many bytes; returns how many are left to pass over. */
+  skip(bytes: number): number {
+    const here = Math.min(bytes, this.#rest.length)
+    this.#take(here)
+    return bytes - here
+  }
+
+  #take(bytes: number): Buffer {
+    const taken = this.#rest.subarray(0, bytes)
+    this.#rest = this.#rest.subarray(bytes)
+    return taken
+  }
+
+  /** A small rest does not keep a large chunk alive. */
+  #own(): void {
+    if (this.#rest.byteLength * 4 < this.#rest.buffer.byteLength) this.#rest = Buffer.from(this.#rest)
+  }
+}
+
+/** Reads the arguments of a line as the reference server does: blanks may stand before a number, and what follows is the next one's. */
+export class Arguments {
+  #rest: string
+
+  constructor(text: string) {
+    this.#rest = text
+  }
+
+  /** undefined: there is none, or it is too large. */
+  u32(): number | undefined {
+    const value = this.number()
+    return value !== undefined && value <= 0xffffffff ? value : undefined
+  }
+
+  /** Ids beyond 2^53 are nobody's. */
+  number(): number | undefined {
+    const digits = /^ *(\d+)/.exec(this.#rest)
+    if (digits === null || BigInt(digits[1] ?? '0') > 0xffffffffffffffffn) return undefined
+    this.#rest = this.#rest.slice(digits[0].length)
+    return Number(digits[1])
+  }
+
+  /** A tube's name with what follows it. */
+  name(): string | undefined {
+    const found = /^ *([A-Za-z0-9\-+/;.$_()]+)/.exec(this.#rest)
+    if (found === null) return undefined
+    this.#rest = this.#rest.slice(found[0].length)
+    return found[1]
+  }
+
+  get isEmpty(): boolean {
+    return this.#rest === ''
+  }
+}
+
+export const isTubeName = (name: string): boolean => /^[A-Za-z0-9+/;.$_()][A-Za-z0-9\-+/;.$_()]{0,199}$/.test(name)

@@ -1,0 +1,568 @@
+/**
+ * The tubes and jobs of one broker. A job is a record in the topic of its tube; here is what is known of it in memory, as the reference server has it:
+ * one order by priority over any number of tubes. A job that is not ready is held in flight, so that nobody else gets it.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  type Broker,
+  type CoreErrorCode,
+  type Principal,
+  PublishItem,
+  PublishStatus,
+  placesOfPartition,
+  type Space,
+  type TopicInfo,
+} from '../../broker/face.ts'
+import { formats } from '../../core/record.ts'
+import { Counters } from './counters.ts'
+import { Job } from './job.ts'
+import { decodeHead, encodeJob, foreignHead, headBytes, jobFormatId } from './mapping.ts'
+import { JobStore } from './store.ts'
+import { before, Tube, type Waiter } from './tube.ts'
+
+const namespace = 'default'
+/** For what is done for everybody: what a client may do is asked before. */
+const operator: Principal = { user: '', may: () => true }
+const longestTimerMs = 2 ** 31 - 1
+
+/** Someone who waits for a job, and is told. */
+export interface Worker extends Waiter {
+  /** It has the job. */
+  onReserved(job: Job, body: Buffer): void
+  /** Its time to run is over: it has the job no longer. */
+  onTimeout(job: Job): void
+}
+
+export class Server {
+  readonly broker: Broker
+  readonly space: Space
+  readonly counters = new Counters()
+  readonly tubes = new Map<string, Tube>()
+  readonly id = randomBytes(8).toString('hex')
+  readonly startedAt: number
+  draining = false
+  readonly #store: JobStore
+  readonly #jobs = new Map<number, Job>()
+  /** Records that are on their way from the disk. */
+  #loading = 0
+  #settled: (() => void)[] = []
+
+  constructor(broker: Broker) {
+    this.broker = broker
+    this.space = broker.space(operator, namespace, { protocol: 'beanstalkd' })
+    this.#store = new JobStore(broker)
+    this.startedAt = broker.clock.now()
+  }
+
+  static of(broker: Broker): Server {
+    return broker.shared('beanstalkd.server', () => new Server(broker))
+  }
+
+  /** Before anybody else takes records: what is delayed or buried is held. */
+  async start(): Promise<void> {
+    const topics = new Map(this.space.topics().map((topic) => [topic.id.toString('hex'), topic]))
+    this.#store.clean((id, place) => {
+      const topic = topics.get(id)
+      return topic !== undefined && !this.space.ready(topic.name).isDone(place)
+    })
+    const known = this.#store.topicIds()
+    for (const [id, topic] of topics)
+      if (topic.declaredBy === 'beanstalkd' || known.has(id)) this.#open(this.tube(topic.name), topic)
+    await new Promise<void>((resolve) => this.whenSettled(resolve))
+    for (const tube of this.tubes.values()) tube.sortBuried()
+    for (const tube of this.tubes.values()) this.vanish(tube)
+    this.tube('default')
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------- tubes
+
+  /** Made when it is first spoken of. */
+  tube(name: string): Tube {
+    let tube = this.tubes.get(name)
+    if (tube !== undefined) return tube
+    tube = new Tube(name)
+    this.tubes.set(name, tube)
+    const { space } = this
+    const known = tube
+    tube.unwatch = space.watch(name, () => this.#wake(known))
+    const topic = space.topic(name)
+    if (topic !== undefined) this.#open(tube, topic)
+    return tube
+  }
+
+  /** A tube that holds nothing, and that nobody uses, is no more; its topic stays. */
+  vanish(tube: Tube): void {
+    if (!tube.unused || tube.name === 'default' || tube.pausedUntil > this.broker.clock.now()) return
+    tube.unwatch()
+    this.tubes.delete(tube.name)
+  }
+
+  #open(tube: Tube, topic: TopicInfo): void {
+    const id = topic.id.toString('hex')
+    if (tube.topicId === id) return
+    // The topic was deleted and made anew: its jobs are gone.
+    for (const job of [...tube.jobs]) this.#forget(job)
+    tube.elsewhere.clear()
+    tube.topicId = id
+    tube.scannedTo = -1
+    tube.records = this.space.ready(tube.name)
+    this.#scan(tube)
+  }
+
+  /** Something may be new: it counts once it is durable. */
+  #wake(tube: Tube): void {
+    if (tube.isWoken) return
+    tube.isWoken = true
+    this.broker.atomically(
+      () => undefined,
+      (error) => {
+        tube.isWoken = false
+        if (error !== null) return
+        const now = this.space.topic(tube.name)
+        if (now === undefined) return
+        if (tube.topicId !== now.id.toString('hex')) this.#open(tube, now)
+        else this.#scan(tube)
+        this.match()
+      },
+    )
+  }
+
+  /** Finds what is not known yet, and what came back from others. */
+  #scan(tube: Tube): void {
+    const { records } = tube
+    if (records === null) return
+    for (const place of tube.elsewhere) {
+      if (records.isDone(place)) this.#lost(tube, place)
+      else if (records.has(place)) {
+        tube.elsewhere.delete(place)
+        this.#index(tube, place)
+      }
+    }
+    const from = records.lanes > 1 ? 0 : tube.scannedTo + 1
+    for (let place = records.notDone(from); place >= 0; place = records.notDone(place + 1)) {
+      if (!tube.byPlace.has(place) && !tube.elsewhere.has(place)) this.#index(tube, place)
+      tube.scannedTo = place
+    }
+  }
+
+  #lost(tube: Tube, place: number): void {
+    tube.elsewhere.delete(place)
+    const job = tube.byPlace.get(place)
+    if (job !== undefined) this.#forget(job)
+  }
+
+  #index(tube: Tube, place: number): void {
+    const known = tube.byPlace.get(place)
+    if (known !== undefined) return tube.addReady(known)
+    const record = tube.records?.get(place)
+    if (record === null) return void tube.elsewhere.add(place)
+    if (record === undefined) return this.#load(tube, place, () => this.#index(tube, place))
+    const stored = this.#store.find(tube.topicId, place)
+    const envelope = record.buffer.subarray(record.start, record.end)
+    const own = record.format === jobFormatId ? decodeHead(envelope) : null
+    const head = own ?? foreignHead
+    const id = stored?.id ?? (own === null || own.id === 0 ? this.#store.nextId() : own.id)
+    const job = new Job(id, tube, place, record.timestamp, head)
+    tube.jobs.add(job)
+    tube.byPlace.set(place, job)
+    this.#jobs.set(id, job)
+    job.dueAt = record.timestamp + head.delaySeconds * 1000
+    if (stored !== undefined) restore(job, stored)
+    const state = stored?.state ?? (head.delaySeconds > 0 ? 'delayed' : 'ready')
+    if (state === 'ready' || (state === 'delayed' && job.dueAt <= this.broker.clock.now())) return tube.addReady(job)
+    job.held = tube.records?.hold(place) ?? null
+    if (state === 'delayed') this.#delay(job)
+    else this.#toBuried(job)
+  }
+
+  #load(tube: Tube, place: number, then: () => void): void {
+    this.#loading++
+    tube.records?.load(place, (error) => {
+      this.#loading--
+      if (error !== null) this.broker.log.error({ tube: tube.name, error: error.message }, 'a job could not be read')
+      else then()
+      if (this.#loading > 0) return
+      this.match()
+      for (const told of this.#settled.splice(0)) told()
+    })
+  }
+
+  /** Told when nothing is on its way from the disk. */
+  whenSettled(told: () => void): void {
+    if (this.#loading === 0) told()
+    else this.#settled.push(told)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- putting
+
+  /** `done` with the id, or with why not. */
+  put(
+    tube: Tube,
+    head: { readonly priority: number; readonly delaySeconds: number; readonly ttrSeconds: number },
+    body: Buffer,
+    done: (id: number, error: CoreErrorCode | null) => void,
+  ): void {
+    const id = this.#store.nextId()
+    this.#made(tube).then(
+      () => {
+        const item = new PublishItem(null, tube.name, jobFormatId, encodeJob({ id, ...head }, body))
+        this.space.publish([item], () => {
+          const failed = item.status === PublishStatus.Failed || item.status === PublishStatus.Unrouted
+          if (failed) return done(id, item.errorCode ?? 'Internal')
+          tube.totalJobs++
+          this.counters.totalJobs++
+          this.#scan(tube)
+          this.whenSettled(() => {
+            done(id, null)
+            this.match()
+          })
+        })
+      },
+      () => done(id, 'Unavailable'),
+    )
+  }
+
+  #made(tube: Tube): Promise<void> {
+    const topic = this.space.topic(tube.name)
+    if (topic !== undefined) {
+      this.#open(tube, topic)
+      return Promise.resolve()
+    }
+    tube.made ??= this.space.createTopic(tube.name, { retention: 'acknowledged' }, 'beanstalkd').then(
+      (made) => {
+        tube.made = null
+        this.#open(tube, made)
+      },
+      (error: unknown) => {
+        tube.made = null
+        throw error
+      },
+    )
+    return tube.made
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- reserving
+
+  wait(worker: Worker): void {
+    for (const tube of worker.tubes) tube.waiting.add(worker)
+    this.match()
+  }
+
+  stopWaiting(worker: Worker): void {
+    for (const tube of worker.tubes) tube.waiting.delete(worker)
+  }
+
+  /** Gives the most urgent jobs of all tubes to those who wait, the longest waiting first. */
+  match(): void {
+    for (;;) {
+      let best: Job | undefined
+      const now = this.broker.clock.now()
+      for (const tube of this.tubes.values()) {
+        if (tube.waiting.size === 0 || tube.pausedUntil > now) continue
+        const first = tube.firstReady()
+        if (first !== undefined && (best === undefined || before(first, best))) best = first
+      }
+      if (best === undefined) return
+      const [worker] = best.tube.waiting as Set<Worker>
+      if (worker === undefined) return
+      const body = this.#hold(best)
+      if (body === undefined) return // it is loaded first
+      if (body === null) continue
+      this.stopWaiting(worker)
+      this.#toReserved(best, worker, body)
+    }
+  }
+
+  /** Whether a tube of these has a job that may be reserved. */
+  hasReady(tubes: Iterable<Tube>): boolean {
+    const now = this.broker.clock.now()
+    for (const tube of tubes) if (tube.pausedUntil <= now && tube.firstReady() !== undefined) return true
+    return false
+  }
+
+  /** Takes a ready job out of its tube. undefined: it is being loaded; null: others have it, or had it. */
+  #hold(job: Job): Buffer | null | undefined {
+    const { tube, place } = job
+    const { records } = tube
+    const record = records?.get(place)
+    if (record === undefined && records !== null) {
+      this.#load(tube, place, () => undefined)
+      return undefined
+    }
+    if (record === null || record === undefined || records === null) {
+      tube.removeReady(job)
+      job.state = 'gone'
+      if (records === null || records.isDone(place)) this.#forget(job)
+      else tube.elsewhere.add(place)
+      return null
+    }
+    const body = bodyOf(record.format, record.buffer.subarray(record.start, record.end))
+    tube.removeReady(job)
+    job.held = records.hold(place)
+    return body
+  }
+
+  #toReserved(job: Job, worker: Worker, body: Buffer): void {
+    job.state = 'reserved'
+    job.worker = worker
+    job.reserves++
+    job.tube.reserved++
+    this.counters.reserved++
+    this.#startTimeToRun(job)
+    worker.onReserved(job, body)
+  }
+
+  #startTimeToRun(job: Job): void {
+    const ttrMs = Math.max(1, job.ttrSeconds) * 1000
+    job.dueAt = this.broker.clock.now() + ttrMs
+    this.#timer(job, () => {
+      const worker = job.worker as Worker // of a reserved job
+      job.timeouts++
+      this.counters.timeouts++
+      this.#fromReserved(job)
+      worker.onTimeout(job)
+      this.#free(job)
+      this.match()
+    })
+  }
+
+  /** Calls `due` at `dueAt`; a timer reaches no further than 24 days at once. */
+  #timer(job: Job, due: () => void): void {
+    job.timer?.cancel()
+    const inMs = Math.max(0, job.dueAt - this.broker.clock.now())
+    const next = inMs > longestTimerMs ? (): void => this.#timer(job, due) : due
+    job.timer = this.broker.clock.after(Math.min(inMs, longestTimerMs), next)
+  }
+
+  #fromReserved(job: Job): void {
+    job.timer?.cancel()
+    job.worker = null
+    job.tube.reserved--
+    this.counters.reserved--
+  }
+
+  /** It is ready again, for everybody. */
+  #free(job: Job): void {
+    job.held?.settle({ kind: 'release', countsAsAttempt: true })
+    job.held = null
+    job.tube.addReady(job)
+  }
+
+  find(id: number): Job | undefined {
+    const job = this.#jobs.get(id)
+    return job?.state === 'gone' ? undefined : job
+  }
+
+  /** `done` with its body, or null when nobody has such a job, or somebody has it reserved. */
+  reserveJob(id: number, worker: Worker, done: (isReserved: boolean) => void): void {
+    this.#withBody(id, (job, body) => {
+      if (job === null || body === null || job.state === 'reserved') return done(false)
+      if (job.state === 'ready') {
+        const held = this.#hold(job)
+        if (held === undefined) return this.whenSettled(() => this.reserveJob(id, worker, done))
+        if (held === null) return done(false)
+      }
+      this.#unpark(job)
+      done(true)
+      this.#toReserved(job, worker, body)
+    })
+  }
+
+  #unpark(job: Job): void {
+    job.timer?.cancel()
+    job.tube.delayed.delete(job)
+    job.tube.buried.delete(job)
+  }
+
+  touch(id: number, worker: Worker): boolean {
+    const job = this.#mine(id, worker)
+    if (job !== undefined) this.#startTimeToRun(job)
+    return job !== undefined
+  }
+
+  #mine(id: number, worker: Worker): Job | undefined {
+    const job = this.find(id)
+    return job?.state === 'reserved' && job.worker === worker ? job : undefined
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- settling
+
+  /** The worker's connection is gone: what it has is ready again. */
+  giveBack(jobs: Iterable<Job>): void {
+    for (const job of jobs) {
+      this.#fromReserved(job)
+      this.#free(job)
+    }
+    this.match()
+  }
+
+  /** `done` when it is durable; with false when it is not the worker's. */
+  release(id: number, worker: Worker, priority: number, delaySeconds: number, done: (isMine: boolean) => void): void {
+    const job = this.#mine(id, worker)
+    if (job === undefined) return done(false)
+    this.#fromReserved(job)
+    job.priority = priority
+    job.delaySeconds = delaySeconds
+    job.releases++
+    job.dueAt = this.broker.clock.now() + delaySeconds * 1000
+    if (delaySeconds > 0) this.#delay(job)
+    else this.#free(job)
+    this.#stored(job, delaySeconds > 0 ? 'delayed' : 'ready', () => done(true))
+    this.match()
+  }
+
+  bury(id: number, worker: Worker, priority: number, done: (isMine: boolean) => void): void {
+    const job = this.#mine(id, worker)
+    if (job === undefined) return done(false)
+    this.#fromReserved(job)
+    job.priority = priority
+    job.buries++
+    this.#toBuried(job)
+    this.#stored(job, 'buried', () => done(true))
+  }
+
+  #stored(job: Job, state: 'ready' | 'delayed' | 'buried', done: () => void): void {
+    this.#store.put(job, state)
+    this.#store.durable().then(done, done)
+  }
+
+  #delay(job: Job): void {
+    job.state = 'delayed'
+    job.tube.delayed.add(job)
+    this.#timer(job, () => {
+      job.tube.delayed.delete(job)
+      this.#free(job)
+      this.match()
+    })
+  }
+
+  #toBuried(job: Job): void {
+    job.state = 'buried'
+    job.tube.buried.add(job)
+  }
+
+  /** `done` when it is durable; with false when there is none, or another worker has it. */
+  delete(id: number, worker: Worker, done: (deleted: boolean) => void): void {
+    const job = this.find(id)
+    if (job === undefined || (job.state === 'reserved' && job.worker !== worker)) return done(false)
+    const { tube, held, place } = job
+    const { records } = tube
+    if (job.state === 'ready' && records?.has(place) !== true) return done(false)
+    if (job.state === 'reserved') this.#fromReserved(job)
+    tube.deletes++
+    this.#forget(job)
+    if (held === null) {
+      return this.broker.atomically(
+        () => {
+          records?.drop(place)
+          this.#store.delete(job)
+        },
+        (error) => done(error === null),
+      )
+    }
+    const transaction = this.space.begin()
+    held.settle({ kind: 'accept' }, transaction)
+    this.#store.delete(job)
+    transaction.commit((error) => done(error === null))
+  }
+
+  #forget(job: Job): void {
+    const { tube } = job
+    if (job.state === 'ready') tube.removeReady(job)
+    this.#unpark(job)
+    job.state = 'gone'
+    tube.jobs.delete(job)
+    tube.byPlace.delete(job.place)
+    this.#jobs.delete(job.id)
+    this.vanish(tube)
+  }
+
+  /** Of a tube: buried ones, or if there are none delayed ones. `done` with how many, when it is durable. */
+  kick(tube: Tube, most: number, done: (kicked: number) => void): void {
+    let kicked = 0
+    const fromBuried = tube.buried.size > 0
+    while (kicked < most) {
+      const [job] = fromBuried ? tube.buried : [tube.firstDelayed()]
+      if (job === undefined) break
+      this.#kick(job)
+      kicked++
+    }
+    if (kicked === 0) return done(0)
+    this.#store.durable().then(
+      () => done(kicked),
+      () => done(kicked),
+    )
+    this.match()
+  }
+
+  kickJob(id: number, done: (kicked: boolean) => void): void {
+    const job = this.find(id)
+    if (job === undefined || (job.state !== 'buried' && job.state !== 'delayed')) return done(false)
+    this.#kick(job)
+    this.#store.durable().then(
+      () => done(true),
+      () => done(true),
+    )
+    this.match()
+  }
+
+  #kick(job: Job): void {
+    this.#unpark(job)
+    job.kicks++
+    this.#free(job)
+    this.#store.put(job, 'ready')
+  }
+
+  pause(tube: Tube, seconds: number): void {
+    const ms = Math.max(1, seconds * 1000)
+    tube.pauseSeconds = seconds
+    tube.pausedUntil = this.broker.clock.now() + ms
+    tube.pauses++
+    this.broker.clock.after(Math.min(ms, longestTimerMs), () => {
+      this.match()
+      this.vanish(tube)
+    })
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- looking
+
+  peek(job: Job | undefined, done: (job: Job | null, body: Buffer | null) => void): void {
+    if (job === undefined) return done(null, null)
+    this.#withBody(job.id, done)
+  }
+
+  /** Whatever its state is; its bytes are read where they stand. */
+  #withBody(id: number, done: (job: Job | null, body: Buffer | null) => void): void {
+    const job = this.find(id)
+    if (job === undefined) return done(null, null)
+    const { tube, place } = job
+    if (job.state === 'ready' && tube.records?.has(place) !== true) {
+      this.#hold(job) // it turns out to be others'
+      return done(null, null)
+    }
+    const partition = Math.floor(place / placesOfPartition)
+    const offset = place % placesOfPartition
+    const log = this.space.records(tube.name, partition)
+    const record = log.get(offset)
+    if (record === null) return done(null, null)
+    if (record !== undefined) return done(job, bodyOf(record.format, record.buffer.subarray(record.start, record.end)))
+    log.load(offset, (error) => {
+      const loaded = error === null ? log.get(offset) : null
+      if (loaded === null || loaded === undefined || this.find(id) === undefined) return done(null, null)
+      done(job, bodyOf(loaded.format, loaded.buffer.subarray(loaded.start, loaded.end)))
+    })
+  }
+}
+
+function bodyOf(format: number, envelope: Buffer): Buffer {
+  if (format === jobFormatId && decodeHead(envelope) !== null) return envelope.subarray(headBytes)
+  return formats.get(format).toAttributes(envelope).value ?? Buffer.alloc(0)
+}
+
+function restore(job: Job, { priority, delaySeconds, dueAt, order, counts }: NonNullable<ReturnType<JobStore['find']>>): void {
+  job.priority = priority
+  job.delaySeconds = delaySeconds
+  job.dueAt = dueAt
+  job.buriedOrder = order
+  ;[job.reserves, job.timeouts, job.releases, job.buries, job.kicks] = counts
+}

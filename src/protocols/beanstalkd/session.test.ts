@@ -1,0 +1,222 @@
+/** Conversations: what takes time (delays, time to run, pauses), what outlives a restart, what crosses, and how the protocol refuses. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import amqplib from 'amqplib'
+import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { BeanstalkClient } from './client.testing.ts'
+
+let broker: EmbeddedBroker
+
+before(async () => {
+  broker = await startBroker({ protocols: ['beanstalkd', 'amqp'] })
+})
+after(() => broker.close())
+
+let tubes = 0
+
+/** A client that uses and watches a tube of its own alone. */
+async function client(tube = `t${tubes++}`, of = broker): Promise<BeanstalkClient> {
+  const made = await BeanstalkClient.connected(of.port('beanstalkd'))
+  await made.ask(`use ${tube}`)
+  await made.ask(`watch ${tube}`)
+  await made.ask('ignore default')
+  return made
+}
+
+test('jobs come by priority over all watched tubes, and in the order of putting within one', async () => {
+  const one = await client('p1')
+  const ids: Record<string, number> = {}
+  for (const [tube, name, pri] of [
+    ['p1', 'late', 4_294_967_295],
+    ['p2', 'middle', 10],
+    ['p1', 'also middle', 10],
+    ['p2', 'first', 0],
+  ] as const) {
+    await one.ask(`use ${tube}`)
+    ids[name] = await one.put(name, { pri })
+  }
+  await one.ask('watch p2')
+  for (const name of ['first', 'middle', 'also middle', 'late'])
+    assert.equal(await one.ask('reserve'), `RESERVED ${ids[name]} ${name.length} ${name}`)
+  assert.equal(await one.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  one.close()
+})
+
+test('a reserve waits for a job, as long as it is told', async () => {
+  const worker = await client('waited')
+  const producer = await client('waited')
+  const waiting = worker.ask('reserve')
+  const id = await producer.put('x')
+  assert.equal(await waiting, `RESERVED ${id} 1 x`)
+  const late = producer.ask('reserve-with-timeout 5')
+  await eventually(async () => (await worker.stats('stats-tube waited'))['current-waiting'] === '1')
+  await broker.clock.advance('5s')
+  assert.equal(await late, 'TIMED_OUT')
+})
+
+test('a job whose time to run is over is ready again; a second before, its worker hears DEADLINE_SOON; touching begins the time anew', async () => {
+  const worker = await client()
+  const id = await worker.put('job', { ttr: 10 })
+  await worker.ask('reserve')
+  await broker.clock.advance('8s')
+  assert.equal(await worker.ask(`touch ${id}`), 'TOUCHED')
+  await broker.clock.advance('8s')
+  assert.equal((await worker.stats(`stats-job ${id}`))['state'], 'reserved')
+  const waiting = worker.ask('reserve')
+  await broker.clock.advance('1s')
+  assert.equal(await waiting, 'DEADLINE_SOON')
+  assert.equal(await worker.ask('reserve-with-timeout 100'), 'DEADLINE_SOON')
+  await broker.clock.advance('1s')
+  const stats = await worker.stats(`stats-job ${id}`)
+  assert.deepEqual([stats['state'], stats['timeouts'], stats['reserves']], ['ready', '1', '1'])
+  assert.equal(await worker.ask(`delete ${id}`), 'DELETED')
+  assert.equal(await worker.ask(`delete ${id}`), 'NOT_FOUND')
+})
+
+test('a job is delayed by its putting and by its release; the one with the least delay left is peeked', async () => {
+  const worker = await client()
+  const late = await worker.put('late', { delay: 100 })
+  const id = await worker.put('soon', { delay: 10 })
+  assert.equal(await worker.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  assert.equal(await worker.ask('peek-delayed'), `FOUND ${id} 4 soon`)
+  assert.equal(await worker.ask('peek-ready'), 'NOT_FOUND')
+  await broker.clock.advance('10s')
+  assert.equal(await worker.ask('reserve-with-timeout 1'), `RESERVED ${id} 4 soon`)
+  assert.equal(await worker.ask(`release ${id} 5 20`), 'RELEASED')
+  const stats = await worker.stats(`stats-job ${id}`)
+  assert.deepEqual([stats['state'], stats['pri'], stats['delay'], stats['releases']], ['delayed', '5', '20', '1'])
+  await broker.clock.advance('20s')
+  assert.equal(await worker.ask('reserve-with-timeout 1'), `RESERVED ${id} 4 soon`)
+  assert.equal(await worker.ask('kick 10'), 'KICKED 1')
+  assert.equal(await worker.ask('reserve-with-timeout 1'), `RESERVED ${late} 4 late`)
+})
+
+test('a paused tube gives nothing, also to who waits, until the pause is over', async () => {
+  const worker = await client('paused')
+  const id = await worker.put('x')
+  assert.equal(await worker.ask('pause-tube paused 30'), 'PAUSED')
+  const waiting = worker.ask('reserve')
+  const other = await client('paused')
+  assert.equal((await other.stats('stats-tube paused'))['pause'], '30')
+  await broker.clock.advance('30s')
+  assert.equal(await waiting, `RESERVED ${id} 1 x`)
+  assert.equal(await worker.ask('pause-tube nobody 1'), 'NOT_FOUND')
+})
+
+test('what a worker has is ready again when it goes', async () => {
+  const worker = await client('gone')
+  const id = await worker.put('x')
+  await worker.ask('reserve')
+  const other = await client('gone')
+  assert.equal(await other.ask(`delete ${id}`), 'NOT_FOUND')
+  const waiting = other.ask('reserve')
+  worker.close()
+  assert.equal(await waiting, `RESERVED ${id} 1 x`)
+})
+
+test('jobs with their priorities, delays and burials outlive a restart, and ids are not given twice', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'anymq-beanstalkd-'))
+  let own = await startBroker({ protocols: ['beanstalkd'], storage: { folder } })
+  const first = await client('kept', own)
+  const ready = await first.put('ready', { pri: 7 })
+  const raised = await first.put('raised', { pri: 9 })
+  const delayed = await first.put('delayed', { delay: 1000 })
+  const buried = [await first.put('b1', { pri: 1 }), await first.put('b2', { pri: 0 })]
+  for (const [index, id] of [...buried].reverse().entries()) {
+    assert.equal(await first.ask('reserve-with-timeout 0'), `RESERVED ${id} 2 b${2 - index}`)
+    assert.equal(await first.ask(`bury ${id} 3`), 'BURIED')
+  }
+  await first.ask(`reserve-job ${raised}`)
+  assert.equal(await first.ask(`release ${raised} 2 0`), 'RELEASED')
+  const gone = await first.put('gone')
+  assert.equal(await first.ask(`delete ${gone}`), 'DELETED')
+  await own.close()
+  own = await startBroker({ protocols: ['beanstalkd'], storage: { folder } })
+  const second = await client('kept', own)
+  assert.equal(await second.ask('peek-buried'), `FOUND ${buried[1]} 2 b2`)
+  assert.equal(await second.ask('peek-delayed'), `FOUND ${delayed} 7 delayed`)
+  assert.equal(await second.ask(`peek ${gone}`), 'NOT_FOUND')
+  assert.equal(await second.ask('reserve-with-timeout 0'), `RESERVED ${raised} 6 raised`)
+  assert.equal(await second.ask('reserve-with-timeout 0'), `RESERVED ${ready} 5 ready`)
+  assert.equal(await second.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  assert.equal((await second.stats(`stats-job ${buried[0]}`))['buries'], '1')
+  assert.ok((await second.put('new')) > gone)
+  await own.clock.advance('1000s')
+  assert.equal((await second.stats(`stats-job ${delayed}`))['state'], 'ready')
+  await own.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('a tube is the queue of its name: jobs cross both ways, and nobody gets what another has', async () => {
+  const worker = await client('crossing')
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createConfirmChannel()
+  const first = await worker.put('from beanstalkd')
+  const got = await channel.get('crossing')
+  assert.ok(got !== false)
+  assert.equal(got.content.toString(), 'from beanstalkd')
+  assert.equal(await worker.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  channel.nack(got)
+  assert.equal(await worker.ask('reserve-with-timeout 5'), `RESERVED ${first} 15 from beanstalkd`)
+  assert.equal(await channel.get('crossing'), false)
+  assert.equal(await worker.ask(`bury ${first} 0`), 'BURIED')
+  assert.equal(await channel.get('crossing'), false)
+  channel.sendToQueue('crossing', Buffer.from('from amqp'), { persistent: true })
+  await channel.waitForConfirms()
+  const answer = await worker.ask('reserve-with-timeout 5')
+  assert.match(answer, /^RESERVED \d+ 9 from amqp$/)
+  const id = answer.split(' ')[1]
+  const stats = await worker.stats(`stats-job ${id}`)
+  assert.deepEqual([stats['pri'], stats['ttr']], ['1024', '60'])
+  assert.equal(await worker.ask(`delete ${id}`), 'DELETED')
+  assert.equal(await worker.ask(`kick-job ${first}`), 'KICKED')
+  const back = await channel.get('crossing', { noAck: true })
+  assert.ok(back !== false)
+  assert.equal(await worker.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  await connection.close()
+})
+
+test('bad commands are refused in the protocol’s words, and the connection goes on', async () => {
+  const worker = await client()
+  for (const [line, answer] of [
+    ['nonsense', 'UNKNOWN_COMMAND'],
+    ['put 1 2 3', 'BAD_FORMAT'],
+    ['put 4294967296 0 1 1', 'BAD_FORMAT'],
+    ['reserve now', 'BAD_FORMAT'],
+    ['reserve-with-timeout -1', 'BAD_FORMAT'],
+    ['use -tube', 'BAD_FORMAT'],
+    [`watch ${'x'.repeat(201)}`, 'BAD_FORMAT'],
+    ['x'.repeat(1000), 'BAD_FORMAT'],
+    ['delete x', 'BAD_FORMAT'],
+    ['delete 99999999999999999999', 'BAD_FORMAT'],
+    ['delete 99999999', 'NOT_FOUND'],
+    ['kick', 'UNKNOWN_COMMAND'],
+    ['stats-tube nobody', 'NOT_FOUND'],
+    [`put 0 0 1 65536\r\n${'x'.repeat(65_536)}`, 'JOB_TOO_BIG'],
+  ] as const)
+    assert.equal(await worker.ask(line), answer, line.slice(0, 40))
+  worker.send('put 0 0 1 1\r\nab')
+  worker.send('c\r\n')
+  assert.equal(await worker.answer(), 'EXPECTED_CRLF')
+  await worker.answer()
+  assert.match(await worker.ask('list-tube-used'), /^USING /)
+})
+
+test('commands sent at once, and in pieces, are answered in their order', async () => {
+  const worker = await client()
+  const bytes = Buffer.from('put 1 0 60 3\r\nabc\r\nput 0 0 60 0\r\n\r\nreserve\r\nreserve\r\nlist-tubes-watched\r\n')
+  for (const byte of bytes) worker.send(Buffer.from([byte]))
+  const [first, second] = [await worker.answer(), await worker.answer()].map((answer) => answer.split(' ')[1])
+  assert.equal(await worker.answer(), `RESERVED ${second} 0 `)
+  assert.equal(await worker.answer(), `RESERVED ${first} 3 abc`)
+  assert.match(await worker.answer(), /^OK \d+ ---\n- t\d+\n$/)
+  worker.close()
+})
+
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5000
+  while (!(await holds())) assert.ok(Date.now() < deadline, 'not within 5 s')
+}

@@ -1,0 +1,512 @@
+/**
+ * One connection: a command at a time, each answered before the next one is looked at. What the commands do to jobs is in server.ts.
+ *
+ * State: Command → Body (put) | Skipping (a body that is too large) | Answering (its answer comes later) | Waiting (reserve) → Command; Closed ends it.
+ */
+import { Buffer } from 'node:buffer'
+import type { Broker, Session as BrokerSession, CloseCause, Connection, Principal } from '../../broker/face.ts'
+import type { Timer } from '../../lib/timers.ts'
+import { Arguments, Decoder, isTubeName } from './codec.ts'
+import { answers } from './errors.ts'
+import type { Job } from './job.ts'
+import { Server, type Worker } from './server.ts'
+import { jobYaml, listYaml, statsYaml, tubeYaml } from './stats.ts'
+import type { Tube } from './tube.ts'
+
+export const jobBytesMax = 65_535
+const safetyMarginMs = 1000
+const namespace = 'default'
+const crlf = Buffer.from('\r\n')
+
+const State = { Command: 0, Body: 1, Skipping: 2, Answering: 3, Waiting: 4, Closed: 5 } as const
+type State = (typeof State)[keyof typeof State]
+
+interface Incoming {
+  readonly priority: number
+  readonly delaySeconds: number
+  readonly ttrSeconds: number
+  readonly bytes: number
+}
+
+/** Prefixes, in the order in which the reference server compares them. A blank at the end says that arguments follow. */
+const commands = [
+  'put ',
+  'peek ',
+  'peek-ready',
+  'peek-delayed',
+  'peek-buried',
+  'reserve-with-timeout ',
+  'reserve-job ',
+  'reserve',
+  'delete ',
+  'release ',
+  'bury ',
+  'kick ',
+  'kick-job ',
+  'touch ',
+  'stats-job ',
+  'stats-tube ',
+  'stats',
+  'use ',
+  'watch ',
+  'ignore ',
+  'list-tubes-watched',
+  'list-tube-used',
+  'list-tubes',
+  'quit',
+  'pause-tube ',
+] as const
+type Command = (typeof commands)[number]
+
+export class Session implements BrokerSession, Worker {
+  readonly tubes = new Set<Tube>()
+  readonly #connection: Connection
+  readonly #server: Server
+  readonly #decoder = new Decoder()
+  readonly #reserved = new Set<Job>()
+  #principal: Principal
+  #state: State = State.Command
+  #used: Tube
+  #incoming: Incoming | null = null
+  #toSkip = 0
+  #timeout: Timer | null = null
+  #deadline: Timer | null = null
+  #isProducer = false
+  #isWorker = false
+  #reading = false
+
+  constructor(connection: Connection, broker: Broker, principal: Principal) {
+    this.#connection = connection
+    this.#principal = principal
+    this.#server = Server.of(broker)
+    this.#used = this.#server.tube('default')
+    this.#used.using++
+    this.#used.watching++
+    this.tubes.add(this.#used)
+    this.#server.counters.connections++
+    this.#server.counters.totalConnections++
+  }
+
+  onBytes(chunk: Buffer): void {
+    if (this.#state === State.Closed) return
+    this.#decoder.push(Buffer.from(chunk))
+    this.#read()
+  }
+
+  onWritable(): void {
+    this.#read()
+  }
+
+  onTick(): void {
+    // What has a time has a timer.
+  }
+
+  drain(): void {
+    this.#server.draining = true
+    this.#connection.end('the broker shuts down')
+  }
+
+  onClose(_cause: CloseCause): void {
+    if (this.#state === State.Waiting) this.#stopWaiting()
+    this.#state = State.Closed
+    const { counters } = this.#server
+    counters.connections--
+    if (this.#isProducer) counters.producers--
+    if (this.#isWorker) counters.workers--
+    this.#used.using--
+    for (const tube of this.tubes) tube.watching--
+    this.#server.giveBack(this.#reserved)
+    this.#reserved.clear()
+    for (const tube of new Set([this.#used, ...this.tubes])) this.#server.vanish(tube)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- reading
+
+  /** As far as answers allow. */
+  #read(): void {
+    if (this.#reading) return
+    this.#reading = true
+    while (this.#step());
+    this.#reading = false
+  }
+
+  /** False when it has to wait. */
+  #step(): boolean {
+    if (this.#connection.congested) return false
+    switch (this.#state) {
+      case State.Command:
+        return this.#command()
+      case State.Body:
+        return this.#body()
+      case State.Skipping:
+        this.#toSkip = this.#decoder.skip(this.#toSkip)
+        if (this.#toSkip > 0) return false
+        this.#answer('JOB_TOO_BIG')
+        return true
+      case State.Answering:
+      case State.Waiting:
+      case State.Closed:
+        return false
+    }
+  }
+
+  #command(): boolean {
+    const line = this.#decoder.line()
+    if (line === null) return false
+    if (line === 'tooLong' || line.includes('\0')) {
+      this.#answer('BAD_FORMAT')
+      return true
+    }
+    const command = commands.find((prefix) => line.startsWith(prefix))
+    if (command === undefined) this.#answer('UNKNOWN_COMMAND')
+    else this.#run(command, line.slice(command.length))
+    return true
+  }
+
+  #run(command: Command, rest: string): void {
+    const given = new Arguments(rest)
+    switch (command) {
+      case 'put ':
+        return this.#put(given)
+      case 'peek ':
+        return this.#withId(command, given, (id) => this.#peek(this.#server.find(id)))
+      case 'peek-ready':
+        return this.#alone(command, given, () => this.#peek(this.#used.firstReady()))
+      case 'peek-delayed':
+        return this.#alone(command, given, () => this.#peek(this.#used.firstDelayed()))
+      case 'peek-buried':
+        return this.#alone(command, given, () => this.#peek([...this.#used.buried][0]))
+      case 'reserve':
+        return this.#alone(command, given, () => this.#reserve(null))
+      case 'reserve-with-timeout ':
+        return this.#reserveWithTimeout(given)
+      case 'reserve-job ':
+        return this.#withId(command, given, (id) => this.#reserveJob(id))
+      case 'delete ':
+        return this.#withId(command, given, (id) =>
+          this.#later(
+            (done) => this.#server.delete(id, this, done),
+            (deleted) => (deleted ? 'DELETED' : 'NOT_FOUND'),
+          ),
+        )
+      case 'release ':
+        return this.#release(given)
+      case 'bury ':
+        return this.#bury(given)
+      case 'kick ':
+        return this.#kick(rest)
+      case 'kick-job ':
+        return this.#withId(command, given, (id) =>
+          this.#later(
+            (done) => this.#server.kickJob(id, done),
+            (kicked) => (kicked ? 'KICKED' : 'NOT_FOUND'),
+          ),
+        )
+      case 'touch ':
+        return this.#withId(command, given, (id) => this.#touch(id))
+      case 'stats':
+        return this.#alone(command, given, () => this.#yaml(statsYaml(this.#server, jobBytesMax)))
+      case 'stats-job ':
+        return this.#withId(command, given, (id) => this.#statsJob(id))
+      case 'stats-tube ':
+        return this.#withTube(command, rest, (name) => this.#statsTube(name))
+      case 'list-tubes':
+        return this.#alone(command, given, () => this.#yaml(listYaml(this.#server.tubes.keys())))
+      case 'list-tube-used':
+        return this.#alone(command, given, () => this.#answer(`USING ${this.#used.name}`))
+      case 'list-tubes-watched':
+        return this.#alone(command, given, () => this.#yaml(listYaml([...this.tubes].map(({ name }) => name))))
+      case 'use ':
+        return this.#withTube(command, rest, (name) => this.#use(name))
+      case 'watch ':
+        return this.#withTube(command, rest, (name) => this.#watch(name))
+      case 'ignore ':
+        return this.#withTube(command, rest, (name) => this.#ignore(name))
+      case 'quit':
+        this.#state = State.Answering
+        return this.#connection.end('quit')
+      case 'pause-tube ':
+        return this.#pause(given)
+    }
+  }
+
+  /** A command without arguments. */
+  #alone(command: Command, given: Arguments, run: () => void): void {
+    if (!given.isEmpty) return this.#answer('BAD_FORMAT')
+    this.#count(command)
+    run()
+  }
+
+  #withId(command: Command, given: Arguments, run: (id: number) => void): void {
+    const id = given.number()
+    if (id === undefined || !given.isEmpty) return this.#answer('BAD_FORMAT')
+    this.#count(command)
+    run(id)
+  }
+
+  #withTube(command: Command, name: string, run: (name: string) => void): void {
+    if (!isTubeName(name)) return this.#answer('BAD_FORMAT')
+    this.#count(command)
+    run(name)
+  }
+
+  #count(command: Command): void {
+    this.#server.counters.count(command.trimEnd())
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- producing
+
+  #put(given: Arguments): void {
+    const priority = given.u32()
+    const delaySeconds = priority === undefined ? undefined : given.u32()
+    const ttrSeconds = delaySeconds === undefined ? undefined : given.u32()
+    const bytes = ttrSeconds === undefined ? undefined : given.u32()
+    if (priority === undefined || delaySeconds === undefined || ttrSeconds === undefined || bytes === undefined)
+      return this.#answer('BAD_FORMAT')
+    this.#count('put ')
+    if (bytes > jobBytesMax) {
+      this.#toSkip = bytes + crlf.length
+      this.#state = State.Skipping
+      return
+    }
+    if (!given.isEmpty) return this.#answer('BAD_FORMAT')
+    if (!this.#isProducer) this.#server.counters.producers++
+    this.#isProducer = true
+    this.#incoming = { priority, delaySeconds, ttrSeconds: Math.max(1, ttrSeconds), bytes }
+    this.#state = State.Body
+  }
+
+  #body(): boolean {
+    const incoming = this.#incoming as Incoming // in this state
+    const body = this.#decoder.body(incoming.bytes + crlf.length)
+    if (body === null) return false
+    this.#incoming = null
+    if (!body.subarray(incoming.bytes).equals(crlf)) this.#answer('EXPECTED_CRLF')
+    else if (this.#server.draining) this.#answer('DRAINING')
+    else if (!this.#principal.may('publish', namespace, this.#used.name)) this.#answer('INTERNAL_ERROR')
+    else this.#store(incoming, body.subarray(0, incoming.bytes))
+    return true
+  }
+
+  #store(incoming: Incoming, body: Buffer): void {
+    this.#state = State.Answering
+    this.#server.put(this.#used, incoming, body, (id, error) => {
+      this.#answerLater(error === null ? `INSERTED ${id}` : answers[error])
+    })
+  }
+
+  #use(name: string): void {
+    const tube = this.#server.tube(name)
+    const before = this.#used
+    tube.using++
+    before.using--
+    this.#used = tube
+    this.#server.vanish(before)
+    this.#answer(`USING ${name}`)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- working
+
+  #becomeWorker(): void {
+    if (!this.#isWorker) this.#server.counters.workers++
+    this.#isWorker = true
+  }
+
+  #reserveWithTimeout(given: Arguments): void {
+    const seconds = given.u32()
+    if (seconds === undefined || seconds > 0x7fffffff) return this.#answer('BAD_FORMAT')
+    this.#count('reserve-with-timeout ')
+    this.#reserve(seconds)
+  }
+
+  /** `seconds`: how long it waits; null is for ever. */
+  #reserve(seconds: number | null): void {
+    this.#becomeWorker()
+    for (const { name } of this.tubes) if (!this.#principal.may('consume', namespace, name)) return this.#answer('INTERNAL_ERROR')
+    if (this.#marginAt() <= this.#now && !this.#server.hasReady(this.tubes)) return this.#answer('DEADLINE_SOON')
+    this.#state = State.Waiting
+    this.#server.counters.waiting++
+    this.#server.wait(this)
+    if (!this.#isWaiting) return
+    if (seconds === 0) return this.#server.whenSettled(() => this.#giveUp('TIMED_OUT'))
+    const { clock } = this.#server.broker
+    if (seconds !== null) this.#timeout = clock.after(seconds * 1000, () => this.#giveUp('TIMED_OUT'))
+    const margin = this.#marginAt()
+    if (margin !== Infinity) this.#deadline = clock.after(Math.max(0, margin - this.#now), () => this.#giveUp('DEADLINE_SOON'))
+  }
+
+  get #isWaiting(): boolean {
+    return this.#state === State.Waiting
+  }
+
+  get #now(): number {
+    return this.#server.broker.clock.now()
+  }
+
+  /** When the safety margin of the first of its jobs begins. */
+  #marginAt(): number {
+    let first = Infinity
+    for (const { dueAt } of this.#reserved) first = Math.min(first, dueAt)
+    return first - safetyMarginMs
+  }
+
+  #giveUp(answer: string): void {
+    if (!this.#isWaiting) return
+    this.#stopWaiting()
+    this.#answerLater(answer)
+  }
+
+  #stopWaiting(): void {
+    this.#timeout?.cancel()
+    this.#deadline?.cancel()
+    this.#server.stopWaiting(this)
+    this.#server.counters.waiting--
+    this.#state = State.Answering
+  }
+
+  onReserved(job: Job, body: Buffer): void {
+    this.#reserved.add(job)
+    if (this.#isWaiting) this.#stopWaiting()
+    this.#jobAnswer('RESERVED', job, body)
+  }
+
+  onTimeout(job: Job): void {
+    this.#reserved.delete(job)
+  }
+
+  #reserveJob(id: number): void {
+    const job = this.#server.find(id)
+    if (job !== undefined && !this.#principal.may('consume', namespace, job.tube.name)) return this.#answer('INTERNAL_ERROR')
+    this.#state = State.Answering
+    this.#server.reserveJob(id, this, (isReserved) => {
+      if (isReserved) this.#becomeWorker()
+      else this.#answerLater('NOT_FOUND')
+    })
+  }
+
+  #release(given: Arguments): void {
+    const id = given.number()
+    const priority = id === undefined ? undefined : given.u32()
+    const delaySeconds = priority === undefined ? undefined : given.u32()
+    if (id === undefined || priority === undefined || delaySeconds === undefined || !given.isEmpty)
+      return this.#answer('BAD_FORMAT')
+    this.#count('release ')
+    this.#later(
+      (done) => this.#server.release(id, this, priority, delaySeconds, done),
+      (isMine) => (isMine ? 'RELEASED' : 'NOT_FOUND'),
+    )
+  }
+
+  #bury(given: Arguments): void {
+    const id = given.number()
+    const priority = id === undefined ? undefined : given.u32()
+    if (id === undefined || priority === undefined || !given.isEmpty) return this.#answer('BAD_FORMAT')
+    this.#count('bury ')
+    this.#later(
+      (done) => this.#server.bury(id, this, priority, done),
+      (isMine) => (isMine ? 'BURIED' : 'NOT_FOUND'),
+    )
+  }
+
+  #touch(id: number): void {
+    this.#answer(this.#server.touch(id, this) ? 'TOUCHED' : 'NOT_FOUND')
+  }
+
+  #watch(name: string): void {
+    const tube = this.#server.tube(name)
+    if (!this.tubes.has(tube)) tube.watching++
+    this.tubes.add(tube)
+    this.#answer(`WATCHING ${this.tubes.size}`)
+  }
+
+  #ignore(name: string): void {
+    const tube = this.#server.tubes.get(name)
+    const isWatched = tube !== undefined && this.tubes.has(tube)
+    if (isWatched && this.tubes.size < 2) return this.#answer('NOT_IGNORED')
+    if (isWatched) {
+      this.tubes.delete(tube)
+      tube.watching--
+      this.#server.vanish(tube)
+    }
+    this.#answer(`WATCHING ${this.tubes.size}`)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------------- looking
+
+  #peek(job: Job | undefined): void {
+    this.#state = State.Answering
+    this.#server.peek(job, (found, body) => {
+      if (found === null || body === null) this.#answerLater('NOT_FOUND')
+      else this.#jobAnswer('FOUND', found, body)
+    })
+  }
+
+  #kick(rest: string): void {
+    const digits = /^\s*[+-]?(\d+)/.exec(rest)
+    if (digits === null) return this.#answer('BAD_FORMAT')
+    this.#count('kick ')
+    this.#later(
+      (done) => this.#server.kick(this.#used, Number(digits[1]), done),
+      (kicked) => `KICKED ${kicked}`,
+    )
+  }
+
+  #statsJob(id: number): void {
+    const job = this.#server.find(id)
+    if (job === undefined) this.#answer('NOT_FOUND')
+    else this.#yaml(jobYaml(job, this.#now))
+  }
+
+  #statsTube(name: string): void {
+    const tube = this.#server.tubes.get(name)
+    if (tube === undefined) this.#answer('NOT_FOUND')
+    else this.#yaml(tubeYaml(tube, this.#now))
+  }
+
+  #pause(given: Arguments): void {
+    const name = given.name()
+    const seconds = name === undefined ? undefined : given.u32()
+    if (name === undefined || seconds === undefined || !given.isEmpty || !isTubeName(name)) return this.#answer('BAD_FORMAT')
+    this.#count('pause-tube ')
+    const tube = this.#server.tubes.get(name)
+    if (tube === undefined) return this.#answer('NOT_FOUND')
+    this.#server.pause(tube, seconds)
+    this.#answer('PAUSED')
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- answering
+
+  /** `act` calls back, at once or later. */
+  #later<Result>(act: (done: (result: Result) => void) => void, answer: (result: Result) => string): void {
+    this.#state = State.Answering
+    act((result) => this.#answerLater(answer(result)))
+    // What is settled is the worker's no longer.
+    for (const job of this.#reserved) if (job.state !== 'reserved' || job.worker !== this) this.#reserved.delete(job)
+  }
+
+  #answer(word: string): void {
+    this.#state = State.Command
+    this.#connection.write(Buffer.from(`${word}\r\n`, 'latin1'))
+  }
+
+  /** An answer that did not come within the command's own call lets the next command in. */
+  #answerLater(word: string): void {
+    if (this.#state === State.Closed) return
+    this.#answer(word)
+    this.#read()
+  }
+
+  #jobAnswer(word: string, job: Job, body: Buffer): void {
+    if (this.#state === State.Closed) return
+    this.#connection.write(Buffer.from(`${word} ${job.id} ${body.length}\r\n`, 'latin1'))
+    this.#connection.write(body)
+    this.#answerLater('')
+  }
+
+  #yaml(text: string): void {
+    const bytes = Buffer.from(text)
+    this.#connection.write(Buffer.from(`OK ${bytes.length}\r\n`, 'latin1'))
+    this.#connection.write(bytes)
+    this.#answer('')
+  }
+}
