@@ -1,4 +1,5 @@
 /** What may differ between the two brokers, and why. The protocol's README names the same. */
+import { configRows } from '../../../src/protocols/kafka/config.ts'
 import type { Expected } from './case.ts'
 
 interface Everywhere extends Expected {
@@ -7,10 +8,12 @@ interface Everywhere extends Expected {
 
 const bothTexts = (theirs: unknown, ours: unknown): boolean => typeof theirs === 'string' && typeof ours === 'string'
 
-const ownConfigs = 4
+/** Configs of topics that Kafka does not have: our own, and those of Confluent's server. */
+const isOwn = /^(anymq|confluent)\./
+const ownConfigs = configRows.filter(({ name }) => isOwn.test(name)).length
 
 export const everywhere: readonly Everywhere[] = [
-  { path: /configs\[anymq\./, why: 'settings that Kafka does not have' },
+  { path: /configs\[(anymq|confluent)\./, why: 'settings that Kafka does not have' },
   { path: /configs\.length$/, why: 'settings that Kafka does not have', when: (a, b) => Number(b) - Number(a) === ownConfigs },
   {
     path: /(^|\.)(topicId|clusterId|host|port|replicaDirectoryId)$/,
