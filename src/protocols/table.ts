@@ -1,6 +1,6 @@
 /**
- * The protocols this broker speaks and where each listens by default. A protocol's own modules load when it is opened, so this table is all
- * that start-up pays for the others. To add a protocol, add its line here (docs/adding-a-protocol.md).
+ * The protocols this broker speaks and where each listens by default. At a start the index.ts of each is loaded, for the formats of its
+ * records; its other modules when its first client comes. To add a protocol, add its line here (docs/adding-a-protocol.md).
  */
 import type { ListenerSpec, Protocol } from '../broker/face.ts'
 
