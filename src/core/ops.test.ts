@@ -116,3 +116,15 @@ test('a frame cut off anywhere gives its first operations, then throws or ends',
     { numRuns: 40 },
   )
 })
+
+test('what an earlier form of the log says of a record that came back is still read', () => {
+  const operation = Buffer.alloc(25)
+  operation[0] = 4
+  operation.writeUInt32BE(20, 1)
+  operation.writeUInt32BE(3, 5)
+  operation.writeUInt32BE(1, 9)
+  operation.writeBigUInt64BE(77n, 13)
+  operation.writeUInt32BE(2, 21)
+  const frame = Buffer.concat([Buffer.alloc(frameHeaderBytes), operation])
+  assert.deepEqual(read(frame), [['returned', 3, 1, 77, { attempts: 2, handedOut: 2, notBefore: 0 }]])
+})

@@ -12,7 +12,8 @@
 import { getU64, putU64 } from '../lib/bytes.ts'
 import { frameHeaderBytes } from '../storage/interfaces.ts'
 
-const Kind = { Append: 1, Settle: 2, Raise: 3, Returned: 4, Metadata: 5, Remove: 6 } as const
+/** 4 was `returned` in 20 bytes, without times and when: read still. */
+const Kind = { Append: 1, Settle: 2, Raise: 3, Attempts: 4, Metadata: 5, Remove: 6, Returned: 7 } as const
 
 const runBytes = 12
 
@@ -200,6 +201,12 @@ export function visitFrame(frame: Buffer, visitor: OpVisitor): void {
       case Kind.Raise:
         visitor.raise(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8))
         break
+      case Kind.Attempts: {
+        const attempts = frame.readUInt32BE(body + 16)
+        const how = { attempts, handedOut: attempts, notBefore: 0 }
+        visitor.returned(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8), how)
+        break
+      }
       case Kind.Returned:
         visitor.returned(frame.readUInt32BE(body), frame.readUInt32BE(body + 4), getU64(frame, body + 8), {
           attempts: frame.readUInt32BE(body + 16),
