@@ -69,6 +69,7 @@ export interface AnyMQ {
   readonly beanstalkd: string
   /** URL of SQS and SNS. */
   readonly sqs: string
+  readonly redis: string
   /** Where each of these is spoken over WebSocket. */
   readonly webSocket: { readonly mqtt: string; readonly nats: string; readonly stomp: string }
   /** The URL of the Schema Registry. */
@@ -162,6 +163,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     mqtt: `127.0.0.1:${MQTT_PORT + portOffset}`,
     beanstalkd: `127.0.0.1:${BEANSTALKD_PORT + portOffset}`,
     sqs: `http://127.0.0.1:${SQS_PORT + portOffset}`,
+    redis: `127.0.0.1:${REDIS_PORT + portOffset}`,
     webSocket: {
       mqtt: `ws://127.0.0.1:${MQTT_WEBSOCKET_PORT + portOffset}/mqtt`,
       nats: `ws://127.0.0.1:${NATS_WEBSOCKET_PORT + portOffset}`,

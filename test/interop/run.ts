@@ -364,6 +364,7 @@ const variables: Readonly<Record<string, string>> = {
   'kafka-rest': 'KAFKA_REST',
   aws: 'SQS',
   beanstalkd: 'BEANSTALKD',
+  redis: 'REDIS',
 }
 
 let broker: AnyMQ | undefined
@@ -398,6 +399,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['KAFKA_REST'] = broker.rest
     target['SQS'] = broker.sqs
     target['BEANSTALKD'] = broker.beanstalkd
+    target['REDIS'] = broker.redis
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })
 

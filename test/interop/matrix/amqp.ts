@@ -50,6 +50,7 @@ export async function amqpDriver(): Promise<Driver> {
   return {
     name: 'amqp',
     typedHeaders: true,
+    declares: 'queue',
     declare: async (topic) => {
       const channel = await usable()
       await channel.assertQueue(topic, { durable: true })

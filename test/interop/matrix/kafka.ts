@@ -38,6 +38,7 @@ export async function kafkaDriver(): Promise<Driver> {
   return {
     name: 'kafka',
     typedHeaders: false,
+    declares: 'log',
     declare: async (topic) => {
       // The matrix's message is years old.
       await admin.createTopics({

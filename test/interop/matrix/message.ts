@@ -79,6 +79,10 @@ export interface Driver {
   readonly name: string
   /** True when header values carry their types on the wire. */
   readonly typedHeaders: boolean
+  /** What {@link declare} makes: a queue, or a topic kept by time. */
+  readonly declares?: 'queue' | 'log'
+  /** What alone its client can use. */
+  readonly needs?: 'queue' | 'log'
   /** Parts (rows of the table) that its client has no way to write, or to read: nobody looks for them there. */
   readonly cannotWrite?: readonly string[]
   readonly cannotRead?: readonly string[]

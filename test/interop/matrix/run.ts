@@ -9,6 +9,7 @@ import { kafkaDriver } from './kafka.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
 import { mqttDriver } from './mqtt.ts'
 import { natsDriver } from './nats.ts'
+import { redisListDriver, redisStreamDriver } from './redis.ts'
 import { sqsDriver } from './sqs.ts'
 import { stompDriver } from './stomp.ts'
 import { streamDriver } from './stream.ts'
@@ -21,6 +22,8 @@ const drivers: readonly Driver[] = [
   await within(15_000, 'MQTT', mqttDriver()),
   await within(15_000, 'NATS', natsDriver()),
   await within(15_000, 'SQS', sqsDriver()),
+  await within(15_000, 'Redis', redisStreamDriver()),
+  await within(15_000, 'Redis', redisListDriver()),
 ]
 
 /** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */
@@ -59,6 +62,7 @@ const cases: Record<string, () => Promise<void>> = {}
 
 for (const producer of drivers) {
   for (const consumer of drivers) {
+    if (!meet(producer, consumer)) continue
     const owners = ownersOf(producer, consumer)
     for (const owner of owners.length === 0 ? [null] : owners) {
       const title = `${producer.name} → ${consumer.name} (${owner === null ? 'live' : `declared by ${owner.name}`})`
@@ -77,7 +81,7 @@ for (const producer of drivers) {
 // A program that copies what it reads, headers and all, with a client of another protocol: what comes out is what went in.
 for (const producer of drivers) {
   for (const middle of drivers) {
-    if (middle === producer) continue
+    if (middle === producer || !meet(producer, middle)) continue
     const title = `${producer.name} → ${middle.name} copies → ${producer.name}`
     cases[title] = () =>
       column(title, async () => {
@@ -99,7 +103,7 @@ for (const producer of drivers) {
 
 for (const producer of drivers) {
   for (const consumer of drivers) {
-    if (consumer.consumeTwice === undefined) continue
+    if (consumer.consumeTwice === undefined || !suits(consumer, producer)) continue
     cases[`${producer.name} → ${consumer.name}: given back, it comes again marked`] = async () => {
       const topic = unique('matrix.twice')
       await consumer.declare?.(topic)
@@ -126,9 +130,18 @@ cases['the table'] = async () => {
 
 await runCases(cases)
 
-/** Who of the two can make what keeps messages, the first if it can. */
+/** Who of the two can make what keeps messages and what both can use, the first if it can. */
 function ownersOf(...pair: readonly [Driver, Driver]): Driver[] {
-  return [...new Set(pair)].filter(({ declare }) => declare !== undefined)
+  return [...new Set(pair)].filter((owner) => owner.declare !== undefined && pair.every((user) => suits(owner, user)))
+}
+
+function suits(owner: Driver, user: Driver): boolean {
+  return user.needs === undefined || user.needs === owner.declares
+}
+
+/** Whether there is anything that both can use. */
+function meet(one: Driver, other: Driver): boolean {
+  return (one.needs === undefined && other.needs === undefined) || ownersOf(one, other).length > 0
 }
 
 async function column(title: string, exchange: () => Promise<Record<string, string | undefined>>): Promise<void> {

@@ -43,6 +43,7 @@ export async function sqsDriver(): Promise<Driver> {
   return {
     name: 'sqs',
     typedHeaders: false,
+    declares: 'queue',
     declare: async (topic) => {
       await sqs.send(new CreateQueueCommand({ QueueName: topic }))
     },

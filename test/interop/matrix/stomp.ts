@@ -29,6 +29,7 @@ export async function stompDriver(): Promise<Driver> {
   return {
     name: 'stomp',
     typedHeaders: false,
+    declares: 'queue',
     cannotWrite: ['h-bytes'],
     declare: async (topic) => {
       const [receipt, done] = receiptOf(client)

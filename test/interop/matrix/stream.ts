@@ -24,6 +24,7 @@ export async function streamDriver(): Promise<Driver> {
   return {
     name: 'stream',
     typedHeaders: true,
+    declares: 'log',
     // Its builder has no header section, and its application properties hold neither null, decimals nor what is nested.
     cannotWrite: ['priority', 'expiration', 'h-decimal', 'h-null', 'h-array', 'h-table'],
     cannotRead: ['priority', 'expiration', 'h-decimal', 'h-null', 'h-array', 'h-table'],
