@@ -1217,8 +1217,11 @@ export interface Space {
   bindings(of?: { source?: string; destination?: string; destinationKind?: 'topic' | 'exchange' }): Binding[]
 
   // Records
-  /** `done` once, later, when every item's outcome is known; with status Stored it is durable (unless transient). */
-  publish(items: readonly PublishItem[], done: () => void): void
+  /**
+   * `done` once, later, when every item's outcome is known; with status Stored it is durable (unless transient). null: for who asks itself, once for many,
+   * whether all is durable ({@link Broker.atomically}, {@link Journal.whenDurable}); what became of each item stands in it when this returns.
+   */
+  publish(items: readonly PublishItem[], done: (() => void) | null): void
   begin(): Transaction
   /**
    * Ends a producer's transaction in each partition it wrote to; takes effect when durable. Call it within {@link Broker.atomically} when

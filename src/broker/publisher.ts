@@ -69,12 +69,13 @@ export class Publisher {
     this.#nextId = nextId
   }
 
-  publish(namespace: Namespace, principal: Principal, items: readonly PublishItem[], done: () => void): void {
+  publish(namespace: Namespace, principal: Principal, items: readonly PublishItem[], done: (() => void) | null): void {
     let waits = false
     for (const item of items) {
       this.append(namespace, principal, item)
       if (item.routedTo > 0 && (!item.transient || item.deliverAt > 0)) waits = true
     }
+    if (done === null) return
     if (!waits) return queueMicrotask(done)
     // One publish at a time is measured.
     const since = this.#measuring ? 0 : performance.now()

@@ -308,7 +308,7 @@ export class BrokerSpace implements Space {
 
   // ----------------------------------------------------------------------------------------------------------------- records
 
-  publish(items: readonly PublishItem[], done: () => void): void {
+  publish(items: readonly PublishItem[], done: (() => void) | null): void {
     this.#engine.publisher.publish(this.#namespace, this.principal, items, done)
     countPublished(this.#traffic, items)
   }

@@ -12,8 +12,9 @@ import type { Reply } from './reply.ts'
 
 /** The list of a key that holds one; undefined: there is none. Throws WRONGTYPE. */
 export function listAt(call: Call, db: Database, key: string): HeldList | undefined {
-  db.mustBe(key, 'list')
   const held = listsOf(call.server).find(db, key)
+  if (held !== undefined && held.list.length > 0 && db.expiring === 0 && db.get(key) === undefined) return held
+  db.mustBe(key, 'list')
   return held === undefined || held.list.length === 0 ? undefined : held
 }
 
@@ -24,9 +25,8 @@ const push =
   (call: Call): void => {
     const { db } = call
     const key = text(call.args[1])
-    db.mustBe(key, 'list')
-    const lists = listsOf(call.server)
-    const held = onlyPresent ? listAt(call, db, key) : lists.open(db, key)
+    const present = listAt(call, db, key)
+    const held = present ?? (onlyPresent ? undefined : listsOf(call.server).open(db, key))
     if (held === undefined) return call.reply.integer(0)
     if (held.busy === null && held.list.isPrepared)
       return call.reply.integer(pushTo(db, key, held, end, event, call.args.slice(2)))

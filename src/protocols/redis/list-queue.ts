@@ -45,7 +45,7 @@ export class ListQueue implements ListHost {
 
   /** Returns the place of the first. Where one is refused, none stays. */
   #stored(items: readonly PublishItem[]): number {
-    this.#space.publish(items, ignore)
+    this.#space.publish(items, null)
     this.published += items.length
     const refused = items.find(({ errorCode, routedTo }) => errorCode !== null || routedTo === 0)
     if (refused === undefined) return items[0]?.baseOffset ?? -1

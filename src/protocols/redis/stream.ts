@@ -76,7 +76,7 @@ export class Stream {
   add(wanted: WantedId, pairs: Pairs, now: number): StreamId {
     const id = this.#idFor(wanted, now)
     const item = new PublishItem('', this.name, entryFormatId, encodeEntry(id, pairs))
-    this.#space.publish([item], ignore)
+    this.#space.publish([item], null)
     if (item.errorCode !== null || item.routedTo === 0)
       throw new CoreError(item.errorCode ?? 'NotFound', item.errorMessage || `no topic "${this.name}"`, this.name)
     this.log.added(item.baseOffset, id)
