@@ -1,5 +1,5 @@
 /**
- * Crash test: Kafka, AMQP, JetStream and MQTT publishers record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
+ * Crash test: Kafka, AMQP, JetStream, MQTT and Redis clients record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
  * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
  * A transactional publisher's transactions are there whole or not at all, those it aborted never.
  * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.
@@ -22,6 +22,7 @@ import { checkLedger, type Ledger, newLedger } from './ledger.ts'
 import { mqttPublisher } from './mqtt.ts'
 import { jetStreamPublisher, jetStreamReadAll } from './nats.ts'
 import { seeded } from './random.ts'
+import { checkRedis, newRedisLedger, redisLoad } from './redis.ts'
 import { tearTail } from './tear.ts'
 import { checkTransactions, newTransactions, readCommitted, transactionalPublisher } from './transactions.ts'
 
@@ -43,7 +44,7 @@ console.log(
 
 test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
-  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222])
+  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222, 6379])
   const kafka: Ledger = newLedger('kafka')
   const idempotent: Ledger = newLedger('kafka-idempotent')
   const amqp: Ledger = newLedger('amqp')
@@ -54,6 +55,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
     for (let round = 1; round <= rounds; round++) {
       await t.test(`round ${round}`, async () => {
         const broker = await startAnyMQ({ data, portOffset, durability })
+        const redis = newRedisLedger(round)
         const loadMs = 300 + random(1_700)
         const publishers = await Promise.all([
           kafkaPublisher(broker.kafka, 'crash-kafka', kafka, false),
@@ -64,6 +66,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
           ...([1, 2] as const).map((qos) =>
             mqttPublisher(broker.mqtt, broker.amqp, `crash-mqtt-${qos}`, qos, mqtt[qos - 1] as Ledger),
           ),
+          redisLoad(broker.redis, redis),
         ])
         await new Promise((resolve) => setTimeout(resolve, loadMs))
         broker.process.kill('SIGKILL')
@@ -85,6 +88,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             checkLedger(ledger, read)
             counts.push(`${ledger.name} ${ledger.confirmed.size} confirmed, ${read.length} found`)
           }
+          counts.push(await checkRedis(again.redis, redis))
           const committed = await readCommitted(again.kafka, 'crash-transactions')
           checkTransactions(transactions, committed)
           counts.push(`transactions ${transactions.committed.size} confirmed, ${transactions.aborted.size} aborted`)
