@@ -226,7 +226,7 @@ export class Stream {
     consumer.activeAt = now
     const delivered: Pending[] = []
     for (const { id } of entries) {
-      if (group.entriesRead >= 0 && !this.#hasTombstones(group.lastId, firstId)) group.entriesRead++
+      if (this.#countsOn(group, firstId)) group.entriesRead++
       else group.entriesRead = this.#distance(id, firstId)
       group.lastId = id
       if (noAck) continue
@@ -249,9 +249,14 @@ export class Stream {
     yield* this.log.catchUp()
     if (this.entriesAdded === 0) return 0
     const firstId = (yield* this.log.first())?.id ?? idMin
-    if (group.entriesRead >= 0 && !this.#hasTombstones(group.lastId, firstId)) return this.entriesAdded - group.entriesRead
+    if (this.#countsOn(group, firstId)) return this.entriesAdded - group.entriesRead
     const read = this.#distance(group.lastId, firstId)
     return read === unknownRead ? null : this.entriesAdded - read
+  }
+
+  /** Whether what a group has read can be counted on from what is known of it: nothing before what it read last is missing. */
+  #countsOn({ entriesRead, lastId }: Group, firstId: StreamId): boolean {
+    return entriesRead !== unknownRead && compareIds(lastId, firstId) >= 0 && !this.#hasTombstones(lastId, firstId)
   }
 
   /** Whether single entries behind an id were deleted: then counting says nothing. */

@@ -153,6 +153,24 @@ test('a stream on the disk alone is read from there, trimmed, and found by id', 
   await machine.stop()
 })
 
+test('the lag of a group is counted where it can be, and not said where it cannot', async () => {
+  const { machine, client } = await start()
+  for (const id of ['1-1', '2-1', '3-1', '4-1']) await client.run('XADD', 's', id, 'f', 'v')
+  const lag = async (): Promise<unknown> => {
+    const [group] = (await client.run('XINFO', 'GROUPS', 's')) as unknown[][]
+    return group?.at(-1)
+  }
+  await client.run('XGROUP', 'CREATE', 's', 'g', '0', 'ENTRIESREAD', 7)
+  assert.equal(await lag(), 4)
+  await client.run('XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 2, 'STREAMS', 's', '>')
+  assert.equal(await lag(), 2)
+  await client.run('XDEL', 's', '3-1')
+  assert.equal(await lag(), null)
+  await client.run('XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 's', '>')
+  assert.equal(await lag(), 0)
+  await machine.stop()
+})
+
 test('XACKDEL and XDELEX say of each entry what became of it', async () => {
   const { machine, client } = await start()
   for (const id of ['1-1', '2-1', '3-1']) await client.run('XADD', 's', id, 'f', 'v')
