@@ -11,6 +11,8 @@ import { idMin, type StreamId, type U64, u64 } from './stream-id.ts'
 export const entryFormatId = 114
 const headBytes = 17
 const valueField = 'value'
+const typesField = 'anymq.types'
+const nullType = '=null'
 /** Says that the value is what is made of the fields. */
 const fieldsMark = 'redis.fields'
 
@@ -88,6 +90,25 @@ function pairsOfAttributes(attributes: Attributes): Pairs {
   return pairs
 }
 
+/** Names of headers that are null: no field is, so it is empty, and the list of types says so. */
+function nullHeaders(pairs: Pairs): ReadonlySet<string> {
+  const nulls = new Set<string>()
+  for (let at = 0; at + 1 < pairs.length; at += 2) {
+    if (String(pairs[at]) !== typesField) continue
+    for (const each of String(pairs[at + 1]).split('&'))
+      if (each.endsWith(nullType)) nulls.add(decoded(each.slice(0, -nullType.length)))
+  }
+  return nulls
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text // somebody else wrote the list
+  }
+}
+
 export const entryFormat: Format = {
   id: entryFormatId,
   name: 'redis stream entry',
@@ -96,6 +117,7 @@ export const entryFormat: Format = {
     const pairs = decodePairs(envelope, 0, envelope.length)
     const attributes: Attributes = { key: null, value: null, headers: [] }
     const headers: { name: string; bytes: Buffer }[] = []
+    const nulls = nullHeaders(pairs)
     for (let at = 0; at < pairs.length; at += 2) {
       const name = (pairs[at] as Buffer).toString() // pairs
       const bytes = pairs[at + 1] as Buffer
@@ -108,7 +130,10 @@ export const entryFormat: Format = {
       )
       attributes.extra = [{ name: fieldsMark, value: { type: 'bool', value: true } }]
     }
-    addFlatHeaders(attributes, headers)
+    addFlatHeaders(
+      attributes,
+      headers.map(({ name, bytes }) => ({ name, bytes: bytes.length === 0 && nulls.has(name) ? null : bytes })),
+    )
     return attributes
   },
   fromAttributes: (attributes) => encodeEntry(idMin, pairsOfAttributes(attributes)),

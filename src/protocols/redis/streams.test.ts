@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Machine, publish, spaceOf } from '../../../test/support/machine.ts'
 import { PublishItem } from '../../broker/face.ts'
-import { formats } from '../../core/record.ts'
+import { type Attributes, formats } from '../../core/record.ts'
 import { protocol } from './index.ts'
 import { TestClient } from './redis-client.testing.ts'
 import { encodeEntry, entryFormat } from './stream-envelope.ts'
@@ -101,6 +101,16 @@ test('entries cross to others and back as they were', () => {
   }
   assert.deepEqual(back(['a', '1', 'b', '2', 'a', '3']), ['a', '1', 'b', '2', 'a', '3'])
   assert.deepEqual(back(['x', 'y', 'value', 'v']), ['value', 'v', 'x', 'y'])
+  const typed: Attributes = {
+    key: null,
+    value: Buffer.from('v'),
+    headers: [
+      { name: 'n', value: { type: 'null', value: null } },
+      { name: 'i', value: { type: 'i32', value: 5 } },
+      { name: 'e', value: { type: 'string', value: '' } },
+    ],
+  }
+  assert.deepEqual(entryFormat.toAttributes(entryFormat.fromAttributes(typed)), typed)
   const made = entryFormat.toAttributes(encodeEntry({ ms: 1, seq: 1 }, [Buffer.from('a'), Buffer.from('1')]))
   assert.equal(made.value?.toString(), '{"a":"1"}')
 })
