@@ -209,6 +209,16 @@ test('what others have in flight is no element, and comes back to its place', as
   await bench.machine.stop()
 })
 
+test('an element that was given a place keeps it, though nobody had said which end is which', async () => {
+  const bench = new Bench(1)
+  await bench.begin(await bench.machine.start())
+  await publish(bench.space, new PublishItem('', 'q', 1, Buffer.from('a')))
+  await bench.run(bench.list.insert('before', Buffer.from('a'), Buffer.from('c')))
+  assert.deepEqual(await bench.contents(), ['c', 'a'])
+  assert.equal(String(bench.list.popOne('left')), 'c')
+  await bench.machine.stop()
+})
+
 test('of records of another protocol the first command that takes says which comes first', async () => {
   for (const side of ['left', 'right'] as const) {
     const bench = new Bench(1)

@@ -348,7 +348,9 @@ export class List {
     if (this.#records.lanes > 1)
       throw new RedisError('ERR this queue has priorities or several partitions: elements can only be added where others come in')
     this.#order = new ListOrder()
-    this.#host.remember({ inEnd: this.inEnd, kept: true })
+    // An order that stands cannot be seen from the other end later.
+    this.#inEnd = this.inEnd
+    this.#host.remember({ inEnd: this.#inEnd, kept: true })
     return this.#catchUp() ?? this.#order
   }
 
