@@ -40,8 +40,8 @@ export const beanstalkd: Corpus = {
 
   async healthy(port) {
     const client = await BeanstalkClient.connected(port)
-    await client.ask('use healthy')
-    await client.ask('watch healthy')
+    await client.ask('use healthy.jobs')
+    await client.ask('watch healthy.jobs')
     await client.ask('ignore default')
     return {
       async beat() {

@@ -11,7 +11,7 @@ export const sqs: Corpus = {
 
   async drive(port) {
     const client = new AwsClient(`http://127.0.0.1:${port}`)
-    const QueueUrl = await client.createQueue('fuzzed')
+    const QueueUrl = await client.createQueue('fuzzed-messages')
     const attribute = { DataType: 'String', StringValue: 'v' }
     await client.sqs('SendMessage', { QueueUrl, MessageBody: 'x', MessageAttributes: { a: attribute } })
     await client.sqs('SendMessageBatch', { QueueUrl, Entries: [{ Id: 'a', MessageBody: 'y', DelaySeconds: 1 }] })
@@ -23,17 +23,17 @@ export const sqs: Corpus = {
     await client.attributes(QueueUrl)
     await client.query({ Action: 'ReceiveMessage', Version: '2012-11-05', 'AttributeName.1': 'All', QueueUrl })
     const Version = '2010-03-31'
-    const TopicArn = 'arn:aws:sns:us-east-1:000000000000:fuzzed'
-    const Endpoint = 'arn:aws:sqs:us-east-1:000000000000:fuzzed'
+    const TopicArn = 'arn:aws:sns:us-east-1:000000000000:fuzzed-messages'
+    const Endpoint = 'arn:aws:sqs:us-east-1:000000000000:fuzzed-messages'
     const policy = { 'Attributes.entry.1.key': 'FilterPolicy', 'Attributes.entry.1.value': '{"a":[{"prefix":"v"}]}' }
-    await client.query({ Action: 'CreateTopic', Version, Name: 'fuzzed' })
+    await client.query({ Action: 'CreateTopic', Version, Name: 'fuzzed-messages' })
     await client.query({ Action: 'Subscribe', Version, TopicArn, Protocol: 'sqs', Endpoint, ...policy })
     await client.query({ Action: 'Publish', Version, TopicArn, Message: 'z', MessageStructure: 'json' })
   },
 
   async healthy(port) {
     const client = new AwsClient(`http://127.0.0.1:${port}`)
-    const QueueUrl = await client.createQueue('healthy')
+    const QueueUrl = await client.createQueue('healthy-messages')
     return {
       async beat() {
         await client.sqs('SendMessage', { QueueUrl, MessageBody: 'beat' })
