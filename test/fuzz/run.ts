@@ -68,6 +68,11 @@ try {
     for (; going(); count++) await beat(corpus, client)
     return `${corpus.listener}: ${count}`
   })
+  // One that went wrong ends the attacks; it is reported when all of them have ended.
+  for (const each of beats)
+    each.catch(() => {
+      over = true
+    })
   const ended: Ended[] = []
   const attacks = Array.from({ length: attackersMax }, async (_, attacker) => {
     const random = new Random(seed + attacker * 1000)
