@@ -6,6 +6,7 @@
  *   npm run test:differential -- nats [WORDS OF THE CONVERSATIONS]
  *   npm run test:differential -- mqtt [WORDS OF THE CASES]     packets, malformed ones too, and conversations
  *   npm run test:differential -- beanstalkd [SEEDS]            random conversations
+ *   npm run test:differential -- redis [SEEDS]                 random commands of these seeds, or of 1 to 300
  *   PEER=host:port npm run test:differential -- kafka          compares with one that runs, and is fresh
  *
  * Every difference is either expected, with a reason (expected.ts of the protocol), or a failure. Without the real broker nothing is compared, and
@@ -19,6 +20,7 @@ import { compareKafka } from './kafka/compare-kafka.ts'
 import { compareMqtt } from './mqtt/compare-mqtt.ts'
 import { compareNats } from './nats/compare-nats.ts'
 import { startPeer } from './peer.ts'
+import { compareRedis } from './redis/compare-redis.ts'
 
 requireNode24()
 const compare = {
@@ -27,21 +29,22 @@ const compare = {
   mqtt: { peer: 'mosquitto', ports: [1883], environment: {}, run: compareMqtt },
   nats: { peer: 'nats', ports: [4222], environment: {}, run: compareNats },
   beanstalkd: { peer: 'beanstalkd', ports: [11300], environment: { DURABILITY: 'none' }, run: compareBeanstalkd },
+  redis: { peer: 'redis', ports: [6379], environment: {}, run: compareRedis },
 } as const
 const [protocol = '', ...words] = process.argv.slice(2).filter((word) => !word.startsWith('--'))
-if (protocol !== 'kafka' && protocol !== 'amqp' && protocol !== 'mqtt' && protocol !== 'nats' && protocol !== 'beanstalkd') {
-  console.error(
-    'usage: npm run test:differential -- kafka [WORDS OF THE CASES] | amqp [SEEDS] | mqtt [WORDS OF THE CASES] | nats [WORDS] | beanstalkd [SEEDS]',
-  )
+if (!(protocol in compare)) {
+  console.error(`usage: npm run test:differential -- ${Object.keys(compare).join(' | ')} [WORDS OF THE CASES, OR SEEDS]`)
   process.exit(2)
 }
-const { peer: name, ports, environment, run } = compare[protocol]
+const chosen = protocol as keyof typeof compare // checked above
+const { peer: name, ports, environment, run } = compare[chosen]
 
 const peer = await startPeer(name, ports, environment)
 const broker = await startAnyMQ()
 try {
   const amqp = new URL(broker.amqp.replace('amqp:', 'http:')).host
-  const own = { kafka: broker.kafka, amqp, mqtt: broker.mqtt, nats: broker.nats, beanstalkd: broker.beanstalkd }[protocol]
+  const { kafka, mqtt, nats, beanstalkd, redis } = broker
+  const own = { kafka, amqp, mqtt, nats, beanstalkd, redis }[chosen]
   const failures = await run(peer.port, Number(own.split(':')[1]), words)
   process.exitCode = failures === 0 ? 0 : 1
 } finally {

@@ -25,6 +25,11 @@ export const confluentJavaScript = join(cache, 'node-confluent')
 export const pythonBeanstalk = join(cache, 'python-beanstalk/bin/python')
 export const pythonAws = join(cache, 'python-aws/bin/python')
 export const awsCommand = join(cache, 'python-aws/bin/aws')
+/** redis-py with what its own tests need, and these tests. */
+export const pythonRedis = join(cache, 'python-redis/bin/python')
+export const redisPySource = join(cache, 'redis-py/redis-8.1.0')
+/** Where ioredis and BullMQ are installed. */
+export const nodeRedis = join(cache, 'node-redis')
 export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
 /** Serializers pull in much: a Python of their own. */
 export const pythonSchemas = join(cache, 'python-schemas/bin/python')
@@ -36,6 +41,21 @@ export const goProgram = (name: string): string => join(cache, 'go-bin', name)
 
 const PYTHON_AMQP_PACKAGES = ['celery==5.7.0', 'kombu==5.7.0', 'aio-pika==10.2.1', 'pytest==9.2.0']
 const PYTHON_MANAGEMENT_PACKAGES = ['flower==2.2.0', 'amqpstorm==3.1.4', 'requests==2.34.2']
+const PYTHON_REDIS_PACKAGES = [
+  'redis==8.1.0',
+  'pytest==9.2.0',
+  'pytest-timeout',
+  'pytest-asyncio',
+  'numpy',
+  'packaging',
+  'pybreaker',
+  'aiohttp',
+  'xxhash',
+  'cryptography',
+  'opentelemetry-api',
+  'opentelemetry-sdk',
+  'requests',
+]
 const PYTHON_PACKAGES = ['confluent-kafka==2.16.1', 'pika==1.4.4', 'rstream==1.1.1']
 
 export async function installDebianPackages(packages: Record<string, string>): Promise<void> {
@@ -145,6 +165,39 @@ export async function installKombuSource(): Promise<void> {
     ]
     await runOk(join(cache, 'python-amqp/bin/pip'), pip, { timeoutMs: 5 * MINUTES })
     await runOk('tar', ['-xzf', join(folder, 'kombu-5.7.0.tar.gz'), '-C', folder])
+  })
+}
+
+export async function installRedisPySource(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-redis', PYTHON_REDIS_PACKAGES)
+  await once(join(cache, 'redis-py'), 'redis==8.1.0', async (folder) => {
+    say('pip download redis (source)')
+    const pip = [
+      'download',
+      '-q',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '--no-binary',
+      ':all:',
+      '-d',
+      folder,
+      'redis==8.1.0',
+    ]
+    await runOk(join(cache, 'python-redis/bin/pip'), pip, { timeoutMs: 5 * MINUTES })
+    await runOk('tar', ['-xzf', join(folder, 'redis-8.1.0.tar.gz'), '-C', folder])
+  })
+}
+
+export async function installNodeRedis(): Promise<void> {
+  const packages = ['ioredis@6.0.0', 'bullmq@6.7.0']
+  await once(nodeRedis, packages.join(' '), async (folder) => {
+    say(`npm install ${packages.join(' ')}`)
+    await writeFile(join(folder, 'package.json'), '{ "private": true }')
+    await runOk('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages], {
+      cwd: folder,
+      timeoutMs: 5 * MINUTES,
+    })
   })
 }
 

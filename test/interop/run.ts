@@ -18,6 +18,7 @@ import {
   installJava,
   installKafkaGo,
   installKombuSource,
+  installNodeRedis,
   installPahoGo,
   installPython,
   installPythonAiokafka,
@@ -31,6 +32,7 @@ import {
   installPythonStomp,
   installRabbitmqadmin,
   installRabbitmqadminNg,
+  installRedisPySource,
   javaClasspath,
   python,
   pythonAiokafka,
@@ -296,6 +298,17 @@ const clients: readonly Client[] = [
     name: 'rabbitmq-management/amqpstorm, Flower (Python)',
     install: installPythonManagement,
     command: () => [pythonManagement, `${here}rabbitmq-management/management_suite.py`],
+  },
+  { name: 'redis/ioredis', install: installNodeRedis, command: node('redis/ioredis.ts') },
+  { name: 'redis/BullMQ', install: installNodeRedis, command: node('redis/bullmq.ts') },
+  {
+    name: 'redis/redis-py (its own tests)',
+    install: installRedisPySource,
+    command: node('redis/redis-py.ts'),
+    caseMs: 560_000,
+    timeoutMs: 600_000,
+    // Its tests sleep for minutes.
+    onRequest: true,
   },
   { name: 'rabbitmq-stream/rabbitmq-stream-go-client', install: installGo, command: () => [goProgram('streamgo')] },
   {

@@ -27,6 +27,7 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
   'schema-registry': (host, port) => [['SCHEMA_REGISTRY_URL', `http://${host}:${port}`]],
   'kafka-rest': (host, port) => [['KAFKA_REST_URL', `http://${host}:${port}`]],
   mqtt: (host, port) => [['MQTT_URL', `mqtt://${host}:${port}`]],
+  redis: (host, port) => [['REDIS_URL', `redis://${host}:${port}`]],
   nats: (host, port) => [['NATS_URL', `nats://${host}:${port}`]],
   beanstalkd: (host, port) => [['BEANSTALKD_URL', `beanstalkd://${host}:${port}`]],
   sqs: (host, port) => [

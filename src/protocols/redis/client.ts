@@ -34,6 +34,11 @@ interface Part {
   bytes: Buffer | null
 }
 
+/** Bytes that a client may leave untaken while it is sent what it subscribed to. */
+const pushBytesMax = 32 * 1024 * 1024
+/** Of one client: what waits to be sent until the disk has what it tells. */
+const waitingBytesMax = 4 * 1024 * 1024
+const waitingPartsMax = 10_000
 const writersKept = 64
 const spareWriters: ReplyWriter[] = []
 
@@ -72,6 +77,7 @@ export class Client {
   closing: string | null = null
   #writer: ReplyWriter | null = null
   readonly #parts: Part[] = []
+  #waitingBytes = 0
   #gate = 0
 
   constructor(host: ClientHost, db: Database, now: number) {
@@ -129,6 +135,7 @@ export class Client {
       done: () => {
         part.gate = changes()
         part.bytes = reply.bytes
+        this.#waitingBytes += reply.bytes.length
         done()
       },
     }
@@ -145,14 +152,22 @@ export class Client {
       return this.#close()
     }
     this.#split()
+    const { isBehind } = this
     let sent = 0
     for (const { gate, bytes } of this.#parts) {
       if (bytes === null || gate > durable) break
       if (bytes.length > 0) this.host.send(bytes)
+      this.#waitingBytes -= bytes.length
       sent++
     }
     this.#parts.splice(0, sent)
+    if (isBehind && !this.isBehind) this.host.resumed()
     this.#close()
+  }
+
+  /** So much waits for the disk, or for a reply before it, that the client runs nothing more for now. */
+  get isBehind(): boolean {
+    return this.#waitingBytes > waitingBytesMax || this.#parts.length > waitingPartsMax
   }
 
   /** Whether something waits to be sent. */
@@ -160,10 +175,19 @@ export class Client {
     return this.#parts.length > 0
   }
 
+  /** A client that does not take what it is sent unasked is cut off. */
+  checkBacklog(): void {
+    if (this.host.outboundBytes + (this.#writer?.used ?? 0) > pushBytesMax)
+      this.host.end('it does not take what it has subscribed to')
+  }
+
   #split(): void {
     const writer = this.#writer
     if (writer === null) return
-    if (writer.used > 0) this.#parts.push({ gate: this.#gate, bytes: Buffer.from(writer.bytes) })
+    if (writer.used > 0) {
+      this.#parts.push({ gate: this.#gate, bytes: Buffer.from(writer.bytes) })
+      this.#waitingBytes += writer.used
+    }
     this.#release(writer)
   }
 

@@ -166,6 +166,10 @@ export interface KeyProvider {
   bytes(db: Database, key: string): number
   /** What DUMP tells, without version and checksum; absent: refused. */
   dump?(db: Database, key: string, deferred: Deferred): void
+  /** For SORT: all elements in their order; throws a RedisError where they are not in memory. Absent: it has none to sort. */
+  elements?(db: Database, key: string): string[]
+  /** For SORT … STORE: these elements in the place of whatever the key holds; none, and the key goes. */
+  replace?(db: Database, key: string, elements: readonly string[]): void
   /** For COPY: the target is free. */
   copy?(db: Database, key: string, toDb: Database, to: string, done: (copied: boolean) => void): void
 }

@@ -29,6 +29,9 @@ const subscribedCommands = new Set([
 /** Run in a transaction, not queued. */
 const unqueuedCommands = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset'])
 
+/** Commands of these touch private keys alone, nearly always: the effects of several share an entry of the journal. */
+const privateGroups: ReadonlySet<string> = new Set(['string', 'hash', 'set', 'sorted-set', 'bitmap'])
+
 /** A script or function under way that waits, or that gave way after running for long. */
 export interface Holder {
   readonly client: Client
@@ -46,6 +49,7 @@ export class Executor {
   readonly #server: Server
   #holder: Holder | null = null
   #held: Held[] = []
+  readonly #afterRelease: (() => void)[] = []
   /** CLIENT PAUSE. */
   #pausedUntil = 0
   #pausesAll = false
@@ -132,6 +136,8 @@ export class Executor {
     const server = this.#server
     server.statistics.commands++
     if (this.onCommand !== null && !found.flags.has('skip_monitor')) this.onCommand(client, args, false)
+    // In the order in which it happens: what goes to topics comes behind what was done to keys before.
+    if (!server.effects.isEmpty && !found.flags.has('readonly') && !privateGroups.has(found.group)) server.keeper.append()
     const startedAt = this.onSlow === null ? 0 : performance.now()
     const written = client.reply.used
     try {
@@ -146,9 +152,8 @@ export class Executor {
     }
   }
 
-  /** A command, transaction or script is over. */
+  /** A command, transaction or script is over. Its effects are appended at the end of the turn, with those of others: {@link Server.settle}. */
   ended(): void {
-    if (!this.#server.effects.isEmpty) this.#server.keeper.append()
     this.#server.blocked.serve()
   }
 
@@ -174,8 +179,18 @@ export class Executor {
     this.#holder = holder
   }
 
+  /** Runs once the script that waits now has ended, before whoever was held. */
+  afterRelease(run: () => void): void {
+    this.#afterRelease.push(run)
+  }
+
   release(): void {
     this.#holder = null
+    for (const run of this.#afterRelease.splice(0)) {
+      run()
+      // It may have begun another script that waits.
+      if (this.#holder !== null) return
+    }
     this.ended()
     const held = this.#held
     this.#held = []

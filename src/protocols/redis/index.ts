@@ -2,6 +2,7 @@
 import type { Protocol } from '../../broker/face.ts'
 import { elementFormat, placedFormat } from './list-envelope.ts'
 import { listsOf } from './lists.ts'
+import { payloadFormat } from './mapping.ts'
 import { Server } from './server.ts'
 import { Session } from './session.ts'
 import { entryFormat } from './stream-envelope.ts'
@@ -10,7 +11,7 @@ import { streamsOf } from './streams.ts'
 export const protocol: Protocol = {
   name: 'redis',
   listeners: [{ name: 'redis', port: 6379 }],
-  formats: [elementFormat, placedFormat, entryFormat],
+  formats: [elementFormat, placedFormat, entryFormat, payloadFormat],
   start: async (broker) => {
     const server = Server.of(broker)
     server.provide(listsOf(server))

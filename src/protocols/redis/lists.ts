@@ -206,6 +206,20 @@ export class Lists implements KeyProvider {
     done(true)
   }
 
+  elements(db: Database, key: string): string[] {
+    const held = this.find(db, key)
+    return held === undefined ? [] : atOnce(held.list.range(0, -1)).map((element) => element.toString('latin1'))
+  }
+
+  replace(db: Database, key: string, elements: readonly string[]): void {
+    if (db.exists(key)) db.remove(key)
+    if (elements.length === 0) return
+    const bytes = elements.map((element) => Buffer.from(element, 'latin1'))
+    this.open(db, key).list.push('right', bytes)
+    db.touched(key)
+    db.ready(key)
+  }
+
   encoding(db: Database, key: string): string {
     return this.bytes(db, key) > listpackBytesMax ? 'quicklist' : 'listpack'
   }

@@ -1,5 +1,7 @@
 /** For tests: a client of a broker without a socket, and a reader of replies. */
 import type { Broker, Connection } from '../../broker/face.ts'
+import { formats } from '../../core/record.ts'
+import { payloadFormat } from './mapping.ts'
 import { Server } from './server.ts'
 import { Session } from './session.ts'
 
@@ -29,6 +31,7 @@ export class TestClient {
   }
 
   static async open(broker: Broker): Promise<TestClient> {
+    formats.register(payloadFormat)
     await Server.of(broker).load()
     return new TestClient(broker)
   }

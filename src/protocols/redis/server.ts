@@ -3,11 +3,16 @@ import type { Broker, Principal } from '../../broker/face.ts'
 import { Blocked } from './blocked.ts'
 import type { Client } from './client.ts'
 import { type Command, type KeyProvider, keyPlaces } from './command.ts'
+import { categoriesOf } from './command-categories.ts'
+import { commands, findCommand } from './commands/table.ts'
 import { Database, type DatabaseHost } from './database.ts'
 import { EffectLog } from './effects.ts'
 import { RedisError } from './errors.ts'
 import { Executor } from './executor.ts'
+import { Functions } from './functions.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
+import { PubSub } from './pubsub.ts'
+import { Scripting } from './scripting.ts'
 import { Settings } from './settings.ts'
 
 /** Of Redis, whose commands and replies these are. Clients compare it with what they need. */
@@ -27,12 +32,20 @@ export class Server implements DatabaseHost, KeeperHost {
   readonly settings = new Settings()
   readonly executor: Executor
   readonly blocked: Blocked
+  readonly pubsub: PubSub
+  readonly commands = commands
+  readonly findCommand = findCommand
+  readonly version = redisVersion
+  /** The slow log, the newest first. */
+  readonly slow: SlowEntry[] = []
+  #slowId = 0
+  #scripting: Scripting | null = null
+  #functions: Functions | null = null
+  readonly #monitors = new Set<Client>()
   readonly clients = new Map<number, Client>()
   /** Of keys, by database and key: who watches them. */
   readonly #watchers: Map<string, Set<Client>>[]
   readonly statistics = { commands: 0, connections: 0, expired: 0, hits: 0, misses: 0, rejected: 0, errors: 0 }
-  /** Hears of every event of a key, where anybody wants to: see settings.notifyEvents. */
-  onEvent: (db: Database, kind: string, event: string, key: string) => void = () => undefined
   now: number
   /** Changes so far, and how many of them are durable. */
   changes = 0
@@ -55,6 +68,28 @@ export class Server implements DatabaseHost, KeeperHost {
     this.keeper = new Keeper(broker, this)
     this.executor = new Executor(this)
     this.blocked = new Blocked(this)
+    this.pubsub = new PubSub(this)
+    this.settingsChanged()
+  }
+
+  /** Made when the first script comes. */
+  get scripting(): Scripting {
+    this.#scripting ??= new Scripting(this)
+    return this.#scripting
+  }
+
+  get functions(): Functions {
+    this.#functions ??= new Functions(this, this.scripting)
+    return this.#functions
+  }
+
+  get port(): number {
+    for (const client of this.clients.values()) return Number(client.host.local.split(':').at(-1))
+    return 6379
+  }
+
+  commandsIn(category: string): string[] {
+    return [...commands.values()].filter((each) => categoriesOf(each).includes(category)).map(({ name }) => name)
   }
 
   /** The one of a broker. */
@@ -97,7 +132,10 @@ export class Server implements DatabaseHost, KeeperHost {
   }
 
   notify(db: Database, kind: string, event: string, key: string): void {
-    if (this.settings.notifyEvents !== '' && this.effects.recording) this.onEvent(db, kind, event, key)
+    const { notifyEvents } = this.settings
+    if (notifyEvents === '' || !this.effects.recording || !notifyEvents.includes(kind)) return
+    if (notifyEvents.includes('K')) this.pubsub.tellLocally(`__keyspace@${db.index}__:${key}`, Buffer.from(event))
+    if (notifyEvents.includes('E')) this.pubsub.tellLocally(`__keyevent@${db.index}__:${event}`, Buffer.from(key, 'latin1'))
   }
 
   expired(count: number): void {
@@ -119,9 +157,27 @@ export class Server implements DatabaseHost, KeeperHost {
   /** Code of function libraries by their names, as it was loaded. */
   readonly #libraries = new Map<string, string>()
 
+  /** A library of functions is kept; without code it is gone, without a name all are. */
+  keepLibrary(name: string, code: string): void {
+    this.restoreLibrary(name, code)
+    this.effects.library(name, code)
+    this.changes++
+  }
+
   changed(): void {
     this.changes++
     this.settle()
+  }
+
+  /** All that `run` changes, in the databases and in the broker, happens together or not at all. */
+  atomically(run: () => void): void {
+    this.broker.atomically(
+      () => {
+        run()
+        if (!this.executor.isHeld && !this.effects.isEmpty) this.keeper.append()
+      },
+      () => undefined,
+    )
   }
 
   // ----------------------------------------------------------------------------------------------------------------- watching
@@ -155,10 +211,12 @@ export class Server implements DatabaseHost, KeeperHost {
 
   /** Ends a turn: what was changed is asked to be durable, and what may leave leaves. */
   settle(): void {
-    if (!this.effects.isEmpty) this.keeper.append()
+    // What a script that still runs has changed so far is not confirmed to anybody, and is stored with the rest.
+    const { isHeld } = this.executor
+    if (!isHeld && !this.effects.isEmpty) this.keeper.append()
     for (const client of this.#written) this.flush(client)
     this.#written.clear()
-    if (this.changes > this.#asked) this.#askDurable()
+    if (!isHeld && this.changes > this.#asked) this.#askDurable()
     this.#planExpiry()
   }
 
@@ -253,7 +311,8 @@ export class Server implements DatabaseHost, KeeperHost {
     client.db = this.databases[0] as Database
     client.name = ''
     client.silent = 'no'
-    client.monitoring = false
+    this.pubsub.unsubscribeAll(client)
+    this.#unmonitor(client)
     client.principal = null
     if (!this.broker.authenticationRequired) this.#use(client, this.broker.anonymous)
   }
@@ -262,10 +321,63 @@ export class Server implements DatabaseHost, KeeperHost {
   tick(client: Client, now: number): void {
     const expiresAt = client.principal?.expiresAt
     if (expiresAt !== undefined && now > expiresAt) client.host.end('the login has expired')
+    const { idleSeconds } = this.settings
+    const isWaiting = client.blocked || client.subscriptions > 0 || client.monitoring
+    if (idleSeconds > 0 && !isWaiting && now - client.lastActiveAt > idleSeconds * 1000)
+      client.host.end('idle for too long (timeout)')
+  }
+
+  /** MONITOR. */
+  monitor(client: Client): void {
+    client.monitoring = true
+    this.#monitors.add(client)
+    this.executor.onCommand = (by, args, fromScript) => this.#tellMonitors(by, args, fromScript)
+  }
+
+  #unmonitor(client: Client): void {
+    client.monitoring = false
+    this.#monitors.delete(client)
+    if (this.#monitors.size === 0) this.executor.onCommand = null
+  }
+
+  #tellMonitors(by: Client, args: readonly Buffer[], fromScript: boolean): void {
+    const seconds = (this.now / 1000).toFixed(6)
+    const shown = args.map((arg) => `"${escapeBytes(arg)}"`).join(' ')
+    const line = `${seconds} [${by.db.index} ${fromScript ? 'lua' : by.host.remote}] ${shown}`
+    for (const client of this.#monitors) {
+      client.reply.status(line)
+      this.wrote(client)
+      client.checkBacklog()
+    }
+  }
+
+  settingsChanged(): void {
+    const { slowMicroseconds, slowEntriesMax } = this.settings
+    this.slow.length = Math.min(this.slow.length, slowEntriesMax)
+    this.executor.onSlow =
+      slowMicroseconds < 0
+        ? null
+        : (client, args, microseconds) => {
+            if (microseconds >= slowMicroseconds) this.#noteSlow(client, args, Math.floor(microseconds))
+          }
+  }
+
+  #noteSlow(client: Client, args: readonly Buffer[], microseconds: number): void {
+    this.slow.unshift({
+      id: this.#slowId++,
+      at: this.now,
+      microseconds,
+      args: shownArguments(args),
+      address: client.host.remote,
+      name: client.name,
+    })
+    if (this.slow.length > this.settings.slowEntriesMax) this.slow.length = this.settings.slowEntriesMax
   }
 
   remove(client: Client): void {
     client.closed = true
+    this.pubsub.unsubscribeAll(client)
+    this.#unmonitor(client)
     this.clients.delete(client.id)
     this.#waiting.delete(client)
     this.#written.delete(client)
@@ -273,4 +385,43 @@ export class Server implements DatabaseHost, KeeperHost {
     this.blocked.forget(client)
     this.executor.forget(client)
   }
+}
+
+export interface SlowEntry {
+  readonly id: number
+  readonly at: number
+  readonly microseconds: number
+  readonly args: readonly Buffer[]
+  readonly address: string
+  readonly name: string
+}
+
+/** Of a slow command: so many arguments, of each so many bytes. */
+const slowArguments = 32
+const slowArgumentBytes = 128
+
+function shownArguments(args: readonly Buffer[]): Buffer[] {
+  const shown = args.slice(0, args.length > slowArguments ? slowArguments - 1 : slowArguments).map((arg) => {
+    if (arg.length <= slowArgumentBytes) return Buffer.from(arg)
+    const more = Buffer.from(`... (${arg.length - slowArgumentBytes} more bytes)`)
+    return Buffer.concat([arg.subarray(0, slowArgumentBytes), more])
+  })
+  if (args.length > slowArguments) shown.push(Buffer.from(`... (${args.length - slowArguments + 1} more arguments)`))
+  return shown
+}
+
+/** Bytes as a line of MONITOR shows them. */
+function escapeBytes(bytes: Buffer): string {
+  return bytes.toString('latin1').replace(/[^ !#-[\]-~]/g, (char) => {
+    const known: Readonly<Record<string, string>> = {
+      '\n': '\\n',
+      '\r': '\\r',
+      '\t': '\\t',
+      '\x07': '\\a',
+      '\b': '\\b',
+      '"': '\\"',
+      '\\': '\\\\',
+    }
+    return known[char] ?? `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  })
 }

@@ -55,6 +55,23 @@ test('no reply to a change, and none that shows it, comes before it is durable',
   await machine.stop()
 })
 
+test('a client whose replies wait for the disk runs no more than so many, and goes on when they have left', async () => {
+  const { machine, client } = await start()
+  const value = 'v'.repeat(1024 * 1024)
+  await client.run('SET', 'big', value)
+  const wanted = 12
+  const answers = Array.from({ length: wanted }, () => client.next())
+  // Each write makes the reads behind it wait, a megabyte each.
+  const requests = Array.from({ length: wanted / 2 }, (_, i) => [encode(['SET', 'small', i]), encode(['GET', 'big'])]).flat()
+  for (const request of requests) client.session.onBytes(request)
+  const told = await Promise.all(answers)
+  assert.deepEqual(
+    told,
+    Array.from({ length: wanted }, (_, i) => (i % 2 === 0 ? 'OK' : value)),
+  )
+  await machine.stop()
+})
+
 test('HELLO changes the version of the protocol', async () => {
   const { machine, client } = await start()
   const answer = await client.run('HELLO', '3', 'SETNAME', 'me')

@@ -6,8 +6,6 @@ import type { Database } from './database.ts'
 import { ProtocolError } from './errors.ts'
 import { Server } from './server.ts'
 
-/** Bytes that a client does not take while it is sent what it subscribed to. */
-export const pushBytesMax = 32 * 1024 * 1024
 /** Requests of one client before others have their turn. */
 const turnRequests = 1000
 
@@ -127,7 +125,8 @@ export class Session implements ProtocolSession, ClientHost {
   }
 
   #mayRun(): boolean {
-    return !this.#client.blocked && this.#client.closing === null && !this.#ended && !this.#connection.congested
+    const { blocked, closing, isBehind } = this.#client
+    return !blocked && closing === null && !isBehind && !this.#ended && !this.#connection.congested
   }
 
   /** Reads no more than it can run. */

@@ -21,6 +21,8 @@ export class Settings {
   /** Of the slow log: the least time, microseconds (negative: nothing is kept), and how many entries. */
   slowMicroseconds = 10_000
   slowEntriesMax = 128
+  /** A client that says nothing for so long is cut off, seconds; 0: never. */
+  idleSeconds = 0
   readonly #settings: Map<string, Setting>
 
   constructor() {
@@ -69,7 +71,16 @@ export class Settings {
       ['appendfsync', fixed('always')],
       ['save', fixed('')],
       ['databases', fixed('16')],
-      ['timeout', fixed('0')],
+      [
+        'timeout',
+        number(
+          () => this.idleSeconds,
+          (value) => {
+            this.idleSeconds = value
+          },
+          0,
+        ),
+      ],
       ['maxclients', fixed('10000')],
       ['cluster-enabled', fixed('no')],
       ['proto-max-bulk-len', fixed(String(16 * mebibyte))],

@@ -1,7 +1,9 @@
 /** PING, ECHO, HELLO, AUTH, SELECT, QUIT, RESET. */
 import { integer, option, text } from '../arguments.ts'
+import type { Client } from '../client.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { RedisError, words } from '../errors.ts'
+import type { Reply } from '../reply.ts'
 import { redisVersion } from '../server.ts'
 
 function ping({ args, client, reply }: Call): void {
@@ -16,7 +18,7 @@ function ping({ args, client, reply }: Call): void {
 }
 
 function select({ args, client, reply, server }: Call): void {
-  const index = integer(args[1], 'ERR invalid DB index')
+  const index = integer(args[1])
   const db = server.databases[index]
   if (db === undefined) throw new RedisError('ERR DB index is out of range')
   client.db = db
@@ -34,20 +36,21 @@ function auth(call: Call): void {
     throw new RedisError(
       'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
     )
-  logIn(call, user, password, () => call.reply.status('OK'))
+  logIn(call, user, password, (reply) => reply.status('OK'))
 }
 
-function logIn(call: Call, user: string, password: string, then: () => void): void {
+/** `then` replies. What the client sent behind it waits, since it may depend on who it is. */
+function logIn(call: Call, user: string, password: string, then: (reply: Reply) => void): void {
   const { client, server } = call
+  const deferred = call.defer()
   client.blocked = true
   server
     .logIn(client, user, password)
-    .then(then)
-    .catch(() => call.reply.error(words.wrongPass))
+    .then(() => then(deferred.reply))
+    .catch(() => deferred.reply.error(words.wrongPass))
     .finally(() => {
       client.blocked = false
-      server.wrote(client)
-      server.settle()
+      deferred.done()
       client.host.resumed()
     })
 }
@@ -69,21 +72,21 @@ function hello(call: Call): void {
     } else if (word === 'SETNAME' && at + 1 < args.length) name = checkedName(text(args[++at]))
     else throw new RedisError(`ERR Syntax error in HELLO option '${text(args[at])}'`)
   }
-  const answer = (): void => {
+  const answer = (reply: Reply): void => {
     if (name !== null) client.name = name
     client.protocol = version
-    describe(call)
+    reply.protocol = version
+    describe(client, reply)
   }
   if (credentials !== null) return logIn(call, credentials.user, credentials.password, answer)
   if (client.principal === null)
     throw new RedisError(
       'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
     )
-  answer()
+  answer(client.reply)
 }
 
-function describe({ client }: Call): void {
-  const { reply } = client
+function describe(client: Client, reply: Reply): void {
   reply.map(7)
   reply.bulk('server')
   reply.bulk('redis')

@@ -48,7 +48,7 @@ export interface ScanOptions {
 /** Options of SCAN, HSCAN and so on, from argument `at`, the cursor. */
 export function scanOptions(args: readonly Buffer[], at: number): ScanOptions {
   const cursorText = text(args[at])
-  if (!/^\d{1,20}$/.test(cursorText)) throw new RedisError('ERR invalid cursor')
+  if (!/^-?\d{1,20}$/.test(cursorText)) throw new RedisError('ERR invalid cursor')
   let glob: Glob | null = null
   let count = scanCount
   let type: string | null = null
@@ -64,7 +64,7 @@ export function scanOptions(args: readonly Buffer[], at: number): ScanOptions {
     else if (word === 'NOVALUES' && at === 2) noValues = true
     else throw syntaxError()
   }
-  return { cursor: Number(cursorText), glob, count, type, noValues }
+  return { cursor: Math.max(0, Number(cursorText)), glob, count, type, noValues }
 }
 
 function scan({ args, db, reply }: Call): void {

@@ -234,6 +234,8 @@ const slice = ({ content }: StringValue, start: number, end: number): string | B
 
 /** The longest common subsequence of two strings. */
 function lcs({ args, db, reply }: Call): void {
+  const one = stringOrError(db, text(args[1]))
+  const other = stringOrError(db, text(args[2]))
   let lengthOnly = false
   let places = false
   let withLength = false
@@ -247,8 +249,6 @@ function lcs({ args, db, reply }: Call): void {
     else throw syntaxError()
   }
   if (places && lengthOnly) throw new RedisError('ERR If you want both the length and indexes, please just use IDX.')
-  const one = stringOrError(db, text(args[1]))
-  const other = stringOrError(db, text(args[2]))
   const table = lcsTable(one, other)
   const width = other.length + 1
   const total = table[one.length * width + other.length] ?? 0

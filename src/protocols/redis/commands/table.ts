@@ -1,21 +1,55 @@
 /** All commands by their names. */
-import type { Command } from '../command.ts'
+import { type Command, command } from '../command.ts'
 import { blockingListCommands } from '../list-blocking.ts'
 import { listCommands } from '../list-commands.ts'
 import { streamCommands } from '../stream-commands.ts'
 import { streamGroupCommands } from '../stream-group-commands.ts'
 import { streamInfoCommands } from '../stream-info.ts'
 import { streamReadCommands } from '../stream-read.ts'
+import { bitFieldCommands } from './bitfield.ts'
+import { bitCommands } from './bits.ts'
+import { clientCommands } from './client.ts'
+import { commandCommands } from './commands.ts'
 import { connectionCommands } from './connection.ts'
+import { dumpCommands } from './dump.ts'
 import { expiryCommands } from './expiry.ts'
+import { hashCommands } from './hashes.ts'
+import { infoCommands } from './info.ts'
 import { keyCommands } from './keys.ts'
+import { pubsubCommands } from './pubsub.ts'
+import { scriptingCommands } from './scripting.ts'
+import { serverCommands } from './server.ts'
+import { setCommands } from './sets.ts'
+import { sortCommands } from './sort.ts'
+import { sortedOperationCommands } from './sorted-operations.ts'
+import { sortedPopCommands } from './sorted-pops.ts'
+import { sortedRangeCommands } from './sorted-ranges.ts'
+import { sortedSetCommands } from './sorted-sets.ts'
 import { stringCommands } from './strings.ts'
+import { transactionCommands } from './transactions.ts'
 
 const groups: readonly (readonly Command[])[] = [
   connectionCommands,
+  clientCommands,
+  serverCommands,
+  infoCommands,
+  commandCommands,
   keyCommands,
   expiryCommands,
+  dumpCommands,
+  sortCommands,
   stringCommands,
+  bitCommands,
+  bitFieldCommands,
+  hashCommands,
+  setCommands,
+  sortedSetCommands,
+  sortedRangeCommands,
+  sortedOperationCommands,
+  sortedPopCommands,
+  transactionCommands,
+  pubsubCommands,
+  scriptingCommands,
   listCommands,
   blockingListCommands,
   streamCommands,
@@ -24,7 +58,27 @@ const groups: readonly (readonly Command[])[] = [
   streamInfoCommands,
 ]
 
-export const commands: ReadonlyMap<string, Command> = new Map(groups.flat().map((each) => [each.name, each]))
+const subcommands = groups.flat().filter(({ name }) => name.includes('|'))
+
+/** Of each command that needs a second word: which there are. */
+function helpOf(container: string): Command {
+  const names = subcommands
+    .filter(({ name }) => name.startsWith(`${container}|`))
+    .map(({ name }) => name.slice(container.length + 1))
+  const lines = [
+    `${container.toUpperCase()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`,
+    ...[...names, 'help'].map((name) => name.toUpperCase()),
+  ]
+  return command('server', `${container}|help`, 2, 'loading stale', null, ({ reply }) => {
+    reply.array(lines.length)
+    for (const line of lines) reply.status(line)
+  })
+}
+
+const helps = [...new Set(subcommands.map(({ name }) => name.slice(0, name.indexOf('|'))))].map(helpOf)
+
+/** What a file has of its own counts. */
+export const commands: ReadonlyMap<string, Command> = new Map([...helps, ...groups.flat()].map((each) => [each.name, each]))
 
 /** Names that need a second word. */
 const containers = new Set(
