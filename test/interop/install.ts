@@ -17,6 +17,7 @@ export const python = join(cache, 'python/bin/python')
 /** Celery and its like pull in much: a Python of their own. */
 export const pythonAmqp = join(cache, 'python-amqp/bin/python')
 export const pythonManagement = join(cache, 'python-management/bin/python')
+export const pythonRedisCelery = join(cache, 'python-redis-celery/bin/python')
 export const pythonNats = join(cache, 'python-nats/bin/python')
 export const pythonStomp = join(cache, 'python-stomp/bin/python')
 export const pythonAiokafka = join(cache, 'python-aiokafka/bin/python')
@@ -93,6 +94,11 @@ export async function installPythonAmqp(): Promise<void> {
 export async function installPythonStomp(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-stomp', ['stomp.py==9.0.0'])
+}
+
+export async function installPythonRedisCelery(): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
+  await installPythonInto('python-redis-celery', ['redis==8.1.0', 'celery==5.7.0', 'kombu==5.7.0'])
 }
 
 export async function installPythonNats(): Promise<void> {

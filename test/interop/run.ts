@@ -28,6 +28,7 @@ import {
   installPythonManagement,
   installPythonMqtt,
   installPythonNats,
+  installPythonRedisCelery,
   installPythonSchemas,
   installPythonStomp,
   installRabbitmqadmin,
@@ -42,6 +43,7 @@ import {
   pythonManagement,
   pythonMqtt,
   pythonNats,
+  pythonRedisCelery,
   pythonSchemas,
   pythonStomp,
 } from './install.ts'
@@ -298,6 +300,11 @@ const clients: readonly Client[] = [
     name: 'rabbitmq-management/amqpstorm, Flower (Python)',
     install: installPythonManagement,
     command: () => [pythonManagement, `${here}rabbitmq-management/management_suite.py`],
+  },
+  {
+    name: 'redis/celery (Python)',
+    install: installPythonRedisCelery,
+    command: () => [pythonRedisCelery, `${here}amqp/celery/suite.py`, 'redis'],
   },
   { name: 'redis/ioredis', install: installNodeRedis, command: node('redis/ioredis.ts') },
   { name: 'redis/BullMQ', install: installNodeRedis, command: node('redis/bullmq.ts') },

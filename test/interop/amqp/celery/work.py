@@ -1,4 +1,4 @@
-"""A Celery application: what workers and their callers share. BACKEND and QUEUE_TYPE choose what the suite varies."""
+"""A Celery application: what workers and their callers share. BROKER, BACKEND and QUEUE_TYPE choose what the suite varies."""
 import os
 import time
 
@@ -8,7 +8,9 @@ from kombu import Exchange, Queue
 QUEUE_TYPE = os.environ.get("QUEUE_TYPE", "classic")
 NAME = os.environ.get("QUEUE", "celery-work")
 
-app = Celery("work", broker=os.environ["AMQP"], backend=os.environ.get("BACKEND", "rpc://"))
+BROKER = os.environ.get("BROKER") or os.environ["AMQP"]
+
+app = Celery("work", broker=BROKER, backend=os.environ.get("BACKEND", "rpc://"))
 arguments = {"x-queue-type": "quorum"} if QUEUE_TYPE == "quorum" else {"x-max-priority": 10}
 app.conf.update(
     task_default_queue=NAME,
@@ -24,6 +26,9 @@ app.conf.update(
     worker_detect_quorum_queues=True,
     result_expires=600,
 )
+if BROKER.startswith("redis:"):
+    # There, what a worker has taken comes again when it has not said that it is done within this time, in seconds.
+    app.conf.broker_transport_options = {"visibility_timeout": 3, "priority_steps": list(range(10))}
 
 
 @app.task
