@@ -2,6 +2,7 @@
 import type { Buffer } from 'node:buffer'
 import { type Broker, CoreError, PublishItem, type ReadyRecords, type Space, type TopicInfo } from '../../broker/face.ts'
 import type { ListHost, ListMemory } from './list.ts'
+import { ownConnection } from './pubsub.ts'
 
 const ignore = (): void => undefined
 
@@ -39,6 +40,7 @@ export class ListQueue implements ListHost {
 
   #item(format: number, payload: Buffer, replacing: boolean): PublishItem {
     const item = new PublishItem('', this.name, format, payload)
+    item.connection = ownConnection
     if (replacing) item.into = this.name
     return item
   }

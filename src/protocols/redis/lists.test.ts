@@ -81,6 +81,31 @@ test('the queue that a push made stays when others have declared it, too, or pub
   await machine.stop()
 })
 
+test('a channel is no list of its name: neither hears of the other, and others hear of both', async () => {
+  const { machine, broker, space, client } = await start()
+  const heard: string[] = []
+  const told = new Promise<void>((resolve) => {
+    const listener = {
+      onRecords: (_: unknown, batch: { readonly bytes: readonly Buffer[] }): void => {
+        heard.push(...batch.bytes.map(String))
+        if (heard.length >= 2) resolve()
+      },
+    }
+    space.listen({ pattern: 'q' }, listener)
+  })
+  const subscriber = await TestClient.open(broker)
+  await subscriber.run('HELLO', 3)
+  void subscriber.run('SUBSCRIBE', 'q')
+  await client.run('LPUSH', 'q', 'element')
+  assert.equal(await client.run('PUBLISH', 'q', 'message'), 2)
+  assert.deepEqual(await client.run('LRANGE', 'q', 0, -1), ['element'])
+  await told
+  assert.deepEqual(heard, ['element', 'message'])
+  const messages = subscriber.pushed.filter(([kind]) => kind === 'message')
+  assert.deepEqual(messages, [['message', 'q', 'message']])
+  await machine.stop()
+})
+
 test('clients that wait are served in order, each from the first of its keys that has something', async () => {
   const { machine, broker, client } = await start()
   const first = await TestClient.open(broker)

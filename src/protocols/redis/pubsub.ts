@@ -11,11 +11,13 @@ import type { Client } from './client.ts'
 import { RedisError } from './errors.ts'
 import { payloadFormatId } from './mapping.ts'
 
-/** Under this number the hub publishes; connections count from 1. */
-const ownConnection = -1
+/** Under this number Redis clients publish, also to lists and streams: who subscribes to a channel does not hear those. Connections count from 1. */
+export const ownConnection = -1
 /** Of one client. */
 const subscriptionsMax = 100_000
 const everything = '#'
+/** What captures the address and who listens, without the topic of that name. */
+const subjectSpace = 'amq.topic'
 
 interface Pattern {
   readonly glob: Glob
@@ -119,7 +121,9 @@ export class PubSub implements LiveSink {
     const heard = this.#tell(channel, message)
     const address = addressOf(channel)
     if (address === '') return heard
-    const item = new PublishItem(null, address, payloadFormatId, Buffer.from(message))
+    // A channel is no list or stream of its name: only where others declared the topic does it get the message.
+    const exchange = space.topic(address)?.declaredBy === 'redis' ? subjectSpace : null
+    const item = new PublishItem(exchange, address, payloadFormatId, Buffer.from(message))
     item.transient = true
     item.connection = ownConnection
     space.publish([item], () => undefined)

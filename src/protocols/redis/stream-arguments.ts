@@ -83,6 +83,7 @@ export function trimOptions(args: readonly Buffer[], at: number, forAdd: boolean
     else if (forAdd) break
     else throw syntaxError()
   }
+  if (forAdd && next < args.length) wantedId(args[next])
   if (limit >= 0 && by === null)
     throw new RedisError('ERR syntax error, LIMIT cannot be used without specifying a trimming strategy')
   if (!forAdd && by === null) throw new RedisError('ERR syntax error, XTRIM must be called with a trimming strategy')

@@ -2,6 +2,7 @@
 import { CoreError, PublishItem, type Space } from '../../broker/face.ts'
 import { RedisError } from './errors.ts'
 import type { Steps } from './list.ts'
+import { ownConnection } from './pubsub.ts'
 import { encodeEntry, entryFormatId, type Pairs } from './stream-envelope.ts'
 import { type Consumer, Group, type Pending } from './stream-group.ts'
 import { compareIds, idMax, idMin, idText, nextId, parseId, type StreamId, type U64, u64Max } from './stream-id.ts'
@@ -76,6 +77,7 @@ export class Stream {
   add(wanted: WantedId, pairs: Pairs, now: number): StreamId {
     const id = this.#idFor(wanted, now)
     const item = new PublishItem('', this.name, entryFormatId, encodeEntry(id, pairs))
+    item.connection = ownConnection
     this.#space.publish([item], null)
     if (item.errorCode !== null || item.routedTo === 0)
       throw new CoreError(item.errorCode ?? 'NotFound', item.errorMessage || `no topic "${this.name}"`, this.name)

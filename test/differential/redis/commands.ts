@@ -1,5 +1,7 @@
 /** Random commands from a seed: few keys, so that types meet, and values at the edges. How the replies are compared is said with each. */
 import { Random } from '../../simulation/disk.ts'
+import { lists } from './lists.ts'
+import { streams } from './streams.ts'
 
 /**
  * `exact`; `unordered`: elements in any order; `pairs`: so are pairs of elements; `near`: numbers may differ by a little, which is time;
@@ -12,7 +14,7 @@ export interface Generated {
   readonly comparison: Comparison
 }
 
-type Make = (pick: Picker) => readonly [Comparison, ...(string | number)[]]
+export type Make = (pick: Picker) => readonly [Comparison, ...(string | number)[]]
 
 export class Picker {
   readonly #random: Random
@@ -404,7 +406,16 @@ const others: readonly Make[] = [
   () => ['exact', 'EVALSHA', 'ffffffffffffffffffffffffffffffffffffffff', '0'],
 ]
 
-export const families: Readonly<Record<string, readonly Make[]>> = { strings, keys, hashes, sets, sortedSets, others }
+export const families: Readonly<Record<string, readonly Make[]>> = {
+  strings,
+  keys,
+  hashes,
+  sets,
+  sortedSets,
+  lists,
+  streams,
+  others,
+}
 
 /** Commands of a seed: mostly of one family, some of all. */
 export function* sequence(seed: number, length: number): Generator<Generated> {
