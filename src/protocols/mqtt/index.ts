@@ -1,8 +1,8 @@
 /** MQTT 3.1, 3.1.1 and 5.0 on port 1883, over WebSocket on 8083. session.ts is what a connection does. */
-import type { Protocol } from '../../broker/face.ts'
+import type { Broker, Connection, Protocol } from '../../broker/face.ts'
+import { lazily } from '../../lib/lazy.ts'
 import { clientsOf } from './clients.ts'
 import { messageFormat } from './mapping.ts'
-import { Session } from './session.ts'
 
 export const protocol: Protocol = {
   name: 'mqtt',
@@ -14,5 +14,8 @@ export const protocol: Protocol = {
   webSocket: { subprotocols: ['mqtt', 'mqttv3.1'], messages: 'binary' },
   formats: [messageFormat],
   start: (broker) => clientsOf(broker).start(),
-  open: (connection, broker) => new Session(connection, broker),
+  open: lazily(
+    () => import('./session.ts'),
+    ({ Session }, connection: Connection, broker: Broker) => new Session(connection, broker),
+  ),
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { Machine, publish, spaceOf } from '../../../test/support/machine.ts'
 import { PublishItem, type Space, type Taken } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
+import { begin } from './begin.ts'
 import { protocol } from './index.ts'
 import { elementFormatId, elementOf } from './list-envelope.ts'
 import { TestClient } from './redis-client.testing.ts'
@@ -14,7 +15,7 @@ const takeOne = (space: Space): Promise<Taken | null> => new Promise((resolve) =
 
 async function start(machine = new Machine()) {
   const broker = await machine.start()
-  await protocol.start?.(broker)
+  await begin(broker)
   return { machine, broker, space: spaceOf(broker), client: await TestClient.open(broker) }
 }
 
@@ -157,7 +158,7 @@ test('what was confirmed is there after a crash, and what was popped is not', as
   assert.equal(await client.run('RPOP', 'q'), '4')
   assert.equal(await client.run('LMOVE', 'q', 'p', 'LEFT', 'LEFT'), '0')
   const broker = await machine.crash()
-  await protocol.start?.(broker)
+  await begin(broker)
   const again = await TestClient.open(broker)
   assert.deepEqual(await again.run('LRANGE', 'q', 0, -1), ['1', 'two', '2.5', '3'])
   assert.deepEqual(await again.run('LRANGE', 'p', 0, -1), ['0'])

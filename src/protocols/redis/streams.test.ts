@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { Machine, publish, spaceOf } from '../../../test/support/machine.ts'
 import { PublishItem } from '../../broker/face.ts'
 import { type Attributes, formats } from '../../core/record.ts'
+import { begin } from './begin.ts'
 import { protocol } from './index.ts'
 import { TestClient } from './redis-client.testing.ts'
 import { encodeEntry, entryFormat } from './stream-envelope.ts'
@@ -12,13 +13,13 @@ for (const format of protocol.formats) formats.register(format)
 
 async function start(machine = new Machine()) {
   const broker = await machine.start()
-  await protocol.start?.(broker)
+  await begin(broker)
   return { machine, broker, space: spaceOf(broker), client: await TestClient.open(broker) }
 }
 
 async function again(machine: Machine, how: 'crash' | 'restart') {
   const broker = await machine[how]()
-  await protocol.start?.(broker)
+  await begin(broker)
   return await TestClient.open(broker)
 }
 
