@@ -98,7 +98,7 @@ export async function installPythonStomp(): Promise<void> {
 
 export async function installPythonRedisCelery(): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
-  await installPythonInto('python-redis-celery', ['redis==8.1.0', 'celery==5.7.0', 'kombu==5.7.0'])
+  await installPythonInto('python-redis-celery', ['redis==8.1.0', 'celery==5.7.0', 'kombu==5.7.0', 'packaging==26.2'])
 }
 
 export async function installPythonNats(): Promise<void> {

@@ -314,8 +314,6 @@ const clients: readonly Client[] = [
     command: node('redis/redis-py.ts'),
     caseMs: 560_000,
     timeoutMs: 600_000,
-    // Its tests sleep for minutes.
-    onRequest: true,
   },
   { name: 'rabbitmq-stream/rabbitmq-stream-go-client', install: installGo, command: () => [goProgram('streamgo')] },
   {
