@@ -13,7 +13,7 @@ if (nodeMajor < 24) {
 
 /**
  * Below so many MiB V8 does not look for garbage among what has lived for a while. Without it V8 goes by what lives, which is little in a broker, and marks all
- * of it for every few MiB of buffers that come and go: a third of all work (docs/benchmarks.md). It can be said only when a process begins, so this one
+ * of it for every few MiB of buffers that come and go: a third of all work (docs/decisions/0009). It can be said only when a process begins, so this one
  * begins again, with the same id, files and signals.
  */
 const room = '--initial-old-space-size'
