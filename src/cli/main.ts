@@ -17,7 +17,7 @@ if (nodeMajor < 24) {
  * begins again, with the same id, files and signals.
  */
 const room = '--initial-old-space-size'
-const roomMiB = 192
+const roomMiB = 96
 const given = process.execArgv.some((argument) => argument.startsWith(room))
 if (process.argv[2] === 'serve' && !given && process.execve !== undefined && process.send === undefined) {
   const again = [process.execPath, ...process.execArgv, `${room}=${roomMiB}`, ...process.argv.slice(1)]

@@ -35,7 +35,7 @@ const only = values.only?.split(',')
 const chosen = corpora.filter(({ listener }) => only === undefined || only.includes(listener))
 console.log(`seed ${seed}; what is sent is the same again with --seed ${seed}, when it arrives is not`)
 
-const broker = await startAnyMQ({ nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=192'] })
+const broker = await startAnyMQ({ nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=96'] })
 const log = new BrokerLog(broker.process.child)
 const problems: string[] = []
 let lastBeatMs = 0
