@@ -82,58 +82,47 @@ async function installMissing(missing: readonly string[]): Promise<void> {
 }
 
 export async function installPython(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python', PYTHON_PACKAGES)
 }
 
 export async function installPythonAmqp(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-amqp', PYTHON_AMQP_PACKAGES)
 }
 
 export async function installPythonStomp(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-stomp', ['stomp.py==9.0.0'])
 }
 
 export async function installPythonRedisCelery(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-redis-celery', ['redis==8.1.0', 'celery==5.7.0', 'kombu==5.7.0', 'packaging==26.2'])
 }
 
 export async function installPythonNats(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-nats', ['nats-py==2.16.0'])
 }
 
 /** With what its codecs need. */
 export async function installPythonAiokafka(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-aiokafka', ['aiokafka==0.14.0', 'cramjam==2.11.0'])
 }
 
 export async function installPythonBeanstalk(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-beanstalk', ['greenstalk==2.1.1'])
 }
 
 export async function installPythonAws(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-aws', ['boto3==1.44.5', 'awscli==1.46.3'])
 }
 
 export async function installPythonMqtt(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-mqtt', ['paho-mqtt==2.1.0'])
 }
 
 export async function installPythonSchemas(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-schemas', ['confluent-kafka[schemaregistry,avro,json,protobuf]==2.16.0'])
 }
 
 export async function installPythonManagement(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-management', PYTHON_MANAGEMENT_PACKAGES)
 }
 
@@ -156,42 +145,22 @@ export async function installRabbitmqadmin(): Promise<void> {
 /** kombu's own tests are in its source alone. */
 export async function installKombuSource(): Promise<void> {
   await installPythonAmqp()
-  await once(join(cache, 'kombu'), 'kombu==5.7.0', async (folder) => {
-    say('pip download kombu (source)')
-    const pip = [
-      'download',
-      '-q',
-      '--disable-pip-version-check',
-      '--no-deps',
-      '--no-binary',
-      ':all:',
-      '-d',
-      folder,
-      'kombu==5.7.0',
-    ]
-    await runOk(join(cache, 'python-amqp/bin/pip'), pip, { timeoutMs: 5 * MINUTES })
-    await runOk('tar', ['-xzf', join(folder, 'kombu-5.7.0.tar.gz'), '-C', folder])
-  })
+  await installPythonSource('kombu', 'kombu', '5.7.0', 'python-amqp')
 }
 
 export async function installRedisPySource(): Promise<void> {
-  await installDebianPackages({ python3: 'python3 python3-venv' })
   await installPythonInto('python-redis', PYTHON_REDIS_PACKAGES)
-  await once(join(cache, 'redis-py'), 'redis==8.1.0', async (folder) => {
-    say('pip download redis (source)')
-    const pip = [
-      'download',
-      '-q',
-      '--disable-pip-version-check',
-      '--no-deps',
-      '--no-binary',
-      ':all:',
-      '-d',
-      folder,
-      'redis==8.1.0',
-    ]
-    await runOk(join(cache, 'python-redis/bin/pip'), pip, { timeoutMs: 5 * MINUTES })
-    await runOk('tar', ['-xzf', join(folder, 'redis-8.1.0.tar.gz'), '-C', folder])
+  await installPythonSource('redis-py', 'redis', '8.1.0', 'python-redis')
+}
+
+/** The source of a package, unpacked in the cache's folder `name`, by the pip of the Python in `environment`. */
+async function installPythonSource(name: string, project: string, version: string, environment: string): Promise<void> {
+  const wanted = `${project}==${version}`
+  await once(join(cache, name), wanted, async (folder) => {
+    say(`pip download ${project} (source)`)
+    const pip = ['download', '-q', '--disable-pip-version-check', '--no-deps', '--no-binary', ':all:', '-d', folder, wanted]
+    await runOk(join(cache, environment, 'bin/pip'), pip, { timeoutMs: 5 * MINUTES })
+    await runOk('tar', ['-xzf', join(folder, `${project}-${version}.tar.gz`), '-C', folder])
   })
 }
 
@@ -208,6 +177,7 @@ export async function installNodeRedis(): Promise<void> {
 }
 
 async function installPythonInto(name: string, packages: readonly string[]): Promise<void> {
+  await installDebianPackages({ python3: 'python3 python3-venv' })
   await once(join(cache, name), packages.join(' '), async (folder) => {
     say(`pip install ${packages.join(' ')}`)
     const made = await run('python3', ['-m', 'venv', folder], { timeoutMs: 2 * MINUTES })
