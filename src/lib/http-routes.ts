@@ -12,17 +12,20 @@ export interface RouteMatch<Route> {
 
 export class Routes<Route extends RoutePattern> {
   readonly #routes: readonly { readonly segments: readonly string[]; readonly route: Route }[]
+  readonly #split: (path: string) => string[]
 
-  constructor(routes: readonly Route[]) {
+  /** `split`: a path's segments, still encoded; as a rule empty ones do not count. */
+  constructor(routes: readonly Route[], split: (path: string) => string[] = filledSegments) {
+    this.#split = split
     const weight = (segments: readonly string[]): string => segments.map((each) => (each.startsWith(':') ? '1' : '0')).join('')
     this.#routes = routes
-      .map((route) => ({ segments: segmentsOf(route.path), route }))
+      .map((route) => ({ segments: split(route.path), route }))
       .sort((a, b) => (weight(a.segments) < weight(b.segments) ? -1 : 1))
   }
 
   /** The route, or the methods that the path has (none: there is no such path). HEAD is a GET. */
   find(method: string, path: string): RouteMatch<Route> | { readonly allowed: readonly string[] } {
-    const segments = decoded(path)
+    const segments = this.#decoded(path)
     const allowed = new Set<string>()
     for (const { segments: wanted, route } of this.#routes) {
       const parameters = segments === null ? null : match(wanted, segments)
@@ -32,18 +35,18 @@ export class Routes<Route extends RoutePattern> {
     }
     return { allowed: [...allowed] }
   }
-}
 
-const segmentsOf = (path: string): string[] => path.split('/').filter((segment) => segment !== '')
-
-/** null when it is not well-formed percent-encoding, decodeURIComponent's only error. */
-function decoded(path: string): string[] | null {
-  try {
-    return segmentsOf(path).map(decodeURIComponent)
-  } catch {
-    return null
+  /** null when it is not well-formed percent-encoding, decodeURIComponent's only error. */
+  #decoded(path: string): string[] | null {
+    try {
+      return this.#split(path).map(decodeURIComponent)
+    } catch {
+      return null
+    }
   }
 }
+
+const filledSegments = (path: string): string[] => path.split('/').filter((segment) => segment !== '')
 
 function match(wanted: readonly string[], segments: readonly string[]): Map<string, string> | null {
   if (wanted.length !== segments.length) return null

@@ -1,17 +1,18 @@
 /** A request on its way: login, route, answer. What each operation does is in routes/. */
 import type { Broker, HttpAnswer, HttpHandler, HttpRequest, Principal, ServerFacts } from '../../broker/face.ts'
+import { Routes } from '../../lib/http-routes.ts'
 import { authenticate, Caller } from './caller.ts'
 import { ApiError, errorAnswer, notFound } from './errors.ts'
 import { json } from './json.ts'
 import { Rates } from './rates.ts'
-import { Answer, Call, Router, Status } from './route.ts'
+import { Answer, Call, Status, segmentsOf } from './route.ts'
 import { routes } from './routes/all.ts'
 
 const loginHeader = { 'www-authenticate': 'Basic realm="RabbitMQ Management"' }
 
 export class ManagementHandler implements HttpHandler {
   readonly #surroundings: { broker: Broker; facts: ServerFacts; rates: Rates }
-  readonly #router = new Router(routes)
+  readonly #routes = new Routes(routes, segmentsOf)
 
   constructor(broker: Broker, facts: ServerFacts) {
     this.#surroundings = { broker, facts, rates: new Rates(broker) }
@@ -35,7 +36,7 @@ export class ManagementHandler implements HttpHandler {
   async #answer(request: HttpRequest): Promise<HttpAnswer> {
     if (request.path === '/' || request.path === '/index.html') return { status: 200, headers: plainText, body: frontPage }
     if (!request.path.startsWith('/api/')) throw notFound()
-    const found = this.#router.find(request.method, request.path.slice('/api'.length))
+    const found = this.#routes.find(request.method, request.path.slice('/api'.length))
     if ('allowed' in found) {
       if (found.allowed.length === 0) throw notFound()
       const allow = ['HEAD', ...found.allowed, 'OPTIONS'].join(', ')

@@ -1,4 +1,4 @@
-/** What one operation of the API is, and how a request finds it. */
+/** What one operation of the API is. */
 import type { Broker, HttpAnswer, HttpRequest, ServerFacts } from '../../broker/face.ts'
 import type { Caller } from './caller.ts'
 import { badRequest } from './errors.ts'
@@ -89,50 +89,5 @@ export class Call {
   }
 }
 
-export interface Found {
-  readonly route: Route
-  readonly parameters: ReadonlyMap<string, string>
-}
-
-export class Router {
-  readonly #routes: { readonly segments: readonly string[]; readonly route: Route }[]
-
-  constructor(routes: readonly Route[]) {
-    this.#routes = routes.map((route) => ({ segments: split(route.path), route }))
-  }
-
-  /** The first route that fits; else the methods that the path has (none: there is no such path). HEAD is a GET. */
-  find(method: string, path: string): Found | { readonly allowed: readonly Method[] } {
-    const segments = decoded(path)
-    const allowed = new Set<Method>()
-    for (const { segments: wanted, route } of this.#routes) {
-      const parameters = segments === null ? null : match(wanted, segments)
-      if (parameters === null) continue
-      if (route.method === (method === 'HEAD' ? 'GET' : method)) return { route, parameters }
-      allowed.add(route.method)
-    }
-    return { allowed: [...allowed] }
-  }
-}
-
-// Empty segments count: the default exchange's name is empty.
-const split = (path: string): string[] => path.replace(/^\//, '').replace(/\/$/, '').split('/')
-
-function decoded(path: string): string[] | null {
-  try {
-    return split(path).map(decodeURIComponent)
-  } catch {
-    return null // not well-formed percent-encoding: decodeURIComponent's only error
-  }
-}
-
-function match(wanted: readonly string[], segments: readonly string[]): Map<string, string> | null {
-  if (wanted.length !== segments.length) return null
-  const parameters = new Map<string, string>()
-  for (const [index, segment] of segments.entries()) {
-    const pattern = wanted[index] ?? ''
-    if (pattern.startsWith(':')) parameters.set(pattern.slice(1), segment)
-    else if (pattern !== segment) return null
-  }
-  return parameters
-}
+/** The segments of a path. Empty ones count: the default exchange's name is empty. */
+export const segmentsOf = (path: string): string[] => path.replace(/^\//, '').replace(/\/$/, '').split('/')
