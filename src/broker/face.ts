@@ -4,6 +4,7 @@
  */
 import type { CoreErrorCode, RefusedAccess } from '../core/errors.ts'
 import type { Annotations, Death, Format } from '../core/record.ts'
+import type { Renaming } from '../lib/renaming.ts'
 import type { Clock } from '../lib/timers.ts'
 
 export type { CoreErrorCode, RefusedAccess } from '../core/errors.ts'
@@ -534,6 +535,8 @@ export interface TopicConfig {
   readonly autoDelete: boolean
   /** Patterns of addresses of which it stores every record, too: words joined with `.`; `*` is one word, `#` any number, also none. */
   readonly captures: readonly string[]
+  /** Under which other address it stores what it captures; its limits and what publishers expect are of that one. null: its own. */
+  readonly renames: Renaming | null
   /**
    * For topics of one partition: an index by address in memory, of about ten bytes a record, and limits, retentionMs and times to live that hold to the
    * single record. With retention `time`, recordsMax and bytesMax count what is kept.
@@ -615,6 +618,7 @@ export const topicDefaults: TopicConfig = {
   expiresMs: -1,
   autoDelete: false,
   captures: [],
+  renames: null,
   indexed: false,
   subjectRecordsMax: -1,
   subjectOverflow: 'dropOldest',

@@ -147,6 +147,21 @@ test('preconditions and refusing limits name what is there', async () => {
   await machine.stop()
 })
 
+test('what is captured is stored under another address, by which it is limited and expected', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  const renames = { pattern: 's.*.*', words: ['kept', 2], restFrom: -1 }
+  await space.createTopic('s', { captures: ['s.#'], renames, indexed: true, subjectRecordsMax: 1 }, 'test')
+  await publish(space, to('s.a.x', '1'), to('s.b.x', '2'), to('s.a.y', '3'), to('s.other', '4'))
+  const found = space.addresses('s', '#').map(({ subject, count }) => `${subject} ${count}`)
+  assert.deepEqual(found.sort(), ['kept.x 1', 'kept.y 1', 's.other 1'])
+  const stale = to('s.c.x', '5')
+  stale.expectedLast = { offset: 0 }
+  await new Promise<void>((resolve) => space.publish([stale], resolve))
+  assert.equal(stale.errorCode, 'Mismatch')
+  await machine.stop()
+})
+
 test('a record goes into one topic alone under another address', async () => {
   const machine = new Machine()
   let space = spaceOf(await machine.start())

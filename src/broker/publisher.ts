@@ -22,6 +22,7 @@ import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
 import { hash32 } from '../lib/bytes.ts'
+import { renamed } from '../lib/renaming.ts'
 import { everyone } from './access.ts'
 import type { Histories } from './exchanges/history.ts'
 import { type Decision, type ExchangeInfo, type LaterRecords, type Principal, type PublishItem, PublishStatus } from './face.ts'
@@ -178,7 +179,11 @@ export class Publisher {
         const hears = address === item.address ? passed : undefined
         for (const name of router.route(exchange ?? subjectExchange, address, item, hears)) add(topics.get(name))
       }
-      if (isSubject(exchange)) for (const topic of subjects.captures(address)) add(topic)
+      if (!isSubject(exchange)) continue
+      for (const topic of subjects.captures(address)) {
+        const { renames } = topic.config
+        if (!found.has(topic)) found.set(topic, renames === null ? address : renamed(renames, address))
+      }
     }
     if (item.decidedBy !== null && found.size > 1) {
       const decides = topics.get(item.decidedBy)

@@ -204,14 +204,15 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     if (this.#options.verbose) this.#done()
   }
 
-  /** Parts of batches, and what is counted. */
+  /** Parts of batches, what is counted, and schedules. */
   #takenSpecially(stream: Stream, item: PublishItem): boolean {
     const { reply, headerBytes, payload } = this.#decoder
     const jetStream = this.#jetStream
     const space = this.#space
     if (jetStream === null || space === null || (headerBytes === 0 && !stream.config.allow_msg_counter)) return false
     const headers = headerBytes === 0 ? '' : payload.toString('latin1', 0, headerBytes)
-    if (!headers.includes('Nats-Batch-Id:') && !stream.config.allow_msg_counter) return false
+    const special = headers.includes('Nats-Batch-Id:') || headers.includes('Nats-Schedule')
+    if (!special && !stream.config.allow_msg_counter) return false
     // In the order of the operations.
     this.#publishNow()
     item.transient = false

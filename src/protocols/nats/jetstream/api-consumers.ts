@@ -6,7 +6,7 @@ import { allow, type Call, type Handler } from './call.ts'
 import type { Consumer } from './consumer.ts'
 import { type ConsumerConfig, checkUpdate, consumerConfig, filtersOf } from './consumer-config.ts'
 import { refusal } from './errors.ts'
-import { any, flag, parseObject, read, text, time } from './fields.ts'
+import { any, flag, int, parseObject, read, text, time } from './fields.ts'
 import { noPage, pageFields, pageOf } from './paging.ts'
 import type { Stream } from './stream.ts'
 import { nanosOf, noTime } from './times.ts'
@@ -103,6 +103,15 @@ async function pause(call: Call): Promise<object> {
     : { paused: true, pause_until: until, pause_remaining: nanosOf(leftMs) }
 }
 
+async function reset(call: Call): Promise<object> {
+  const { seq } = read<{ seq: number }>({ seq: int }, parseObject(call.body))
+  const consumer = consumerNamed(call)
+  const from = await call.jetStream.resetConsumer(consumer, Math.max(0, seq))
+  const info = consumer.info()
+  setImmediate(() => consumer.start())
+  return { ...info, reset_seq: from }
+}
+
 function listed(call: Call): { readonly consumers: Consumer[]; readonly offset: number } {
   const { offset } = read<{ offset: number }>({ ...pageFields, subject: text }, parseObject(call.body))
   const consumers = [...streamNamed(call).consumers.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -139,6 +148,7 @@ export const consumerHandlers: Readonly<Record<string, Handler>> = {
     },
   },
   'CONSUMER.PAUSE': { type: 'consumer_pause', words: 2, empty: { paused: false, pause_until: noTime }, run: pause },
+  'CONSUMER.RESET': { type: 'consumer_reset', words: 2, run: reset },
   'CONSUMER.UNPIN': {
     type: 'consumer_unpin',
     words: 2,

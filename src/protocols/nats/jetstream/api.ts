@@ -41,6 +41,9 @@ export function onApiRequest(jetStream: JetStream, space: Space, request: ApiReq
   const call = { jetStream, space, body: request.body, reply: request.reply }
   if (words[0] === 'DIRECT' && words[1] === 'GET') return directGet({ ...call, words: words.slice(2) }, request.headers)
   if (words[0] === 'CONSUMER' && words[1] === 'MSG' && words[2] === 'NEXT') return next(call, words.slice(3))
+  // Each consumer hears of this itself.
+  if (words[0] === 'CONSUMER' && words[1] === 'RESET' && jetStream.consumer(words[2] ?? '', words[3] ?? '') === undefined)
+    return false
   for (let count = Math.min(namedBy, words.length); count > 0; count--) {
     const handler = handlers[words.slice(0, count).join('.')]
     if (handler === undefined) continue

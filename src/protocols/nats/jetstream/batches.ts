@@ -75,7 +75,12 @@ export class Batches {
     batch.timer.cancel()
     batch.timer = this.#watch(key)
     if (isEnd) return null
-    for (const header of ['Nats-Expected-Last-Msg-Id', ...(sequence > 1 ? ['Nats-Expected-Last-Sequence'] : [])])
+    for (const header of [
+      'Nats-Schedule',
+      'Nats-Schedule-Next',
+      'Nats-Expected-Last-Msg-Id',
+      ...(sequence > 1 ? ['Nats-Expected-Last-Sequence'] : []),
+    ])
       if (headerOf(headers, header) !== undefined) return refusal('atomicHeader', header)
     const refused = prepare(stream, item, headers, bodyBytes)
     if (refused !== null) return refused

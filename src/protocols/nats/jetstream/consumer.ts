@@ -16,6 +16,7 @@ import type { Clock, Timer } from '../../../lib/timers.ts'
 import { matchesSubject, patternOf } from '../subjects.ts'
 import { type AckPlace, ackPrefix, ackSubject, nakDelayMs } from './acks.ts'
 import { type ConsumerConfig, filtersOf, shownConsumerConfig } from './consumer-config.ts'
+import { refusal } from './errors.ts'
 import { type Line, withHeaders } from './headers.ts'
 import type { Outbox } from './outbox.ts'
 import { Pace } from './pace.ts'
@@ -458,6 +459,33 @@ export class Consumer implements Sink, TakerHost {
       this.#taker = new PushTaker(this, this.#host.outbox, this.#host.clock, (subject) => this.#host.isBehind(subject))
     }
     this.refresh()
+  }
+
+  /** Begins again at a sequence, 0: behind what is acknowledged. Resolves to the sequence. Rejects with {@link ApiError} where it may not. */
+  async reset(asked: number): Promise<number> {
+    const sequence = asked === 0 ? this.#ackFloor.stream + 1 : await this.#mayBeginAt(asked)
+    const startAt = { offset: Math.max(0, this.owner.offsetOf(sequence)) }
+    this.#started = false
+    this.#core.close()
+    if (!this.config.mem_storage) await this.#host.outbox.space.seek(this.stream, this.name, startAt)
+    if (this.#closed) throw refusal('consumerReset', 'consumer closed')
+    this.#pending.clear()
+    this.#givenBack.clear()
+    this.#delivered = { consumer: 0, stream: sequence - 1, at: 0 }
+    this.#acknowledgedAt = 0
+    this.#core = this.#subscribe(startAt)
+    this.#tally.close()
+    this.#tally = this.#count(startAt)
+    return sequence
+  }
+
+  async #mayBeginAt(sequence: number): Promise<number> {
+    const { deliver_policy: policy, opt_start_seq: first, opt_start_time: time } = this.config
+    if (policy === 'by_start_sequence' && sequence < first) throw refusal('consumerReset', 'below start seq')
+    if (policy === 'by_start_time' && sequence < (await this.owner.sequenceAt(Date.parse(time))))
+      throw refusal('consumerReset', 'below start time')
+    if (!['all', 'by_start_sequence', 'by_start_time'].includes(policy)) throw refusal('consumerReset', 'not allowed')
+    return sequence
   }
 
   #watchPause(): void {

@@ -259,6 +259,25 @@ test('overflow requests are served only when there is enough, pinned ones to one
   )
 })
 
+test('a consumer begins again where it is told to', async () => {
+  await client.stream('anew')
+  for (const body of ['1', '2', '3', '4']) await client.publish('anew.a', body)
+  await client.consumer('anew', 'c')
+  const [first] = await client.pull('anew', 'c', 3)
+  await client.request(first?.reply ?? '', '+ACK')
+  const toFloor = await client.api('CONSUMER.RESET.anew.c')
+  assert.deepEqual([toFloor['reset_seq'], toFloor['num_pending'], toFloor['num_ack_pending']], [2, 3, 0])
+  const again = await client.pull('anew', 'c', 2)
+  assert.deepEqual(bodies(again), ['2', '3'])
+  // A first delivery: the one before is forgotten, with its sequence.
+  assert.match(again[0]?.reply ?? '', /^\$JS\.ACK\.anew\.c\.1\.2\.1\./)
+  assert.equal((await client.api('CONSUMER.RESET.anew.c', { seq: 4 }))['reset_seq'], 4)
+  assert.deepEqual(bodies(await client.pull('anew', 'c', 1)), ['4'])
+  await client.consumer('anew', 'last', { deliver_policy: 'last' })
+  assert.equal(await client.refusal('CONSUMER.RESET.anew.last', { seq: 1 }), 10204)
+  assert.equal((await client.request('$JS.API.CONSUMER.RESET.anew.none')).status, '503')
+})
+
 test('users need to be allowed to make, read and manage the topic of a stream', async () => {
   const alice = await JetStreamClient.open(port(), { user: 'alice', pass: 'love' })
   await client.stream('closed')

@@ -48,7 +48,7 @@ export class Counters {
     if (bodyBytes > headers.length) return refusal('incrementPayload')
     const totals = this.#totals.get(stream) ?? new Map<string, bigint>()
     this.#totals.set(stream, totals)
-    const subject = item.address
+    const subject = stream.storedAs(item.address)
     const before = totals.get(subject) ?? (await this.#stored(stream, subject))
     const total = before + BigInt(increment.replace('+', ''))
     const value = Buffer.from(`{"val":"${total}"}`)

@@ -21,12 +21,12 @@ export function withHeaders(block: Buffer, lines: readonly Line[]): Buffer {
   return Buffer.concat([block.subarray(0, block.length - 2), Buffer.from(`${added}\r\n`)])
 }
 
-/** The block without all headers of these names. */
-export function withoutHeaders(block: string, names: readonly string[]): string {
-  const [first = '', ...lines] = block.split('\r\n')
-  return [first, ...lines.filter((line) => !names.some((name) => line.startsWith(`${name}:`)))].join('\r\n')
-}
-
 export function statusBlock(status: string, lines: readonly Line[] = []): Buffer {
   return Buffer.from(`NATS/1.0 ${status}\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
+}
+
+/** The block without all headers whose lines begin so. */
+export function withoutHeaders(block: string, beginnings: readonly string[]): string {
+  const [first = '', ...lines] = block.split('\r\n')
+  return [first, ...lines.filter((line) => !beginnings.some((beginning) => line.startsWith(beginning)))].join('\r\n')
 }

@@ -27,6 +27,7 @@ import { headerOf, type Line, withHeaders } from './headers.ts'
 import { Outbox } from './outbox.ts'
 import { randomId } from './pull.ts'
 import { Retention } from './retention.ts'
+import { Schedules } from './schedules.ts'
 import type { StoredMessage } from './stored.ts'
 import { Stream } from './stream.ts'
 import { type StreamConfig, topicConfig } from './stream-config.ts'
@@ -34,8 +35,12 @@ import { timeText } from './times.ts'
 
 const rowsName = 'nats.consumers'
 const copiesName = 'nats.copies'
+const schedulesName = 'nats.schedules'
 const separator = '\u0000'
 const cachedSubjectsMax = 10_000
+
+/** Of streams that were stored before there was such a thing. */
+const addedLater = { subject_transform: null, allow_msg_schedules: false } as const
 
 interface StoredConsumer {
   readonly config: ConsumerConfig
@@ -58,6 +63,7 @@ export class JetStream implements ConsumerHost {
   readonly #retention: Retention
   readonly #batches: Batches
   readonly #counters: Counters
+  readonly #schedules: Schedules
   readonly #behind = new Set<Receiver>()
   /** Which stream a subject belongs to. */
   #bySubject = new Map<string, Stream | null>()
@@ -72,6 +78,15 @@ export class JetStream implements ConsumerHost {
     this.#batches = new Batches(this.outbox, broker.clock)
     this.#counters = new Counters(this.outbox)
     for (const topic of this.space.topics()) if (topic.declaredBy === declaredBy) this.#adopt(topic)
+    this.#schedules = new Schedules({
+      broker,
+      namespace,
+      space: this.space,
+      rows: broker.rows(schedulesName),
+      stream: (name) => this.stream(name),
+      answer: (reply, body) => this.outbox.answer(reply, body),
+      published: (stream, item, messageId) => this.published(stream, item, messageId),
+    })
     this.#restoreConsumers()
   }
 
@@ -82,7 +97,8 @@ export class JetStream implements ConsumerHost {
   // ------------------------------------------------------------------------------------------------------------------- streams
 
   #adopt(topic: TopicInfo): Stream {
-    const { config } = topic.declaration as unknown as { config: StreamConfig } // written by createStream
+    const declared = topic.declaration as unknown as { config: StreamConfig } // written by createStream
+    const config = { ...addedLater, ...declared.config }
     const stream = new Stream(topic, config, this.space)
     this.#streams.set(topic.name, stream)
     this.#configured(stream)
@@ -180,6 +196,7 @@ export class JetStream implements ConsumerHost {
     if (stream === undefined) return
     this.#streams.delete(name)
     this.#stopActing(stream)
+    this.#schedules.forget(stream)
     for (const key of [...this.#broker.rows(copiesName).entries()].map(([each]) => each))
       if (key.startsWith([this.namespace, stream.id.toString('hex'), ''].join(separator)))
         this.#broker.rows(copiesName).delete(key)
@@ -245,12 +262,14 @@ export class JetStream implements ConsumerHost {
 
   // ---------------------------------------------------------------------------------------------------------------- publishing
 
-  /** Whether a publish is part of a batch, or counts: then it is published and answered from here. */
+  /** Whether a publish is part of a batch, counts, or has to do with schedules: then it is published and answered from here. */
   takes(incoming: Incoming): boolean {
     const { stream, headers } = incoming
     const batch = headers === '' ? undefined : headerOf(headers, 'Nats-Batch-Id')
-    if (batch === undefined && !stream.config.allow_msg_counter) return false
+    const schedule = Schedules.concerns(headers)
+    if (batch === undefined && !stream.config.allow_msg_counter && !schedule) return false
     if (batch !== undefined) this.#batches.take(incoming, batch)
+    else if (schedule) this.#schedules.take(incoming)
     else this.#counters.take(incoming)
     return true
   }
@@ -343,6 +362,12 @@ export class JetStream implements ConsumerHost {
       })
     this.#adviseConsumer(consumer, 'DELETED', 'delete')
     this.#retention.consumerGone(consumer.owner)
+  }
+
+  async resetConsumer(consumer: Consumer, sequence: number): Promise<number> {
+    const from = await consumer.reset(sequence)
+    this.#retention.consumerGone(consumer.owner)
+    return from
   }
 
   #drop(consumer: Consumer, status: string): void {

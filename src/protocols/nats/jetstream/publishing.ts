@@ -38,19 +38,37 @@ function expectStream(stream: Stream, headers: string): void {
   if (expected !== '' && expected !== stream.name) throw refusal('streamNotMatch')
 }
 
-function setTimeToLive({ config }: Stream, item: PublishItem, headers: string): void {
-  const ttl = headerOf(headers, 'Nats-TTL') ?? ''
-  if (ttl === '') return
-  const never = ttl.toLowerCase() === 'never'
-  const duration = parseDuration(ttl)
-  const seconds = /^\d+$/.test(ttl) ? Number(ttl) : Math.floor((duration ?? 0) / 1000)
-  if (!never && duration !== null && !/^\d+$/.test(ttl) && duration < 1000) throw refusal('ttlInvalid')
-  if (!never && duration === null && !/^\d+$/.test(ttl)) throw refusal('ttlInvalid')
-  if (!never && seconds === 0) return
-  if (!config.allow_msg_ttl) throw refusal('ttlDisabled')
+/** In ms; -1 is none. null: it is no time to live that a stream like this can hold. */
+function timeToLive({ config }: Stream, text: string): number | null {
   // Ages are held from the front of the log: a single message cannot outlive them.
-  if (never && config.max_age > 0) throw refusal('ttlInvalid')
-  if (!never) item.ttlMs = seconds * 1000
+  if (isNever(text)) return config.max_age > 0 ? null : -1
+  const isSeconds = /^\d+$/.test(text)
+  const duration = isSeconds ? Number(text) * 1000 : parseDuration(text)
+  if (duration === null || (!isSeconds && duration < 1000)) return null
+  return duration === 0 ? -1 : Math.floor(duration / 1000) * 1000
+}
+
+const isNever = (text: string): boolean => text.toLowerCase() === 'never'
+
+export function isTimeToLive(stream: Stream, text: string): boolean {
+  return timeToLive(stream, text) !== null
+}
+
+function setTimeToLive(stream: Stream, item: PublishItem, headers: string): void {
+  const text = headerOf(headers, 'Nats-TTL') ?? ''
+  if (text === '') return
+  const ttlMs = timeToLive(stream, text)
+  const asks = isNever(text) || (ttlMs !== null && ttlMs > 0)
+  if (asks && !stream.config.allow_msg_ttl) throw refusal('ttlDisabled')
+  if (ttlMs === null) throw refusal('ttlInvalid')
+  item.ttlMs = ttlMs
+}
+
+/** What is asked of a message that the stream itself makes. Throws {@link ApiError}. */
+export function prepareOwn(stream: Stream, item: PublishItem, headers: string): void {
+  item.decidedBy = stream.name
+  setTimeToLive(stream, item, headers)
+  setRollup(stream, item, headers)
 }
 
 function expectLast(stream: Stream, item: PublishItem, headers: string): void {
@@ -87,7 +105,6 @@ function setRollup({ config }: Stream, item: PublishItem, headers: string): void
 }
 
 function refuseUnsupported({ config }: Stream, headers: string): void {
-  if (headerOf(headers, 'Nats-Schedule') !== undefined) throw refusal('schedulesDisabled')
   if (headerOf(headers, 'Nats-Incr') !== undefined && !config.allow_msg_counter) throw refusal('incrementDisabled')
 }
 
@@ -117,7 +134,7 @@ function whyNot(stream: Stream, item: PublishItem, space: Space): ApiError {
     case 'TooLarge':
       return refusal('streamMessageTooLarge')
     case 'Full': {
-      if (config.discard_new_per_subject && isFullOf(stream, item.address))
+      if (config.discard_new_per_subject && isFullOf(stream, stream.storedAs(item.address)))
         return refusal('streamStore', 'maximum messages per subject exceeded')
       if (config.discard !== 'new') return refusal('storageExceeded')
       const records = space.status(stream.name)?.partitions[0]?.records ?? 0

@@ -31,7 +31,7 @@ export class Retention {
     this.#remove(stream, sequence)
   }
 
-  /** A consumer is gone, and what it alone wanted is not wanted any more. */
+  /** A consumer is gone, or begins elsewhere, and what it alone wanted is not wanted any more. */
   consumerGone(stream: Stream): void {
     if (stream.config.retention !== 'interest') return
     for (const { subject } of stream.subjects('>'))

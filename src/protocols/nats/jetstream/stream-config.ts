@@ -5,7 +5,7 @@ import { collide, hasForeignWildcard, isLiteral, isSubset, isValidSubject, patte
 import { refusal } from './errors.ts'
 import { always, any, type Fields, flag, int, oneOf, read, shown, strings, text, texts, time } from './fields.ts'
 import { msOf, nanosOf } from './times.ts'
-import { compileTransform, type SubjectTransform } from './transforms.ts'
+import { compileTransform, renamingOf, type SubjectTransform } from './transforms.ts'
 
 /** The names are those of the API; durations are in nanoseconds, -1 and 0 are no limit. */
 export interface StreamConfig {
@@ -25,6 +25,7 @@ export interface StreamConfig {
   readonly no_ack: boolean
   readonly duplicate_window: number
   readonly first_seq: number
+  readonly subject_transform: SubjectTransform | null
   readonly republish: Republish | null
   readonly mirror: SourceConfig | null
   readonly sources: readonly SourceConfig[]
@@ -40,6 +41,7 @@ export interface StreamConfig {
   readonly allow_msg_ttl: boolean
   readonly allow_msg_counter: boolean
   readonly allow_atomic: boolean
+  readonly allow_msg_schedules: boolean
   readonly persist_mode: 'default' | 'async'
   readonly metadata: Readonly<Record<string, string>>
 }
@@ -136,6 +138,7 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
   const republish = given.republish === null ? null : read<Republish>(republishFields, { ...given.republish })
   const mirror = given.mirror === null ? null : sourceConfig(given.mirror, true)
   const sources = ((given.sources as unknown[] | null) ?? []).map((source) => sourceConfig(source, false))
+  const schedules = given.allow_msg_schedules
   const config: StreamConfig = {
     name: given.name,
     description: given.description,
@@ -153,6 +156,7 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
     no_ack: given.no_ack,
     duplicate_window: given.duplicate_window === 0 ? windowFor(given.max_age) : given.duplicate_window,
     first_seq: given.first_seq,
+    subject_transform: subjectTransform(given.subject_transform),
     republish: republish === null || republish.src !== '' ? republish : { ...republish, src: '>' },
     mirror,
     sources,
@@ -161,17 +165,21 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
     discard_new_per_subject: given.discard_new_per_subject,
     sealed: given.sealed,
     deny_delete: given.deny_delete,
-    deny_purge: given.deny_purge,
-    allow_rollup_hdrs: given.allow_rollup_hdrs,
+    // A schedule takes the place of the one before it.
+    deny_purge: given.deny_purge && !schedules,
+    allow_rollup_hdrs: given.allow_rollup_hdrs || schedules,
     consumer_limits: read<ConsumerLimits>(limitFields, { ...(given.consumer_limits as object | null) }),
     allow_msg_ttl: given.allow_msg_ttl,
     allow_msg_counter: given.allow_msg_counter,
     allow_atomic: given.allow_atomic,
+    allow_msg_schedules: schedules,
     persist_mode: given.persist_mode,
     metadata: withoutServerMetadata(given.metadata),
   }
   checkCopies(config)
   checkLimits(config)
+  if (given.pedantic && schedules && !given.allow_rollup_hdrs)
+    throw invalid('message scheduling cannot be set if roll-ups are disabled')
   checkSubjects(config)
   return config
 }
@@ -201,9 +209,7 @@ function refuseUnsupported(given: Given): void {
   if (given.mirror_direct && given.mirror === null) throw invalid('stream has no mirror but does have mirror direct')
   const asked: readonly [unknown, string][] = [
     [given.compression === 's2' ? 's2' : null, 'compression is'],
-    [given.subject_transform, 'a subject transform is'],
     [given.subject_delete_marker_ttl || null, 'subject delete markers are'],
-    [given.allow_msg_schedules || null, 'message schedules are'],
     [given.allow_batched || null, 'batch publishing is'],
   ]
   for (const [value, what] of asked) if (value !== null) throw invalid(`${what} not supported here`)
@@ -226,18 +232,29 @@ function sourceConfig(given: unknown, mirrors: boolean): SourceConfig {
   return { ...source, subject_transforms: transforms }
 }
 
+function subjectTransform(given: unknown): SubjectTransform | null {
+  if (given === null) return null
+  if (typeof given !== 'object') throw refusal('invalidJson', 'json: cannot unmarshal this value into a transform')
+  const transform = read<SubjectTransform>(transformFields, { ...given })
+  if (transform.src !== '' && !isValidSubject(transform.src)) throw refusal('transformSource', `invalid subject ${transform.src}`)
+  if (renamingOf(transform) === null) throw refusal('transformDestination', `invalid mapping destination: ${transform.dest}`)
+  return transform
+}
+
 function checkCopies({ mirror, sources, subjects, first_seq: first, ...config }: StreamConfig): void {
   const names = sources.map(
     ({ name, filter_subject: filter, subject_transforms: transforms }) => `${name} ${filter} ${JSON.stringify(transforms)}`,
   )
   if (new Set(names).size < names.length) throw refusal('sourceDuplicate')
   if (sources.some(({ name }) => name === config.name) || mirror?.name === config.name) throw invalid('detected cycle')
+  if (sources.length > 0 && config.allow_msg_schedules) throw refusal('sourceWithSchedules')
   if (mirror === null) return
   if (first > 0) throw refusal('mirrorWithFirstSequence')
   if (subjects.length > 0) throw refusal('mirrorWithSubjects')
   if (sources.length > 0) throw refusal('mirrorWithSources')
   if (config.allow_msg_counter) throw refusal('mirrorWithCounters')
   if (config.allow_atomic) throw refusal('mirrorWithAtomic')
+  if (config.allow_msg_schedules) throw refusal('mirrorWithSchedules')
   if (mirror.opt_start_seq > 0 && mirror.opt_start_time !== '') throw refusal('mirrorStart')
 }
 
@@ -257,8 +274,10 @@ function checkLimits(config: StreamConfig): void {
   if (config.allow_msg_counter) {
     if (config.discard === 'new') throw invalid('counter stream cannot use discard new')
     if (config.allow_msg_ttl) throw invalid('counter stream cannot use message TTLs')
+    if (config.allow_msg_schedules) throw invalid('counter stream cannot use message schedules')
     if (config.retention !== 'limits') throw invalid('counter stream can only use limits retention')
   }
+  if (config.allow_msg_schedules && config.discard === 'new') throw invalid('message scheduling cannot use discard new')
   if (config.persist_mode === 'async') {
     if (config.storage !== 'file') throw invalid('async persist mode is only supported on file storage')
     if (config.allow_atomic) throw invalid('async persist mode is not supported with atomic batch publish')
@@ -304,6 +323,8 @@ export function checkUpdate(old: StreamConfig, next: StreamConfig): void {
   if (old.allow_msg_ttl && !next.allow_msg_ttl) throw no('can not disable per-message TTLs')
   if (JSON.stringify(old.mirror) !== JSON.stringify(next.mirror)) throw refusal('mirrorNotUpdatable')
   if (old.allow_msg_counter !== next.allow_msg_counter) throw no('can not change counter setting')
+  if (old.allow_msg_schedules && !next.allow_msg_schedules)
+    throw refusal('streamInvalidConfig', 'message schedules can not be disabled')
   if (old.persist_mode !== next.persist_mode) throw no('can not change persist mode')
 }
 
@@ -321,6 +342,7 @@ export function topicConfig(config: StreamConfig, recordBytesMax: number): Parti
     bytesMax: config.max_bytes,
     overflow: config.discard === 'new' ? 'refuse' : 'dropOldest',
     captures: config.subjects.map(patternOf),
+    renames: config.subject_transform === null ? null : renamingOf(config.subject_transform),
     indexed: true,
     subjectRecordsMax: config.max_msgs_per_subject,
     subjectOverflow: config.discard_new_per_subject ? 'refuse' : 'dropOldest',
@@ -341,13 +363,18 @@ export function serverMetadata(needed: number): Record<string, string> {
 }
 
 const neededLevel = (config: StreamConfig): number =>
-  config.allow_msg_counter || config.allow_atomic || config.persist_mode === 'async' ? 2 : config.allow_msg_ttl ? 1 : 0
+  config.allow_msg_counter || config.allow_atomic || config.allow_msg_schedules || config.persist_mode === 'async'
+    ? 2
+    : config.allow_msg_ttl
+      ? 1
+      : 0
 
 export function shownStreamConfig(config: StreamConfig): Record<string, unknown> {
   const complete = { ...config, compression: 'none' }
-  const { republish, persist_mode: mode, consumer_limits: limits } = config
+  const { republish, subject_transform, persist_mode: mode, consumer_limits: limits } = config
   return {
     ...shown(fields, complete),
+    ...(subject_transform === null ? {} : { subject_transform }),
     ...(republish === null ? {} : { republish: shown({}, republish) }),
     ...(config.mirror === null ? {} : { mirror: shown({}, config.mirror) }),
     ...(config.sources.length === 0 ? {} : { sources: config.sources.map((source) => shown({}, source)) }),

@@ -1,11 +1,13 @@
 /** One stream: a topic that captures subjects. Its sequences are the topic's offsets, counted from `first_seq` (1 when none was asked for). */
 import type { AddressStatus, PeekedRecord, Space, TopicInfo } from '../../../broker/face.ts'
+import { renamed } from '../../../lib/renaming.ts'
 import { patternOf } from '../subjects.ts'
 import type { Consumer } from './consumer.ts'
 import { refusal } from './errors.ts'
 import { messageOf, type StoredMessage } from './stored.ts'
 import type { StreamConfig } from './stream-config.ts'
 import { noTime, timeText } from './times.ts'
+import { renamingOf } from './transforms.ts'
 
 /** Deleted sequences listed in one answer. */
 const deletedMax = 100_000
@@ -49,6 +51,12 @@ export class Stream {
 
   offsetOf(sequence: number): number {
     return sequence - this.base
+  }
+
+  /** The subject under which it stores what is published to one. */
+  storedAs(subject: string): string {
+    const renaming = this.config.subject_transform === null ? null : renamingOf(this.config.subject_transform)
+    return renaming === null ? subject : renamed(renaming, subject)
   }
 
   /** The last sequence that was given, be it there still or not. */

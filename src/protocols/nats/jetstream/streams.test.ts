@@ -77,6 +77,24 @@ test('a limit that comes with an update counts at once', async () => {
   assert.deepEqual(state['subjects'], { 'limit.a': 1, 'limit.b': 1 })
 })
 
+test('subjects are stored as the transform says, and counted, expected and read by that name', async () => {
+  const transform = { src: 'map.*.*', dest: 'kept.$2.{{wildcard(1)}}' }
+  await client.stream('map', { subject_transform: transform })
+  assert.deepEqual(((await client.api('STREAM.INFO.map'))['config'] as Json)['subject_transform'], transform)
+  client.nats.send('SUB map.> core')
+  client.nats.publish('map.a.b', 'x')
+  assert.equal((await client.next()).subject, 'map.a.b')
+  client.nats.send('UNSUB core')
+  await client.publish('map.other')
+  const state = (await client.api('STREAM.INFO.map', { subjects_filter: '>' }))['state'] as Json
+  assert.deepEqual(state['subjects'], { 'kept.b.a': 1, 'map.other': 1 })
+  const last = { 'Nats-Expected-Last-Subject-Sequence': '0' }
+  assert.equal(((await client.publish('map.a.b', '', last))['error'] as Json)['err_code'], 10071)
+  const bad = (dest: string): Promise<number> =>
+    client.refusal('STREAM.CREATE.bad', { name: 'bad', subjects: ['bad.*'], subject_transform: { src: 'bad.*', dest } })
+  assert.deepEqual([await bad('x.$2'), await bad('x.>')], [10156, 10156])
+})
+
 test('what is stored is published again elsewhere, with its place', async () => {
   await client.stream('again', { republish: { src: 'again.>', dest: 'copy.>' } })
   client.nats.send('SUB copy.> c')

@@ -1,5 +1,6 @@
 /** Subjects turned into others: `*` of the source stands in the destination as `$1` or `{{wildcard(1)}}`, its `>` as `>`. */
-import { isValidSubject } from '../subjects.ts'
+import { type Renaming, renamed } from '../../../lib/renaming.ts'
+import { isValidSubject, matchesSubject, patternOf } from '../subjects.ts'
 
 export interface SubjectTransform {
   readonly src: string
@@ -10,41 +11,34 @@ export interface SubjectTransform {
 export type Mapping = (subject: string) => string | null
 
 /** null when source and destination do not go together, or use what is not known here. */
-export function compileTransform({ src, dest }: SubjectTransform): Mapping | null {
+export function compileTransform(transform: SubjectTransform): Mapping | null {
+  const renaming = renamingOf(transform)
+  const source = transform.src === '' ? '>' : transform.src
+  if (renaming === null) return null
+  return (subject) => (matchesSubject(source, subject) ? renamed(renaming, subject) : null)
+}
+
+/** The same in the broker's words. */
+export function renamingOf({ src, dest }: SubjectTransform): Renaming | null {
   const source = src === '' ? '>' : src
   const target = dest === '' ? source : dest
-  if (!isValidSubject(source)) return null
-  const wanted = source.split('.')
-  const stars = wanted.filter((word) => word === '*').length
-  const open = wanted.at(-1) === '>'
-  let nextStar = 0
-  const parts: (string | number)[] = []
-  for (const word of (open && target.endsWith('>') ? target.slice(0, -1).replace(/\.$/, '') : target).split('.')) {
-    const place = /^(?:\$(\d{1,2})|\{\{\s*[Ww]ildcard\(\s*(\d{1,2})\s*\)\s*\}\})$/.exec(word)
-    if (place !== null) {
-      const star = Number(place[1] ?? place[2])
-      if (star < 1 || star > stars) return null
-      parts.push(star - 1)
-    } else if (word === '*') {
-      if (nextStar >= stars) return null
-      parts.push(nextStar++)
-    } else if (/[{}>\s]/.test(word)) return null
-    else if (word !== '') parts.push(word)
+  if (!isValidSubject(source) || target.split('.').includes('')) return null
+  const from = source.split('.')
+  const stars = [...from.keys()].filter((place) => from[place] === '*')
+  const to = target.split('.')
+  const open = from.at(-1) === '>'
+  if (open !== (to.at(-1) === '>')) return null
+  if (open) to.pop()
+  const words: (string | number)[] = []
+  for (const word of to) {
+    const placed = /^(?:\$(\d{1,2})|\{\{\s*[Ww]ildcard\(\s*(\d{1,2})\s*\)\s*\}\})$/.exec(word)
+    if (placed !== null) {
+      const star = stars[Number(placed[1] ?? placed[2]) - 1]
+      if (star === undefined) return null
+      words.push(star)
+    } else if (word === '*' && dest === '') words.push(words.length)
+    else if (word === '*' || /[{}>\s]/.test(word)) return null
+    else words.push(word)
   }
-  const carriesRest = open && target.endsWith('>')
-  if (parts.length === 0 && !carriesRest) return null
-  if (target.endsWith('>') && !open) return null
-  return (subject) => {
-    const words = subject.split('.')
-    if (open ? words.length < wanted.length : words.length !== wanted.length) return null
-    const found: string[] = []
-    for (const [at, word] of wanted.entries()) {
-      if (word === '>') break
-      const own = words[at] ?? ''
-      if (word === '*') found.push(own)
-      else if (word !== own) return null
-    }
-    const mapped = parts.map((part) => (typeof part === 'number' ? (found[part] ?? '') : part))
-    return [...mapped, ...(carriesRest ? words.slice(wanted.length - 1) : [])].join('.')
-  }
+  return { pattern: patternOf(source), words, restFrom: open ? from.length - 1 : -1 }
 }
