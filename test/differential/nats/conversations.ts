@@ -146,7 +146,6 @@ export const conversations: readonly Conversation[] = [
       consumer('RS1', 'from', { deliver_policy: 'by_start_sequence', opt_start_seq: 2 }),
       api('CONSUMER.RESET.RS1.from', { seq: 1 }),
       api('CONSUMER.RESET.RS1.from', { seq: 3 }),
-      api('CONSUMER.RESET.RS1.none'),
     ],
   },
   { name: 'account', steps: [api('INFO')] },

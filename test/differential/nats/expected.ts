@@ -9,7 +9,7 @@ export interface Expected {
 }
 
 const bothNumbers = (theirs: unknown, ours: unknown): boolean => Number(theirs) >= 0 && Number(ours) >= 0
-const parserWords = ['invalid JSON: ', 'failed to parse', '400 Bad Request - ']
+const parserWords = ['invalid JSON: ', 'failed to parse', '400 Bad Request - ', 'stream transform: invalid ']
 
 export const expected: readonly Expected[] = [
   {

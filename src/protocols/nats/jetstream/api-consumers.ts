@@ -148,7 +148,7 @@ export const consumerHandlers: Readonly<Record<string, Handler>> = {
     },
   },
   'CONSUMER.PAUSE': { type: 'consumer_pause', words: 2, empty: { paused: false, pause_until: noTime }, run: pause },
-  'CONSUMER.RESET': { type: 'consumer_reset', words: 2, run: reset },
+  'CONSUMER.RESET': { type: 'consumer_reset', words: 2, empty: { reset_seq: 0 }, run: reset },
   'CONSUMER.UNPIN': {
     type: 'consumer_unpin',
     words: 2,

@@ -87,6 +87,13 @@ test('one that repeats takes its source, says when it comes next, and rolls up',
   assert.equal((await last(client, 'again', 'again.out'))?.seq, two.seq)
 })
 
+test('one whose time has passed comes at once', async () => {
+  await client.stream('past', { allow_msg_schedules: true })
+  const headers = { 'Nats-Schedule': '@at 2020-01-01T00:00:00Z', 'Nats-Schedule-Target': 'past.out' }
+  await client.publish('past.in', 'x', headers)
+  assert.equal((await made(broker, client, 'past', 'past.out')).seq, 2)
+})
+
 test('another message of its subject takes its place', async () => {
   await client.stream('over', { allow_msg_schedules: true })
   const soon = (body: string, ms: number): Promise<Json> =>

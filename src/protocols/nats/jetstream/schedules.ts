@@ -14,6 +14,7 @@ import { ApiError, refusal } from './errors.ts'
 import { headerOf, type Line, withHeaders, withoutHeaders } from './headers.ts'
 import { acknowledgement, isTimeToLive, prepare, prepareOwn, refusalText } from './publishing.ts'
 import { type Due, dueAfter, isTimeZone } from './schedule-patterns.ts'
+import type { StoredMessage } from './stored.ts'
 import type { Stream } from './stream.ts'
 import { timeText } from './times.ts'
 
@@ -200,10 +201,10 @@ export class Schedules {
   async #fire(scheduled: Scheduled): Promise<boolean> {
     const { subject, sequence } = scheduled
     const stream = this.#streamOf(scheduled)
-    const message = await stream?.message(sequence)
+    const message = await this.#read(stream, sequence)
     const source = headerOf(message?.headers.toString('latin1') ?? '', 'Nats-Schedule-Source') ?? ''
     const last = stream === undefined || source === '' ? 0 : stream.lastOf(source)
-    const content = last === 0 ? message : ((await stream?.message(last)) ?? message)
+    const content = last === 0 ? message : ((await this.#read(stream, last)) ?? message)
     if (!this.#counts(scheduled)) return true
     // Purged, or something else was published to its subject.
     if (
@@ -221,6 +222,14 @@ export class Schedules {
     const due = dueAfter(headerOf(said, 'Nats-Schedule') ?? '', headerOf(said, 'Nats-Schedule-Time-Zone'), scheduled.at, now)
     const item = this.#made(stream, said, subject, due, content)
     return this.#store(stream, scheduled, item, due)
+  }
+
+  /** Also one that is not durable yet. */
+  async #read(stream: Stream | undefined, sequence: number): Promise<StoredMessage | null> {
+    const message = (await stream?.message(sequence)) ?? null
+    if (message !== null || stream === undefined) return message
+    await this.#host.rows.durable()
+    return await stream.message(sequence)
   }
 
   #streamOf({ stream: name, key }: Scheduled): Stream | undefined {
