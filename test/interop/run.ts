@@ -364,10 +364,16 @@ const clients: readonly Client[] = [
     : [{ name: 'matrix (every producer to every consumer)', install: installJava, command: node('matrix/run.ts') }]),
 ]
 
-const wanted = process.argv.slice(2).filter((word) => !word.startsWith('-'))
+const wanted = process.argv.slice(2)
 const chosen = clients.filter((client) =>
   wanted.length === 0 ? client.onRequest !== true : wanted.some((word) => client.name.includes(word)),
 )
+if (chosen.length === 0) {
+  console.error(
+    `No suite has a name with ${wanted.join(', ')} in it. There are:\n  ${clients.map(({ name }) => name).join('\n  ')}`,
+  )
+  process.exit(2)
+}
 
 /** Where the suites of a folder look for their broker. */
 const variables: Readonly<Record<string, string>> = {

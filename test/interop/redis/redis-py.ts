@@ -1,6 +1,7 @@
-/** The own tests of redis-py: all of these files pass but those named here, each with its reason. */
+/** The own tests of redis-py: all of these files pass but those named here, each with its reason. They count keys, so they have a broker of their own. */
 import { rm } from 'node:fs/promises'
-import { runCases, setting } from '../cases/cases.ts'
+import { startAnyMQ } from '../anymq.ts'
+import { runCases } from '../cases/cases.ts'
 import { pythonRedis, redisPySource } from '../install.ts'
 import { Running, tail } from '../processes.ts'
 
@@ -28,6 +29,7 @@ const mayFail: Readonly<Record<string, readonly string[]>> = {
 
 await runCases({
   [files.join(', ')]: async () => {
+    const broker = await startAnyMQ()
     const program = new Running(
       pythonRedis,
       [
@@ -35,7 +37,7 @@ await runCases({
         'pytest',
         ...files,
         '--redis-url',
-        `redis://${setting('REDIS')}/0`,
+        `redis://${broker.redis}/0`,
         '-m',
         'not onlycluster and not redismod and not experimental',
         '-q',
@@ -47,6 +49,7 @@ await runCases({
       { cwd: redisPySource },
     )
     await program.exited
+    await broker.stop()
     await rm(`${redisPySource}/.coverage`, { force: true })
     const reasons = Object.values(mayFail).flat()
     const failed = [...program.output.matchAll(/^(?:FAILED|ERROR) \S+::(\w+)/gm)].map(([, name = '']) => name)
