@@ -1,7 +1,7 @@
 /** What the broker is made of, and the changes that several of its faces make: topics, subscriptions, dead letters, and what is stored of them. */
 import { CoreError } from '../core/errors.ts'
 import { compileFilter } from '../core/filter.ts'
-import { type Lane, Slot } from '../core/lane.ts'
+import { Slot } from '../core/lane.ts'
 import type { Death } from '../core/record.ts'
 import { type Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
@@ -433,15 +433,7 @@ export class Engine implements TopicOwner {
 
   // ------------------------------------------------------------------------------------------------------------- dead letters
 
-  deadLetter(
-    topic: Topic,
-    _subscription: Subscription,
-    _lane: Lane,
-    slot: Slot,
-    reason: Death['reason'],
-    attempts: number,
-    error: string | undefined,
-  ): boolean {
+  deadLetter(topic: Topic, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): boolean {
     const namespace = this.namespaces.get(topic.namespace)
     if (namespace === undefined) return true
     const dead = { topic, slot, reason, attempts, error }

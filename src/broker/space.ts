@@ -387,7 +387,7 @@ export class BrokerSpace implements Space {
   take(topic: string, autoSettle: boolean, done: (taken: Taken | null) => void): void {
     this.#allow('consume', topic)
     this.touch(topic)
-    this.#subscription(topic, '').take(autoSettle, (taken) => {
+    this.#subscription(topic, '').askers.take(autoSettle, (taken) => {
       if (taken !== null) this.#countOut(1, taken.bytes.length)
       done(taken)
     })

@@ -165,7 +165,7 @@ export class MemberConsumer implements Consumer {
   }
 
   pull(partition: number, limits: PullLimits, done: (batch: DeliveryBatch) => void): () => void {
-    return this.#of.pull(this, partition, limits, done)
+    return this.#of.askers.pull(this, partition, limits, done)
   }
 
   /** What was taken for a pull, handed to who pulled. */

@@ -116,7 +116,7 @@ export class ReadyView implements ReadyRecords {
   }
 
   hold(place: number): Held {
-    return this.#subscription.holdAt(this.#looked(place), this.#slot)
+    return this.#subscription.askers.holdAt(this.#looked(place), this.#slot)
   }
 
   /** The lane of what was looked at last, which goes now. */

@@ -5,6 +5,7 @@
 import type { Logger, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
 import type { Storage } from '../storage/interfaces.ts'
+import type { Backlog } from './backlog.ts'
 import type { Block } from './block.ts'
 import { checkpoint } from './checkpoint.ts'
 import { Committer } from './committer.ts'
@@ -58,7 +59,7 @@ export class Shard {
   readonly deadLogs: number[] = []
   readonly #cacheBytes: number
   readonly #checkpointBytes: number
-  readonly #settled = new Set<Subscription>()
+  readonly #settled = new Set<Backlog>()
   #settleTimer = false
   /** Blocks in memory, the oldest first. */
   #blocks: ({ readonly log: Log; readonly block: Block } | null)[] = []
@@ -188,7 +189,7 @@ export class Shard {
 
   // ---------------------------------------------------------------------------------------------------------------- settling
 
-  markSettled(subscription: Subscription): void {
+  markSettled(subscription: Backlog): void {
     this.#settled.add(subscription)
     this.#settleSoon()
   }
@@ -208,7 +209,7 @@ export class Shard {
     this.#settled.clear()
   }
 
-  writeSettledOf(subscription: Subscription, frame: Frame): void {
+  writeSettledOf(subscription: Backlog, frame: Frame): void {
     subscription.dirty = false
     const owner = this.subscriptions.get(subscription.id)
     const durable = owner !== undefined && owner.topic.config.storage === 'disk' && subscription.durable

@@ -1,6 +1,7 @@
 /** A topic: its logs, who reads them, what may be published, and what can be freed. Knows nothing of routing: see broker/. */
 import type { TopicConfig, TopicInfo, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
+import type { Backlog } from './backlog.ts'
 import { IdWindow, NamedProducers, ProducerWindow } from './dedup.ts'
 import { HoldBack } from './hold-back.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
@@ -9,7 +10,8 @@ import type { Log } from './log.ts'
 import type { Returned } from './ops.ts'
 import type { Death } from './record.ts'
 import type { Shard } from './shard.ts'
-import type { Subscription, SubscriptionHost } from './subscription.ts'
+import type { Subscription } from './subscription.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 
 /** As stored in the table `topic`. */
 export interface TopicDefinition {
@@ -28,15 +30,7 @@ export interface TopicDefinition {
 
 /** What lies above a topic: where its dead letters go, and who hears that it is not used any more. */
 export interface TopicOwner {
-  deadLetter(
-    topic: Topic,
-    subscription: Subscription,
-    lane: Lane,
-    slot: Slot,
-    reason: Death['reason'],
-    attempts: number,
-    error: string | undefined,
-  ): boolean
+  deadLetter(topic: Topic, slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): boolean
   consumersChanged(topic: Topic, subscription: Subscription): void
 }
 
@@ -307,24 +301,17 @@ export class Topic implements SubscriptionHost {
     return this.config.overflow === 'dropOldest'
   }
 
-  markDirty(subscription: Subscription): void {
-    this.shard.markSettled(subscription)
+  markDirty(backlog: Backlog): void {
+    this.shard.markSettled(backlog)
   }
 
-  deadLetter(
-    subscription: Subscription,
-    lane: Lane,
-    slot: Slot,
-    reason: Death['reason'],
-    attempts: number,
-    error: string | undefined,
-  ): boolean {
+  deadLetter(slot: Slot, reason: Death['reason'], attempts: number, error: string | undefined): boolean {
     if (this.config.deadLetter === null) return true
-    return this.#owner.deadLetter(this, subscription, lane, slot, reason, attempts, error)
+    return this.#owner.deadLetter(this, slot, reason, attempts, error)
   }
 
-  recordReturn(subscription: Subscription, lane: Lane, offset: number, how: Returned): void {
-    if (this.config.storage === 'disk') this.shard.committer.frame(40).returned(subscription.id, lane.index, offset, how)
+  recordReturn(backlog: Backlog, lane: Lane, offset: number, how: Returned): void {
+    if (this.config.storage === 'disk') this.shard.committer.frame(40).returned(backlog.id, lane.index, offset, how)
   }
 
   consumersChanged(subscription: Subscription): void {
@@ -332,11 +319,11 @@ export class Topic implements SubscriptionHost {
     this.#owner.consumersChanged(this, subscription)
   }
 
-  damaged(subscription: Subscription, error: Error): void {
-    if (subscription.damaged) return
-    subscription.damaged = true
+  damaged(backlog: Backlog, error: Error): void {
+    if (backlog.damaged) return
+    backlog.damaged = true
     this.shard.log.error(
-      { topic: this.name, subscription: subscription.name, error: error.message },
+      { topic: this.name, subscription: backlog.name, error: error.message },
       'stored records are damaged; delivery from this topic is stopped',
     )
   }
