@@ -1,0 +1,149 @@
+/** Who somebody is, and what he may do. */
+
+export type Credential =
+  | { readonly kind: 'password'; readonly user: string; readonly password: string }
+  /** The protocol checked it itself and it held: a SCRAM exchange ({@link Broker.scramVerifier}), or a signature ({@link UserAdmin.signingSecret}). */
+  | { readonly kind: 'proven'; readonly user: string }
+  /** {@link Connection.peerName}: who signed the client's certificate says that it is this user. */
+  | { readonly kind: 'certificate'; readonly user: string }
+  /** A signed token that names its user: only where {@link Broker.tokensAccepted}. The user need not be one of the broker's: then rules alone say what it may do. */
+  | { readonly kind: 'token'; readonly token: string }
+
+export interface Principal {
+  readonly user: string
+  /** When the login stops being good, ms since the epoch. Absent: it does not. */
+  readonly expiresAt?: number
+  /** `kind` is what the name is of; a topic when left out (exchanges count as such). */
+  may(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
+  /** Whether a rule says no, whatever else says yes. Absent: none does. */
+  denies?(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
+  /** Whether it may publish with this routing key to, or bind it from, an exchange of the kind `topic`. Absent: any key. */
+  mayUseKey?(action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean
+}
+
+/** For permissions, which know three, `manage` stands for all that change a thing, and whoever may do any of the three may describe it. */
+export type Action =
+  | 'publish'
+  | 'consume'
+  | 'manage'
+  | 'create'
+  | 'delete'
+  | 'alter'
+  | 'configure'
+  | 'describe'
+  | 'describeConfig'
+  /** What the nodes of a cluster do among themselves. */
+  | 'operate'
+
+/** `cluster` has no name and no permissions: administrators may, and whom a rule allows. */
+export type ResourceKind = 'topic' | 'group' | 'transaction' | 'cluster'
+
+/** Beside permissions: allows or denies one action, or all, on one name or all that begin with it. See broker/rules.ts. */
+export interface AccessRule {
+  readonly namespace: string
+  readonly kind: ResourceKind
+  readonly match: 'exact' | 'prefix'
+  /** `*` with an exact match: every name. */
+  readonly name: string
+  /** `*`: every user. */
+  readonly user: string
+  readonly action: Exclude<Action, 'manage'> | 'all'
+  readonly effect: 'allow' | 'deny'
+}
+
+export interface RuleAdmin {
+  list(): AccessRule[]
+  /** Rejects with Invalid, or Full. What is there already stays. */
+  add(rules: readonly AccessRule[]): Promise<void>
+  remove(rules: readonly AccessRule[]): Promise<void>
+}
+
+/** Limits of one namespace or one user; what is left out is without limit, beside those of the broker. */
+export interface Quota {
+  readonly of: 'namespace' | 'user'
+  readonly name: string
+  /** Connections that have logged in, in all protocols together. */
+  readonly connectionsMax?: number
+  /** Topics of a namespace; those that are there stay. */
+  readonly topicsMax?: number
+  /** What a protocol counts itself, by its own name for it. */
+  readonly others?: Readonly<Record<string, number>>
+}
+
+export interface QuotaAdmin {
+  list(): Quota[]
+  of(kind: Quota['of'], name: string): Quota | undefined
+  /** Replaces; one without any limit is removed. It goes with its namespace or user. Rejects with Invalid, or Full. */
+  put(quota: Quota): Promise<void>
+}
+
+export interface ScramVerifier {
+  readonly salt: Buffer
+  readonly iterations: number
+  readonly storedKey: Buffer
+  readonly serverKey: Buffer
+}
+
+export interface UserAdmin {
+  list(): UserListing[]
+  /** Creates or changes; what is left out stays. */
+  put(name: string, options: UserChange): Promise<void>
+  delete(name: string): Promise<boolean>
+  /** What a password is checked against, for carrying users elsewhere; undefined for an unknown user. */
+  verifier(name: string): PasswordVerifier | undefined
+  /** See {@link UserChange.signingSecret}; undefined for an unknown user and one that has none. */
+  signingSecret(name: string): string | undefined
+  /**
+   * Sets or removes what one SCRAM mechanism checks, and creates the user where there is none. A password that was set otherwise is forgotten: from
+   * then on this one counts, wherever a password is asked for.
+   */
+  putScram(name: string, mechanism: ScramMechanism, verifier: ScramVerifier | null): Promise<void>
+}
+
+export type ScramMechanism = 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
+
+export interface UserListing {
+  readonly name: string
+  /** May do everything. */
+  readonly admin: boolean
+  /** Words that say which parts of administration a user sees; the broker itself keeps them only. */
+  readonly tags: string[]
+  readonly permissions: Permission[]
+  readonly keyPermissions: KeyPermission[]
+}
+
+export interface UserChange {
+  readonly password?: string
+  /** In place of a password, where only its hash is known. */
+  readonly verifier?: PasswordVerifier
+  /**
+   * What the user's requests are signed with, where a protocol signs them and the broker has to know the same secret: it is stored as it is, so it
+   * should not be the password. null: none.
+   */
+  readonly signingSecret?: string | null
+  readonly admin?: boolean
+  readonly tags?: readonly string[]
+  readonly permissions?: readonly Permission[]
+  readonly keyPermissions?: readonly KeyPermission[]
+}
+
+/** All in base64. `none`: nobody can log in with a password. sha256, sha512: digest(salt, password), replaced at the first login. */
+export type PasswordVerifier =
+  | { readonly algorithm: 'none' }
+  | { readonly algorithm: 'scrypt' | 'sha256' | 'sha512'; readonly salt: string; readonly hash: string }
+
+/** Patterns are regular expressions matched against the whole name. */
+export interface Permission {
+  readonly namespace: string
+  readonly publish: string
+  readonly consume: string
+  readonly manage: string
+}
+
+/** What routing keys a user may use with one exchange of the kind `topic`; without a rule for it, any. */
+export interface KeyPermission {
+  readonly namespace: string
+  readonly exchange: string
+  readonly publish: string
+  readonly consume: string
+}
