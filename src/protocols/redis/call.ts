@@ -1,8 +1,9 @@
 /** One run of a command for a client, outside of scripts. */
+
+import type { Reply } from '../../lib/resp/reply.ts'
 import type { Client } from './client.ts'
 import type { Call, Deferred, Waiting } from './command.ts'
 import type { Database } from './database.ts'
-import type { Reply } from './reply.ts'
 import type { Server } from './server.ts'
 
 export class CommandCall implements Call {

@@ -1,8 +1,8 @@
 /** One connected client as commands see it. What it is sent waits here in order: for the disk, and for replies that come later. */
 import type { Principal, Space } from '../../broker/face.ts'
+import { ReplyWriter } from '../../lib/resp/reply.ts'
 import type { Command, Deferred } from './command.ts'
 import type { Database } from './database.ts'
-import { ReplyWriter } from './reply.ts'
 
 /** Where a client's bytes go, and what else it has of its connection. */
 export interface ClientHost {

@@ -6,9 +6,10 @@
  * {@link Database.touched} does nothing more. A command that waits for something (a read from the disk) calls {@link Call.defer} and replies later:
  * replies keep their order, other commands go on. A command that throws (see errors.ts) has changed nothing and replied nothing.
  */
+
+import type { Reply } from '../../lib/resp/reply.ts'
 import type { Client } from './client.ts'
 import type { Database } from './database.ts'
-import type { Reply } from './reply.ts'
 import type { Server } from './server.ts'
 
 export interface Command {

@@ -5,9 +5,6 @@ import { asCoreError } from '../../core/errors.ts'
 /** Thrown by a command before it has changed anything; the message is what follows the `-` of the reply. */
 export class RedisError extends Error {}
 
-/** The request cannot be read any further: said, then the connection ends. */
-export class ProtocolError extends Error {}
-
 export const words = {
   syntax: 'ERR syntax error',
   wrongType: 'WRONGTYPE Operation against a key holding the wrong kind of value',

@@ -1,4 +1,6 @@
 /** The commands of lists that wait: each tries its keys in their order, and waits for all of them where none has anything. */
+
+import type { Reply } from '../../lib/resp/reply.ts'
 import { text, timeoutMs } from './arguments.ts'
 import { type Call, type Command, command, type KeySpec, numberedKeys } from './command.ts'
 import type { End } from './list.ts'
@@ -6,7 +8,6 @@ import { endOf, severalOf } from './list-arguments.ts'
 import { listAt, moveBetween, popFrom, popped } from './list-commands.ts'
 import { perform } from './list-run.ts'
 import { type HeldList, listsOf } from './lists.ts'
-import type { Reply } from './reply.ts'
 
 interface Wanted {
   readonly keys: readonly string[]

@@ -1,5 +1,6 @@
 /** The commands of lists that do not wait: see list-blocking.ts for the others. */
 import { Buffer } from 'node:buffer'
+import type { Reply } from '../../lib/resp/reply.ts'
 import { integer, option, text } from './arguments.ts'
 import { type Call, type Command, command, numberedKeys } from './command.ts'
 import type { Database } from './database.ts'
@@ -8,7 +9,6 @@ import type { End, Steps } from './list.ts'
 import { bounded, endOf, severalOf } from './list-arguments.ts'
 import { perform } from './list-run.ts'
 import { type HeldList, listsOf } from './lists.ts'
-import type { Reply } from './reply.ts'
 
 /** The list of a key that holds one; undefined: there is none. Throws WRONGTYPE. */
 export function listAt(call: Call, db: Database, key: string): HeldList | undefined {

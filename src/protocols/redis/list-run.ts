@@ -1,8 +1,9 @@
 /** Runs what a command does with a list. Nearly always at once; where records must be read from the disk first, the reply comes later and other commands on the list wait. */
+
+import type { Reply } from '../../lib/resp/reply.ts'
 import type { Call, Deferred } from './command.ts'
 import { errorText } from './errors.ts'
 import type { Missing, Steps } from './list.ts'
-import type { Reply } from './reply.ts'
 
 /** What commands use one after the other. */
 export interface Busy {

@@ -3,6 +3,7 @@
  * some time after it became so, when Redis made it and nobody else uses it. Queues that others declared are lists as well.
  */
 import type { Broker, Rows, TopicInfo } from '../../broker/face.ts'
+import { bytesOfName, nameOfBytes } from '../../lib/byte-names.ts'
 import type { KeyProvider } from './command.ts'
 import type { Database } from './database.ts'
 import { errorText, RedisError } from './errors.ts'
@@ -10,7 +11,6 @@ import { atOnce, List, type ListMemory } from './list.ts'
 import { ListQueue } from './list-queue.ts'
 import type { Busy } from './list-run.ts'
 import { Spaces } from './spaces.ts'
-import { keyOfTopic, topicNameOf } from './topic-name.ts'
 
 const declaredBy = 'redis'
 /** An empty list's queue stays so long, ms: many become full again. */
@@ -57,7 +57,7 @@ export class Lists implements KeyProvider {
   find(db: Database, key: string): HeldList | undefined {
     const lists = this.#listsOf(db.index)
     const held = lists.get(key)
-    const name = held?.name ?? topicNameOf(key)
+    const name = held?.name ?? nameOfBytes(key)
     const info = this.#spaces.find(db.index)?.topic(name)
     if (held !== undefined) {
       if (held.info === info) return held
@@ -77,7 +77,7 @@ export class Lists implements KeyProvider {
     const present = this.find(db, key)
     if (present !== undefined) return present
     const space = this.#spaces.open(db.index)
-    const name = topicNameOf(key)
+    const name = nameOfBytes(key)
     const config = { retention: 'acknowledged', recordBytesMax: this.#broker.limits.recordBytesMax } as const
     // What can be refused is refused at once; that it is durable the reply waits for.
     space.createTopic(name, config, declaredBy).catch((cause: unknown) => {
@@ -169,7 +169,7 @@ export class Lists implements KeyProvider {
   *keys(db: Database): Iterable<string> {
     for (const { name, config } of this.#spaces.find(db.index)?.topics() ?? []) {
       if (config.retention !== 'acknowledged') continue
-      const key = keyOfTopic(name)
+      const key = bytesOfName(name)
       if (this.exists(db, key)) yield key
     }
   }
@@ -225,12 +225,12 @@ export class Lists implements KeyProvider {
   }
 
   bytes(db: Database, key: string): number {
-    const status = this.#spaces.find(db.index)?.status(topicNameOf(key))
+    const status = this.#spaces.find(db.index)?.status(nameOfBytes(key))
     return status?.subscriptions.find(({ name }) => name === '')?.bytes ?? 0
   }
 
   watch(db: Database, key: string): () => void {
-    return this.#spaces.find(db.index)?.watch(topicNameOf(key), () => db.ready(key)) ?? (() => undefined)
+    return this.#spaces.find(db.index)?.watch(nameOfBytes(key), () => db.ready(key)) ?? (() => undefined)
   }
 }
 

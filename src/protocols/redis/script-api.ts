@@ -1,12 +1,12 @@
 /** What a script sees of Redis: the table `redis`. */
 import { type Args, install } from '../../lib/lua/library.ts'
 import { LuaError, LuaTable, type LuaValue, shortest, suspended } from '../../lib/lua/value.ts'
+import type { Reply } from '../../lib/resp/reply.ts'
 import type { Client } from './client.ts'
 import type { Call, Command, Deferred, Waiting } from './command.ts'
 import type { Database } from './database.ts'
 import { errorText, RedisError } from './errors.ts'
 import { checkArity } from './executor.ts'
-import type { Reply } from './reply.ts'
 import { toLuaIn } from './script-values.ts'
 import { type Running, type Scripting, sha1 } from './scripting.ts'
 import type { Server } from './server.ts'

@@ -1,6 +1,6 @@
 /** Replies to Lua values and back, by Redis's rules. */
 import { LuaTable, type LuaValue } from '../../lib/lua/value.ts'
-import type { Reply } from './reply.ts'
+import type { Reply } from '../../lib/resp/reply.ts'
 import type { ReplyValue } from './value-reply.ts'
 
 /** Tables in tables, of what a script returns. */

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Machine } from '../../../test/support/machine.ts'
-import { encode, TestClient } from './redis-client.testing.ts'
+import { encode } from '../../lib/resp/client.testing.ts'
+import { TestClient } from './redis-client.testing.ts'
 
 async function start(): Promise<{ machine: Machine; client: TestClient }> {
   const machine = new Machine()

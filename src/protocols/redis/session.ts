@@ -1,9 +1,8 @@
 /** One connection: bytes become requests, requests are run in their order (executor.ts), replies leave when they may (client.ts). */
 import type { Broker, CloseCause, Connection, Session as ProtocolSession } from '../../broker/face.ts'
+import { Decoder, ProtocolError } from '../../lib/resp/decoder.ts'
 import { Client, type ClientHost } from './client.ts'
-import { Decoder } from './codec.ts'
 import type { Database } from './database.ts'
-import { ProtocolError } from './errors.ts'
 import { Server } from './server.ts'
 
 /** Requests of one client before others have their turn. */

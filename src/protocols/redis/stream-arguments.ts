@@ -1,9 +1,10 @@
 /** Arguments and replies that the commands of streams share. */
+
+import type { Reply } from '../../lib/resp/reply.ts'
 import { integer, option, text } from './arguments.ts'
 import type { Call } from './command.ts'
 import type { Database } from './database.ts'
 import { RedisError, syntaxError } from './errors.ts'
-import type { Reply } from './reply.ts'
 import type { Trimming, WantedId } from './stream.ts'
 import type { Group } from './stream-group.ts'
 import { idText, parseId, parseU64, type StreamId } from './stream-id.ts'

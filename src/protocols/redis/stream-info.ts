@@ -1,10 +1,11 @@
 /** XINFO. */
+
+import type { Reply } from '../../lib/resp/reply.ts'
 import { option, text } from './arguments.ts'
 import { type Call, type Command, command } from './command.ts'
 import { RedisError, syntaxError, words } from './errors.ts'
 import type { Steps } from './list.ts'
 import { perform } from './list-run.ts'
-import type { Reply } from './reply.ts'
 import { countOf, replyEntries, replyEntry, streamAt } from './stream-arguments.ts'
 import type { Consumer, Group } from './stream-group.ts'
 import { idMax, idMin, idText } from './stream-id.ts'

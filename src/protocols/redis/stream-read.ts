@@ -1,10 +1,11 @@
 /** XREAD and XREADGROUP: entries behind an id, of several streams at once, waiting for them where there are none. */
+
+import type { Reply } from '../../lib/resp/reply.ts'
 import { integer, option, text } from './arguments.ts'
 import { type Call, type Command, command } from './command.ts'
 import { RedisError, syntaxError, wrongType } from './errors.ts'
 import type { Steps } from './list.ts'
 import { perform } from './list-run.ts'
-import type { Reply } from './reply.ts'
 import type { Stream } from './stream.ts'
 import { countOf, noGroup, replyEntries, replyEntry, streamAt, touched } from './stream-arguments.ts'
 import type { Group, Pending } from './stream-group.ts'

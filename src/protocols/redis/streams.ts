@@ -1,5 +1,6 @@
 /** All streams of the broker's Redis clients. A stream is the topic of its name that is kept by time, of one partition; the first XADD makes it, where nobody has, without an end of its time. */
 import type { Broker, Space, TopicInfo } from '../../broker/face.ts'
+import { bytesOfName, nameOfBytes } from '../../lib/byte-names.ts'
 import type { KeyProvider } from './command.ts'
 import type { Database } from './database.ts'
 import { errorText, RedisError } from './errors.ts'
@@ -10,7 +11,6 @@ import { Spaces } from './spaces.ts'
 import { Stream } from './stream.ts'
 import { idMax, idMin } from './stream-id.ts'
 import { type StreamChange, StreamJournal } from './stream-journal.ts'
-import { keyOfTopic, topicNameOf } from './topic-name.ts'
 
 const declaredBy = 'redis'
 
@@ -62,7 +62,7 @@ export class Streams implements KeyProvider {
   find(db: Database, key: string): HeldStream | undefined {
     const streams = (this.#held[db.index] ??= new Map<string, HeldStream>())
     const held = streams.get(key)
-    const name = held?.name ?? topicNameOf(key)
+    const name = held?.name ?? nameOfBytes(key)
     const space = this.#spaces.find(db.index)
     const info = space?.topic(name)
     if (held !== undefined) {
@@ -95,7 +95,7 @@ export class Streams implements KeyProvider {
     const present = this.find(db, key)
     if (present !== undefined) return present
     const space = this.#spaces.open(db.index)
-    const name = topicNameOf(key)
+    const name = nameOfBytes(key)
     listsOf({ broker: this.#broker }).giveWay(db, key)
     if (space.topic(name) !== undefined)
       throw new RedisError(`ERR the queue "${name}" is there already, and empty: delete it to have a stream of its name`)
@@ -113,17 +113,17 @@ export class Streams implements KeyProvider {
   // -------------------------------------------------------------------------------------------------------------- KeyProvider
 
   exists(db: Database, key: string): boolean {
-    const info = this.#spaces.find(db.index)?.topic(this.#held[db.index]?.get(key)?.name ?? topicNameOf(key))
+    const info = this.#spaces.find(db.index)?.topic(this.#held[db.index]?.get(key)?.name ?? nameOfBytes(key))
     return info !== undefined && info.config.retention === 'time'
   }
 
   owns(db: Database, key: string): boolean {
-    return this.#spaces.find(db.index)?.topic(topicNameOf(key))?.declaredBy === declaredBy
+    return this.#spaces.find(db.index)?.topic(nameOfBytes(key))?.declaredBy === declaredBy
   }
 
   *keys(db: Database): Iterable<string> {
     for (const { name, config } of this.#spaces.find(db.index)?.topics() ?? [])
-      if (config.retention === 'time') yield keyOfTopic(name)
+      if (config.retention === 'time') yield bytesOfName(name)
   }
 
   count(db: Database): number {
@@ -134,7 +134,7 @@ export class Streams implements KeyProvider {
 
   remove(db: Database, key: string): void {
     const held = this.#held[db.index]?.get(key)
-    const name = held?.name ?? topicNameOf(key)
+    const name = held?.name ?? nameOfBytes(key)
     this.#held[db.index]?.delete(key)
     const space = this.#spaces.find(db.index)
     const info = space?.topic(name)
@@ -182,11 +182,11 @@ export class Streams implements KeyProvider {
   }
 
   bytes(db: Database, key: string): number {
-    return this.#spaces.find(db.index)?.status(topicNameOf(key))?.partitions[0]?.bytes ?? 0
+    return this.#spaces.find(db.index)?.status(nameOfBytes(key))?.partitions[0]?.bytes ?? 0
   }
 
   watch(db: Database, key: string): () => void {
-    return this.#spaces.find(db.index)?.watch(topicNameOf(key), () => db.ready(key)) ?? (() => undefined)
+    return this.#spaces.find(db.index)?.watch(nameOfBytes(key), () => db.ready(key)) ?? (() => undefined)
   }
 }
 

@@ -1,5 +1,5 @@
 /** A reply as a value, for scripts. */
-import { formatDouble, type Reply } from './reply.ts'
+import { formatDouble, type Reply } from '../../lib/resp/reply.ts'
 
 export type ReplyValue =
   | { readonly kind: 'status' | 'error' | 'bulk'; readonly text: string }

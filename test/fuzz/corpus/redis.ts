@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
-import { type Answer, encode, readAnswer } from '../../../src/protocols/redis/redis-client.testing.ts'
+import { type Answer, encode, readAnswer } from '../../../src/lib/resp/client.testing.ts'
 import type { Corpus } from './corpus.ts'
 
 type Word = string | number | Buffer

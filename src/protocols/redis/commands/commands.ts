@@ -1,10 +1,11 @@
 /** COMMAND: what there is. */
+
+import type { Reply } from '../../../lib/resp/reply.ts'
 import { Glob, option, text } from '../arguments.ts'
 import { type Call, type Command, command, keyPlaces } from '../command.ts'
 import { categoriesOf } from '../command-categories.ts'
 import { RedisError, syntaxError } from '../errors.ts'
 import { checkArity } from '../executor.ts'
-import type { Reply } from '../reply.ts'
 
 /** Flags that Redis shows, in its words. */
 const shownFlags = new Set([

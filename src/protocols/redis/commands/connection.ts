@@ -1,9 +1,10 @@
 /** PING, ECHO, HELLO, AUTH, SELECT, QUIT, RESET. */
+
+import type { Reply } from '../../../lib/resp/reply.ts'
 import { integer, option, text } from '../arguments.ts'
 import type { Client } from '../client.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { RedisError, words } from '../errors.ts'
-import type { Reply } from '../reply.ts'
 import { redisVersion } from '../server.ts'
 
 function ping({ args, client, reply }: Call): void {

@@ -1,9 +1,10 @@
 /** Ranges of sorted sets: by rank, by score, by the members' bytes; read, counted, removed or stored. */
+
+import type { Reply } from '../../../lib/resp/reply.ts'
 import { clampRange, float, integer, option, text } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import type { Database } from '../database.ts'
 import { RedisError, syntaxError } from '../errors.ts'
-import type { Reply } from '../reply.ts'
 import { SortedSet } from '../sorted-set.ts'
 
 type By = 'rank' | 'score' | 'lex'

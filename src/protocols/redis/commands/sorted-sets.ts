@@ -1,8 +1,9 @@
 /** Sorted sets: members, scores and counts. Ranges are in sorted-ranges.ts, unions and the like in sorted-operations.ts, popping in sorted-pops.ts. */
+
+import { formatDouble } from '../../../lib/resp/reply.ts'
 import { float, option, text } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { RedisError, syntaxError } from '../errors.ts'
-import { formatDouble } from '../reply.ts'
 import { scanOptions } from './keys.ts'
 import { pickPlaces, randomCount } from './random.ts'
 

@@ -1,9 +1,8 @@
 /** Requests are read the same however they are cut, and what is no request is refused before it is kept. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Decoder, splitWords } from './codec.ts'
-import { ProtocolError } from './errors.ts'
-import { encode } from './redis-client.testing.ts'
+import { encode } from './client.testing.ts'
+import { Decoder, ProtocolError, splitWords } from './decoder.ts'
 
 const limits = { bulkBytesMax: 1024 * 1024, requestBytesMax: 4 * 1024 * 1024, stranger: false }
 

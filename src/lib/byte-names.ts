@@ -1,6 +1,6 @@
 /**
- * Keys ⇄ names of topics. A key is bytes (as latin1); one that is UTF-8 is the name as it reads. Any other, the empty one, and one that begins as such names
- * do, is its bytes in hex behind a prefix, so that each key has a name of its own and each name its key.
+ * Names that are bytes (as latin1) ⇄ names that are text. One that is UTF-8 is the name as it reads. Any other, the empty one, and one that begins as such
+ * names do, is its bytes in hex behind a prefix, so that each has a name of its own, and leads back.
  */
 import { Buffer } from 'node:buffer'
 
@@ -9,7 +9,7 @@ const prefix = 'bytes:'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
 const ascii = /^[\x00-\x7f]+$/
 
-export function topicNameOf(key: string): string {
+export function nameOfBytes(key: string): string {
   if (key === '' || key.startsWith(prefix)) return prefix + Buffer.from(key, 'latin1').toString('hex')
   if (ascii.test(key)) return key
   const bytes = Buffer.from(key, 'latin1')
@@ -18,10 +18,10 @@ export function topicNameOf(key: string): string {
 }
 
 /** The reverse. A name that nobody made from a key, and that is none, is its own bytes. */
-export function keyOfTopic(name: string): string {
+export function bytesOfName(name: string): string {
   if (name.startsWith(prefix)) {
     const key = Buffer.from(name.slice(prefix.length), 'hex').toString('latin1')
-    if (topicNameOf(key) === name) return key
+    if (nameOfBytes(key) === name) return key
   }
   return ascii.test(name) ? name : Buffer.from(name).toString('latin1')
 }

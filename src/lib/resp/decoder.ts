@@ -1,9 +1,12 @@
 /**
- * Requests of the Redis protocol: arrays of bulk strings, or a line of words as people type it. Replies are written by reply.ts.
+ * Requests of the Redis protocol (RESP), which Disque speaks too: arrays of bulk strings, or a line of words as people type it. Replies are written by
+ * reply.ts.
  *
  *   request = "*" count CRLF *( "$" length CRLF bytes CRLF )  |  words CRLF
  */
-import { ProtocolError } from './errors.ts'
+
+/** The request cannot be read any further: said, then the connection ends. */
+export class ProtocolError extends Error {}
 
 const cr = 13
 const lf = 10
