@@ -34,6 +34,7 @@ test('health, readiness and the overview', async () => {
   assert.deepEqual(json.listeners.map((each: { name: string }) => each.name).sort(), [
     'amqp',
     'beanstalkd',
+    'disque',
     'http',
     'kafka',
     'mqtt',

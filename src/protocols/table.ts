@@ -91,6 +91,11 @@ export const protocolTable: readonly ProtocolEntry[] = [
     listeners: [{ name: 'beanstalkd', port: 11300 }],
     load: async () => (await import('./beanstalkd/index.ts')).protocol,
   },
+  {
+    name: 'disque',
+    listeners: [{ name: 'disque', port: 7711 }],
+    load: async () => (await import('./disque/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

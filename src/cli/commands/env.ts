@@ -30,6 +30,7 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
   redis: (host, port) => [['REDIS_URL', `redis://${host}:${port}`]],
   nats: (host, port) => [['NATS_URL', `nats://${host}:${port}`]],
   beanstalkd: (host, port) => [['BEANSTALKD_URL', `beanstalkd://${host}:${port}`]],
+  disque: (host, port) => [['DISQUE_NODES', `${host}:${port}`]],
   sqs: (host, port) => [
     ['AWS_ENDPOINT_URL_SQS', `http://${host}:${port}`],
     ['AWS_ENDPOINT_URL_SNS', `http://${host}:${port}`],
