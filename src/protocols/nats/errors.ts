@@ -16,7 +16,6 @@ export const words = {
   connections: 'maximum connections exceeded',
   subscriptions: 'maximum subscriptions exceeded',
   stale: 'Stale Connection',
-  slow: 'Slow Consumer',
   secure: 'Secure Connection - TLS Required',
   /** These do not end the connection. */
   subject: 'Invalid Subject',

@@ -27,6 +27,7 @@ import type { Stream } from './jetstream/stream.ts'
 import { userInfo, userInfoSubject } from './jetstream/system.ts'
 import { defaults, logIn, type Options, parseConnect } from './login.ts'
 import { encodeEnvelope, messageFormatId, payloadFormatId } from './mapping.ts'
+import { type Outflow, outflowOf } from './outflow.ts'
 import { hasForeignWildcard, isLiteral, isValidSubject, matchesSubject, patternOf } from './subjects.ts'
 import { Subscription, type SubscriptionHost } from './subscription.ts'
 
@@ -61,6 +62,9 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   readonly #decoder: Decoder
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #nonce = randomBytes(11).toString('base64url')
+  readonly #outflow: Outflow
+  /** Nothing is read: too much waits for its subscribers. */
+  #held = false
   readonly #openedAt: number
   #space: Space | null = null
   /** When the login stops being good, ms since the epoch. */
@@ -85,6 +89,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     this.connection = connection
     this.#broker = broker
     this.#decoder = new Decoder({ controlLineBytesMax, payloadBytesMax: payloadLimit(broker) })
+    this.#outflow = outflowOf(broker)
     this.#openedAt = this.#pingAt = this.#movedAt = broker.clock.now()
     // Who does not have to log in may leave CONNECT out.
     if (!broker.authenticationRequired) this.#enter(broker.anonymous)
@@ -109,10 +114,23 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   onBytes(chunk: Buffer): void {
     if (this.#state === State.Closed) return
     this.#decoder.push(chunk)
+    if (this.#outflow.full && this.#counts.in_msgs > 0) this.#outflow.hold(this)
+    this.#pump()
+  }
+
+  hold(): void {
+    this.#held = true
+    this.connection.pause()
+  }
+
+  goOn(): void {
+    this.#held = false
+    this.connection.resume()
     this.#pump()
   }
 
   #pump(): void {
+    if (this.#held) return
     try {
       while (this.#state === State.Connecting || this.#state === State.Open) {
         const op = this.#decoder.next()
@@ -369,7 +387,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   mayDeliver(): boolean {
     if (this.#state === State.Closed) return false
     if (this.connection.outboundBytes <= pendingBytesMax) return true
-    this.#fail(words.slow)
+    this.cutOff()
     return false
   }
 
@@ -378,7 +396,20 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     return false
   }
 
+  get outboundBytes(): number {
+    return this.connection.outboundBytes
+  }
+
+  /** At once: as nats-server has it, nothing is said to a client that does not read. */
+  cutOff(): void {
+    if (this.#state === State.Closed) return
+    this.#state = State.Closed
+    this.#release()
+    this.connection.destroy('Slow Consumer')
+  }
+
   delivered(messages: number, bytes: number): void {
+    this.#outflow.wrote(this)
     if (this.connection.congested) this.#jetStream?.setBehind(this, true)
     this.#counts.out_msgs += messages
     this.#counts.out_bytes += bytes
@@ -420,6 +451,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   }
 
   #release(): void {
+    this.#outflow.gone(this)
     this.#jetStream?.setBehind(this, false)
     for (const subscription of this.#subscriptions.values()) subscription.close()
     this.#subscriptions.clear()
@@ -437,7 +469,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     if (this.#space === null && this.#state === State.Connecting && now - this.#openedAt > loginMs)
       return this.#fail(words.authenticationTimeout)
     if (now > this.#expiresAt) return this.#fail(words.expired)
-    if (this.#isStuck(now)) return this.#fail(words.slow)
+    if (this.#isStuck(now)) return this.cutOff()
     if (now - this.#pingAt < pingEveryMs) return
     if (this.#pings >= pingsMax) return this.#fail(words.stale)
     this.#pingAt = now
