@@ -131,7 +131,7 @@ export class Engine implements TopicOwner {
     config: Partial<TopicConfig>,
     declaredBy: string,
     declaration: Record<string, unknown>,
-    reading: SubscriptionOptions = {},
+    reading: SubscriptionOptions | null = {},
   ): Topic {
     if (namespace.topics.has(name)) throw new CoreError('AlreadyExists', `topic "${name}" exists`, name)
     if (name === '') throw new CoreError('Invalid', 'a topic needs a name')
@@ -158,7 +158,7 @@ export class Engine implements TopicOwner {
     const topic = this.#makeTopic(namespace, definition)
     this.shard.committer.atomically(definitionBytes, () => {
       this.#storeTopic(topic)
-      if (full.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true, reading)
+      if (full.retention === 'acknowledged' && reading !== null) this.ensureSubscription(topic, '', 'oldest', true, reading)
     })
     return topic
   }
@@ -205,6 +205,7 @@ export class Engine implements TopicOwner {
     const added = Array.from({ length: Math.max(0, next.partitions - topic.definition.logs.length) }, () =>
       this.counters.next('log'),
     )
+    const before = topic.config.retention
     this.#redefine(topic, {
       ...topic.definition,
       config: next,
@@ -213,7 +214,7 @@ export class Engine implements TopicOwner {
     })
     this.#storeTopic(topic)
     topic.keeper?.enforceAll()
-    if (next.retention === 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
+    if (next.retention === 'acknowledged' && before !== 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
     topic.onCommitted()
   }
 

@@ -150,12 +150,19 @@ export class BrokerSpace implements Space {
     config: Partial<TopicConfig>,
     declaredBy: string,
     declaration: Record<string, unknown> = {},
-    reading: SubscriptionOptions = {},
+    reading: SubscriptionOptions | null = {},
   ): Promise<TopicInfo> {
     // Who may create in the whole cluster may create here.
     if (!this.principal.may('create', this.namespace, '', 'cluster')) this.#allow('create', name)
     this.#allowDeadLetter(name, config)
-    const topic = this.#engine.createTopic(this.#namespace, name, config, declaredBy, declaration, subscriptionOptions(reading))
+    const topic = this.#engine.createTopic(
+      this.#namespace,
+      name,
+      config,
+      declaredBy,
+      declaration,
+      reading && subscriptionOptions(reading),
+    )
     if (topic.config.storage === 'disk') await this.#engine.shard.durable()
     return topic.info
   }

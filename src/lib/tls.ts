@@ -34,6 +34,8 @@ export interface Front {
   refused(socket: Socket, reason: string): void
   /** The server speaks first: a client that begins no handshake at once is taken as one of plain text, and may begin it later. */
   readonly speaksFirst?: boolean
+  /** Clients of plain text are taken also where that is refused: they may ask for a handshake later. */
+  readonly asksForTls?: boolean
 }
 
 /** Where the new sockets of one listener go. */
@@ -116,7 +118,8 @@ export class Tls {
       socket.off('close', forget)
       socket.pause()
       if (beginsHandshake(chunk)) beginHandshake(server, socket, chunk)
-      else if (this.#settings.refusePlainText) refuse(front, socket, 'plain text where only TLS is allowed')
+      else if (this.#settings.refusePlainText && front.asksForTls !== true)
+        refuse(front, socket, 'plain text where only TLS is allowed')
       else front.plain(socket, chunk)
     }
     socket.once('data', onData)

@@ -96,6 +96,16 @@ export const protocolTable: readonly ProtocolEntry[] = [
     listeners: [{ name: 'disque', port: 7711 }],
     load: async () => (await import('./disque/index.ts')).protocol,
   },
+  {
+    name: 'nsq',
+    listeners: [
+      { name: 'nsqd', port: 4150 },
+      { name: 'nsqd-http', port: 4151, kind: 'http' },
+      { name: 'nsqlookupd', port: 4160 },
+      { name: 'nsqlookupd-http', port: 4161, kind: 'http' },
+    ],
+    load: async () => (await import('./nsq/index.ts')).protocol,
+  },
 ]
 
 export function knownProtocols(): string[] {

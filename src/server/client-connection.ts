@@ -25,6 +25,8 @@ export class ClientConnection implements Connection {
   encrypted: boolean
   peerName: string | undefined
   upgrade: Connection['upgrade'] = 'none'
+  /** What its carrier does when the session begins TLS; null where it cannot. */
+  onStartTls: ((early: Buffer, done: () => void) => void) | null = null
   readonly openedAt: number
   info: ConnectionInfo
   slab = noSlab
@@ -86,6 +88,12 @@ export class ClientConnection implements Connection {
     transport.onDrain = () => this.#relieve()
     this.#holding = false
     this.#flush()
+  }
+
+  startTls(early: Buffer, done: () => void): void {
+    if (this.onStartTls === null || this.upgrade === 'none') throw new Error('there is no TLS to begin')
+    this.hold()
+    this.onStartTls(early, done)
   }
 
   /** From here on `session` is told of everything. */

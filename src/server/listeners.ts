@@ -76,10 +76,13 @@ export class Listeners {
     if (this.#tls === null) return (socket) => this.#choose(socket, protocols, null, null)
     const [only] = protocols
     const speaksFirst = protocols.length === 1 && only?.speaksFirst === true
+    const asksForTls = protocols.length === 1 && only?.asksForTls === true
     const entrance: Entrance = this.#tls.front({
       speaksFirst,
+      asksForTls,
       plain: (socket, first) => {
         if (speaksFirst && first.length === 0) this.#start(socket, only, null, null, entrance)
+        else if (asksForTls) this.#start(socket, only, null, first, entrance)
         else this.#choose(socket, protocols, null, first)
       },
       secured: (socket, secured) => this.#choose(socket, protocols, secured, null),
@@ -133,14 +136,36 @@ export class Listeners {
     const running = this.#sessions.start(protocol, new TcpTransport(socket), secured, upgrade)
     if (running === null) return
     this.#sessionCount++
-    if (entrance === null) socket.on('data', (chunk: Buffer) => running.bytes(chunk))
-    else socket.once('data', (chunk: Buffer) => this.#afterGreeting(running, socket, chunk, entrance))
+    if (entrance === null || protocol.asksForTls === true) {
+      const onBytes = (chunk: Buffer): void => running.bytes(chunk)
+      socket.on('data', onBytes)
+      if (entrance !== null)
+        running.connection.onStartTls = (early, done) => {
+          socket.off('data', onBytes)
+          this.#startTls(running, socket, early, entrance, done)
+        }
+    } else socket.once('data', (chunk: Buffer) => this.#afterGreeting(running, socket, chunk, entrance))
     socket.on('close', (failed: boolean) => {
       this.#sessionCount--
       running.closed(failed)
     })
     if (first !== null) running.bytes(first)
     if (running.connection.reading) socket.resume()
+  }
+
+  /** What the client sends next is a TLS handshake: it was told so. */
+  #startTls(running: Running, socket: Socket, early: Buffer, { upgrade }: Entrance, done: () => void): void {
+    const begin = (first: Buffer): void => {
+      socket.pause()
+      upgrade(socket, first, (wrapping, secured) => {
+        running.connection.secured(new TcpTransport(wrapping), secured)
+        wrapping.on('error', ignore)
+        wrapping.on('data', (chunk: Buffer) => running.bytes(chunk))
+        done()
+      })
+    }
+    if (early.length > 0) begin(early)
+    else socket.once('data', begin)
   }
 
   /** The first bytes of a client that was spoken to: a TLS handshake, or its protocol at once. */

@@ -15,9 +15,14 @@ export interface Connection {
   readonly peerName: string | undefined
   /**
    * What a client of plain text may do where the server speaks first ({@link Protocol.speaksFirst}): begin a TLS handshake with its first bytes.
-   * `required`: whoever sends anything else is cut off.
+   * `required`: whoever sends anything else is cut off. Where clients ask for TLS ({@link Protocol.asksForTls}) the session sees to both.
    */
   readonly upgrade: 'none' | 'offered' | 'required'
+  /**
+   * Begins TLS on a connection of plain text, where {@link upgrade} is not `none` and the client was told so by what is written already: `early` is what
+   * it has sent of its handshake. What is written from now on leaves after the handshake; `done` when that is over. A handshake that fails closes.
+   */
+  startTls?(early: Buffer, done: () => void): void
   /** Queues bytes by reference; the caller does not change them afterwards. Flushed at the end of the turn. */
   write(bytes: Uint8Array): void
   /** A place for `bytes` bytes in the connection's slab: write at `slab[at...]`, then call {@link commit}. Nothing else may be written between. */
@@ -94,6 +99,8 @@ export interface Protocol {
   readonly formats: readonly Format[]
   /** Its clients wait for the server's first word, also those that mean to begin a TLS handshake after it. For ports that it has alone. */
   readonly speaksFirst?: boolean
+  /** Its clients may begin in plain text, also where that is refused otherwise, and ask for TLS in its own words ({@link Connection.startTls}). For ports that it has alone. */
+  readonly asksForTls?: boolean
   /**
    * Called once, when the broker has recovered and before anything listens: for what acts by itself, such as a transaction that is to be ended
    * though its client never comes back.

@@ -37,13 +37,16 @@ export interface Space {
   status(name: string): TopicStatus | undefined
   topics(): TopicInfo[]
   topicById(id: Buffer): TopicInfo | undefined
-  /** Rejects with AlreadyExists. `reading`: how the default subscription of a topic kept until acknowledged is made. */
+  /**
+   * Rejects with AlreadyExists. `reading`: how the default subscription of a topic kept until acknowledged is made. null: it is made by the first who
+   * reads it, and until then it keeps nothing.
+   */
   createTopic(
     name: string,
     config: Partial<TopicConfig>,
     declaredBy: string,
     declaration?: Record<string, unknown>,
-    reading?: SubscriptionOptions,
+    reading?: SubscriptionOptions | null,
   ): Promise<TopicInfo>
   /** Changes what is given; partitions may only grow. */
   alterTopic(name: string, config: Partial<TopicConfig>, declaration?: Record<string, unknown>): Promise<TopicInfo>

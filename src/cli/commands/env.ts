@@ -31,6 +31,7 @@ const variablesByProtocol: Readonly<Record<string, (host: string, port: number) 
   nats: (host, port) => [['NATS_URL', `nats://${host}:${port}`]],
   beanstalkd: (host, port) => [['BEANSTALKD_URL', `beanstalkd://${host}:${port}`]],
   disque: (host, port) => [['DISQUE_NODES', `${host}:${port}`]],
+  nsq: (host, port) => [['NSQD_TCP_ADDRESS', `${host}:${port}`]],
   sqs: (host, port) => [
     ['AWS_ENDPOINT_URL_SQS', `http://${host}:${port}`],
     ['AWS_ENDPOINT_URL_SNS', `http://${host}:${port}`],
