@@ -1,5 +1,5 @@
 /**
- * Crash test: Kafka, AMQP, JetStream, MQTT and Redis clients record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
+ * Crash test: Kafka, AMQP, JetStream, MQTT, Redis and Disque clients record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
  * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
  * A transactional publisher's transactions are there whole or not at all, those it aborted never.
  * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.
@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util'
 import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
 import { freePortOffset } from '../interop/processes.ts'
 import { amqpPublisher, amqpReadAll } from './amqp.ts'
+import { checkDisque, disqueLoad, newDisqueLedger } from './disque.ts'
 import { fullDisk } from './full-disk.ts'
 import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
 import { checkLedger, type Ledger, newLedger } from './ledger.ts'
@@ -44,7 +45,7 @@ console.log(
 
 test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
-  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222, 6379])
+  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222, 6379, 7711])
   const kafka: Ledger = newLedger('kafka')
   const idempotent: Ledger = newLedger('kafka-idempotent')
   const amqp: Ledger = newLedger('amqp')
@@ -56,6 +57,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
       await t.test(`round ${round}`, async () => {
         const broker = await startAnyMQ({ data, portOffset, durability })
         const redis = newRedisLedger(round)
+        const disque = newDisqueLedger(round)
         const loadMs = 300 + random(1_700)
         const publishers = await Promise.all([
           kafkaPublisher(broker.kafka, 'crash-kafka', kafka, false),
@@ -67,6 +69,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             mqttPublisher(broker.mqtt, broker.amqp, `crash-mqtt-${qos}`, qos, mqtt[qos - 1] as Ledger),
           ),
           redisLoad(broker.redis, redis),
+          disqueLoad(broker.disque, disque),
         ])
         await new Promise((resolve) => setTimeout(resolve, loadMs))
         broker.process.kill('SIGKILL')
@@ -88,7 +91,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             checkLedger(ledger, read)
             counts.push(`${ledger.name} ${ledger.confirmed.size} confirmed, ${read.length} found`)
           }
-          counts.push(await checkRedis(again.redis, redis))
+          counts.push(await checkRedis(again.redis, redis), await checkDisque(again.disque, disque))
           const committed = await readCommitted(again.kafka, 'crash-transactions')
           checkTransactions(transactions, committed)
           counts.push(`transactions ${transactions.committed.size} confirmed, ${transactions.aborted.size} aborted`)

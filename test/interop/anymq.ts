@@ -26,6 +26,7 @@ const REGISTRY_PORT = 8081
 const REST_PORT = 8082
 const SQS_PORT = 4566
 const BEANSTALKD_PORT = 11300
+const DISQUE_PORT = 7711
 
 /** Those that the tests use. */
 const protocols = [
@@ -41,6 +42,7 @@ const protocols = [
   'redis',
   'sqs',
   'beanstalkd',
+  'disque',
 ]
 
 export interface AnyMQOptions {
@@ -67,6 +69,8 @@ export interface AnyMQ {
   readonly mqtt: string
   /** host:port */
   readonly beanstalkd: string
+  /** host:port */
+  readonly disque: string
   /** URL of SQS and SNS. */
   readonly sqs: string
   readonly redis: string
@@ -114,6 +118,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       REST_PORT,
       SQS_PORT,
       BEANSTALKD_PORT,
+      DISQUE_PORT,
     ]))
   const started = performance.now()
   let ready: (() => void) | undefined
@@ -162,6 +167,7 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     management: `http://127.0.0.1:${MANAGEMENT_PORT + portOffset}`,
     mqtt: `127.0.0.1:${MQTT_PORT + portOffset}`,
     beanstalkd: `127.0.0.1:${BEANSTALKD_PORT + portOffset}`,
+    disque: `127.0.0.1:${DISQUE_PORT + portOffset}`,
     sqs: `http://127.0.0.1:${SQS_PORT + portOffset}`,
     redis: `127.0.0.1:${REDIS_PORT + portOffset}`,
     webSocket: {

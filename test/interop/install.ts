@@ -24,6 +24,9 @@ export const pythonAiokafka = join(cache, 'python-aiokafka/bin/python')
 /** Where @confluentinc/kafka-javascript is installed. */
 export const confluentJavaScript = join(cache, 'node-confluent')
 export const pythonBeanstalk = join(cache, 'python-beanstalk/bin/python')
+export const pythonDisque = join(cache, 'python-disque/bin/python')
+/** Where disqueue-node and thunk-disque are installed. */
+export const nodeDisque = join(cache, 'node-disque')
 export const pythonAws = join(cache, 'python-aws/bin/python')
 export const awsCommand = join(cache, 'python-aws/bin/aws')
 /** redis-py with what its own tests need, and these tests. */
@@ -110,6 +113,11 @@ export async function installPythonBeanstalk(): Promise<void> {
   await installPythonInto('python-beanstalk', ['greenstalk==2.1.1'])
 }
 
+/** With a redis-py that speaks RESP2, as the client of that time did. */
+export async function installPythonDisque(): Promise<void> {
+  await installPythonInto('python-disque', ['pydisque==0.1.5', 'redis==3.5.3'])
+}
+
 export async function installPythonAws(): Promise<void> {
   await installPythonInto('python-aws', ['boto3==1.44.5', 'awscli==1.46.3'])
 }
@@ -165,8 +173,15 @@ async function installPythonSource(name: string, project: string, version: strin
 }
 
 export async function installNodeRedis(): Promise<void> {
-  const packages = ['ioredis@6.0.0', 'bullmq@6.7.0']
-  await once(nodeRedis, packages.join(' '), async (folder) => {
+  await installNodeInto(nodeRedis, ['ioredis@6.0.0', 'bullmq@6.7.0'])
+}
+
+export async function installNodeDisque(): Promise<void> {
+  await installNodeInto(nodeDisque, ['disqueue-node@2.0.2', 'thunk-disque@0.5.13'])
+}
+
+async function installNodeInto(path: string, packages: readonly string[]): Promise<void> {
+  await once(path, packages.join(' '), async (folder) => {
     say(`npm install ${packages.join(' ')}`)
     await writeFile(join(folder, 'package.json'), '{ "private": true }')
     await runOk('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...packages], {

@@ -18,6 +18,7 @@ import {
   installJava,
   installKafkaGo,
   installKombuSource,
+  installNodeDisque,
   installNodeRedis,
   installPahoGo,
   installPython,
@@ -25,6 +26,7 @@ import {
   installPythonAmqp,
   installPythonAws,
   installPythonBeanstalk,
+  installPythonDisque,
   installPythonManagement,
   installPythonMqtt,
   installPythonNats,
@@ -40,6 +42,7 @@ import {
   pythonAmqp,
   pythonAws,
   pythonBeanstalk,
+  pythonDisque,
   pythonManagement,
   pythonMqtt,
   pythonNats,
@@ -50,6 +53,12 @@ import {
 import { Running, tail } from './processes.ts'
 
 requireNode24()
+
+/** Those of its drivers that are in no package of this one's. */
+async function installMatrix(): Promise<void> {
+  await installJava()
+  await installNodeDisque()
+}
 
 interface Client {
   readonly name: string
@@ -269,6 +278,18 @@ const clients: readonly Client[] = [
     command: () => [pythonBeanstalk, `${here}beanstalkd/greenstalk_suite.py`],
   },
   { name: 'beanstalkd/go-beanstalk', install: installGo, command: () => [goProgram('gobeanstalk')] },
+  {
+    name: 'disque/pydisque (Python)',
+    install: installPythonDisque,
+    command: () => [pythonDisque, `${here}disque/pydisque_suite.py`],
+  },
+  { name: 'disque/disqueue-node', install: installNodeDisque, command: node('disque/disqueue-node.ts') },
+  { name: 'disque/thunk-disque', install: installNodeDisque, command: node('disque/thunk-disque.ts') },
+  {
+    name: 'disque/redis-cli',
+    install: () => installDebianPackages({ 'redis-cli': 'redis-tools' }),
+    command: node('disque/redis-cli.ts'),
+  },
   { name: 'aws/boto3 (Python)', install: installPythonAws, command: () => [pythonAws, `${here}aws/boto3_suite.py`] },
   { name: 'aws/SDK for JavaScript', install: nothing, command: node('aws/sdk.ts') },
   { name: 'aws/command line', install: installPythonAws, command: node('aws/command-line.ts', awsCommand) },
@@ -361,7 +382,7 @@ const clients: readonly Client[] = [
   },
   ...(external
     ? []
-    : [{ name: 'matrix (every producer to every consumer)', install: installJava, command: node('matrix/run.ts') }]),
+    : [{ name: 'matrix (every producer to every consumer)', install: installMatrix, command: node('matrix/run.ts') }]),
 ]
 
 const wanted = process.argv.slice(2)
@@ -388,6 +409,7 @@ const variables: Readonly<Record<string, string>> = {
   'kafka-rest': 'KAFKA_REST',
   aws: 'SQS',
   beanstalkd: 'BEANSTALKD',
+  disque: 'DISQUE',
   redis: 'REDIS',
 }
 
@@ -407,6 +429,7 @@ suite('interop', { concurrency: 1 }, () => {
       target['REGISTRY'] = process.env['REGISTRY']
       target['KAFKA_REST'] = process.env['KAFKA_REST']
       target['BEANSTALKD'] = process.env['BEANSTALKD']
+      target['DISQUE'] = process.env['DISQUE']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -423,6 +446,7 @@ suite('interop', { concurrency: 1 }, () => {
     target['KAFKA_REST'] = broker.rest
     target['SQS'] = broker.sqs
     target['BEANSTALKD'] = broker.beanstalkd
+    target['DISQUE'] = broker.disque
     target['REDIS'] = broker.redis
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })

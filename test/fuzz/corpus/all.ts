@@ -1,6 +1,7 @@
 import { amqp } from './amqp.ts'
 import { beanstalkd } from './beanstalkd.ts'
 import type { Corpus } from './corpus.ts'
+import { disque } from './disque.ts'
 import { http } from './http.ts'
 import { kafka } from './kafka.ts'
 import { kafkaRest, schemaRegistry } from './kafka-rest.ts'
@@ -22,6 +23,7 @@ export const corpora: readonly Corpus[] = [
   mqttWebSocket,
   redis,
   beanstalkd,
+  disque,
   sqs,
   rabbitmqManagement,
   kafkaRest,

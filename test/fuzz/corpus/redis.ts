@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { type Answer, encode, readAnswer } from '../../../src/lib/resp/client.testing.ts'
 import type { Corpus } from './corpus.ts'
+import { requests } from './resp.ts'
 
 type Word = string | number | Buffer
 
@@ -73,12 +74,7 @@ const commands: readonly (readonly Word[])[] = [
 export const redis: Corpus = {
   listener: 'redis',
   standardPort: 6379,
-
-  /** One command each: an array of bulk strings. */
-  frames(stream) {
-    const starts = [...stream.toString('latin1').matchAll(/(?<=^|\r\n)\*\d+\r\n(?=\$)/g)].map(({ index }) => index)
-    return starts.map((start, index) => stream.subarray(start, starts[index + 1] ?? stream.length))
-  },
+  frames: requests,
 
   async drive(port) {
     const client = new RedisClient(port)

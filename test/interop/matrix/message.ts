@@ -62,6 +62,15 @@ export const ATTRIBUTES = {
   'app-id': 'matrix',
 } as const
 
+/** For clients that know a message by its body alone. */
+export const allButTheBody = [
+  'key',
+  'timestamp',
+  ...Object.keys(ATTRIBUTES),
+  ...HEADERS.map(({ name }) => name),
+  'header types named',
+]
+
 /** What a protocol's driver reads: neutral, so that each driver writes and reads without knowing the others. */
 export interface Seen {
   readonly body: Buffer

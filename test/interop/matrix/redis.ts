@@ -4,7 +4,7 @@
  */
 import { Redis } from 'ioredis'
 import { setting, until } from '../cases/cases.ts'
-import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
+import { ATTRIBUTES, allButTheBody, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
 
 const prefix = 'anymq.'
 const keyField = 'anymq.key'
@@ -78,8 +78,6 @@ function seen(fields: ReadonlyMap<string, Buffer>): Seen {
     redelivered: undefined,
   }
 }
-
-const allButTheBody = ['key', 'timestamp', ...Object.keys(ATTRIBUTES), ...HEADERS.map(({ name }) => name), 'header types named']
 
 export async function redisListDriver(): Promise<Driver> {
   const client = connect()

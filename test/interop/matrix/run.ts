@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { runCases, unique as uniqueName, within } from '../cases/cases.ts'
 import { amqpDriver } from './amqp.ts'
+import { disqueDriver } from './disque.ts'
 import { kafkaDriver } from './kafka.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
 import { mqttDriver } from './mqtt.ts'
@@ -24,6 +25,7 @@ const drivers: readonly Driver[] = [
   await within(15_000, 'SQS', sqsDriver()),
   await within(15_000, 'Redis', redisStreamDriver()),
   await within(15_000, 'Redis', redisListDriver()),
+  await within(15_000, 'Disque', disqueDriver()),
 ]
 
 /** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */

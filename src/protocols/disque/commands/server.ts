@@ -1,4 +1,5 @@
 /** The server and its clients: AUTH, PING, HELLO, INFO, TIME, COMMAND, CLIENT, CONFIG, CLUSTER, MONITOR, SLOWLOG, LATENCY, SHUTDOWN. */
+import type { Credential } from '../../../broker/face.ts'
 import { integer, option, text, timeoutMs } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { Refusal, words, wrongArguments } from '../errors.ts'
@@ -10,10 +11,9 @@ const disqueVersion = '1.0-rc1'
 function authenticate({ args, server, client, reply, wait }: Call): void {
   if (args.length > 3) throw wrongArguments('auth')
   if (!server.broker.authenticationRequired) throw new Refusal(words.noPassword)
-  const user = args.length === 3 ? (args[1] as Buffer).toString() : ''
-  const password = (args.at(-1) as Buffer).toString()
+  const credential = credentialOf(args.slice(1).map((arg) => arg.toString()))
   wait((goOn) => {
-    server.broker.authenticate({ kind: 'password', user, password }).then(
+    server.broker.authenticate(credential).then(
       (principal) =>
         goOn(() => {
           client.use(principal)
@@ -26,6 +26,14 @@ function authenticate({ args, server, client, reply, wait }: Call): void {
         }),
     )
   })
+}
+
+/** Clients have one word for it: a password with its user's name before a colon, or a token. */
+function credentialOf([first = '', second]: readonly string[]): Credential {
+  if (second !== undefined) return { kind: 'password', user: first, password: second }
+  const colon = first.indexOf(':')
+  if (colon < 0) return { kind: 'token', token: first }
+  return { kind: 'password', user: first.slice(0, colon), password: first.slice(colon + 1) }
 }
 
 function ping({ args, reply }: Call): void {
