@@ -27,9 +27,9 @@ function takeOrWait(call: Call, wanted: Wanted): void {
     timeoutMs: wanted.timeoutMs,
     serve: (served, key) => {
       // One that holds something else by now is passed over.
-      if (served.db.typeOf(key) !== 'list') return false
+      if (served.db.get(key) !== undefined) return false
       const held = listsOf(served.server).find(served.db, key)
-      return held !== undefined && takes(served, key, held, wanted)
+      return held !== undefined && held.list.length > 0 && takes(served, key, held, wanted)
     },
     timedOut: wanted.nothing,
   })

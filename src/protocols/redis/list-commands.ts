@@ -8,14 +8,16 @@ import { RedisError, syntaxError, words, wrongArguments } from './errors.ts'
 import type { End, Steps } from './list.ts'
 import { bounded, endOf, severalOf } from './list-arguments.ts'
 import { perform } from './list-run.ts'
-import { type HeldList, listsOf } from './lists.ts'
+import { type HeldList, type Lists, listsOf } from './lists.ts'
 
 /** The list of a key that holds one; undefined: there is none. Throws WRONGTYPE. */
 export function listAt(call: Call, db: Database, key: string): HeldList | undefined {
-  const held = listsOf(call.server).find(db, key)
+  const lists = listsOf(call.server)
+  const held = lists.find(db, key)
   if (held !== undefined && held.list.length > 0 && db.expiring === 0 && db.get(key) === undefined) return held
-  db.mustBe(key, 'list')
-  return held === undefined || held.list.length === 0 ? undefined : held
+  lists.check(db, key)
+  const present = lists.find(db, key)
+  return present === undefined || present.list.length === 0 ? undefined : present
 }
 
 // --------------------------------------------------------------------------------------------------------------------- pushing
@@ -26,21 +28,30 @@ const push =
     const { db } = call
     const key = text(call.args[1])
     const present = listAt(call, db, key)
-    const held = present ?? (onlyPresent ? undefined : listsOf(call.server).open(db, key))
+    const lists = listsOf(call.server)
+    const held = present ?? (onlyPresent ? undefined : lists.open(db, key))
     if (held === undefined) return call.reply.integer(0)
     if (held.busy === null && held.list.isPrepared)
-      return call.reply.integer(pushTo(db, key, held, end, event, call.args.slice(2)))
+      return call.reply.integer(pushTo(lists, db, key, held, end, event, call.args.slice(2)))
     const elements = call.args.slice(2).map((element) => Buffer.from(element))
     perform(
       call,
       held,
       () => held.list.prepare(),
-      (reply) => reply.integer(pushTo(db, key, held, end, event, elements)),
+      (reply) => reply.integer(pushTo(lists, db, key, held, end, event, elements)),
     )
   }
 
-export function pushTo(db: Database, key: string, held: HeldList, end: End, event: string, elements: readonly Buffer[]): number {
-  if (held.list.length === 0) db.vanished(key)
+export function pushTo(
+  lists: Lists,
+  db: Database,
+  key: string,
+  held: HeldList,
+  end: End,
+  event: string,
+  elements: readonly Buffer[],
+): number {
+  lists.growing(db, key, held)
   const length = held.list.push(end, elements)
   db.touched(key)
   db.notify('l', event, key)
@@ -280,20 +291,20 @@ export function moveBetween(
   nothing: (reply: Reply) => void,
 ): void {
   const { db } = call
-  db.mustBe(to, 'list')
   const lists = listsOf(call.server)
+  lists.check(db, to)
   function* steps(): Steps<Buffer | null> {
     yield* held.list.prepare()
     yield* held.list.index(from === 'left' ? 0 : -1)
     const target = lists.find(db, to)
     if (target !== undefined) yield* target.list.prepare()
-    db.mustBe(to, 'list')
+    lists.check(db, to)
     let element: Buffer | null = null
     held.queue.together(() => {
       element = held.list.popOne(from) ?? null
       if (element === null) return
       popped(call, db, key, held, from)
-      pushTo(db, to, lists.open(db, to), into, into === 'left' ? 'lpush' : 'rpush', [element])
+      pushTo(lists, db, to, lists.open(db, to), into, into === 'left' ? 'lpush' : 'rpush', [element])
     })
     return element
   }

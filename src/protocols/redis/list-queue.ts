@@ -27,6 +27,10 @@ export class ListQueue implements ListHost {
     return this.#space.topic(this.name)
   }
 
+  get isLog(): boolean {
+    return this.info?.config.retention === 'time'
+  }
+
   append(format: number, payloads: readonly Buffer[], replacing: boolean): number {
     const [first] = payloads
     if (first !== undefined && payloads.length === 1) return this.#stored([this.#item(format, first, replacing)])

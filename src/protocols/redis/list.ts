@@ -27,6 +27,8 @@ export type Steps<Result> = Generator<Missing, Result, void>
 /** What a list needs around it. */
 export interface ListHost {
   readonly records: ReadyRecords
+  /** Others read it as a log: elements have no places but those in it. */
+  readonly isLog: boolean
   /** Appends to the log; returns the place of the first. `replacing`: for this queue alone, since it is no new element. Throws CoreError. */
   append(format: number, payloads: readonly Buffer[], replacing: boolean): number
   /** All of `run` is one entry of the write-ahead log. */
@@ -345,6 +347,7 @@ export class List {
   #keep(): ListOrder {
     const present = this.#catchUp()
     if (present !== null) return present
+    if (this.#host.isLog) throw new RedisError('ERR this topic is kept as a log: elements can only be added where others come in')
     if (this.#records.lanes > 1)
       throw new RedisError('ERR this queue has priorities or several partitions: elements can only be added where others come in')
     this.#order = new ListOrder()

@@ -49,6 +49,40 @@ test('a queue that others declared is a list; its empty one is no key, and stays
   await machine.stop()
 })
 
+test('a log that others made is a stream, and workers pop from it through its default subscription', async () => {
+  const { machine, space, client } = await start()
+  await space.createTopic('log', { partitions: 2 }, 'kafka')
+  const waiting = client.run('BRPOP', 'log', 0)
+  await publish(space, new PublishItem('', 'log', 1, Buffer.from('a')))
+  assert.deepEqual(await waiting, ['log', 'a'])
+  for (const value of ['b', 'c'])
+    await publish(space, Object.assign(new PublishItem('', 'log', 1, Buffer.from(value)), { partition: 0 }))
+  assert.equal(await client.run('LLEN', 'log'), 2)
+  assert.deepEqual(await client.run('RPOP', 'log', 5), ['b', 'c'])
+  assert.equal(await client.run('RPOP', 'log'), null)
+  assert.equal(await client.run('LPUSH', 'log', 'd'), 1)
+  assert.match(String(await client.run('RPUSH', 'log', 'e')), /this topic is kept as a log/)
+  assert.equal(await client.run('RPOPLPUSH', 'log', 'log'), 'd')
+  // Nothing of the log goes.
+  const kept = space.status('log')?.partitions.reduce((sum, { records }) => sum + records, 0)
+  assert.equal(kept, 5)
+  assert.equal(await client.run('TYPE', 'log'), 'stream')
+  assert.equal(await client.run('LPOP', 'log'), 'd')
+  assert.equal(await client.run('EXISTS', 'log'), 1)
+  await machine.stop()
+})
+
+test('what Redis made as a stream, or holds as something else, is no list', async () => {
+  const { machine, space, client } = await start()
+  await client.run('XADD', 's', '*', 'a', '1')
+  assert.match(String(await client.run('RPOP', 's')), /WRONGTYPE/)
+  assert.match(String(await client.run('LPUSH', 's', 'x')), /WRONGTYPE/)
+  await client.run('SET', 'log', 'text')
+  await space.createTopic('log', {}, 'kafka')
+  assert.match(String(await client.run('RPOP', 'log')), /WRONGTYPE/)
+  await machine.stop()
+})
+
 test('the queue that a push made goes some time after it became empty', async () => {
   const { machine, space, client } = await start()
   await client.run('RPUSH', 'q', 'a')

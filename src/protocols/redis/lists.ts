@@ -1,12 +1,13 @@
 /**
  * All lists of the broker's Redis clients. A list is the queue of its name: the first push makes it, where nobody has; it is no key while it is empty, and goes
- * some time after it became so, when Redis made it and nobody else uses it. Queues that others declared are lists as well.
+ * some time after it became so, when Redis made it and nobody else uses it. Queues that others declared are lists as well. A topic that others made as a
+ * log is a stream, and commands of lists have it, too: they push to its end, and pop through its default subscription, as queue workers of other protocols do.
  */
 import type { Broker, Rows, TopicInfo } from '../../broker/face.ts'
 import { bytesOfName, nameOfBytes } from '../../lib/byte-names.ts'
 import type { KeyProvider } from './command.ts'
 import type { Database } from './database.ts'
-import { errorText, RedisError } from './errors.ts'
+import { errorText, RedisError, wrongType } from './errors.ts'
 import { atOnce, List, type ListMemory } from './list.ts'
 import { ListQueue } from './list-queue.ts'
 import type { Busy } from './list-run.ts'
@@ -17,6 +18,10 @@ const declaredBy = 'redis'
 const emptyMs = 30_000
 /** As Redis: a list of so many bytes, and less, is a listpack. */
 const listpackBytesMax = 8192
+
+const isLog = ({ config }: TopicInfo): boolean => config.retention === 'time'
+/** Whether commands of lists can have it. */
+const isServed = (info: TopicInfo): boolean => !isLog(info) || info.declaredBy !== declaredBy
 
 /** A list that there is a queue for, be it empty. */
 export interface HeldList {
@@ -53,7 +58,7 @@ export class Lists implements KeyProvider {
 
   // ------------------------------------------------------------------------------------------------------------------ finding
 
-  /** undefined: there is no queue of this name. */
+  /** undefined: there is no queue of this name, nor a log that others made. */
   find(db: Database, key: string): HeldList | undefined {
     const lists = this.#listsOf(db.index)
     const held = lists.get(key)
@@ -61,7 +66,7 @@ export class Lists implements KeyProvider {
     const info = this.#spaces.find(db.index)?.topic(name)
     if (held !== undefined) {
       if (held.info === info) return held
-      if (info?.id.equals(held.info.id) === true && info.config.retention === 'acknowledged') {
+      if (info?.id.equals(held.info.id) === true && isServed(info)) {
         held.info = info
         return held
       }
@@ -69,7 +74,20 @@ export class Lists implements KeyProvider {
       // A queue that somebody deleted takes what was said of it along.
       if (info === undefined || !info.id.equals(held.info.id)) this.#memories.delete(held.info.id.toString('hex'))
     }
-    return info === undefined || info.config.retention !== 'acknowledged' ? undefined : this.#hold(db.index, key, name, info)
+    return info === undefined || !isServed(info) ? undefined : this.#hold(db.index, key, name, info)
+  }
+
+  /** The one that is the key's value; undefined: there is none. */
+  #value(db: Database, key: string): HeldList | undefined {
+    const info = this.#spaces.find(db.index)?.topic(nameOfBytes(key))
+    return info === undefined || isLog(info) ? undefined : this.find(db, key)
+  }
+
+  /** Throws WRONGTYPE where commands of lists cannot have the key. */
+  check(db: Database, key: string): void {
+    if (db.get(key) !== undefined) throw wrongType()
+    const held = this.find(db, key)
+    if (held === undefined || !isLog(held.info)) db.mustBe(key, 'list')
   }
 
   /** The same, with a queue made where there is none. */
@@ -106,7 +124,7 @@ export class Lists implements KeyProvider {
 
   /** Elements went: an empty list is no key any more. */
   shrunk(db: Database, key: string, held: HeldList): void {
-    if (held.list.length > 0) return
+    if (held.list.length > 0 || isLog(held.info)) return
     db.notify('g', 'del', key)
     db.vanished(key)
     this.#emptied(db.index, key, held)
@@ -135,6 +153,11 @@ export class Lists implements KeyProvider {
     })
   }
 
+  /** The first element is about to come. */
+  growing(db: Database, key: string, held: HeldList): void {
+    if (held.list.length === 0 && !isLog(held.info)) db.vanished(key)
+  }
+
   /** The key is wanted for something else: an empty list goes at once, where it may. */
   giveWay(db: Database, key: string): void {
     const held = this.find(db, key)
@@ -159,17 +182,17 @@ export class Lists implements KeyProvider {
   // -------------------------------------------------------------------------------------------------------------- KeyProvider
 
   exists(db: Database, key: string): boolean {
-    return (this.find(db, key)?.list.length ?? 0) > 0
+    return (this.#value(db, key)?.list.length ?? 0) > 0
   }
 
   owns(db: Database, key: string): boolean {
-    return this.find(db, key)?.info.declaredBy === declaredBy
+    return this.#value(db, key)?.info.declaredBy === declaredBy
   }
 
   *keys(db: Database): Iterable<string> {
-    for (const { name, config } of this.#spaces.find(db.index)?.topics() ?? []) {
-      if (config.retention !== 'acknowledged') continue
-      const key = bytesOfName(name)
+    for (const info of this.#spaces.find(db.index)?.topics() ?? []) {
+      if (isLog(info)) continue
+      const key = bytesOfName(info.name)
       if (this.exists(db, key)) yield key
     }
   }
@@ -181,7 +204,7 @@ export class Lists implements KeyProvider {
   }
 
   remove(db: Database, key: string): void {
-    const held = this.find(db, key)
+    const held = this.#value(db, key)
     if (held === undefined) return
     held.list.clear()
     this.#emptied(db.index, key, held)
