@@ -70,6 +70,8 @@ export interface BrokerOptions {
   /** By the name of the listener. */
   readonly advertise?: ReadonlyMap<string, Address>
   readonly tokens?: TokenSettings | null
+  /** By the name of the protocol. */
+  readonly protocolSettings?: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   /** Newest entries kept in memory. */
   readonly cacheBytes?: number
   /** How much the write-ahead log grows between checkpoints, and how big its frames become: a simulation makes both small. */
@@ -140,6 +142,7 @@ class RunningBroker implements OwnedBroker {
   readonly #connections: ConnectionRegistry
   readonly #tokens: Tokens | null
   readonly #advertise: ReadonlyMap<string, Address>
+  readonly #protocolSettings: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   readonly #shared = new Map<string, unknown>()
   #closing: Promise<void> | null = null
 
@@ -154,6 +157,7 @@ class RunningBroker implements OwnedBroker {
     this.rules = new StoredRules(rules, engine.shard)
     this.#connections = options.connections
     this.#advertise = options.advertise ?? new Map()
+    this.#protocolSettings = options.protocolSettings ?? new Map()
     this.#tokens = options.tokens === undefined || options.tokens === null ? null : new Tokens(options.tokens)
     this.users = new StoredUsers(users, engine.shard, (name) => engine.quotas.drop('user', name))
     this.quotas = engine.quotas
@@ -172,6 +176,10 @@ class RunningBroker implements OwnedBroker {
 
   advertised(listener: string): Address | undefined {
     return this.#advertise.get(listener)
+  }
+
+  settingsOf(protocol: string): Readonly<Record<string, unknown>> | undefined {
+    return this.#protocolSettings.get(protocol)
   }
 
   get authenticationRequired(): boolean {
@@ -250,7 +258,8 @@ class RunningBroker implements OwnedBroker {
   }
 
   #mustBeAdmin(principal: Principal): void {
-    if (this.#users.any && this.#users.get(principal.user)?.admin !== true)
+    const isPart = principal.may('operate', '', '', 'cluster')
+    if (this.#users.any && !isPart && this.#users.get(principal.user)?.admin !== true)
       throw new CoreError('AccessDenied', `${principal.user} is not an administrator`)
   }
 

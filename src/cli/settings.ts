@@ -7,7 +7,14 @@ import { parse as parseYaml } from 'yaml'
 import type { Address, Limits, Permission } from '../broker/face.ts'
 import type { TokenSettings } from '../broker/tokens.ts'
 import type { TlsSettings } from '../lib/tls.ts'
-import { httpDefaultPort, knownListeners, knownProtocols, optionalProtocols, protocolTable } from '../protocols/table.ts'
+import {
+  configuredProtocols,
+  httpDefaultPort,
+  knownListeners,
+  knownProtocols,
+  optionalProtocols,
+  protocolTable,
+} from '../protocols/table.ts'
 import type { OptionSpec, ParsedArguments } from './arguments.ts'
 import { didYouMean } from './nearest.ts'
 import { UsageError } from './usage-error.ts'
@@ -39,6 +46,8 @@ export interface Settings {
   tokenUserClaim: string | null
   limits: Partial<Limits>
   users: ConfiguredUser[]
+  /** What the file says to protocols, by their names; each checks its own. */
+  protocolSettings: Map<string, Record<string, unknown>>
 }
 
 export interface ConfiguredUser {
@@ -171,7 +180,7 @@ export const settingsTable: readonly Setting[] = [
 /** Options of every command that resolves settings. */
 export const settingsOptions: readonly OptionSpec[] = [
   ...settingsTable,
-  { name: 'config', value: 'FILE', help: 'YAML file with the same settings (and limits, users)' },
+  { name: 'config', value: 'FILE', help: 'YAML file with the same settings (and limits, users, nats)' },
 ]
 
 /** Variables that are not settings of the broker: what `anymq env` prints and the client commands read. */
@@ -212,6 +221,7 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
     tokenUserClaim: null,
     limits: {},
     users: [],
+    protocolSettings: new Map(),
   }
   refuseUnknownVariables(environment)
   const configFile = parsed.options.get('config')?.at(-1) ?? environment['ANYMQ_CONFIG']
@@ -244,10 +254,13 @@ function applyFile(settings: Settings, file: string): void {
     const from = `${file}: ${key}`
     if (key === 'limits') settings.limits = limits(value, from)
     else if (key === 'users') settings.users = users(value, from)
+    else if (configuredProtocols().includes(key)) settings.protocolSettings.set(key, mapping(value, from))
     else {
       const entry = known.get(key)
       if (entry === undefined)
-        throw new UsageError(`${file}: unknown key ${key}${didYouMean(key, [...known.keys(), 'limits', 'users'])}`)
+        throw new UsageError(
+          `${file}: unknown key ${key}${didYouMean(key, [...known.keys(), 'limits', 'users', ...configuredProtocols()])}`,
+        )
       entry.apply(settings, value, from)
     }
   }

@@ -9,6 +9,8 @@ interface ProtocolEntry {
   readonly listeners: readonly ListenerSpec[]
   /** Opened only when it is named (`--enable`, `--only`); docs/decisions/0008. */
   readonly optional?: true
+  /** The configuration file may have settings under its name. */
+  readonly configured?: true
   load(): Promise<Protocol>
 }
 
@@ -54,6 +56,7 @@ export const protocolTable: readonly ProtocolEntry[] = [
       { name: 'nats-websocket', port: 8080, kind: 'websocket' },
       { name: 'nats-monitoring', port: 8222, kind: 'http' },
     ],
+    configured: true,
     load: async () => (await import('./nats/index.ts')).protocol,
   },
   {
@@ -110,6 +113,11 @@ export const protocolTable: readonly ProtocolEntry[] = [
 
 export function knownProtocols(): string[] {
   return protocolTable.map((entry) => entry.name)
+}
+
+/** Those that have settings of their own in the configuration file. */
+export function configuredProtocols(): string[] {
+  return protocolTable.filter(({ configured }) => configured === true).map(({ name }) => name)
 }
 
 /** The names that `--enable` is for. */

@@ -23,6 +23,7 @@ export class ClientConnection implements Connection {
   readonly localAddress: string
   readonly localPort: number
   encrypted: boolean
+  readonly overWebSocket: boolean
   peerName: string | undefined
   upgrade: Connection['upgrade'] = 'none'
   /** What its carrier does when the session begins TLS; null where it cannot. */
@@ -61,6 +62,7 @@ export class ClientConnection implements Connection {
   ) {
     this.id = id
     this.encrypted = secured !== null
+    this.overWebSocket = transport.isWebSocket
     this.peerName = secured?.peerName
     this.#transport = transport
     this.openedAt = openedAt

@@ -35,6 +35,8 @@ export interface StartOptions {
   readonly advertise?: ReadonlyMap<string, Address>
   /** Whose tokens are good as logins. */
   readonly tokens?: TokenSettings | null
+  /** What protocols are told, by their names. */
+  readonly protocolSettings?: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   /** Secures whoever begins with a TLS handshake, on every port. */
   readonly tls?: TlsSettings | null
   /** Runs after recovery, before anything listens: users from the configuration, refusal to listen. */
@@ -67,6 +69,7 @@ export async function startRunningBroker(options: StartOptions): Promise<Running
     connections,
     advertise: options.advertise ?? new Map(),
     tokens: options.tokens ?? null,
+    ...(options.protocolSettings === undefined ? {} : { protocolSettings: options.protocolSettings }),
   })
   const starting = new Starting(options, broker, connections, tls)
   try {

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Transport } from './transport.ts'
 
 export class TcpTransport implements Transport {
+  readonly isWebSocket = false
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string

@@ -4,6 +4,7 @@
 export type Ending = 'done' | 'stopping' | 'failed'
 
 export interface Transport {
+  readonly isWebSocket: boolean
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string

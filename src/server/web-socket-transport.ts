@@ -13,6 +13,7 @@ const pingEveryMs = 30_000
 const closeCodes: Readonly<Record<Ending | 'notText', number>> = { done: 1000, stopping: 1001, notText: 1003, failed: 1011 }
 
 export class WebSocketTransport implements Transport {
+  readonly isWebSocket = true
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string

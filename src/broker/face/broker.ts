@@ -22,6 +22,11 @@ export interface Broker {
   readonly clusterId: string
   /** Where clients reach a listener, where it is not where they connect to (port forwarding, a proxy in front). */
   advertised(listener: string): Address | undefined
+  /**
+   * What the configuration file says under the name of a protocol, as it stands there: the protocol checks it in its {@link Protocol.start}, which
+   * rejects with what is wrong. undefined: nothing.
+   */
+  settingsOf(protocol: string): Readonly<Record<string, unknown>> | undefined
   /** True when users exist, so that a login is required. */
   readonly authenticationRequired: boolean
   /** Whether it is configured whose tokens are good. */

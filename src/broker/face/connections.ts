@@ -11,6 +11,8 @@ export interface Connection {
   readonly localAddress: string
   readonly localPort: number
   readonly encrypted: boolean
+  /** Its bytes travel in WebSocket messages. */
+  readonly overWebSocket: boolean
   /** The common name in the client's certificate, when there is one and it was verified. */
   readonly peerName: string | undefined
   /**

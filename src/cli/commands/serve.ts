@@ -40,6 +40,7 @@ async function run(parsed: ParsedArguments): Promise<number> {
     tls: tlsSettings(settings),
     advertise: settings.advertise,
     tokens: tokenSettings(settings),
+    protocolSettings: settings.protocolSettings,
     beforeListening: async (broker) => {
       for (const { name, ...user } of settings.users) await broker.users.put(name, user)
       refuseOpenDoor(settings, broker)

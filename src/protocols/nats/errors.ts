@@ -14,6 +14,7 @@ export const words = {
   expired: 'User Authentication Expired',
   clientProtocol: 'Invalid Client Protocol',
   connections: 'maximum connections exceeded',
+  accountConnections: 'maximum account active connections exceeded',
   subscriptions: 'maximum subscriptions exceeded',
   stale: 'Stale Connection',
   secure: 'Secure Connection - TLS Required',

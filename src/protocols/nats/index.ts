@@ -15,7 +15,8 @@ export const protocol: Protocol = {
   webSocket: { subprotocols: ['nats'], messages: 'any' },
   formats: [messageFormat, payloadFormat, deliveryFormat],
   // Consumers and copies act by themselves: where there are streams, they begin with the broker.
-  start: (broker) => {
+  start: async (broker) => {
+    if (broker.settingsOf('nats') !== undefined) await (await import('./accounts/accounts.ts')).makeNamespaces(broker)
     const holding = broker.namespaces().filter((namespace) =>
       broker
         .space(everything, namespace)

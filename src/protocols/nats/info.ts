@@ -19,9 +19,10 @@ export const serverId = (broker: Broker): string =>
 export interface InfoState {
   readonly nonce: string
   readonly lameDuck: boolean
+  readonly loginRequired: boolean
 }
 
-export function infoLine(broker: Broker, connection: Connection, { nonce, lameDuck }: InfoState): Buffer {
+export function infoLine(broker: Broker, connection: Connection, { nonce, lameDuck, loginRequired }: InfoState): Buffer {
   const advertised = broker.advertised('nats')
   const info = {
     server_id: serverId(broker),
@@ -37,7 +38,7 @@ export function infoLine(broker: Broker, connection: Connection, { nonce, lameDu
     api_lvl: apiLevel,
     client_id: connection.id,
     client_ip: connection.remoteAddress,
-    ...(broker.authenticationRequired ? { auth_required: true, nonce } : {}),
+    ...(loginRequired ? { auth_required: true, nonce } : {}),
     ...(connection.encrypted || connection.upgrade === 'required' ? { tls_required: true } : {}),
     ...(connection.upgrade === 'offered' ? { tls_available: true } : {}),
     ...(advertised === undefined ? {} : { connect_urls: [`${advertised.host}:${advertised.port}`] }),

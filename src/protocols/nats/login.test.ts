@@ -10,10 +10,10 @@ import { VirtualClock } from '../../lib/timers.ts'
 import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
 import { openMemoryStorage } from '../../storage/memory/index.ts'
 import { NatsClient } from './nats-client.testing.ts'
-import { encodeUser } from './nkeys.ts'
+import { encodeKey } from './nkeys.ts'
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519')
-const nkey = encodeUser(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32))
+const nkey = encodeKey(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32))
 const clock = new VirtualClock()
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const permissions = [{ namespace: 'default', publish: 'orders\\..*|_INBOX\\..*', consume: 'orders\\..*|_INBOX\\..*', manage: '' }]

@@ -1,5 +1,7 @@
 /** CONNECT: what the client asks for, and who it is. */
 import { type Broker, type Connection, CoreError, type Principal } from '../../broker/face.ts'
+import { type AccountUser, accountUser } from './accounts/account-user.ts'
+import type { Accounts } from './accounts/accounts.ts'
 import { NatsError, words } from './errors.ts'
 import { verifies } from './nkeys.ts'
 
@@ -79,9 +81,36 @@ function typed<T extends string | number | boolean>(value: unknown, absent: T): 
   return value as T // of the same type as the default
 }
 
-/** Rejects with Unauthenticated. JWTs of NATS's own account servers are nobody's here: who sends only one is refused. */
-export async function logIn(broker: Broker, connection: Connection, options: Options, nonce: string): Promise<Principal> {
-  const { user, pass, auth_token: token, nkey, sig } = options.credentials
+export interface Login {
+  readonly principal: Principal
+  /** null: of the broker's own users, or nobody. */
+  readonly user: AccountUser | null
+}
+
+/** Rejects with Unauthenticated. `accounts`: those that are configured, null where none are. */
+export async function logIn(
+  broker: Broker,
+  accounts: Accounts | null,
+  connection: Connection,
+  { credentials }: Options,
+  nonce: string,
+): Promise<Login> {
+  if (accounts !== null && credentials.jwt !== '') {
+    const proof = { token: credentials.jwt, nonce, signature: credentials.sig }
+    const user = accountUser(accounts, connection, proof, broker.clock)
+    return { principal: user.principal, user }
+  }
+  if (accounts !== null && !broker.authenticationRequired)
+    throw new CoreError('Unauthenticated', 'only users of accounts are let in')
+  return { principal: await brokerUser(broker, connection, credentials, nonce), user: null }
+}
+
+async function brokerUser(
+  broker: Broker,
+  connection: Connection,
+  { user, pass, auth_token: token, nkey, sig }: Options['credentials'],
+  nonce: string,
+): Promise<Principal> {
   if (!broker.authenticationRequired) return broker.anonymous
   if (nkey !== '') {
     if (!verifies(nkey, nonce, sig)) throw new CoreError('Unauthenticated', `the signature is not that of ${nkey}`)

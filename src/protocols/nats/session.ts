@@ -7,13 +7,14 @@ import {
   type Broker,
   type CloseCause,
   type Connection,
-  type Principal,
   type Session as ProtocolSession,
   PublishItem,
   PublishStatus,
   type Space,
 } from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
+import { type AccountUser, actingFor } from './accounts/account-user.ts'
+import { type Accounts, accountsOf } from './accounts/accounts.ts'
 import { Decoder, Op } from './codec.ts'
 import { NatsError, publishRefusal, subscribeRefusal, words } from './errors.ts'
 import { controlLineBytesMax, infoLine, payloadLimit } from './info.ts'
@@ -25,7 +26,7 @@ import { jetStreamOf } from './jetstream/of.ts'
 import { acknowledgement, prepare } from './jetstream/publishing.ts'
 import type { Stream } from './jetstream/stream.ts'
 import { userInfo, userInfoSubject } from './jetstream/system.ts'
-import { defaults, logIn, type Options, parseConnect } from './login.ts'
+import { defaults, type Login, logIn, type Options, parseConnect } from './login.ts'
 import { encodeEnvelope, messageFormatId, payloadFormatId } from './mapping.ts'
 import { type Outflow, outflowOf } from './outflow.ts'
 import { hasForeignWildcard, isLiteral, isValidSubject, matchesSubject, patternOf } from './subjects.ts'
@@ -66,7 +67,13 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   /** Nothing is read: too much waits for its subscribers. */
   #held = false
   readonly #openedAt: number
+  readonly #accounts: Accounts | null
+  /** Of an account; null for the broker's own users. */
+  #user: AccountUser | null = null
   #space: Space | null = null
+  /** In whose name JetStream does what the user may ask for. */
+  #asking: Space | null = null
+  onReply: SubscriptionHost['onReply'] = null
   /** When the login stops being good, ms since the epoch. */
   #expiresAt = Number.POSITIVE_INFINITY
   #state: State = State.Connecting
@@ -92,13 +99,32 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     this.#outflow = outflowOf(broker)
     this.#openedAt = this.#pingAt = this.#movedAt = broker.clock.now()
     // Who does not have to log in may leave CONNECT out.
-    if (!broker.authenticationRequired) this.#enter(broker.anonymous)
+    this.#accounts = accountsOf(broker)
+    if (!this.#loginRequired) this.#enter({ principal: broker.anonymous, user: null })
     this.#sendInfo(false)
   }
 
-  #enter(principal: Principal): void {
-    this.#space = this.#broker.space(principal, 'default', { protocol: 'nats' })
-    this.#jetStream = jetStreamOf(this.#broker, 'default')
+  get #loginRequired(): boolean {
+    return this.#broker.authenticationRequired || this.#accounts !== null
+  }
+
+  /** Throws {@link NatsError} where an account has all its connections. */
+  #enter({ principal, user }: Login): void {
+    const options = { protocol: 'nats' }
+    if (user === null) {
+      this.#space = this.#asking = this.#broker.space(principal, 'default', options)
+      this.#jetStream = jetStreamOf(this.#broker, 'default')
+      return
+    }
+    const { namespace, limits, connected, hasStreams } = user.account
+    if (limits.connections >= 0 && connected.size >= limits.connections) throw new NatsError(words.accountConnections)
+    connected.add(this)
+    this.#user = user
+    this.#space = this.#broker.space(principal, namespace, options)
+    this.#asking = this.#broker.space(actingFor(user), namespace, options)
+    this.#jetStream = hasStreams ? jetStreamOf(this.#broker, namespace) : null
+    this.connection.info.namespace = namespace
+    if (user.permissions.answersOnly) this.onReply = (reply) => user.permissions.heard(reply)
   }
 
   get headers(): boolean {
@@ -106,7 +132,9 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   }
 
   #sendInfo(lameDuck: boolean): void {
-    this.connection.write(infoLine(this.#broker, this.connection, { nonce: this.#nonce, lameDuck }))
+    this.connection.write(
+      infoLine(this.#broker, this.connection, { nonce: this.#nonce, lameDuck, loginRequired: this.#loginRequired }),
+    )
   }
 
   // ----------------------------------------------------------------------------------------------------------------- incoming
@@ -170,10 +198,11 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     this.#publishNow()
     this.#state = State.LoggingIn
     this.connection.pause()
-    logIn(this.#broker, this.connection, options, this.#nonce)
-      .then((principal) => {
+    logIn(this.#broker, this.#accounts, this.connection, options, this.#nonce)
+      .then((login) => {
         if (this.#state !== State.LoggingIn) return
-        this.#enter(principal)
+        this.#enter(login)
+        const { principal } = login
         this.#expiresAt = principal.expiresAt ?? Number.POSITIVE_INFINITY
         this.#options = options
         const { name, language, version } = options
@@ -187,6 +216,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
         this.#done()
       })
       .catch((cause: unknown) => {
+        if (cause instanceof NatsError) return this.#fail(cause.message)
         const { code, message } = asCoreError(cause)
         this.#broker.log.info({ connection: this.connection.id, reason: message }, 'login refused')
         this.#fail(code === 'Full' ? words.connections : words.authorization)
@@ -204,6 +234,8 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     const { subject, reply, headerBytes, payload } = this.#decoder
     this.#counts.in_msgs++
     this.#counts.in_bytes += payload.length
+    const user = this.#user
+    if (user !== null && user.payloadBytesMax >= 0 && payload.length > user.payloadBytesMax) throw new NatsError(words.payload)
     if (this.#options.pedantic && !isLiteral(subject)) return this.#complain(words.publishSubject)
     if (subject.startsWith('$') && this.#onJetStreamSubject()) return
     const plain = reply === '' && headerBytes === 0
@@ -219,6 +251,11 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     const outcome = stream === undefined ? nothing : this.#prepare(stream, item, reply)
     this.#outcomes.push(outcome)
     this.#items.push(item)
+    // How often a reply may be sent is counted when it was.
+    if (this.onReply !== null) {
+      this.#publishNow()
+      user?.permissions.published(subject)
+    }
     if (this.#options.verbose) this.#done()
   }
 
@@ -267,13 +304,13 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     const body = payload.toString('utf8', headerBytes)
     let known: boolean
     if (isUserInfo) {
-      jetStream.outbox.answer(reply, userInfo(this.#broker, space))
+      jetStream.outbox.answer(reply, userInfo(this.#broker, space, this.#user))
       known = true
     } else if (isAck) known = jetStream.onAck(subject, body, reply)
     else if (!isApiSubject(subject)) known = jetStream.onFlow(subject)
     else {
       const headers = headerBytes === 0 ? '' : payload.toString('latin1', 0, headerBytes)
-      known = onApiRequest(jetStream, space, { subject, reply, headers, body })
+      known = onApiRequest(jetStream, this.#asking ?? space, { subject, reply, headers, body })
     }
     if (!known && reply !== '' && this.#options.noResponders) this.#tellNobody(subject, reply)
     if (this.#options.verbose) this.#done()
@@ -349,6 +386,11 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     if (!isValidSubject(subject) || hasForeignWildcard(subject)) return this.#complain(words.subject)
     // As nats-server has it: a sid that is taken stays what it is.
     if (this.#subscriptions.has(sid)) return this.#done()
+    const user = this.#user
+    if (user !== null && !user.permissions.maySubscribe(subject, queue))
+      return this.#complain(subscribeRefusal('AccessDenied', subject, queue, ''))
+    if (user !== null && user.subscriptionsMax >= 0 && this.#subscriptions.size >= user.subscriptionsMax)
+      return this.#complain(words.subscriptions)
     if (this.#subscriptions.size >= subscriptionsMax) throw new NatsError(words.subscriptions)
     const subscription = new Subscription(this, sid, subject, queue)
     try {
@@ -452,6 +494,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
 
   #release(): void {
     this.#outflow.gone(this)
+    this.#user?.account.connected.delete(this)
     this.#jetStream?.setBehind(this, false)
     for (const subscription of this.#subscriptions.values()) subscription.close()
     this.#subscriptions.clear()

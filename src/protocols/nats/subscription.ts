@@ -25,6 +25,8 @@ export interface SubscriptionHost {
   /** False once the connection takes no more: nothing is to be written. */
   mayDeliver(): boolean
   delivered(messages: number, bytes: number): void
+  /** Told of reply subjects that it is sent, where it may answer only those. */
+  readonly onReply: ((reply: string) => void) | null
   /** It got all that it asked for. */
   completed(subscription: Subscription): void
 }
@@ -110,6 +112,7 @@ export class Subscription implements LiveSink {
     const bodyBytes = bytes.length - from
     const copied = bodyBytes <= copyBytesMax
     const replyBytes = replyEnd - replyAt
+    if (replyBytes > 0) this.#host.onReply?.(bytes.toString('utf8', replyAt, replyEnd))
     const start = connection.reserve(prefix.length + replyBytes + numbersBytes + (copied ? bodyBytes : 0))
     // Read after reserving, which may exchange it.
     const { slab } = connection

@@ -241,6 +241,7 @@ interface Peer {
 
 /** The session's end of the conversation. What it writes arrives here a moment later, as over a socket. */
 class InnerConnection implements Connection {
+  readonly overWebSocket = false
   readonly id: number
   readonly remoteAddress: string
   readonly remotePort: number

@@ -47,6 +47,8 @@ async function create(call: Call, naming: Naming, name: string, filter: string):
   if (present !== undefined) return await again(call, present, config, request.action)
   if (request.action === 'update') throw refusal('consumerMissing')
   checkRoom(stream, config)
+  const { consumers: allMax } = call.jetStream.limits
+  if (allMax >= 0 && call.jetStream.consumerCount >= allMax) throw refusal('consumerLimit')
   const consumer = await call.jetStream.createConsumer(stream, config)
   // Its first message comes after the answer.
   setImmediate(() => consumer.start())

@@ -62,6 +62,8 @@ async function create(call: Call): Promise<object> {
   }
   allowAll(call, config)
   checkOverlap(call, config)
+  const { streams: streamsMax } = call.jetStream.limits
+  if (streamsMax >= 0 && call.jetStream.streams().length >= streamsMax) throw refusal('streamLimit')
   const stream = await call.jetStream.createStream(config, call.space)
   return { ...(await info(call, stream)), did_create: true }
 }

@@ -47,6 +47,12 @@ interface StoredConsumer {
   readonly createdAt: number
 }
 
+/** How many there may be, -1: any number. */
+export interface Limits {
+  readonly streams: number
+  readonly consumers: number
+}
+
 /** A connection that may be behind with what it was sent. */
 export interface Receiver {
   listensTo(subject: string): boolean
@@ -68,8 +74,10 @@ export class JetStream implements ConsumerHost {
   /** Which stream a subject belongs to. */
   #bySubject = new Map<string, Stream | null>()
   readonly counts = { requests: 0, errors: 0 }
+  readonly limits: Limits
 
-  constructor(broker: Broker, namespace: string) {
+  constructor(broker: Broker, namespace: string, limits: Limits = { streams: -1, consumers: -1 }) {
+    this.limits = limits
     this.#broker = broker
     this.namespace = namespace
     this.space = broker.space(everything, namespace)
@@ -171,6 +179,10 @@ export class JetStream implements ConsumerHost {
     ]
     if (republish.headers_only) lines.push(['Nats-Msg-Size', payload.length])
     this.outbox.status(to, withHeaders(headers, lines), republish.headers_only ? undefined : payload)
+  }
+
+  get consumerCount(): number {
+    return this.streams().reduce((sum, { consumers }) => sum + consumers.size, 0)
   }
 
   /** Those that are there, by name: topics may come and go in other ways than through here. */
