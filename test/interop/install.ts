@@ -239,6 +239,7 @@ export async function installGo(): Promise<void> {
     'nats/natsgo',
     'schema-registry/srgo',
     'nats/natsgojs',
+    'nats/natsgoaccounts',
     'beanstalkd/gobeanstalk',
   ]) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
