@@ -43,7 +43,7 @@ export class TestClient {
       localAddress: '127.0.0.1',
       localPort: 2,
       encrypted: false,
-    overWebSocket: false,
+      overWebSocket: false,
       peerName: undefined,
       upgrade: 'none',
       write: received,
