@@ -649,6 +649,8 @@ function checkConfig(config: TopicConfig): TopicConfig {
     throw new CoreError('Invalid', 'only a topic of one partition can be indexed', 'indexed')
   if (!config.indexed && config.subjectRecordsMax >= 0)
     throw new CoreError('Invalid', 'subjectRecordsMax needs indexed', 'subjectRecordsMax')
+  if (!config.indexed && config.expiryMarker !== null)
+    throw new CoreError('Invalid', 'expiryMarker needs indexed', 'expiryMarker')
   if (config.compact && config.retention === 'acknowledged')
     throw new CoreError('Invalid', 'a topic kept until acknowledged cannot be kept by key as well', 'compact')
   if (config.compact && config.indexed)

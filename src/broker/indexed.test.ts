@@ -123,6 +123,41 @@ test('ages and times to live hold to the record, also after a restart', async ()
   await machine.stop()
 })
 
+/** What is old is read from its segment first, and what is stored then has to be durable. */
+async function becomes(space: Space, expected: readonly string[]): Promise<void> {
+  for (let turn = 0; turn < 200 && (await all(space)).join() !== expected.join(); turn++)
+    await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(await all(space), expected)
+}
+
+test('of an address whose last record expired a marker stays for its time, and nothing of that', async () => {
+  const machine = new Machine()
+  let space = spaceOf(await machine.start())
+  const expiryMarker = { format: to('s', '').format, payload: Buffer.from('gone').toString('base64'), ttlMs: 4000 }
+  await space.createTopic('s', { captures: ['s.*'], indexed: true, retentionMs: 10_000, expiryMarker }, 'test')
+  const brief = to('s.a', 'brief')
+  brief.ttlMs = 2000
+  const last = to('s.b', 'last')
+  last.ttlMs = 2000
+  last.leavesNothing = true
+  await publish(space, brief, last, to('s.c', 'old'), to('s.d', 'old'))
+  await machine.clock.advance(1000)
+  await publish(space, to('s.d', 'new'))
+  space = spaceOf(await machine.restart())
+  await machine.clock.advance(1500)
+  await becomes(space, ['old', 'old', 'new', 'gone'])
+  assert.deepEqual(space.offsetsOf('s', 's.a').length, 1)
+  assert.deepEqual(space.offsetsOf('s', 's.b').length, 0)
+  space = spaceOf(await machine.restart())
+  await machine.clock.advance(4500)
+  await becomes(space, ['old', 'old', 'new'])
+  await machine.clock.advance(3500)
+  // Of the one address something newer is there yet.
+  await becomes(space, ['new', 'gone'])
+  assert.deepEqual(space.offsetsOf('s', 's.c').length, 1)
+  await machine.stop()
+})
+
 test('preconditions and refusing limits name what is there', async () => {
   const machine = new Machine()
   const space = spaceOf(await machine.start())

@@ -450,7 +450,7 @@ export class Publisher {
       timestamp: item.timestamp === 0 || config.timestampType === 'logAppend' || config.delayMs > 0 ? now : item.timestamp,
       expiresAt: handedOver(topic, item) ? now + handOverMs : expiry(item.ttlMs, config.recordTtlMs, now),
       keyHash,
-      flags: item.undecided ? EntryFlag.Undecided : 0,
+      flags: (item.undecided ? EntryFlag.Undecided : 0) | (item.leavesNothing ? EntryFlag.Last : 0),
       subject: subject === null || saysItself(item.format, topic) ? null : Buffer.from(subject),
       annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
       payload: item.payload,

@@ -7,7 +7,7 @@
  *  16 u32 count of records             44 u32 length of annotations (JSON) before the payload
  *  20 u8  version  21 u8 format        48 annotations, [u16 length, subject], payload
  *  22 u16 flags: 1 undecided, 2 a marker that decides (with 4: they happened),
- *        8 with a subject
+ *        8 with a subject, 16 it leaves nothing behind when it expires
  */
 import { getU64, putU64 } from '../lib/bytes.ts'
 import { crc32c } from '../lib/crc32c.ts'
@@ -16,7 +16,7 @@ import type { Annotations } from './record.ts'
 export const entryHeaderBytes = 48
 const entryVersion = 1
 
-export const EntryFlag = { Undecided: 1, Marker: 2, Commit: 4, Subject: 8 } as const
+export const EntryFlag = { Undecided: 1, Marker: 2, Commit: 4, Subject: 8, Last: 16 } as const
 
 /** What an entry is made of, before it has an offset. */
 export interface EntryContent {

@@ -5,7 +5,17 @@
 import type { StartAt, Tally } from '../broker/face.ts'
 import { Heap } from '../lib/heap.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
-import { entryBase, entryCount, entryExpiresAt, entryLength, entrySubject, entryTimestamp } from './entry.ts'
+import {
+  type EntryContent,
+  EntryFlag,
+  entryBase,
+  entryCount,
+  entryExpiresAt,
+  entryFlags,
+  entryLength,
+  entrySubject,
+  entryTimestamp,
+} from './entry.ts'
 import type { Log } from './log.ts'
 import { firstAtOrAfter, RunningTally, startingPlace } from './tally.ts'
 
@@ -24,7 +34,22 @@ export interface KeeperHost {
   readonly name: string
   remove(offsets: readonly number[]): void
   truncate(offset: number): void
+  /** Calls `take`, and stores markers for the addresses that `ended` then names, where the topic has such. */
+  expire(take: () => void, ended: () => readonly string[]): void
 }
+
+/** With it, what an entry says of its end. */
+type Ending = Pick<EntryContent, 'expiresAt' | 'flags' | 'count'>
+
+interface Expiring {
+  readonly at: number
+  readonly offset: number
+  readonly subject: string
+  readonly flags: number
+}
+
+/** Of one step, so that their markers fit into a frame. */
+const expiringAtOnce = 1000
 
 /** As many addresses may be remembered though nothing of them is left. */
 const addressesKept = 1024
@@ -48,7 +73,7 @@ export class Keeper {
   readonly #places = new Map<string, Place>()
   readonly #tallies = new Set<RunningTally>()
   /** Records with a time to live, by when it ends. */
-  readonly #expiring = new Heap<{ readonly at: number; readonly offset: number }>((a, b) => a.at < b.at)
+  readonly #expiring = new Heap<Expiring>((a, b) => a.at < b.at)
   #timer: Timer | null = null
   #timerAt = Infinity
   #aging = false
@@ -67,9 +92,9 @@ export class Keeper {
       for (let at = start; at < end; at += entryLength(buffer, at)) {
         const base = entryBase(buffer, at)
         const subject = entrySubject(buffer, at) ?? this.#host.name
-        const expiresAt = entryExpiresAt(buffer, at)
+        const ending = { expiresAt: entryExpiresAt(buffer, at), flags: entryFlags(buffer, at), count: 1 }
         offset = base + entryCount(buffer, at)
-        for (let each = base; each < offset; each++) if (!this.#log.hides(each)) this.#note(subject, each, expiresAt)
+        for (let each = base; each < offset; each++) if (!this.#log.hides(each)) this.#note(subject, each, ending)
       }
     }
     this.#watch()
@@ -84,20 +109,21 @@ export class Keeper {
   }
 
   /** A record was appended; what is too much goes. */
-  added(subject: string | null, offset: number, count: number, expiresAt: number): void {
+  added(subject: string | null, offset: number, ending: Ending): void {
+    const { count, expiresAt } = ending
     const name = subject ?? this.#host.name
-    for (let each = offset; each < offset + count; each++) this.#note(name, each, expiresAt)
+    for (let each = offset; each < offset + count; each++) this.#note(name, each, ending)
     for (const tally of this.#tallies) tally.added(name, count)
     if (expiresAt !== 0) this.#watch()
     if (this.#places.size > addressesKept && this.#places.size > 2 * this.#log.records) this.subjects(() => true)
     this.#enforce(name)
   }
 
-  #note(subject: string, offset: number, expiresAt: number): void {
+  #note(subject: string, offset: number, { expiresAt, flags }: Ending): void {
     const place = this.#places.get(subject)
     if (place === undefined) this.#places.set(subject, { offsets: [offset], gone: this.#log.gone })
     else place.offsets.push(offset)
-    if (expiresAt !== 0) this.#expiring.push({ at: expiresAt, offset })
+    if (expiresAt !== 0) this.#expiring.push({ at: expiresAt, offset, subject, flags })
   }
 
   /** Limits may be others than before: what is too much goes. */
@@ -197,16 +223,31 @@ export class Keeper {
       log.readChunk(from, 64 * 1024, (error, buffer, start, end) => {
         let next = from
         let young = error !== null || start === end || this.#closed
+        const went = new Map<string, number>()
         for (let at = start; at < end && !young; at += entryLength(buffer, at)) {
           young = entryTimestamp(buffer, at) > this.#host.clock.now() - ageMax
-          if (!young) next = entryBase(buffer, at) + entryCount(buffer, at)
+          if (young) break
+          const base = entryBase(buffer, at)
+          next = base + entryCount(buffer, at)
+          if (base >= log.start && !log.hides(next - 1))
+            went.set(entrySubject(buffer, at) ?? this.#host.name, entryFlags(buffer, at))
         }
-        if (next > log.start && !this.#closed) this.#host.truncate(next)
+        if (next > log.start && !this.#closed)
+          this.#host.expire(
+            () => this.#host.truncate(next),
+            () => this.#ended(went),
+          )
         if (young) this.#aging = false
         else step(next)
       })
     }
     step(log.start)
+  }
+
+  /** Of addresses, with the flags of what went last: those that have nothing any more. */
+  #ended(went: ReadonlyMap<string, number>): string[] {
+    const ended = [...went].filter(([subject, flags]) => (flags & EntryFlag.Last) === 0 && this.offsets(subject).length === 0)
+    return ended.map(([subject]) => subject)
   }
 
   close(): void {
@@ -225,11 +266,20 @@ export class Keeper {
       this.#timerAt = Infinity
       const now = this.#host.clock.now()
       const gone: number[] = []
+      const went = new Map<string, number>()
       for (let head = this.#expiring.peek(); head !== undefined && head.at <= now; head = this.#expiring.peek()) {
+        if (gone.length >= expiringAtOnce) break
         this.#expiring.pop()
-        if (head.offset >= this.#log.start && !this.#log.hides(head.offset)) gone.push(head.offset)
+        const { offset, subject, flags } = head
+        if (offset < this.#log.start || this.#log.hides(offset)) continue
+        gone.push(offset)
+        if ((this.offsets(subject).at(-1) ?? -1) === offset) went.set(subject, flags)
       }
-      if (gone.length > 0) this.#host.remove(gone.sort((a, b) => a - b))
+      if (gone.length > 0)
+        this.#host.expire(
+          () => this.#host.remove(gone.sort((a, b) => a - b)),
+          () => this.#ended(went),
+        )
       this.#watch()
     })
   }

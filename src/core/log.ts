@@ -134,6 +134,7 @@ export class Log {
 
   /** Notes what an entry's flags say of transactions. */
   noteFlags(flags: number, producerId: number, base: number, next: number): void {
+    if ((flags & (EntryFlag.Marker | EntryFlag.Undecided)) === 0) return
     this.decisions ??= new Decisions()
     if ((flags & EntryFlag.Marker) !== 0) this.decisions.marked(producerId, base, (flags & EntryFlag.Commit) !== 0)
     else if ((flags & EntryFlag.Undecided) !== 0) this.decisions.stored(producerId, base, next)

@@ -3,6 +3,7 @@ import type { TopicConfig, TopicInfo, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
 import type { Backlog } from './backlog.ts'
 import { IdWindow, NamedProducers, ProducerWindow } from './dedup.ts'
+import { EntryFlag } from './entry.ts'
 import { HoldBack } from './hold-back.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
 import type { Lane, Slot } from './lane.ts'
@@ -12,6 +13,9 @@ import type { Death } from './record.ts'
 import type { Shard } from './shard.ts'
 import type { Subscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
+
+/** Room for the markers of what expires in one step. */
+const expireBytes = 1024 * 1024
 
 /** As stored in the table `topic`. */
 export interface TopicDefinition {
@@ -132,7 +136,33 @@ export class Topic implements SubscriptionHost {
       },
       remove: (offsets) => this.shard.remove(this, log, offsets),
       truncate: (offset) => this.shard.truncate(this, log, offset),
+      expire: (take, ended) => this.#expire(take, ended),
     }
+  }
+
+  /** Records go, and of addresses that have none any more a marker takes their place, all in one. */
+  #expire(take: () => void, ended: () => readonly string[]): void {
+    const marker = this.config.expiryMarker
+    if (marker === null) return take()
+    const payload = Buffer.from(marker.payload, 'base64')
+    this.shard.committer.atomically(expireBytes, () => {
+      take()
+      const now = this.clock.now()
+      for (const subject of ended()) {
+        const content = {
+          format: marker.format,
+          count: 1,
+          timestamp: now,
+          expiresAt: now + marker.ttlMs,
+          keyHash: 0,
+          flags: EntryFlag.Last,
+          subject: subject === this.name ? null : Buffer.from(subject),
+          annotations: null,
+          payload,
+        }
+        this.shard.append(this, 0, content, { producer: null, named: null, dedupId: null })
+      }
+    })
   }
 
   /** The level that a record of this priority (-1: it says none) belongs to. */

@@ -72,6 +72,8 @@ export class PublishItem {
   decidedBy: string | null = null
   /** Once it is stored, earlier records of its address, or all, are taken away, in one with it. For indexed topics. */
   replaces: 'address' | 'all' | null = null
+  /** It leaves no {@link TopicConfig.expiryMarker} behind: it says itself that there is nothing any more. */
+  leavesNothing = false
 
   // The outcome, valid when `done` is called.
   status: PublishStatus = PublishStatus.Pending

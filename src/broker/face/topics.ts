@@ -76,6 +76,11 @@ export interface TopicConfig {
   /** With `indexed`: kept at most of each address, -1: no limit. Above it the oldest of the address goes, or the new one is refused. */
   readonly subjectRecordsMax: number
   readonly subjectOverflow: 'dropOldest' | 'refuse'
+  /**
+   * With `indexed`: what takes the place of the last record of an address when that went by its age or time to live, for `ttlMs`; `payload` in base64.
+   * null: nothing.
+   */
+  readonly expiryMarker: { readonly format: number; readonly payload: string; readonly ttlMs: number } | null
   /** How long {@link PublishItem.dedupId} is remembered, ms. */
   readonly dedupWindowMs: number
   /** `logAppend`: the broker's clock overrides the record's time. */
@@ -153,6 +158,7 @@ export const topicDefaults: TopicConfig = {
   indexed: false,
   subjectRecordsMax: -1,
   subjectOverflow: 'dropOldest',
+  expiryMarker: null,
   dedupWindowMs: 5 * 60 * 1000,
   timestampType: 'create',
   delayMs: 0,

@@ -128,6 +128,22 @@ export const conversations: readonly Conversation[] = [
     ],
   },
   {
+    name: 'markers of subjects whose messages were too old',
+    listen: ['marked.>'],
+    steps: [
+      create('DM1', { subject_delete_marker_ttl: 3 * second, republish: { src: '>', dest: 'marked.>' } }),
+      create('DM2', { subject_delete_marker_ttl: second / 2 }),
+      create('DM2', { subject_delete_marker_ttl: -1 }),
+      create('DM2', { subject_delete_marker_ttl: second, pedantic: true }),
+      create('DM2', { subject_delete_marker_ttl: second, deny_purge: true }),
+      create('DM3', { subjects: [], mirror: { name: 'DM1' }, subject_delete_marker_ttl: second }),
+      { ...publish('dm1.a', 'x', { 'Nats-TTL': '3s' }), heard: 1 },
+      { ...publish('dm1.b', '', { 'Nats-TTL': '3s', 'KV-Operation': 'PURGE' }), heard: 1 },
+      { to: 'dm1.none', body: 'x', answers: 0, heard: 2 },
+      info('DM1', { subjects_filter: 'dm1.*' }),
+    ],
+  },
+  {
     name: 'a consumer that begins again',
     steps: [
       create('RS1'),

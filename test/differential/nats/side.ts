@@ -27,7 +27,7 @@ export interface Heard {
   readonly body: unknown
 }
 
-const waitMs = 3000
+const waitMs = 6000
 
 export class Side {
   readonly #connection: NatsConnection

@@ -40,7 +40,7 @@ const separator = '\u0000'
 const cachedSubjectsMax = 10_000
 
 /** Of streams that were stored before there was such a thing. */
-const addedLater = { subject_transform: null, allow_msg_schedules: false } as const
+const addedLater = { subject_transform: null, allow_msg_schedules: false, subject_delete_marker_ttl: 0 } as const
 
 interface StoredConsumer {
   readonly config: ConsumerConfig

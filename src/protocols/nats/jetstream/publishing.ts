@@ -3,7 +3,7 @@ import { CoreError, type PublishItem, PublishStatus, type Space } from '../../..
 import { ApiError, ofCore, refusal } from './errors.ts'
 import { headerOf } from './headers.ts'
 import type { Stream } from './stream.ts'
-import { parseDuration } from './times.ts'
+import { msOf, parseDuration } from './times.ts'
 
 const headerBytesMax = 0xffff
 
@@ -24,6 +24,7 @@ export function prepare(stream: Stream, item: PublishItem, headers: string, body
     item.dedupId = headerOf(headers, 'Nats-Msg-Id') ?? null
     if (item.dedupId === '') item.dedupId = null
     setRollup(stream, item, headers)
+    item.leavesNothing = headers.includes('\r\nNats-Marker-Reason:') || headerOf(headers, 'KV-Operation') === 'PURGE'
     refuseUnsupported(stream, headers)
     return null
   } catch (cause) {
@@ -61,7 +62,9 @@ function setTimeToLive(stream: Stream, item: PublishItem, headers: string): void
   const asks = isNever(text) || (ttlMs !== null && ttlMs > 0)
   if (asks && !stream.config.allow_msg_ttl) throw refusal('ttlDisabled')
   if (ttlMs === null) throw refusal('ttlInvalid')
-  item.ttlMs = ttlMs
+  // Else the marker of before could still be there when this one is gone.
+  const { subject_delete_marker_ttl: marker, max_msgs_per_subject: most } = stream.config
+  item.ttlMs = ttlMs > 0 && marker > 0 && most !== 1 ? Math.max(ttlMs, msOf(marker)) : ttlMs
 }
 
 /** What is asked of a message that the stream itself makes. Throws {@link ApiError}. */

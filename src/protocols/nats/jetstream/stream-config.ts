@@ -1,10 +1,11 @@
 /** A stream's configuration: its fields, what nats-server makes of them, and what the broker's topic is told to do. */
 import type { TopicConfig } from '../../../broker/face.ts'
 import { apiLevel, serverVersion } from '../info.ts'
+import { encodeEnvelope, messageFormatId } from '../mapping.ts'
 import { collide, hasForeignWildcard, isLiteral, isSubset, isValidSubject, patternOf } from '../subjects.ts'
 import { refusal } from './errors.ts'
 import { always, any, type Fields, flag, int, oneOf, read, shown, strings, text, texts, time } from './fields.ts'
-import { msOf, nanosOf } from './times.ts'
+import { durationText, msOf, nanosOf } from './times.ts'
 import { compileTransform, renamingOf, type SubjectTransform } from './transforms.ts'
 
 /** The names are those of the API; durations are in nanoseconds, -1 and 0 are no limit. */
@@ -39,6 +40,8 @@ export interface StreamConfig {
   readonly allow_rollup_hdrs: boolean
   readonly consumer_limits: ConsumerLimits
   readonly allow_msg_ttl: boolean
+  /** How long a marker stays for a subject whose last message was too old. */
+  readonly subject_delete_marker_ttl: number
   readonly allow_msg_counter: boolean
   readonly allow_atomic: boolean
   readonly allow_msg_schedules: boolean
@@ -139,6 +142,7 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
   const mirror = given.mirror === null ? null : sourceConfig(given.mirror, true)
   const sources = ((given.sources as unknown[] | null) ?? []).map((source) => sourceConfig(source, false))
   const schedules = given.allow_msg_schedules
+  const marks = given.subject_delete_marker_ttl > 0
   const config: StreamConfig = {
     name: given.name,
     description: given.description,
@@ -165,11 +169,12 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
     discard_new_per_subject: given.discard_new_per_subject,
     sealed: given.sealed,
     deny_delete: given.deny_delete,
-    // A schedule takes the place of the one before it.
-    deny_purge: given.deny_purge && !schedules,
-    allow_rollup_hdrs: given.allow_rollup_hdrs || schedules,
+    // Schedules and markers take the place of what was there before.
+    deny_purge: given.deny_purge && !schedules && !marks,
+    allow_rollup_hdrs: given.allow_rollup_hdrs || schedules || marks,
     consumer_limits: read<ConsumerLimits>(limitFields, { ...(given.consumer_limits as object | null) }),
-    allow_msg_ttl: given.allow_msg_ttl,
+    allow_msg_ttl: given.allow_msg_ttl || marks,
+    subject_delete_marker_ttl: given.subject_delete_marker_ttl,
     allow_msg_counter: given.allow_msg_counter,
     allow_atomic: given.allow_atomic,
     allow_msg_schedules: schedules,
@@ -178,6 +183,10 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
   }
   checkCopies(config)
   checkLimits(config)
+  if (given.pedantic && marks && !given.allow_msg_ttl)
+    throw invalid('subject delete marker cannot be set if message TTLs are disabled')
+  if (given.pedantic && marks && !given.allow_rollup_hdrs)
+    throw invalid('subject delete marker cannot be set if roll-ups are disabled')
   if (given.pedantic && schedules && !given.allow_rollup_hdrs)
     throw invalid('message scheduling cannot be set if roll-ups are disabled')
   checkSubjects(config)
@@ -209,7 +218,6 @@ function refuseUnsupported(given: Given): void {
   if (given.mirror_direct && given.mirror === null) throw invalid('stream has no mirror but does have mirror direct')
   const asked: readonly [unknown, string][] = [
     [given.compression === 's2' ? 's2' : null, 'compression is'],
-    [given.subject_delete_marker_ttl || null, 'subject delete markers are'],
     [given.allow_batched || null, 'batch publishing is'],
   ]
   for (const [value, what] of asked) if (value !== null) throw invalid(`${what} not supported here`)
@@ -255,6 +263,7 @@ function checkCopies({ mirror, sources, subjects, first_seq: first, ...config }:
   if (config.allow_msg_counter) throw refusal('mirrorWithCounters')
   if (config.allow_atomic) throw refusal('mirrorWithAtomic')
   if (config.allow_msg_schedules) throw refusal('mirrorWithSchedules')
+  if (config.subject_delete_marker_ttl > 0) throw invalid('subject delete markers forbidden on mirrors')
   if (mirror.opt_start_seq > 0 && mirror.opt_start_time !== '') throw refusal('mirrorStart')
 }
 
@@ -277,6 +286,9 @@ function checkLimits(config: StreamConfig): void {
     if (config.allow_msg_schedules) throw invalid('counter stream cannot use message schedules')
     if (config.retention !== 'limits') throw invalid('counter stream can only use limits retention')
   }
+  const { subject_delete_marker_ttl: markerTtl } = config
+  if (markerTtl < 0) throw invalid('subject delete marker TTL must not be negative')
+  if (markerTtl > 0 && markerTtl < nanosOf(1000)) throw invalid('subject delete marker TTL must be at least 1 second')
   if (config.allow_msg_schedules && config.discard === 'new') throw invalid('message scheduling cannot use discard new')
   if (config.persist_mode === 'async') {
     if (config.storage !== 'file') throw invalid('async persist mode is only supported on file storage')
@@ -344,11 +356,23 @@ export function topicConfig(config: StreamConfig, recordBytesMax: number): Parti
     captures: config.subjects.map(patternOf),
     renames: config.subject_transform === null ? null : renamingOf(config.subject_transform),
     indexed: true,
+    expiryMarker: expiryMarker(config),
     subjectRecordsMax: config.max_msgs_per_subject,
     subjectOverflow: config.discard_new_per_subject ? 'refuse' : 'dropOldest',
     dedupWindowMs: msOf(config.duplicate_window),
     timestampType: 'create',
   }
+}
+
+/** What stands for a subject of which nothing is left, until its own time is over. */
+function expiryMarker({ subject_delete_marker_ttl: ttl }: StreamConfig): TopicConfig['expiryMarker'] {
+  if (ttl <= 0) return null
+  const ttlMs = Math.floor(msOf(ttl) / 1000) * 1000
+  const headers = Buffer.from(
+    `NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: ${durationText(ttlMs)}\r\nNats-Rollup: sub\r\n\r\n`,
+  )
+  const payload = encodeEnvelope('', headers.length, headers).toString('base64')
+  return { format: messageFormatId, payload, ttlMs }
 }
 
 const serverKeys = ['_nats.ver', '_nats.level', '_nats.req.level']

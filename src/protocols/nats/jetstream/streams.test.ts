@@ -69,6 +69,24 @@ test('messages go after their own time to live, and the age of the stream', asyn
   while (((await stateOf('ttl'))['messages'] as number) > 0) await broker.clock.advance('1s')
 })
 
+test('of a subject whose last message was too old a marker stays for a while', async () => {
+  await client.stream('mark', { subject_delete_marker_ttl: 3 * second, max_msgs_per_subject: 1, allow_msg_ttl: true })
+  const { config } = (await client.api('STREAM.INFO.mark')) as { config: Json }
+  assert.deepEqual([config['subject_delete_marker_ttl'], config['allow_rollup_hdrs']], [3 * second, true])
+  await client.publish('mark.a', 'x', { 'Nats-TTL': '2s' })
+  await client.publish('mark.b', '', { 'Nats-TTL': '2s', 'KV-Operation': 'PURGE' })
+  for (let step = 0; step < 20 && (await stateOf('mark'))['last_seq'] !== 3; step++) await broker.clock.advance('1s')
+  const { message } = (await client.api('STREAM.MSG.GET.mark', { last_by_subj: 'mark.a' })) as { message: Json }
+  assert.equal(
+    Buffer.from(String(message['hdrs']), 'base64').toString(),
+    'NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: 3s\r\nNats-Rollup: sub\r\n\r\n',
+  )
+  for (let step = 0; step < 20 && (await stateOf('mark'))['messages'] !== 0; step++) await broker.clock.advance('1s')
+  assert.deepEqual([(await stateOf('mark'))['messages'], (await stateOf('mark'))['last_seq']], [0, 3])
+  const short = { name: 'short', subjects: ['short'], subject_delete_marker_ttl: second / 2 }
+  assert.equal(await client.refusal('STREAM.CREATE.short', short), 10052)
+})
+
 test('a limit that comes with an update counts at once', async () => {
   await client.stream('limit')
   for (const word of ['a', 'b', 'a', 'a']) await client.publish(`limit.${word}`, word)

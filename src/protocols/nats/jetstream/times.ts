@@ -19,3 +19,11 @@ export function parseDuration(text: string): number | null {
     ms += Number(count) * (units[unit] ?? 0)
   return ms
 }
+
+/** Whole seconds as Go writes a duration: 1h0m5s. */
+export function durationText(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60]
+  const larger = hours > 0 ? `${hours}h${minutes}m` : minutes > 0 ? `${minutes}m` : ''
+  return `${larger}${seconds % 60}s`
+}
