@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
 import { entryOf } from '../../test/support/entry.ts'
+import { VirtualClock } from '../lib/timers.ts'
 import { MemorySegments } from '../storage/memory/index.ts'
 import { entryBase, entryCount, entryIsWhole, entryLength, entryPayload } from './entry.ts'
 import { Log } from './log.ts'
+import { ReadAhead } from './read-ahead.ts'
 
 interface Kept {
   readonly base: number
@@ -43,7 +45,7 @@ function read(log: Log, offset: number, maxBytes: number): Promise<Kept[]> {
 test('what is committed and not truncated is read from any offset on, and nothing else', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 80, size: 'max' }), async (steps) => {
-      const log = new Log(1, new MemorySegments(), 8 * 1024, false, () => undefined)
+      const log = new Log(1, new MemorySegments(), 8 * 1024, false, () => undefined, new ReadAhead(new VirtualClock(), 1))
       let all: Kept[] = []
       const check = async (offset: number, maxBytes: number): Promise<void> => {
         const found = await read(log, offset, maxBytes)

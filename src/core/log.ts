@@ -20,6 +20,7 @@ import {
   entryTimestamp,
 } from './entry.ts'
 import type { HoldBack } from './hold-back.ts'
+import type { Chunk, ReadAhead } from './read-ahead.ts'
 import { formats } from './record.ts'
 import { Segment } from './segment.ts'
 
@@ -62,6 +63,7 @@ export class Log {
   readonly inMemory: boolean
   /** Tells the owner of the memory budget of new blocks, and of those let go. */
   readonly #onBlock: (log: Log, block: Block) => void
+  readonly #readAhead: ReadAhead | null
 
   constructor(
     id: number,
@@ -69,7 +71,9 @@ export class Log {
     segmentBytes: number,
     inMemory: boolean,
     onBlock: (log: Log, block: Block) => void,
+    readAhead: ReadAhead | null = null,
   ) {
+    this.#readAhead = readAhead
     this.id = id
     this.#store = store
     this.segmentBytes = segmentBytes
@@ -256,11 +260,35 @@ export class Log {
     const segment = this.segments.find((candidate) => candidate.next > offset)
     if (segment === undefined) return this.#readBlocks(Math.max(offset, this.cleanedTo), maxBytes, done)
     if (segment.damage !== null) return done(new Error(segment.damage), nothing, 0, 0)
-    const place = segment.placeOf(offset)
-    this.#readAt(segment, place, Math.max(readBytesMin, maxBytes), offset, maxBytes, done)
+    const answer = (chunk: Chunk): void => {
+      this.#readAhead?.went(this, offset, maxBytes, chunk, (read) => this.#readOn(chunk, maxBytes, read))
+      done(null, chunk.buffer, chunk.start, chunk.end)
+    }
+    const ahead = this.#readAhead?.take(this, offset, maxBytes, (chunk) => {
+      // Deleted or replaced meanwhile, or it could not be read.
+      if (chunk === null || chunk.segment.damage !== null || !this.segments.includes(chunk.segment))
+        this.readChunk(offset, maxBytes, done)
+      else answer(chunk)
+    })
+    if (ahead === true) return
+    this.#readAt(segment, segment.placeOf(offset), Math.max(readBytesMin, maxBytes), offset, maxBytes, done, answer)
   }
 
-  #readAt(segment: Segment, place: number, bytes: number, offset: number, maxBytes: number, done: ChunkDone): void {
+  /** What stands behind a chunk, for whoever will ask for it. */
+  #readOn({ segment, place, next }: Chunk, maxBytes: number, read: (chunk: Chunk | null) => void): void {
+    this.#readAt(segment, place, Math.max(readBytesMin, maxBytes), next, maxBytes, () => read(null), read)
+  }
+
+  /** `done` is given errors, and what turns out to stand not in this segment. */
+  #readAt(
+    segment: Segment,
+    place: number,
+    bytes: number,
+    offset: number,
+    maxBytes: number,
+    done: ChunkDone,
+    found: (chunk: Chunk) => void,
+  ): void {
     const wanted = Math.min(bytes, segment.bytes - place)
     this.#store.read(this.id, segment.object, place, wanted, (error, buffer) => {
       // Deleted or replaced meanwhile: read what is there now.
@@ -289,9 +317,10 @@ export class Log {
         const needed = whole === 0 && buffer.length >= 4 ? entryLength(buffer, 0) : bytes
         if (place + whole >= segment.bytes) return this.readChunk(Math.max(segment.next, offset), maxBytes, done)
         if (wanted < bytes && whole === 0) return done(this.#damaged(segment, place), nothing, 0, 0)
-        return this.#readAt(segment, place + whole, Math.max(needed, bytes), offset, maxBytes, done)
+        return this.#readAt(segment, place + whole, Math.max(needed, bytes), offset, maxBytes, done, found)
       }
-      done(null, buffer, start, endWithin(buffer, start, whole, maxBytes))
+      const end = endWithin(buffer, start, whole, maxBytes)
+      found({ segment, buffer, start, end, next: end < whole ? entryBase(buffer, end) : next, place: place + end })
     })
   }
 

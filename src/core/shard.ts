@@ -15,6 +15,7 @@ import { LatencyHistogram } from './latency.ts'
 import { Log } from './log.ts'
 import type { AppendMarks, Frame } from './ops.ts'
 import { PressureGauge } from './pressure.ts'
+import { ReadAhead } from './read-ahead.ts'
 import type { Segment } from './segment.ts'
 import type { Subscription } from './subscription.ts'
 import type { Topic } from './topic.ts'
@@ -58,6 +59,7 @@ export class Shard {
   readonly deadSegments: { readonly log: Log; readonly segment: Segment }[] = []
   readonly deadLogs: number[] = []
   readonly #cacheBytes: number
+  readonly #readAhead: ReadAhead
   readonly #checkpointBytes: number
   readonly #settled = new Set<Backlog>()
   #settleTimer = false
@@ -92,6 +94,7 @@ export class Shard {
     this.clock = options.clock
     this.log = options.log
     this.#cacheBytes = options.cacheBytes
+    this.#readAhead = new ReadAhead(options.clock)
     this.#checkpointBytes = options.checkpointBytes ?? checkpointBytesDefault
     this.compactor = new Compactor(this, options.compactionBytes)
     this.pressure = new PressureGauge(options.memoryBytesMax, options.log)
@@ -107,10 +110,11 @@ export class Shard {
 
   makeLog(id: number, topic: Topic, partition: number): Log {
     const memory = topic.config.storage === 'memory'
-    const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, (owner, block) => {
+    const onBlock = (owner: Log, block: Block): void => {
       if (owner.inMemory) this.pressure.addMemory(block.gone ? -block.buffer.length : block.buffer.length)
       else if (!block.gone) this.#blockAdded(owner, block)
-    })
+    }
+    const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, onBlock, this.#readAhead)
     this.logs.set(id, { log, topic, partition })
     return log
   }
