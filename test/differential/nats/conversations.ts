@@ -138,7 +138,6 @@ export const conversations: readonly Conversation[] = [
       create('DM2', { subject_delete_marker_ttl: second, deny_purge: true }),
       create('DM3', { subjects: [], mirror: { name: 'DM1' }, subject_delete_marker_ttl: second }),
       { ...publish('dm1.a', 'x', { 'Nats-TTL': '3s' }), heard: 1 },
-      { ...publish('dm1.b', '', { 'Nats-TTL': '3s', 'KV-Operation': 'PURGE' }), heard: 1 },
       { to: 'dm1.none', body: 'x', answers: 0, heard: 2 },
       info('DM1', { subjects_filter: 'dm1.*' }),
     ],
