@@ -2,7 +2,7 @@
 import type { Broker, Connection, Protocol } from '../../broker/face.ts'
 import { answeringLazily, lazily } from '../../lib/lazy.ts'
 import { deliveryFormat, messageFormat, payloadFormat } from './mapping.ts'
-import { declaredBy, everything } from './owner.ts'
+import { declaredBy, everything, factsKey } from './owner.ts'
 
 export const protocol: Protocol = {
   name: 'nats',
@@ -35,5 +35,9 @@ export const protocol: Protocol = {
     () => import('./session.ts'),
     ({ Session }, connection: Connection, broker: Broker) => new Session(connection, broker),
   ),
-  serve: (broker, facts) => answeringLazily(async () => new (await import('./monitoring.ts')).MonitoringHandler(broker, facts)),
+  serve: (broker, facts) => {
+    // For requests of tools that come over the protocol.
+    broker.shared(factsKey, () => facts)
+    return answeringLazily(async () => new (await import('./monitoring.ts')).MonitoringHandler(broker, facts))
+  },
 }

@@ -46,3 +46,13 @@ export function infoLine(broker: Broker, connection: Connection, { nonce, lameDu
   }
   return Buffer.from(`INFO ${JSON.stringify(info)}\r\n`)
 }
+
+/** Who answers, in requests and events of the system. */
+export const serverFacts = (broker: Broker): object => ({
+  name: serverName,
+  host: '',
+  id: serverId(broker),
+  ver: serverVersion,
+  jetstream: true,
+  time: new Date(broker.clock.now()).toISOString(),
+})

@@ -23,14 +23,18 @@ import type { ApiError } from './jetstream/errors.ts'
 import { headerOf } from './jetstream/headers.ts'
 import type { JetStream, Receiver } from './jetstream/jetstream.ts'
 import { jetStreamOf } from './jetstream/of.ts'
+import { Outbox } from './jetstream/outbox.ts'
 import { acknowledgement, prepare } from './jetstream/publishing.ts'
 import type { Stream } from './jetstream/stream.ts'
-import { userInfo, userInfoSubject } from './jetstream/system.ts'
 import { defaults, type Login, logIn, type Options, parseConnect } from './login.ts'
 import { encodeEnvelope, messageFormatId, payloadFormatId } from './mapping.ts'
 import { type Outflow, outflowOf } from './outflow.ts'
+import { everything } from './owner.ts'
 import { hasForeignWildcard, isLiteral, isValidSubject, matchesSubject, patternOf } from './subjects.ts'
 import { Subscription, type SubscriptionHost } from './subscription.ts'
+import { tellSystem } from './system/events.ts'
+import { answerSystem } from './system/requests.ts'
+import { userInfo, userInfoSubject } from './system/user-info.ts'
 
 /** Without a CONNECT for so long, where a login is needed. */
 const loginMs = 2000
@@ -213,6 +217,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
         })
         this.#broker.admit(this.connection)
         this.#state = State.Open
+        if (login.user !== null) tellSystem(this.#broker, this.connection, login.user, null)
         this.#done()
       })
       .catch((cause: unknown) => {
@@ -237,7 +242,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     const user = this.#user
     if (user !== null && user.payloadBytesMax >= 0 && payload.length > user.payloadBytesMax) throw new NatsError(words.payload)
     if (this.#options.pedantic && !isLiteral(subject)) return this.#complain(words.publishSubject)
-    if (subject.startsWith('$') && this.#onJetStreamSubject()) return
+    if (subject.startsWith('$') && (this.#onJetStreamSubject() || this.#onSystemRequest())) return
     const plain = reply === '' && headerBytes === 0
     const envelope = plain ? payload : encodeEnvelope(reply, headerBytes, payload)
     const item = new PublishItem(null, subject, plain ? payloadFormatId : messageFormatId, envelope)
@@ -294,8 +299,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     const jetStream = this.#jetStream
     const space = this.#space
     const isAck = subject.startsWith('$JS.ACK.')
-    const isUserInfo = subject === userInfoSubject
-    const own = isAck || isUserInfo || isApiSubject(subject) || subject.startsWith('$JS.FC.')
+    const own = isAck || isApiSubject(subject) || subject.startsWith('$JS.FC.')
     if (jetStream === null || space === null || !own) return false
     // In the order of the operations.
     this.#publishNow()
@@ -303,16 +307,37 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
     if (space.isHeard(subject)) this.#tell(space)
     const body = payload.toString('utf8', headerBytes)
     let known: boolean
-    if (isUserInfo) {
-      jetStream.outbox.answer(reply, userInfo(this.#broker, space, this.#user))
-      known = true
-    } else if (isAck) known = jetStream.onAck(subject, body, reply)
+    if (isAck) known = jetStream.onAck(subject, body, reply)
     else if (!isApiSubject(subject)) known = jetStream.onFlow(subject)
     else {
       const headers = headerBytes === 0 ? '' : payload.toString('latin1', 0, headerBytes)
       known = onApiRequest(jetStream, this.#asking ?? space, { subject, reply, headers, body })
     }
     if (!known && reply !== '' && this.#options.noResponders) this.#tellNobody(subject, reply)
+    if (this.#options.verbose) this.#done()
+    return true
+  }
+
+  /** Requests about the server. False: nobody who may not ask is answered. */
+  #onSystemRequest(): boolean {
+    const { subject, reply, headerBytes, payload } = this.#decoder
+    const space = this.#space
+    if (space === null || reply === '' || !subject.startsWith('$SYS.REQ.')) return false
+    const isUserInfo = subject === userInfoSubject
+    const sees = this.#user === null ? space.principal.may('describe', 'default', '', 'cluster') : this.#user.isSystem
+    if (!(sees || isUserInfo) || !space.principal.may('publish', space.namespace, subject)) return false
+    this.#publishNow()
+    const outbox = new Outbox(this.#broker.space(everything, space.namespace))
+    if (isUserInfo) outbox.answer(reply, userInfo(this.#broker, space, this.#user))
+    else
+      answerSystem(this.#broker, subject, payload.toString('utf8', headerBytes)).then(
+        (answer) => {
+          if (answer !== null) outbox.answer(reply, answer)
+          else if (this.#options.noResponders && this.#state === State.Open) this.#tellNobody(subject, reply)
+        },
+        (cause: unknown) =>
+          this.#broker.log.warn({ subject, error: asCoreError(cause).message }, 'a request about the server failed'),
+      )
     if (this.#options.verbose) this.#done()
     return true
   }
@@ -494,7 +519,7 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
 
   #release(): void {
     this.#outflow.gone(this)
-    this.#user?.account.connected.delete(this)
+    if (this.#user?.account.connected.delete(this) === true) tellSystem(this.#broker, this.connection, this.#user, this.#counts)
     this.#jetStream?.setBehind(this, false)
     for (const subscription of this.#subscriptions.values()) subscription.close()
     this.#subscriptions.clear()

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { VirtualClock } from '../../../lib/timers.ts'
 import { type RunningBroker, startRunningBroker } from '../../../server/start.ts'
 import { openMemoryStorage } from '../../../storage/memory/index.ts'
-import { JetStreamClient } from '../jetstream/jetstream-client.testing.ts'
+import { JetStreamClient, type Json } from '../jetstream/jetstream-client.testing.ts'
 import { NatsClient } from '../nats-client.testing.ts'
 import { Accounts } from './accounts.ts'
 import { type Key, makeKey, makeToken, noLimits, signWith } from './tokens.testing.ts'
@@ -181,6 +181,41 @@ test('an account has as many streams, consumers, connections and bytes as its to
   assert.deepEqual(await small.flush(), ["-ERR 'maximum subscriptions exceeded'"])
   small.publish('a', '01234567890')
   assert.equal(await small.line(), "-ERR 'Maximum Payload Violation'")
+})
+
+test('users of the system account ask what goes on, and hear who comes and goes', async () => {
+  const key = makeKey('user')
+  const token = makeToken('user', { subject: key.publicKey, issuer: system, own: { ...limitless, bearer_token: true } })
+  const watcher = await JetStreamClient.open(port(), { jwt: token })
+  clients.push(watcher)
+  const { client, answer } = await open()
+  assert.equal(answer, 'PONG')
+  const ask = async (subject: string, body: string | Json = ''): Promise<Json> =>
+    JSON.parse((await watcher.request(`$SYS.REQ.${subject}`, body)).body) as Json
+  const ping = (await ask('SERVER.PING')) as { server: { id: string }; statsz: Json }
+  assert.ok(Number(ping.statsz['connections']) >= 2)
+  assert.equal(((await ask(`SERVER.${ping.server.id}.VARZ`))['data'] as Json)['server_name'], 'anymq')
+  assert.equal(((await ask('SERVER.PING.HEALTHZ'))['data'] as Json)['status'], 'ok')
+  assert.equal((await ask('SERVER.PING.IDZ'))['id'], ping.server.id)
+  const connz = (await ask(`ACCOUNT.${orders.publicKey}.CONNZ`, { auth: true }))['data'] as { connections: Json[] }
+  assert.deepEqual(connz.connections.length, 1)
+  const info = (await ask(`ACCOUNT.${orders.publicKey}.INFO`))['data'] as Json
+  assert.deepEqual([info['client_connections'], info['jetstream_enabled']], [1, true])
+  assert.equal((await watcher.request('$SYS.REQ.SERVER.PING.VARZ', { server_name: 'other' })).status, '503')
+  assert.equal((await watcher.request('$SYS.REQ.SERVER.PING.NOTHING')).status, '503')
+  client.send('SUB in 1')
+  client.publish('$SYS.REQ.SERVER.PING', '', 'in')
+  assert.match((await client.flush())[1] ?? '', /^NATS\/1\.0 503/)
+  watcher.nats.send(`SUB $SYS.ACCOUNT.${orders.publicKey}.> events`)
+  await watcher.nats.flush()
+  client.close()
+  const gone = await watcher.next()
+  assert.equal(gone.subject, `$SYS.ACCOUNT.${orders.publicKey}.DISCONNECT`)
+  assert.equal((JSON.parse(gone.body) as { received: Json }).received['msgs'], 1)
+  const { client: other } = await open()
+  const came = await watcher.next()
+  assert.equal((JSON.parse(came.body) as Json)['type'], 'io.nats.server.advisory.v1.client_connect')
+  for (const each of [other, watcher]) each.close()
 })
 
 test('permissions of the user, of its account, and of the key that signed it', async () => {

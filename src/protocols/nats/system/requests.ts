@@ -1,0 +1,118 @@
+/**
+ * Requests on `$SYS.REQ.SERVER.>` and `$SYS.REQ.ACCOUNT.>` by which nats-server's tools ask what goes on: for users of the system's account, or, where
+ * there are no accounts, administrators.
+ */
+import type { Broker, ServerFacts } from '../../../broker/face.ts'
+import type { Account } from '../accounts/account.ts'
+import { accountsOf } from '../accounts/accounts.ts'
+import { serverFacts, serverId, serverName } from '../info.ts'
+import { jetStreamOf } from '../jetstream/of.ts'
+import { factsKey } from '../owner.ts'
+import { Pages } from '../pages.ts'
+
+type Ask = (pages: Pages, query: URLSearchParams) => object | Promise<object>
+
+const ofServer: Readonly<Record<string, Ask>> = {
+  VARZ: (pages) => pages.varz(),
+  CONNZ: (pages, query) => pages.connz(query),
+  SUBSZ: (pages) => pages.subsz(),
+  JSZ: (pages, query) => pages.jsz(query),
+  HEALTHZ: (pages) => pages.healthz(),
+}
+const ofAccount: Readonly<Record<string, Ask>> = {
+  CONNZ: (pages, query) => pages.connz(query),
+  SUBSZ: (pages) => pages.subsz(),
+  JSZ: (pages, query) => pages.jsz(query),
+}
+/** Options are called otherwise in requests than on pages. */
+const queryNames: Readonly<Record<string, string>> = { subscriptions: 'subs', consumer: 'consumers' }
+
+/** The answer; null where nobody answers. */
+export async function answerSystem(broker: Broker, subject: string, body: string): Promise<object | null> {
+  const [, , whose = '', which = '', word = '', ...more] = subject.split('.')
+  const facts = broker.shared<ServerFacts | null>(factsKey, () => null)
+  const options = optionsOf(body)
+  if (facts === null || more.length > 0 || options === null || !isMeant(broker, options)) return null
+  const query = queryOf(options)
+  if (whose === 'SERVER' && (which === 'PING' || which === serverId(broker))) return await server(broker, facts, word, query)
+  return whose === 'ACCOUNT' ? await account(broker, facts, which, word, query) : null
+}
+
+async function server(broker: Broker, facts: ServerFacts, word: string, query: URLSearchParams): Promise<object | null> {
+  const pages = new Pages(broker, facts)
+  if (word === '' || word === 'STATSZ') return { server: serverFacts(broker), statsz: pages.statsz() }
+  if (word === 'IDZ') return { name: serverName, host: '', id: serverId(broker) }
+  if (word === 'ACCOUNTZ') return { server: serverFacts(broker), data: accountz(broker) }
+  const ask = ofServer[word]
+  return ask === undefined ? null : { server: serverFacts(broker), data: await ask(pages, query) }
+}
+
+async function account(
+  broker: Broker,
+  facts: ServerFacts,
+  name: string,
+  word: string,
+  query: URLSearchParams,
+): Promise<object | null> {
+  const found = accountsOf(broker)?.get(name)
+  const namespace = found?.namespace ?? name
+  if (!broker.namespaces().includes(namespace)) return null
+  const pages = new Pages(broker, facts, namespace)
+  const clients = broker.connections().filter((each) => each.protocol === 'nats' && each.namespace === namespace).length
+  if (word === 'CONNS') return { server: serverFacts(broker), acc: name, conns: clients, leafnodes: 0, total_conns: clients }
+  if (word === 'INFO') return { server: serverFacts(broker), data: accountInfo(broker, name, namespace, found, clients) }
+  const ask = ofAccount[word]
+  return ask === undefined ? null : { server: serverFacts(broker), data: await ask(pages, query) }
+}
+
+function accountInfo(broker: Broker, name: string, namespace: string, found: Account | undefined, clients: number): object {
+  return {
+    account_name: name,
+    update_time: new Date(broker.clock.now()).toISOString(),
+    ...(accountsOf(broker)?.system === name ? { is_system: true } : {}),
+    expired: false,
+    complete: true,
+    jetstream_enabled: found?.hasStreams ?? true,
+    leafnode_connections: 0,
+    client_connections: clients,
+    subscriptions: 0,
+    ...(found === undefined ? {} : { name_tag: found.claims.name, issuer_key: found.claims.issuer }),
+    ...(namespace === name ? {} : { namespace }),
+    jetstream_streams: found?.hasStreams === false ? 0 : jetStreamOf(broker, namespace).streams().length,
+  }
+}
+
+function accountz(broker: Broker): object {
+  const accounts = accountsOf(broker)
+  return {
+    server_id: serverId(broker),
+    now: new Date(broker.clock.now()).toISOString(),
+    ...(accounts === null || accounts.system === '' ? {} : { system_account: accounts.system }),
+    accounts: accounts?.all.map(({ claims }) => claims.subject) ?? broker.namespaces(),
+  }
+}
+
+function optionsOf(body: string): Record<string, unknown> | null {
+  if (body.trim() === '') return {}
+  try {
+    const value: unknown = JSON.parse(body)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null
+  } catch {
+    return null
+  }
+}
+
+/** Whether this server is one of those that are asked. */
+function isMeant(broker: Broker, options: Record<string, unknown>): boolean {
+  const { server_name: name, cluster, domain, host, id } = options
+  const isOther = (value: unknown): boolean => typeof value === 'string' && value !== ''
+  const named = !isOther(name) || serverName.includes(String(name))
+  return named && (!isOther(id) || id === serverId(broker)) && ![cluster, domain, host].some(isOther)
+}
+
+function queryOf(options: Record<string, unknown>): URLSearchParams {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(options))
+    if (['boolean', 'number', 'string'].includes(typeof value)) query.set(queryNames[name] ?? name, String(value))
+  return query
+}
