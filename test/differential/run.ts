@@ -7,6 +7,7 @@
  *   npm run test:differential -- mqtt [WORDS OF THE CASES]     packets, malformed ones too, and conversations
  *   npm run test:differential -- beanstalkd [SEEDS]            random conversations
  *   npm run test:differential -- redis [SEEDS]                 random commands of these seeds, or of 1 to 300
+ *   npm run test:differential -- nsq [SEEDS]                   random conversations with nsqd, its HTTP included
  *   PEER=host:port npm run test:differential -- kafka          compares with one that runs, and is fresh
  *
  * Every difference is either expected, with a reason (expected.ts of the protocol), or a failure. Without the real broker nothing is compared, and
@@ -19,6 +20,7 @@ import { compareBeanstalkd } from './beanstalkd/compare-beanstalkd.ts'
 import { compareKafka } from './kafka/compare-kafka.ts'
 import { compareMqtt } from './mqtt/compare-mqtt.ts'
 import { compareNats } from './nats/compare-nats.ts'
+import { compareNsq } from './nsq/compare-nsq.ts'
 import { startPeer } from './peer.ts'
 import { compareRedis } from './redis/compare-redis.ts'
 
@@ -29,6 +31,7 @@ const compare = {
   mqtt: { peer: 'mosquitto', ports: [1883], environment: {}, run: compareMqtt },
   nats: { peer: 'nats', ports: [4222], environment: {}, run: compareNats },
   beanstalkd: { peer: 'beanstalkd', ports: [11300], environment: { DURABILITY: 'none' }, run: compareBeanstalkd },
+  nsq: { peer: 'nsq', ports: [4150, 4151], environment: {}, run: compareNsq },
   redis: { peer: 'redis', ports: [6379], environment: {}, run: compareRedis },
 } as const
 const [protocol = '', ...words] = process.argv.slice(2).filter((word) => !word.startsWith('--'))
@@ -43,8 +46,8 @@ const peer = await startPeer(name, ports, environment)
 const broker = await startAnyMQ()
 try {
   const amqp = new URL(broker.amqp.replace('amqp:', 'http:')).host
-  const { kafka, mqtt, nats, beanstalkd, redis } = broker
-  const own = { kafka, amqp, mqtt, nats, beanstalkd, redis }[chosen]
+  const { kafka, mqtt, nats, beanstalkd, redis, nsq } = broker
+  const own = { kafka, amqp, mqtt, nats, beanstalkd, redis, nsq }[chosen]
   const failures = await run(peer.port, Number(own.split(':')[1]), words)
   process.exitCode = failures === 0 ? 0 : 1
 } finally {

@@ -27,6 +27,10 @@ const REST_PORT = 8082
 const SQS_PORT = 4566
 const BEANSTALKD_PORT = 11300
 const DISQUE_PORT = 7711
+const NSQD_PORT = 4150
+const NSQD_HTTP_PORT = 4151
+const NSQLOOKUPD_PORT = 4160
+const NSQLOOKUPD_HTTP_PORT = 4161
 
 /** Those that the tests use. */
 const protocols = [
@@ -43,6 +47,7 @@ const protocols = [
   'sqs',
   'beanstalkd',
   'disque',
+  'nsq',
 ]
 
 export interface AnyMQOptions {
@@ -71,6 +76,10 @@ export interface AnyMQ {
   readonly beanstalkd: string
   /** host:port */
   readonly disque: string
+  /** host:port of nsqd; its HTTP is on the next port. */
+  readonly nsq: string
+  /** host:port of nsqlookupd's HTTP; its other port is the one before. */
+  readonly nsqlookupd: string
   /** URL of SQS and SNS. */
   readonly sqs: string
   readonly redis: string
@@ -119,6 +128,10 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
       SQS_PORT,
       BEANSTALKD_PORT,
       DISQUE_PORT,
+      NSQD_PORT,
+      NSQD_HTTP_PORT,
+      NSQLOOKUPD_PORT,
+      NSQLOOKUPD_HTTP_PORT,
     ]))
   const started = performance.now()
   let ready: (() => void) | undefined
@@ -168,6 +181,8 @@ export async function startAnyMQ(options: AnyMQOptions = {}): Promise<AnyMQ> {
     mqtt: `127.0.0.1:${MQTT_PORT + portOffset}`,
     beanstalkd: `127.0.0.1:${BEANSTALKD_PORT + portOffset}`,
     disque: `127.0.0.1:${DISQUE_PORT + portOffset}`,
+    nsq: `127.0.0.1:${NSQD_PORT + portOffset}`,
+    nsqlookupd: `127.0.0.1:${NSQLOOKUPD_HTTP_PORT + portOffset}`,
     sqs: `http://127.0.0.1:${SQS_PORT + portOffset}`,
     redis: `127.0.0.1:${REDIS_PORT + portOffset}`,
     webSocket: {

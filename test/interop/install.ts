@@ -23,6 +23,10 @@ export const pythonStomp = join(cache, 'python-stomp/bin/python')
 export const pythonAiokafka = join(cache, 'python-aiokafka/bin/python')
 /** Where @confluentinc/kafka-javascript is installed. */
 export const confluentJavaScript = join(cache, 'node-confluent')
+export const pythonNsq = join(cache, 'python-nsq/bin/python')
+export const nodeNsq = join(cache, 'node-nsq')
+/** Its sources, which its tests run in. */
+export const goNsqSources = join(cache, 'go-nsq')
 export const pythonBeanstalk = join(cache, 'python-beanstalk/bin/python')
 export const pythonDisque = join(cache, 'python-disque/bin/python')
 /** Where disqueue-node and thunk-disque are installed. */
@@ -118,6 +122,10 @@ export async function installPythonDisque(): Promise<void> {
   await installPythonInto('python-disque', ['pydisque==0.1.5', 'redis==3.5.3'])
 }
 
+export async function installPythonNsq(): Promise<void> {
+  await installPythonInto('python-nsq', ['pynsq==0.9.1'])
+}
+
 export async function installPythonAws(): Promise<void> {
   await installPythonInto('python-aws', ['boto3==1.44.5', 'awscli==1.46.3'])
 }
@@ -191,6 +199,16 @@ async function installNodeInto(path: string, packages: readonly string[]): Promi
   })
 }
 
+export async function installNodeNsq(): Promise<void> {
+  const packages = ['nsqjs@0.13.0']
+  await once(nodeNsq, packages.join(' '), async (folder) => {
+    say(`npm install ${packages.join(' ')}`)
+    await writeFile(join(folder, 'package.json'), '{ "private": true }')
+    // Without scripts: it compresses by what is built, if anything.
+    await runOk('npm', ['install', '--no-audit', '--no-fund', ...packages], { cwd: folder, timeoutMs: 5 * MINUTES })
+  })
+}
+
 async function installPythonInto(name: string, packages: readonly string[]): Promise<void> {
   await installDebianPackages({ python3: 'python3 python3-venv' })
   await once(join(cache, name), packages.join(' '), async (folder) => {
@@ -241,6 +259,7 @@ export async function installGo(): Promise<void> {
     'nats/natsgojs',
     'nats/natsgoaccounts',
     'beanstalkd/gobeanstalk',
+    'nsq/gonsq',
   ]) {
     if (!existsSync(goProgram(program.split('/')[1] ?? ''))) say(`go build ${program}`)
     await runOk('go', ['build', '-o', join(cache, 'go-bin/'), `./${program}`], {
@@ -326,6 +345,23 @@ export async function installPahoGo(): Promise<void> {
     await runOk('chmod', ['-R', 'u+w', folder])
     const env = { GOFLAGS: '-mod=mod' }
     await runOk('go', ['test', '-c', '-o', goProgram('paho-go.test'), '.'], { cwd: folder, env, timeoutMs: 10 * MINUTES })
+  })
+}
+
+const GO_NSQ = 'github.com/nsqio/go-nsq@v1.1.0'
+
+/** Its own tests, as one program. */
+export async function installGoNsq(): Promise<void> {
+  await installDebianPackages({ go: 'golang-go' })
+  await mkdir(join(cache, 'go-bin'), { recursive: true })
+  await once(goNsqSources, GO_NSQ, async (folder) => {
+    say(`go test -c ${GO_NSQ}`)
+    const said = await runOk('go', ['mod', 'download', '-json', GO_NSQ], { cwd: cache, timeoutMs: 5 * MINUTES })
+    // A copy, since Go's own is not to be written to.
+    await runOk('cp', ['-r', `${(JSON.parse(said) as { Dir: string }).Dir}/.`, folder])
+    await runOk('chmod', ['-R', 'u+w', folder])
+    const env = { GOFLAGS: '-mod=mod' }
+    await runOk('go', ['test', '-c', '-o', goProgram('go-nsq.test'), '.'], { cwd: folder, env, timeoutMs: 10 * MINUTES })
   })
 }
 

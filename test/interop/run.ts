@@ -15,10 +15,12 @@ import {
   installConfluentJavaScript,
   installDebianPackages,
   installGo,
+  installGoNsq,
   installJava,
   installKafkaGo,
   installKombuSource,
   installNodeDisque,
+  installNodeNsq,
   installNodeRedis,
   installPahoGo,
   installPython,
@@ -30,6 +32,7 @@ import {
   installPythonManagement,
   installPythonMqtt,
   installPythonNats,
+  installPythonNsq,
   installPythonRedisCelery,
   installPythonSchemas,
   installPythonStomp,
@@ -46,6 +49,7 @@ import {
   pythonManagement,
   pythonMqtt,
   pythonNats,
+  pythonNsq,
   pythonRedisCelery,
   pythonSchemas,
   pythonStomp,
@@ -76,7 +80,7 @@ interface Client {
 }
 
 const here = new URL('.', import.meta.url).pathname
-const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT', 'REGISTRY', 'KAFKA_REST', 'BEANSTALKD'].some(
+const external = ['KAFKA', 'AMQP', 'MANAGEMENT', 'STREAM', 'NATS', 'MQTT', 'REGISTRY', 'KAFKA_REST', 'BEANSTALKD', 'NSQ'].some(
   (name) => process.env[name] !== undefined,
 )
 const node =
@@ -291,6 +295,10 @@ const clients: readonly Client[] = [
     install: () => installDebianPackages({ 'redis-cli': 'redis-tools' }),
     command: node('disque/redis-cli.ts'),
   },
+  { name: 'nsq/go-nsq', install: installGo, command: () => [goProgram('gonsq')] },
+  { name: "nsq/go-nsq's own tests", install: installGoNsq, command: node('nsq/go-nsq.ts'), anymqOnly: true, caseMs: 90_000 },
+  { name: 'nsq/nsqjs', install: installNodeNsq, command: node('nsq/nsqjs.ts') },
+  { name: 'nsq/pynsq (Python)', install: installPythonNsq, command: () => [pythonNsq, `${here}nsq/pynsq_suite.py`] },
   { name: 'aws/boto3 (Python)', install: installPythonAws, command: () => [pythonAws, `${here}aws/boto3_suite.py`] },
   { name: 'aws/SDK for JavaScript', install: nothing, command: node('aws/sdk.ts') },
   { name: 'aws/command line', install: installPythonAws, command: node('aws/command-line.ts', awsCommand) },
@@ -411,6 +419,7 @@ const variables: Readonly<Record<string, string>> = {
   aws: 'SQS',
   beanstalkd: 'BEANSTALKD',
   disque: 'DISQUE',
+  nsq: 'NSQ',
   redis: 'REDIS',
 }
 
@@ -431,6 +440,8 @@ suite('interop', { concurrency: 1 }, () => {
       target['KAFKA_REST'] = process.env['KAFKA_REST']
       target['BEANSTALKD'] = process.env['BEANSTALKD']
       target['DISQUE'] = process.env['DISQUE']
+      target['NSQ'] = process.env['NSQ']
+      target['NSQLOOKUPD'] = process.env['NSQLOOKUPD']
       return
     }
     if (chosen.some((client) => client.secured === true)) secured = await startSecuredAnyMQ()
@@ -448,6 +459,8 @@ suite('interop', { concurrency: 1 }, () => {
     target['SQS'] = broker.sqs
     target['BEANSTALKD'] = broker.beanstalkd
     target['DISQUE'] = broker.disque
+    target['NSQ'] = broker.nsq
+    target['NSQLOOKUPD'] = broker.nsqlookupd
     target['REDIS'] = broker.redis
     console.log(`# AnyMQ is ready after ${Math.round(broker.startMs)} ms: kafka ${broker.kafka}, ${broker.amqp}`)
   })

@@ -15,6 +15,7 @@ export interface Message {
   readonly body: string
 }
 
+const types = ['response', 'error', 'message'] as const
 const waitMs = 5000
 
 export class NsqClient {
@@ -96,7 +97,7 @@ export class NsqClient {
 
   async frame(): Promise<Frame> {
     const data = await this.#frameButBeats()
-    const type = (['response', 'error', 'message'] as const)[data.readInt32BE(0)]
+    const type = types[data.readInt32BE(0)]
     if (type === undefined) throw new Error('a frame of an unknown type')
     return { type, text: data.toString('latin1', 4) }
   }
@@ -117,15 +118,15 @@ export class NsqClient {
     return (await this.#frame()).toString('latin1')
   }
 
-  async #frameButBeats(): Promise<Buffer> {
+  async #frameButBeats(ms = waitMs): Promise<Buffer> {
     for (;;) {
-      const data = await this.#frame()
+      const data = await this.#frame(ms)
       if (data.toString('latin1', 4) !== '_heartbeat_') return data
       this.send('NOP\n')
     }
   }
 
-  async #frame(): Promise<Buffer> {
+  async #frame(ms = waitMs): Promise<Buffer> {
     return await this.#until(() => {
       if (this.#bytes.length < 4) return null
       const end = 4 + this.#bytes.readInt32BE(0)
@@ -133,7 +134,7 @@ export class NsqClient {
       const data = this.#bytes.subarray(4, end)
       this.#bytes = this.#bytes.subarray(end)
       return data
-    })
+    }, ms)
   }
 
   /** Bytes as they came, for what reads them itself. */
@@ -146,17 +147,32 @@ export class NsqClient {
     })
   }
 
+  /** From now on each frame goes there, but heartbeats; null when the connection has ended. */
+  listen(onFrame: (frame: { type: Frame['type']; data: Buffer } | null) => void): void {
+    const next = async (): Promise<void> => {
+      for (;;) {
+        const data = await this.#frameButBeats(Infinity)
+        onFrame({ type: types[data.readInt32BE(0)] ?? 'error', data: data.subarray(4) })
+      }
+    }
+    next().catch(() => onFrame(null))
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
   async closed(): Promise<void> {
     await this.#until(() => (this.#ended ? true : null))
   }
 
-  async #until<T>(found: () => T | null): Promise<T> {
-    const deadline = Date.now() + waitMs
+  async #until<T>(found: () => T | null, ms = waitMs): Promise<T> {
+    const deadline = Date.now() + ms
     for (;;) {
       const value = found()
       if (value !== null) return value
       if (this.#ended) throw new Error('the connection was closed')
-      if (Date.now() > deadline) throw new Error(`nothing came within ${waitMs} ms`)
+      if (Date.now() > deadline) throw new Error(`nothing came within ${ms} ms`)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 100)
         this.#wake = () => {

@@ -28,8 +28,8 @@ import { Replies } from './replies.ts'
 import { Subscription } from './subscription.ts'
 import { namespace, Topics } from './topics.ts'
 
-const State = { Open: 0, Subscribed: 2, Closing: 3, Closed: 4 } as const
-/** Numbers as the reference server's statistics have them (its 1, disconnected, is never seen). */
+const State = { Open: 0, Subscribed: 3, Closing: 4, Closed: 5 } as const
+/** Numbers as the reference server's statistics have them. */
 type State = (typeof State)[keyof typeof State]
 
 /** What is read next of a command whose line was read. */

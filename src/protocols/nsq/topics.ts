@@ -26,6 +26,8 @@ export class Channel {
   readonly clients = new Set<ChannelClient>()
   requeued = 0
   timedOut = 0
+  /** Messages that were emptied away, which counted. */
+  dropped = 0
   /** Keeps an ephemeral channel that was made before anybody consumed. */
   holder: Consumer | null = null
 
@@ -195,8 +197,18 @@ export class Topics {
 
   /** Drops what waits, and what is in flight or delayed. */
   async emptyChannel(topic: string, name: string): Promise<void> {
-    for (const client of this.#channels.get(topic)?.get(name)?.clients ?? []) client.onEmptied()
-    await this.space.purge(topic, name)
+    const channel = this.#channel(topic, name)
+    const before = this.#counted(topic, name)
+    for (const client of channel.clients) client.onEmptied()
+    const purged = this.space.purge(topic, name)
+    channel.dropped += before - this.#counted(topic, name)
+    await purged
+  }
+
+  /** What was accepted, and what is not yet. */
+  #counted(topic: string, name: string): number {
+    const status = channelStatuses(this.space.status(topic)).find((each) => each.name === name)
+    return status === undefined ? 0 : status.accepted + unfinishedOf(status)
   }
 
   async pauseChannel(topic: string, name: string, paused: boolean): Promise<void> {
@@ -238,6 +250,9 @@ export interface Joined {
   readonly consumer: Consumer
   readonly channel: Channel
 }
+
+/** Ready, in flight, and those that wait. */
+export const unfinishedOf = ({ cursors }: SubscriptionStatus): number => cursors.reduce((sum, { lag }) => sum + lag, 0)
 
 /** Subscriptions that are channels: with a name that NSQ can say. */
 export function channelStatuses(status: TopicStatus | undefined): SubscriptionStatus[] {

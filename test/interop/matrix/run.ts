@@ -10,6 +10,7 @@ import { kafkaDriver } from './kafka.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
 import { mqttDriver } from './mqtt.ts'
 import { natsDriver } from './nats.ts'
+import { nsqDriver } from './nsq.ts'
 import { redisListDriver, redisStreamDriver } from './redis.ts'
 import { sqsDriver } from './sqs.ts'
 import { stompDriver } from './stomp.ts'
@@ -26,6 +27,7 @@ const drivers: readonly Driver[] = [
   await within(15_000, 'Redis', redisStreamDriver()),
   await within(15_000, 'Redis', redisListDriver()),
   await within(15_000, 'Disque', disqueDriver()),
+  await within(15_000, 'NSQ', nsqDriver()),
 ]
 
 /** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */

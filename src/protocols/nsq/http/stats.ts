@@ -2,7 +2,7 @@
 import type { ConnectionListing, ServerFacts, SubscriptionStatus, TopicStatus } from '../../../broker/face.ts'
 import { serverVersion } from '../limits.ts'
 import type { ClientStats } from '../session.ts'
-import { channelStatuses, type Topics } from '../topics.ts'
+import { channelStatuses, type Topics, unfinishedOf } from '../topics.ts'
 
 export interface Wanted {
   /** '': all. */
@@ -110,7 +110,7 @@ function channelView(
   clients: Client[],
   scheduled: number,
 ) {
-  const unfinished = status.cursors.reduce((sum, { lag }) => sum + lag, 0)
+  const unfinished = unfinishedOf(status)
   const channel = topics.channel(topic, status.name)
   const own = clients.filter(({ own }) => own.topic === topic && own.channel === status.name)
   return {
@@ -119,7 +119,7 @@ function channelView(
     backend_depth: status.ready,
     in_flight_count: status.inFlight,
     deferred_count: Math.max(0, unfinished - status.ready - status.inFlight) + scheduled,
-    message_count: unfinished + status.accepted + scheduled,
+    message_count: unfinished + status.accepted + scheduled + (channel?.dropped ?? 0),
     requeue_count: channel?.requeued ?? 0,
     timeout_count: channel?.timedOut ?? 0,
     client_count: own.length,
