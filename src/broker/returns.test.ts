@@ -109,3 +109,23 @@ for (const checkpoint of [false, true]) {
     await machine.stop()
   })
 }
+
+test('what waits to come back is waited for no longer once it is purged, or accepted in its place', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('q', queue, 'test')
+  await publish(space, plainItem('q', { value: 'a' }), plainItem('q', { value: 'b' }))
+  const { sink, consumer } = consume(space, 2)
+  await until(() => sink.got.length === 2)
+  for (const value of ['a', 'b']) consumer.settle([idOf(sink, value)], { ...returned, delayMs: 60_000 })
+  assert.equal(await space.acceptAt('q', '', 0, 0), true)
+  await space.purge('q')
+  await publish(space, plainItem('q', { value: 'c' }))
+  const counted = (): number | undefined => space.status('q')?.subscriptions[0]?.ready
+  assert.equal(counted(), 1)
+  machine.clock.advance(60_000)
+  assert.equal(counted(), 1)
+  consumer.credit(1)
+  await until(() => sink.got.length === 3)
+  await machine.stop()
+})

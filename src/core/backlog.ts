@@ -229,6 +229,7 @@ export abstract class Backlog {
     if (lane.attempts.size > 0) lane.attempts.delete(offset)
     if (lane.handedOut.size > 0) lane.handedOut.delete(offset)
     if (lane.claimed.size > 0) lane.claimed.delete(offset)
+    if (lane.held.size > 0 && lane.held.delete(offset)) lane.delayed--
     this.liveBytes = Math.max(0, this.liveBytes - bytes)
     const runs = this.settledRuns[lane.index] as number[] // one for each lane
     const last = runs.length - 2
@@ -268,8 +269,11 @@ export abstract class Backlog {
     lane.delayed++
     lane.held.set(offset, notBefore)
     this.host.clock.after(Math.max(0, notBefore - this.host.clock.now()), () => {
+      // Done meanwhile, or, where the subscription was moved back, held anew.
+      if (lane.held.get(offset) !== notBefore) return
       lane.delayed--
-      if (lane.held.delete(offset) && !this.closed && !lane.acked.has(offset)) lane.giveBack(offset, this.#returnTurn++)
+      lane.held.delete(offset)
+      if (!this.closed && !lane.acked.has(offset)) lane.giveBack(offset, this.#returnTurn++)
       this.wake()
     })
   }

@@ -1,5 +1,5 @@
 /**
- * Crash test: Kafka, AMQP, JetStream, MQTT, Redis and Disque clients record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
+ * Crash test: Kafka, AMQP, JetStream, NSQ, MQTT, Redis and Disque clients record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
  * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
  * A transactional publisher's transactions are there whole or not at all, those it aborted never.
  * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.
@@ -22,6 +22,7 @@ import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
 import { checkLedger, type Ledger, newLedger } from './ledger.ts'
 import { mqttPublisher } from './mqtt.ts'
 import { jetStreamPublisher, jetStreamReadAll } from './nats.ts'
+import { nsqPublisher } from './nsq.ts'
 import { seeded } from './random.ts'
 import { checkRedis, newRedisLedger, redisLoad } from './redis.ts'
 import { tearTail } from './tear.ts'
@@ -45,12 +46,13 @@ console.log(
 
 test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
-  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222, 6379, 7711])
+  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222, 6379, 7711, 4150])
   const kafka: Ledger = newLedger('kafka')
   const idempotent: Ledger = newLedger('kafka-idempotent')
   const amqp: Ledger = newLedger('amqp')
   const jetStream: Ledger = newLedger('jetstream')
   const mqtt: readonly Ledger[] = [newLedger('mqtt QoS 1'), newLedger('mqtt QoS 2')]
+  const nsq: Ledger = newLedger('nsq')
   const transactions = newTransactions()
   try {
     for (let round = 1; round <= rounds; round++) {
@@ -64,6 +66,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
           kafkaPublisher(broker.kafka, 'crash-idempotent', idempotent, true),
           amqpPublisher(broker.amqp, 'crash-amqp', amqp),
           jetStreamPublisher(broker.nats, 'crash-jetstream', jetStream),
+          nsqPublisher(broker.nsq, 'crash-nsq', nsq),
           transactionalPublisher(broker.kafka, 'crash-transactions', transactions),
           ...([1, 2] as const).map((qos) =>
             mqttPublisher(broker.mqtt, broker.amqp, `crash-mqtt-${qos}`, qos, mqtt[qos - 1] as Ledger),
@@ -85,6 +88,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             [idempotent, await kafkaReadAll(again.kafka, 'crash-idempotent')],
             [amqp, await amqpReadAll(again.amqp, 'crash-amqp')],
             [jetStream, await jetStreamReadAll(again.nats, 'crash-jetstream')],
+            [nsq, await kafkaReadAll(again.kafka, 'crash-nsq')],
             [mqtt[0] as Ledger, await amqpReadAll(again.amqp, 'crash-mqtt-1')],
             [mqtt[1] as Ledger, await amqpReadAll(again.amqp, 'crash-mqtt-2')],
           ] as const) {
@@ -103,7 +107,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
         }
       })
     }
-    for (const { name, confirmed } of [kafka, idempotent, amqp, jetStream, ...mqtt])
+    for (const { name, confirmed } of [kafka, idempotent, amqp, jetStream, nsq, ...mqtt])
       assert.ok(confirmed.size > 0, `${name}: nothing was confirmed`)
     assert.ok(transactions.committed.size > 0, 'no transaction was confirmed')
   } finally {

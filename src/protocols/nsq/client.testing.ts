@@ -1,7 +1,7 @@
 // For tests only: a client that sends commands and reads frames, one after the other.
 import { once } from 'node:events'
 import { createConnection, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 
 export interface Frame {
   readonly type: 'response' | 'error' | 'message'
@@ -26,10 +26,10 @@ export class NsqClient {
 
   private constructor(socket: Socket) {
     this.#socket = socket
-    this.#listen(socket)
+    this.#attach(socket)
   }
 
-  #listen(socket: Socket): void {
+  #attach(socket: Socket): void {
     this.#socket = socket
     socket.on('data', (chunk) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk])
@@ -60,11 +60,11 @@ export class NsqClient {
     return client
   }
 
-  async startTls(): Promise<void> {
+  async startTls(options: ConnectionOptions = {}): Promise<void> {
     this.#socket.removeAllListeners()
-    const secure = connectTls({ socket: this.#socket, rejectUnauthorized: false })
+    const secure = connectTls({ socket: this.#socket, rejectUnauthorized: false, ...options })
     await once(secure, 'secureConnect')
-    this.#listen(secure)
+    this.#attach(secure)
   }
 
   send(bytes: string | Buffer): void {

@@ -89,7 +89,7 @@ const headBytes = 8 + 8 + 2 + 16
 const two20 = 0x10_0000
 const two32 = 0x1_0000_0000
 
-export function writeMessage(to: Output, place: Place, timestampMs: number, attempts: number, body: Buffer): void {
+export function writeMessage(to: Output, tag: number, place: Place, timestampMs: number, attempts: number, body: Buffer): void {
   const at = to.reserve(headBytes)
   const { slab } = to
   slab.writeInt32BE(headBytes - 4 + body.length, at)
@@ -100,34 +100,40 @@ export function writeMessage(to: Output, place: Place, timestampMs: number, atte
   slab.writeUInt32BE(Math.floor(high / 4096) + Math.floor(low / two32), at + 8)
   slab.writeUInt32BE(low % two32, at + 12)
   slab.writeUInt16BE(Math.min(attempts, 0xffff), at + 16)
-  writeId(slab, at + 18, place)
+  writeId(slab, at + 18, tag, place)
   to.commit(headBytes)
   to.write(body)
 }
 
-/** Where a message stands in its topic: partition * 2^39 + offset. */
+/**
+ * Where a message stands in its topic: 12 bits of partition, 36 of offset. What is beyond is left out: no connection has two messages in flight that
+ * are so far apart.
+ */
 export type Place = number
-const offsetsMax = 2 ** 39
+const offsetsMax = 2 ** 36
+const partitionsMax = 2 ** 12
 
-export const placeOf = (partition: number, offset: number): Place => partition * offsetsMax + offset
+export const placeOf = (partition: number, offset: number): Place =>
+  (partition % partitionsMax) * offsetsMax + (offset % offsetsMax)
 
 const digits = Buffer.from('0123456789abcdef')
 const idBytes = 16
+/** Of an id, in hex: 16 bits by which topics differ, so that ids of several do, and 48 of the place. */
+const tagDigits = 4
 
-/** In hex. */
-function writeId(slab: Buffer, at: number, place: Place): void {
+function writeId(slab: Buffer, at: number, tag: number, place: Place): void {
   let rest = place
   for (let digit = idBytes - 1; digit >= 0; digit--) {
+    if (digit === tagDigits - 1) rest = tag
     slab[at + digit] = digits[rest % 16] as number // one of 16
     rest = Math.floor(rest / 16)
   }
 }
 
-/** -1: no message has this id. */
-export function placeOfId(id: string): Place {
-  if (!/^00[0-9a-f]{14}$/.test(id)) return -1
-  const place = Number.parseInt(id, 16)
-  return Number.isSafeInteger(place) ? place : -1
+/** -1: no message of the topic has this id. */
+export function placeOfId(id: string, tag: number): Place {
+  if (!/^[0-9a-f]{16}$/.test(id) || Number.parseInt(id.slice(0, tagDigits), 16) !== tag) return -1
+  return Number.parseInt(id.slice(tagDigits), 16)
 }
 
 export const isId = (id: string): boolean => id.length === idBytes

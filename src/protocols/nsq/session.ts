@@ -593,8 +593,8 @@ export class Session implements BrokerSession {
       get congested(): boolean {
         return connection.congested
       },
-      message: (place: Place, timestampMs: number, attempts: number, body: Buffer): void =>
-        writeMessage(this.#output, place, timestampMs, attempts, body),
+      message: (tag: number, place: Place, timestampMs: number, attempts: number, body: Buffer): void =>
+        writeMessage(this.#output, tag, place, timestampMs, attempts, body),
       subscriptionEnded: (reason: CoreErrorCode): void => {
         this.#subscription = null
         this.#end(`its channel is gone (${reason})`)
@@ -638,7 +638,7 @@ export class Session implements BrokerSession {
   #fin(given: readonly string[]): void {
     const subscription = this.#subscribed('FIN')
     const id = this.#idOf('FIN', given, 1)
-    const place = placeOfId(id)
+    const place = placeOfId(id, subscription.tag)
     if (!subscription.finish(place)) throw notInFlight('FIN', id, subscription.whyNot(place))
   }
 
@@ -647,7 +647,7 @@ export class Session implements BrokerSession {
     const id = this.#idOf('REQ', given, 2)
     const delayMs = parseNumber(given[2] ?? '')
     if (delayMs === undefined) throw new NsqError('E_INVALID', `REQ could not parse timeout ${given[2]}`)
-    const place = placeOfId(id)
+    const place = placeOfId(id, subscription.tag)
     const clamped = Math.max(0, Math.min(delayMs, limits.requeueDelayMaxMs))
     if (!subscription.requeue(place, clamped)) throw notInFlight('REQ', id, subscription.whyNot(place))
   }
@@ -655,7 +655,7 @@ export class Session implements BrokerSession {
   #touch(given: readonly string[]): void {
     const subscription = this.#subscribed('TOUCH')
     const id = this.#idOf('TOUCH', given, 1)
-    const place = placeOfId(id)
+    const place = placeOfId(id, subscription.tag)
     if (!subscription.touch(place)) throw notInFlight('TOUCH', id, subscription.whyNot(place))
   }
 

@@ -16,7 +16,7 @@ export interface SubscriptionHost {
   readonly id: number
   /** More than its peer reads: nothing more for now. */
   readonly congested: boolean
-  message(place: Place, timestampMs: number, attempts: number, body: Buffer): void
+  message(tag: number, place: Place, timestampMs: number, attempts: number, body: Buffer): void
   /** Its channel or topic is gone. */
   subscriptionEnded(reason: CoreErrorCode): void
 }
@@ -36,6 +36,8 @@ export class Subscription implements ChannelClient {
   readonly #inFlight = new Map<Place, InFlight>()
   /** Finished in this turn, settled at its end. */
   readonly #finished: number[] = []
+  /** By which the topic's messages' ids differ from those of others. */
+  readonly tag: number
   rdy = 0
   messages = 0
   finished = 0
@@ -46,6 +48,7 @@ export class Subscription implements ChannelClient {
     this.#topics = topics
     this.#host = host
     this.settings = settings
+    this.tag = topics.space.topic(settings.topic)?.id.readUInt16BE(0) ?? 0
     this.#joined = topics.join(space, settings.topic, settings.channel, settings.messageTimeoutMs, this, host.id)
   }
 
@@ -82,7 +85,7 @@ export class Subscription implements ChannelClient {
         batch.start[at] as number,
         batch.end[at] as number,
       )
-      this.#host.message(place, batch.timestamp[at] as number, (batch.handedOut[at] as number) + 1, body)
+      this.#host.message(this.tag, place, batch.timestamp[at] as number, (batch.handedOut[at] as number) + 1, body)
     }
     this.messages += batch.length - passedOver.length
     if (passedOver.length > 0) consumer.settle(passedOver, accept)

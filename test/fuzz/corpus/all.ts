@@ -7,6 +7,7 @@ import { kafka } from './kafka.ts'
 import { kafkaRest, schemaRegistry } from './kafka-rest.ts'
 import { mqtt, mqttWebSocket } from './mqtt.ts'
 import { nats } from './nats.ts'
+import { nsqd, nsqdHttp, nsqlookupd, nsqlookupdHttp } from './nsq.ts'
 import { rabbitmqManagement } from './rabbitmq-management.ts'
 import { rabbitmqStream } from './rabbitmq-stream.ts'
 import { redis } from './redis.ts'
@@ -24,6 +25,10 @@ export const corpora: readonly Corpus[] = [
   redis,
   beanstalkd,
   disque,
+  nsqd,
+  nsqdHttp,
+  nsqlookupd,
+  nsqlookupdHttp,
   sqs,
   rabbitmqManagement,
   kafkaRest,

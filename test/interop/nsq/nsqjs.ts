@@ -68,7 +68,7 @@ await runCases({
     await published(own, topic, ['a', 'b', 'c'])
     await published(own, topic, { json: true })
     await new Promise<void>((resolve, reject) =>
-      own.deferPublish(topic, 'later', 200, (error) => (error ? reject(error) : resolve())),
+      own.deferPublish(topic, ['later'], 200, (error) => (error ? reject(error) : resolve())),
     )
     const wanted = ['a', 'b', 'c', 'later', '{"json":true}']
     await until('all', () => heard.every((bodies) => wanted.every((body) => bodies.includes(body))))

@@ -49,6 +49,13 @@ async def until(what, holds):
     raise AssertionError(what)
 
 
+def leave(writer, *readers):
+    for each in readers:
+        each.close()
+    for connection in list(writer.conns.values()):
+        connection.close()
+
+
 def channels():
     async def body():
         name, writer = topic(), nsq.Writer([NSQ])
@@ -70,8 +77,7 @@ def channels():
         await publish(writer, "dpub", name, 100, b"later")
         await until("all", lambda: sorted(heard["a"]) == [b"1", b"2", b"3", b"before", b"later"])
         await until("all of b", lambda: {b"1", b"2", b"3", b"later"} <= set(heard["b"]))
-        for each in [*readers, writer]:
-            each.close()
+        leave(writer, *readers)
 
     run(body)
 
@@ -91,8 +97,7 @@ def attempts():
         own = reader(name, "c", handle, nsqd_tcp_addresses=[NSQ], requeue_delay=0)
         await publish(writer, "pub", name, b"x")
         await until("three attempts", lambda: seen == [1, 2, 3])
-        own.close()
-        writer.close()
+        leave(writer, own)
 
     run(body)
 
@@ -106,10 +111,9 @@ def lookup():
             seen.append(message.body)
             return True
 
-        own = reader(name, "c", handle, lookupd_http_addresses=[LOOKUP], lookupd_poll_interval=1, lookupd_poll_jitter=0)
+        own = reader(name, "c", handle, lookupd_http_addresses=[LOOKUP], lookupd_poll_interval=1, lookupd_poll_jitter=0.0)
         await until("the message", lambda: seen == [b"found"])
-        own.close()
-        writer.close()
+        leave(writer, own)
 
     run(body)
 
@@ -125,8 +129,7 @@ def deflate():
         own = reader(name, "c", handle, nsqd_tcp_addresses=[NSQ], deflate=True, deflate_level=3)
         await publish(writer, "pub", name, b"x" * 200_000)
         await until("the message", lambda: seen == [200_000])
-        own.close()
-        writer.close()
+        leave(writer, own)
 
     run(body)
 
