@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { startAnyMQ } from '../test/interop/anymq.ts'
 import { freePortOffset, Running, runOk, tail } from '../test/interop/processes.ts'
 
-export type Protocol = 'kafka' | 'amqp' | 'mqtt' | 'nats' | 'sqs'
+export type Protocol = 'kafka' | 'amqp' | 'mqtt' | 'nats' | 'sqs' | 'nsq'
 export type Durability = 'fsync' | 'os'
 
 export interface Contender {
@@ -28,6 +28,7 @@ export const peerOf = {
   mqtt: { name: 'Mosquitto', script: 'mosquitto.sh', port: 1883, environment: { MAX_QUEUED: '0', MAX_INFLIGHT: '1000' } },
   nats: { name: 'nats-server', script: 'nats.sh', port: 4222, environment: {} },
   sqs: { name: 'ElasticMQ', script: 'elasticmq.sh', port: 9324, environment: {} },
+  nsq: { name: 'nsqd', script: 'nsq.sh', port: 4150, environment: {} },
 } as const
 
 export const peers = join(import.meta.dirname, 'peers')
@@ -43,9 +44,14 @@ export async function startOurs(protocol: Protocol, durability: Durability): Pro
   await meter.settle()
   return {
     name: 'AnyMQ',
-    address: { kafka: broker.kafka, amqp: broker.amqp.replace(/\/$/, ''), mqtt: broker.mqtt, nats: broker.nats, sqs: broker.sqs }[
-      protocol
-    ],
+    address: {
+      kafka: broker.kafka,
+      amqp: broker.amqp.replace(/\/$/, ''),
+      mqtt: broker.mqtt,
+      nats: broker.nats,
+      sqs: broker.sqs,
+      nsq: broker.nsq,
+    }[protocol],
     startMs: broker.startMs,
     pid: broker.process.pid,
     meter,

@@ -7,6 +7,7 @@ import { runOk } from '../test/interop/processes.ts'
 import { type Contender, type Durability, type Protocol, peers } from './contender.ts'
 import { mqttWorkloads } from './mqtt.ts'
 import { natsWorkloads } from './nats.ts'
+import { nsqWorkloads } from './nsq.ts'
 
 export interface Figures {
   readonly perSecond?: number
@@ -29,6 +30,7 @@ export function workloads(protocol: Protocol, durability: Durability, scale: num
   if (protocol === 'mqtt') return mqttWorkloads(scale)
   if (protocol === 'nats') return natsWorkloads(scale)
   if (protocol === 'sqs') return sqs(scale)
+  if (protocol === 'nsq') return nsqWorkloads(scale)
   return deep ? deepQueue(Math.round(5_000_000 * scale)) : amqp(scale)
 }
 

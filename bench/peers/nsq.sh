@@ -2,6 +2,7 @@
 # nsqd and nsqlookupd, built from their module.
 #   nsq.sh install
 #   nsq.sh start              in the foreground; PORT, HTTP on PORT+1, DATA_DIR, DURABILITY=os (10,000 in memory, then disk)|fsync (all to disk, synced each)
+#   nsq.sh load ARGS         the load generator beside this (nsqload), against -server host:port
 #   nsq.sh start lookupd      PORT, HTTP on PORT+1
 NAME=nsq; . "$(dirname "$0")/lib.sh"
 VERSION=v1.3.0
@@ -23,5 +24,8 @@ start)
   mkdir -p "$DATA_DIR"
   case $DURABILITY in fsync) queue=(-mem-queue-size 0 -sync-every 1) ;; *) queue=() ;; esac
   exec "$bin/nsqd" -tcp-address "$BIND:$PORT" -http-address "$BIND:$((PORT+1))" -broadcast-address "$BIND" -data-path "$DATA_DIR" -log-level warn "${queue[@]}" ;;
-*) sed -n '2,5p' "$0" >&2; exit 2 ;;
+load)
+  (cd "$(dirname "$0")/../nsqload" && go build -o "$bin/nsqload" .) >&2
+  shift; exec "$bin/nsqload" "$@" ;;
+*) sed -n '2,6p' "$0" >&2; exit 2 ;;
 esac

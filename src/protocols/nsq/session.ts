@@ -12,19 +12,18 @@ import {
   CoreError,
   type CoreErrorCode,
   type Principal,
-  PublishItem,
-  PublishStatus,
   type Space,
 } from '../../broker/face.ts'
-import { Decoder, FrameType, isId, type Output, type Place, parseNumber, placeOfId, writeMessage, writeText } from './codec.ts'
+import { Decoder, FrameType, type Output, type Place, parseNumber, writeMessage, writeText } from './codec.ts'
 import { Compressing, type Opening, openingOf } from './compression.ts'
 import { NsqError, refused } from './errors.ts'
 import { type Identity, identifyAnswer, parseIdentify, unnamed } from './identify.ts'
 import { limits } from './limits.ts'
 import { admitted, logIn, logInByCertificate } from './login.ts'
-import { encodeMessage, messageFormatId } from './mapping.ts'
 import { isName, quoted } from './names.ts'
+import { Publisher } from './publisher.ts'
 import { Replies } from './replies.ts'
+import { settling } from './settling.ts'
 import { Subscription } from './subscription.ts'
 import { namespace, Topics } from './topics.ts'
 
@@ -36,8 +35,6 @@ type State = (typeof State)[keyof typeof State]
 type Reading = 'line' | 'size' | 'body' | 'count' | 'itemSize' | 'item'
 type WithBody = 'IDENTIFY' | 'AUTH' | 'PUB' | 'DPUB' | 'MPUB'
 
-/** Bytes that were published and are not confirmed, above which a client has to wait. */
-const unconfirmedBytesMax = 16 * 1024 * 1024
 const messagesMax = Math.floor((limits.bodyBytesMax - 4) / 5)
 
 /** What statistics show of a client. */
@@ -84,14 +81,7 @@ export class Session implements BrokerSession {
   #left = 0
   #index = 0
   #total = 0
-  #messages: PublishItem[] = []
-
-  /** Published in this turn. */
-  #items: PublishItem[] = []
-  #publishes: { command: string; topic: string; from: number; to: number; answer: (act: () => void) => void }[] = []
-  #unconfirmedBytes = 0
-  #waitsForDisk = false
-  readonly #published = new Map<string, number>()
+  readonly #publisher: Publisher
 
   #heardAt: number
   #beatAt: number
@@ -101,6 +91,12 @@ export class Session implements BrokerSession {
     this.#broker = broker
     this.#topics = Topics.of(broker)
     this.#output = connection
+    this.#publisher = new Publisher(this.#topics, {
+      connection,
+      replies: this.#replies,
+      confirmed: () => this.#write(FrameType.Response, 'OK'),
+      failed: (error) => this.#fail(error),
+    })
     this.#identity = unnamed(connection.remoteAddress)
     this.#heardAt = this.#beatAt = broker.clock.now()
     this.#principal = broker.authenticationRequired ? null : admitted(broker, connection, broker.anonymous)
@@ -159,7 +155,7 @@ export class Session implements BrokerSession {
     messages: this.#subscription?.messages ?? 0,
     finished: this.#subscription?.finished ?? 0,
     requeued: this.#subscription?.requeued ?? 0,
-    published: this.#published,
+    published: this.#publisher.counts,
     snappy: this.#compressing !== null && this.#identity.snappy,
     deflate: this.#compressing !== null && this.#identity.deflate,
     user: this.#authed ? (this.#principal?.user ?? '') : '',
@@ -255,14 +251,14 @@ export class Session implements BrokerSession {
     if (this.#connection.upgrade === 'required')
       throw new NsqError('E_INVALID', `cannot ${command} in current state (TLS required)`)
     switch (command) {
-      case 'FIN':
-        return this.#fin(given)
       case 'RDY':
-        return this.#rdy(given)
+        // What comes after CLS is not looked at.
+        if (this.#state === State.Closing) return
+        return settling.RDY(this.#subscribed('RDY'), given)
+      case 'FIN':
       case 'REQ':
-        return this.#req(given)
       case 'TOUCH':
-        return this.#touch(given)
+        return settling[command](this.#subscribed(command), given)
       case 'PUB':
         return this.#pub(given)
       case 'MPUB':
@@ -296,7 +292,6 @@ export class Session implements BrokerSession {
         if (size <= 0 || size > messagesMax) throw new NsqError('E_BAD_BODY', `MPUB invalid message count ${size}`)
         this.#left = size
         this.#index = this.#total = 0
-        this.#messages = []
         this.#reading = 'itemSize'
         return
       case 'itemSize':
@@ -332,29 +327,30 @@ export class Session implements BrokerSession {
       case 'AUTH':
         return this.#onAuth(body.toString())
       default:
-        if (!this.#allow(this.#command, 'publish', this.#topic, '', () => this.#onMessage(Buffer.from(body)))) return
-        this.#onMessage(body)
+        return this.#onMessage(body)
     }
   }
 
   // ------------------------------------------------------------------------------------------------------------------ rights
 
-  /**
-   * Throws when nobody has logged in, or this one may not. False: a certificate has to be looked at first, and `then` runs when that is done.
-   */
-  #allow(command: string, action: 'publish' | 'consume', topic: string, channel: string, then: () => void): boolean {
-    if (this.#principal === null) {
-      const { peerName } = this.#connection
-      if (peerName === undefined) throw new NsqError('E_AUTH_FIRST', `AUTH required before ${command}`)
-      this.#whileBusy(logInByCertificate(this.#broker, this.#connection, peerName), (principal) => {
-        this.#admit(principal)
-        if (this.#allow(command, action, topic, channel, then)) then()
-      })
-      return false
+  /** Runs it when this client may; throws when it may not, or nobody has logged in. A certificate is looked at first, so that it may run later. */
+  #ifAllowed(command: string, action: 'publish' | 'consume', topic: string, channel: string, run: () => void): void {
+    if (this.#principal !== null) {
+      this.#allow(this.#principal, command, action, topic, channel)
+      return run()
     }
-    if (!this.#principal.may(action, namespace, topic))
-      throw new NsqError('E_UNAUTHORIZED', `AUTH failed for ${command} on "${topic}" "${channel}"`)
-    return true
+    const { peerName } = this.#connection
+    if (peerName === undefined) throw new NsqError('E_AUTH_FIRST', `AUTH required before ${command}`)
+    this.#whileBusy(logInByCertificate(this.#broker, this.#connection, peerName), (principal) => {
+      this.#admit(principal)
+      this.#allow(principal, command, action, topic, channel)
+      run()
+    })
+  }
+
+  #allow(principal: Principal, command: string, action: 'publish' | 'consume', topic: string, channel: string): void {
+    if (principal.may(action, namespace, topic)) return
+    throw new NsqError('E_UNAUTHORIZED', `AUTH failed for ${command} on "${topic}" "${channel}"`)
   }
 
   #admit(principal: Principal): void {
@@ -482,14 +478,14 @@ export class Session implements BrokerSession {
 
   #mpub(given: readonly string[]): void {
     const topic = this.#topicOf('MPUB', given, 1, 'E_BAD_TOPIC ')
-    const begin = (): void => {
+    this.#ifAllowed('MPUB', 'publish', topic, '', () => {
       if (this.#makeTopic('MPUB', topic)) this.#expect('MPUB', topic)
-    }
-    if (this.#allow('MPUB', 'publish', topic, '', begin)) begin()
+    })
   }
 
   /** False: it cannot be made, which is said soon. */
   #makeTopic(command: string, topic: string): boolean {
+    if (this.#topics.has(topic)) return true
     this.#topics.ensure(topic, this.#space as Space, (error) => {
       const code: CoreErrorCode = error instanceof CoreError ? error.code : 'Internal'
       this.#refuse(refused(command, topic, '', code, error.message))
@@ -499,74 +495,33 @@ export class Session implements BrokerSession {
     return false
   }
 
-  #item(body: Buffer): PublishItem {
-    const item = new PublishItem(null, this.#topic, messageFormatId, encodeMessage(body))
-    item.connection = this.#connection.id
-    if (this.#delayMs > 0) item.deliverAt = this.#broker.clock.now() + this.#delayMs
-    return item
+  #onMessage(body: Buffer): void {
+    if (this.#principal !== null) {
+      this.#allow(this.#principal, this.#command, 'publish', this.#topic, '')
+      return this.#take(body)
+    }
+    const kept = Buffer.from(body)
+    this.#ifAllowed(this.#command, 'publish', this.#topic, '', () => this.#take(kept))
   }
 
-  #onMessage(body: Buffer): void {
-    if (this.#makeTopic(this.#command, this.#topic)) this.#collect([this.#item(body)])
+  #take(body: Buffer): void {
+    if (!this.#makeTopic(this.#command, this.#topic)) return
+    this.#publisher.add(this.#topic, body, this.#delayMs)
+    this.#publisher.complete(this.#command, this.#topic, 1)
   }
 
   #onItem(body: Buffer): void {
-    this.#messages.push(this.#item(body))
+    this.#publisher.add(this.#topic, body, 0)
     this.#index++
     this.#reading = --this.#left > 0 ? 'itemSize' : 'line'
-    if (this.#left === 0) this.#collect(this.#messages)
+    if (this.#left === 0) this.#publisher.complete('MPUB', this.#topic, this.#index)
   }
 
-  #collect(items: readonly PublishItem[]): void {
-    const from = this.#items.length
-    for (const item of items) this.#items.push(item)
-    this.#publishes.push({
-      command: this.#command,
-      topic: this.#topic,
-      from,
-      to: this.#items.length,
-      answer: this.#replies.later(),
-    })
-  }
-
-  /** What this turn has collected. */
+  /** What this turn has collected; of an MPUB that is not whole, nothing. */
   #publish(): void {
-    if (this.#items.length === 0) return
-    const items = this.#items
-    const publishes = this.#publishes
-    this.#items = []
-    this.#publishes = []
-    const bytes = items.reduce((sum, { payload }) => sum + payload.length, 0)
-    this.#unconfirmedBytes += bytes
-    this.#holdBack()
-    // Whoever is collected was let in.
-    this.#space?.publish(items, () => {
-      this.#unconfirmedBytes -= bytes
-      for (const { command, topic, from, to, answer } of publishes) {
-        const failed = items.slice(from, to).find(({ status }) => status === PublishStatus.Failed)
-        answer(() => this.#published_(command, topic, items.slice(from, to), failed))
-      }
-      this.#holdBack()
-    })
-  }
-
-  #published_(command: string, topic: string, items: readonly PublishItem[], failed: PublishItem | undefined): void {
-    if (failed !== undefined) return this.#fail(refused(command, topic, '', failed.errorCode ?? 'Internal', failed.errorMessage))
-    this.#published.set(topic, (this.#published.get(topic) ?? 0) + items.length)
-    this.#topics.countIn(
-      topic,
-      items.reduce((sum, { payload }) => sum + payload.length - 1, 0),
-    )
-    this.#write(FrameType.Response, 'OK')
-  }
-
-  /** Reads no more while too much is on its way to the disk. */
-  #holdBack(): void {
-    const tooMuch = this.#unconfirmedBytes > unconfirmedBytesMax
-    if (tooMuch === this.#waitsForDisk) return
-    this.#waitsForDisk = tooMuch
-    if (tooMuch) this.#connection.pause()
-    else this.#connection.resume()
+    const isPart = this.#reading === 'item' || this.#reading === 'itemSize'
+    // Whoever has published was let in.
+    if (this.#space !== null) this.#publisher.flush(this.#space, isPart ? this.#index : 0)
   }
 
   // --------------------------------------------------------------------------------------------------------------- consuming
@@ -577,8 +532,7 @@ export class Session implements BrokerSession {
     const topic = this.#topicOf('SUB', given, 2)
     const channel = given[2] ?? ''
     if (!isName(channel)) throw new NsqError('E_BAD_CHANNEL', `SUB channel name ${quoted(channel)} is not valid`)
-    const subscribe = (): void => this.#subscribe(topic, channel)
-    if (this.#allow('SUB', 'consume', topic, channel, subscribe)) subscribe()
+    this.#ifAllowed('SUB', 'consume', topic, channel, () => this.#subscribe(topic, channel))
   }
 
   #subscribe(topic: string, channel: string): void {
@@ -618,47 +572,6 @@ export class Session implements BrokerSession {
     return this.#subscription
   }
 
-  #rdy(given: readonly string[]): void {
-    if (this.#state === State.Closing) return
-    const subscription = this.#subscribed('RDY')
-    const [, count = '1'] = given
-    const rdy = parseNumber(count)
-    if (rdy === undefined) throw new NsqError('E_INVALID', `RDY could not parse count ${count}`)
-    if (rdy < 0 || rdy > limits.rdyMax) throw new NsqError('E_INVALID', `RDY count ${rdy} out of range 0-${limits.rdyMax}`)
-    subscription.rdy = rdy
-  }
-
-  #idOf(command: string, given: readonly string[], parameters: number): string {
-    if (given.length < parameters + 1) throw new NsqError('E_INVALID', `${command} insufficient number of params`)
-    const id = given[1] ?? ''
-    if (!isId(id)) throw new NsqError('E_INVALID', 'invalid message ID')
-    return id
-  }
-
-  #fin(given: readonly string[]): void {
-    const subscription = this.#subscribed('FIN')
-    const id = this.#idOf('FIN', given, 1)
-    const place = placeOfId(id, subscription.tag)
-    if (!subscription.finish(place)) throw notInFlight('FIN', id, subscription.whyNot(place))
-  }
-
-  #req(given: readonly string[]): void {
-    const subscription = this.#subscribed('REQ')
-    const id = this.#idOf('REQ', given, 2)
-    const delayMs = parseNumber(given[2] ?? '')
-    if (delayMs === undefined) throw new NsqError('E_INVALID', `REQ could not parse timeout ${given[2]}`)
-    const place = placeOfId(id, subscription.tag)
-    const clamped = Math.max(0, Math.min(delayMs, limits.requeueDelayMaxMs))
-    if (!subscription.requeue(place, clamped)) throw notInFlight('REQ', id, subscription.whyNot(place))
-  }
-
-  #touch(given: readonly string[]): void {
-    const subscription = this.#subscribed('TOUCH')
-    const id = this.#idOf('TOUCH', given, 1)
-    const place = placeOfId(id, subscription.tag)
-    if (!subscription.touch(place)) throw notInFlight('TOUCH', id, subscription.whyNot(place))
-  }
-
   #cls(): void {
     if (this.#state !== State.Subscribed) throw new NsqError('E_INVALID', 'cannot CLS in current state')
     if (this.#subscription !== null) this.#subscription.rdy = 0
@@ -666,6 +579,3 @@ export class Session implements BrokerSession {
     this.#respond('CLOSE_WAIT')
   }
 }
-
-const notInFlight = (command: string, id: string, why: string): NsqError =>
-  new NsqError(`E_${command}_FAILED`, `${command} ${id} failed ${why}`, false)
