@@ -407,9 +407,16 @@ function multiple(bodies: readonly string[]): string {
   return u32(bodies.length) + bodies.map((body) => u32(body.length) + body).join('')
 }
 
-/** Whether nothing is on its way: a channel whose client takes what there is has nothing ready. */
-const isQuiet = ({ topics }: State): boolean =>
-  topics.every(({ channels }) => channels.every(({ depth, paused, takes }) => depth === 0 || paused === true || !takes))
+/** Whether nothing is on its way: a channel whose client takes what there is has nothing ready, and what is in flight has come to the client. */
+function isQuiet({ topics, held }: State): boolean {
+  const heldBy = new Map(held.map(([channel, messages]) => [channel, messages.length]))
+  return topics.every(({ name, channels }) =>
+    channels.every(
+      ({ channel_name, depth, paused, takes, in_flight_count }) =>
+        (depth === 0 || paused === true || !takes) && in_flight_count === (heldBy.get(`${name}/${channel_name}`) ?? 0),
+    ),
+  )
+}
 
 /** The parts of two states that are not the same. */
 function differing(left: State, right: State): [string, string] {
