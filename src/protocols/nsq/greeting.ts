@@ -1,6 +1,6 @@
 /** The first four bytes: which protocol, and so which session, it is. */
 import { Buffer } from 'node:buffer'
-import type { Broker, Session as BrokerSession, CloseCause, Connection } from '../../broker/face.ts'
+import { type Broker, type Session as BrokerSession, type CloseCause, type Connection, CoreError } from '../../broker/face.ts'
 import { FrameType, writeText } from './codec.ts'
 import { LookupSession } from './lookup/session.ts'
 import { Session } from './session.ts'
@@ -29,20 +29,27 @@ export class Greeting implements BrokerSession {
     this.#early = Buffer.concat([this.#early, chunk])
     if (this.#early.length < magicBytes) return
     const rest = this.#early.subarray(magicBytes)
-    switch (this.#early.toString('latin1', 0, magicBytes)) {
-      case '  V2':
-        this.#session = new Session(this.#connection, this.#broker)
-        break
-      case '  V1':
-        this.#session = new LookupSession(this.#connection, this.#broker)
-        break
-      default:
-        this.#refused = true
-        writeText(this.#connection, FrameType.Error, 'E_BAD_PROTOCOL')
-        return this.#connection.end('neither V1 nor V2 of the protocol')
+    try {
+      this.#session = this.#sessionOf(this.#early.toString('latin1', 0, magicBytes))
+    } catch (cause) {
+      // A quota on connections.
+      if (!(cause instanceof CoreError)) throw cause
+      return this.#refuse(`E_INVALID ${cause.message}`, cause.message)
     }
+    if (this.#session === null) return this.#refuse('E_BAD_PROTOCOL', 'neither V1 nor V2 of the protocol')
     this.#early = Buffer.alloc(0)
     if (rest.length > 0) this.#session.onBytes(rest)
+  }
+
+  #sessionOf(magic: string): BrokerSession | null {
+    if (magic === '  V2') return new Session(this.#connection, this.#broker)
+    return magic === '  V1' ? new LookupSession(this.#connection, this.#broker) : null
+  }
+
+  #refuse(text: string, reason: string): void {
+    this.#refused = true
+    writeText(this.#connection, FrameType.Error, Buffer.from(text).toString('latin1'))
+    this.#connection.end(reason)
   }
 
   onWritable(): void {

@@ -152,3 +152,15 @@ test('with users HTTP asks for a login, but for /ping', async () => {
   assert.equal(await ask('nsqd-http', '/topic/delete?topic=own.t', 'alice:secret'), 200)
   assert.equal(await ask('nsqlookupd-http', '/topic/create?topic=other', 'alice:secret'), 403)
 })
+
+test('where its namespace has all the connections it may have, a client is told', async () => {
+  const ports = await start()
+  const { broker } = running.at(-1) as RunningBroker // just started
+  await broker.quotas.put({ of: 'namespace', name: 'default', connectionsMax: 1 })
+  const first = await NsqClient.connected(ports('nsqd'))
+  await first.ok('PUB t', 'x')
+  const second = await NsqClient.connected(ports('nsqd'))
+  assert.match((await second.frame()).text, /^E_INVALID .*connections/)
+  await second.closed()
+  first.close()
+})

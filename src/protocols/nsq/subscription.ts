@@ -102,7 +102,7 @@ export class Subscription implements ChannelClient {
     const now = this.#topics.broker.clock.now()
     const byDeadline = [...this.#inFlight].sort(([, a], [, b]) => a.deadline - b.deadline)
     // The broker's clock may have been a little behind ours when it counted: what it holds no longer has timed out.
-    const surplus = this.#inFlight.size - consumer.unsettled - this.#finished.length
+    const surplus = this.#inFlight.size + this.#finished.length - consumer.unsettled
     for (const [index, [place, { deadline }]] of byDeadline.entries()) {
       if (deadline > now && index >= surplus) break
       this.#inFlight.delete(place)
