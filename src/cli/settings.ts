@@ -33,6 +33,7 @@ export interface Settings {
   advertise: Map<string, Address>
   durability: 'fsync' | 'os'
   insecure: boolean
+  webSocketCompression: boolean
   skipTakenPorts: boolean
   logLevel: LogLevel
   tlsCertificate: string | null
@@ -127,6 +128,14 @@ export const settingsTable: readonly Setting[] = [
   setting('insecure', undefined, 'allow listening beyond loopback although no users are configured', (settings, value, from) => {
     settings.insecure = yesOrNo(value, from)
   }),
+  setting(
+    'web-socket-compression',
+    undefined,
+    'let WebSocket clients compress messages (permessage-deflate)',
+    (settings, value, from) => {
+      settings.webSocketCompression = yesOrNo(value, from)
+    },
+  ),
   setting('skip-taken-ports', undefined, 'start without the listeners whose ports are taken', (settings, value, from) => {
     settings.skipTakenPorts = yesOrNo(value, from)
   }),
@@ -208,6 +217,7 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
     advertise: new Map(),
     durability: 'fsync',
     insecure: false,
+    webSocketCompression: false,
     skipTakenPorts: false,
     logLevel: 'info',
     tlsCertificate: null,

@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly skipTakenPorts: boolean
   /** Answers HTTP requests for any Host header (see lib/local-host.ts). */
   readonly anyHost: boolean
+  /** Lets WebSocket clients compress messages (permessage-deflate), on every port. */
+  readonly webSocketCompression?: boolean
   /** Where clients are told to connect to a listener, by its name, where that is not where it listens. */
   readonly advertise?: ReadonlyMap<string, Address>
   /** Whose tokens are good as logins. */
@@ -105,7 +107,13 @@ class Starting implements RunningBroker {
     const sessions = new Sessions(broker, connections)
     this.#sessions = sessions
     this.#sockets = new Listeners(broker, connections, sessions, tls)
-    this.#webSockets = new WebSockets({ broker, connections, sessions, anyHost: options.anyHost })
+    this.#webSockets = new WebSockets({
+      broker,
+      connections,
+      sessions,
+      anyHost: options.anyHost,
+      compression: options.webSocketCompression ?? false,
+    })
     this.#facts = {
       version: packageVersion(),
       startedAt: broker.clock.now(),

@@ -72,7 +72,10 @@ export class WebSocketTransport implements Transport {
     const [only] = pieces
     // One message costs its peer less than one for each piece; a fragmented one not every peer can read.
     const bytes = only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces)
-    this.#webSocket.send(bytes, { binary: this.#messages !== 'text' || !isUtf8(bytes) })
+    const options = { binary: this.#messages !== 'text' || !isUtf8(bytes) }
+    // What is compressed goes to the socket later: that is no drain of it.
+    if (this.#webSocket.extensions === '') this.#webSocket.send(bytes, options)
+    else this.#webSocket.send(bytes, options, () => this.onDrain())
   }
 
   pause(): void {

@@ -216,3 +216,26 @@ test('connections beyond the limit of all are refused', async () => {
   await (await new Client(url).opened()).next()
   assert.equal(await refusal(url), 503)
 })
+
+test('messages are compressed where that is configured and the client wants it, and limits count what was inflated', async () => {
+  const plain = await start({ only: ['nats'] })
+  const address = (broker: RunningBroker): string => `ws://127.0.0.1:${portOf(broker, 'nats-websocket')}`
+  const offering = { perMessageDeflate: true }
+  assert.equal((await new Client(address(plain), [], offering).opened()).socket.extensions, '')
+  const broker = await start({ only: ['nats'], webSocketCompression: true, limits: { recordBytesMax: 512 * 1024 } })
+  assert.equal((await new Client(address(broker), [], { perMessageDeflate: false }).opened()).socket.extensions, '')
+  const client = await new Client(address(broker), [], offering).opened()
+  assert.match(client.socket.extensions, /permessage-deflate/)
+  await client.next()
+  client.socket.send('CONNECT {"verbose":false,"pedantic":false}\r\nSUB a 1\r\n')
+  const payload = 'x'.repeat(300_000)
+  for (let count = 0; count < 3; count++) client.socket.send(`PUB a ${payload.length}\r\n${payload}\r\n`)
+  const expected = 3 * `MSG a 1 ${payload.length}\r\n${payload}\r\n`.length
+  let bytes = 0
+  while (bytes < expected) bytes += (await client.next()).bytes.length
+  assert.equal(bytes, expected)
+  const [listed] = broker.broker.connections().filter(({ bytesOut }) => bytesOut > 1000)
+  assert.ok(listed !== undefined && listed.bytesOut < expected / 10, 'it was sent compressed')
+  client.socket.send(Buffer.alloc(2 * 1024 * 1024))
+  assert.equal(await client.closed, 1009)
+})

@@ -1,7 +1,7 @@
 /**
  * WebSocket (RFC 6455) before the protocols that carry bytes: a request to upgrade is checked, its protocol chosen by the subprotocol that the client
- * offers, and its WebSocket becomes the carrier of an ordinary session (sessions.ts). permessage-deflate is not offered: what is compressed has no size
- * until it is inflated, and each connection would hold a window for it.
+ * offers, and its WebSocket becomes the carrier of an ordinary session (sessions.ts). permessage-deflate is agreed to where it is configured: what is compressed has
+ * no size until it is inflated, and costs time. No window is kept between messages, so that a connection that is idle holds none.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -16,6 +16,15 @@ import { WebSocketTransport } from './web-socket-transport.ts'
 
 /** A message holds at least one frame of any protocol around one record. */
 const messageOverheadBytesMax = 256 * 1024
+
+/** RFC 7692. Small messages are sent as they are, and few at once are in work. */
+const deflate = {
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  threshold: 1024,
+  concurrencyLimit: 4,
+  zlibDeflateOptions: { level: 3, memLevel: 7 },
+}
 
 /** A protocol that can be chosen. */
 interface Offer {
@@ -36,6 +45,8 @@ export interface WebSocketsOptions {
   readonly sessions: Sessions
   /** Takes requests for any Host header, from any page. */
   readonly anyHost: boolean
+  /** Whether messages may be compressed. */
+  readonly compression: boolean
 }
 
 export class WebSockets {
@@ -49,7 +60,7 @@ export class WebSockets {
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
-      perMessageDeflate: false,
+      perMessageDeflate: options.compression ? deflate : false,
       maxPayload: options.broker.limits.recordBytesMax + messageOverheadBytesMax,
       handleProtocols: (_offered, request) => this.#subprotocols.get(request) || false,
     })

@@ -37,6 +37,7 @@ async function run(parsed: ParsedArguments): Promise<number> {
     limits: settings.limits,
     skipTakenPorts: settings.skipTakenPorts,
     anyHost: settings.insecure,
+    webSocketCompression: settings.webSocketCompression,
     tls: tlsSettings(settings),
     advertise: settings.advertise,
     tokens: tokenSettings(settings),
