@@ -111,6 +111,14 @@ test('the words of protocols stay out of core, broker and storage', () => {
   assert.deepEqual(found, [])
 })
 
+test('Node’s http is loaded without its client', () => {
+  const whole = /^import (?!type)[^'\n]* from 'node:https?'/m // lib/node-http.ts says why
+  assert.deepEqual(
+    production.filter(({ text }) => whole.test(text)).map(({ name }) => name),
+    [],
+  )
+})
+
 test('every file is imported by another, or is an entry point', () => {
   const entryPoints = new Set(['index.ts', 'cli/main.ts'])
   const imported = new Set(files.flatMap((file) => file.imports))

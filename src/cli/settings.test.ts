@@ -55,6 +55,12 @@ test('--port repeats, takes several, and is not moved by the offset', () => {
   )
 })
 
+test('an offset that moves a port out of the range says whose', () => {
+  const settings = resolve(['--port-offset', '22000'])
+  assert.equal(portOf(settings, 'kafka'), 31092)
+  assert.throws(() => portOf(settings, 'stomp'), /stomp would listen on 83613: .*--port stomp=N/)
+})
+
 test('--advertise names listeners and whole addresses', () => {
   const settings = resolve(['--advertise', 'kafka=broker.example:19092', '--advertise', 'amqp=[::1]:5673'])
   assert.deepEqual(settings.advertise.get('kafka'), { host: 'broker.example', port: 19092 })

@@ -453,5 +453,10 @@ export function portOf(settings: Settings, listener: string): number {
       ? httpDefaultPort
       : protocolTable.flatMap((entry) => entry.listeners).find((each) => each.name === listener)?.port
   if (standard === undefined) throw new UsageError(`unknown listener ${listener}`)
-  return standard + settings.portOffset
+  const port = standard + settings.portOffset
+  if (port < 1 || port > 65535)
+    throw new UsageError(
+      `with the port offset ${settings.portOffset}, ${listener} would listen on ${port}: ports end at 65535; give it another with --port ${listener}=N, or leave it out (--only)`,
+    )
+  return port
 }

@@ -2,7 +2,7 @@
  * An HTTP port of a protocol (broker/face.ts, HttpHandler). What every such port needs is here once: the limit on connections, limits on headers,
  * bodies and time, listing, logging, draining, and the refusal of foreign pages while nobody has to log in.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import {
@@ -17,6 +17,7 @@ import {
 import { asCoreError } from '../core/errors.ts'
 import { answerBadHttp } from '../lib/bad-http.ts'
 import { foreignPage } from '../lib/local-host.ts'
+import { createServer } from '../lib/node-http.ts'
 import { type Secured, secureHttp, type Tls } from '../lib/tls.ts'
 import type { Connections, OpenConnection } from './connections.ts'
 

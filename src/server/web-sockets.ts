@@ -3,12 +3,13 @@
  * offers, and its WebSocket becomes the carrier of an ordinary session (sessions.ts). permessage-deflate is agreed to where it is configured: what is compressed has
  * no size until it is inflated, and costs time. No window is kept between messages, so that a connection that is idle holds none.
  */
-import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Broker, Protocol, WebSocketSpec } from '../broker/face.ts'
 import { foreignPage } from '../lib/local-host.ts'
+import { STATUS_CODES } from '../lib/node-http.ts'
 import type { Secured } from '../lib/tls.ts'
 import type { Connections } from './connections.ts'
 import type { Sessions } from './sessions.ts'
