@@ -6,8 +6,10 @@ import type { Lane, Slot } from './lane.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 
 export class Members {
-  /** By priority, the highest first. */
+  /** By priority, the highest first; the active one of classic kind before all. */
   readonly consumers: MemberConsumer[] = []
+  /** Where only one may be. */
+  #active: MemberConsumer | null = null
   /** Members no longer, with deliveries that are not settled yet. */
   readonly #stopped = new Set<MemberConsumer>()
   readonly #host: SubscriptionHost
@@ -30,12 +32,11 @@ export class Members {
   }
 
   add(consumer: MemberConsumer): void {
-    const wasActive = this.consumers[0]
     let at = this.consumers.length
-    // With a single active consumer, the one that is active stays so.
-    while (at > (this.#host.singleActiveConsumer ? 1 : 0) && (this.consumers[at - 1]?.priority ?? 0) < consumer.priority) at--
+    const stays = this.#host.singleActiveConsumer && !this.#host.activeConsumerYields
+    while (at > (stays ? 1 : 0) && (this.consumers[at - 1]?.priority ?? 0) < consumer.priority) at--
     this.consumers.splice(at, 0, consumer)
-    this.#tellActive(wasActive)
+    this.#activate()
   }
 
   /** It takes part no longer; with unsettled deliveries it is remembered until {@link forget}. False: it did not. */
@@ -43,9 +44,9 @@ export class Members {
     const at = this.consumers.indexOf(consumer)
     if (at < 0) return false
     if (consumer.unsettled > 0) this.#stopped.add(consumer)
-    const wasActive = this.consumers[0]
     this.consumers.splice(at, 1)
-    this.#tellActive(wasActive)
+    if (this.#active === consumer) this.#active = null
+    this.#activate()
     return true
   }
 
@@ -58,7 +59,7 @@ export class Members {
     const { consumers } = this
     const takes = ({ selects }: MemberConsumer): boolean => slot === null || selects === null || selects(slot)
     if (this.#host.singleActiveConsumer) {
-      const active = consumers[0]
+      const active = this.#willing()
       return active?.wants(bytes) === true && takes(active) ? active : null
     }
     // Sorted by priority; turns are taken among those of the highest priority that want something.
@@ -84,7 +85,7 @@ export class Members {
 
   /** Whether somebody would take a record of so many bytes now. */
   want(bytes: number): boolean {
-    if (this.#host.singleActiveConsumer) return this.consumers[0]?.wants(bytes) === true
+    if (this.#host.singleActiveConsumer) return this.#willing()?.wants(bytes) === true
     return this.consumers.some((consumer) => consumer.wants(bytes))
   }
 
@@ -93,15 +94,31 @@ export class Members {
   }
 
   isActive(consumer: MemberConsumer): boolean {
-    return !this.#host.singleActiveConsumer || this.consumers[0] === consumer
+    return !this.#host.singleActiveConsumer || this.#active === consumer
   }
 
-  #tellActive(before: MemberConsumer | undefined): void {
+  /** Whether the active consumer has to settle what it has before the next one is active. */
+  get yielding(): boolean {
+    return this.#active !== null && this.#active !== this.consumers[0] && this.#host.activeConsumerYields
+  }
+
+  /** The active consumer, unless it is to give way. */
+  #willing(): MemberConsumer | null {
+    if (!this.yielding) return this.#active
+    // It hears that it is active before it gets anything.
+    this.#activate()
+    return null
+  }
+
+  /** The first is the active one, as soon as the one before has nothing unsettled. */
+  #activate(): void {
     if (!this.#host.singleActiveConsumer) return
-    const now = this.consumers[0]
-    if (now === before) return
-    if (before !== undefined && this.consumers.includes(before)) queueMicrotask(() => before.sink.onActive?.(before, false))
-    if (now !== undefined) queueMicrotask(() => now.sink.onActive?.(now, true))
+    const before = this.#active
+    const now = this.consumers[0] ?? null
+    if (now === before || (before !== null && before.unsettled > 0)) return
+    this.#active = now
+    if (before !== null) queueMicrotask(() => before.sink.onActive?.(before, false))
+    if (now !== null) queueMicrotask(() => now.sink.onActive?.(now, true))
     this.#wake()
   }
 

@@ -16,6 +16,7 @@ export interface SubscriptionHost {
   readonly deliveryLimit: number
   readonly retryDelay: TopicConfig['retryDelay']
   readonly singleActiveConsumer: boolean
+  readonly activeConsumerYields: boolean
   readonly hasDeadLetter: boolean
   /** What came back goes out before everything else, in the order in which it came back; else it goes back to its place. */
   readonly returnsInOrder: boolean

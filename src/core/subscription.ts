@@ -140,8 +140,8 @@ export class Subscription extends Backlog {
 
   settle(flight: InFlight, outcome: Outcome): void {
     const { lane, offset } = flight
-    // A pull may be waiting for fewer to be in flight.
-    if (this.askers.waiting) this.wake()
+    // A pull may be waiting for fewer to be in flight, a consumer for its turn to be active.
+    if (this.askers.waiting || this.#members.yielding) this.wake()
     switch (outcome.kind) {
       case 'accept':
         lane.inFlight--

@@ -312,6 +312,9 @@ export class Topic implements SubscriptionHost {
   get singleActiveConsumer(): boolean {
     return this.config.singleActiveConsumer
   }
+  get activeConsumerYields(): boolean {
+    return this.config.activeConsumerYields
+  }
   get hasDeadLetter(): boolean {
     return this.config.deadLetter !== null
   }

@@ -60,6 +60,8 @@ export interface TopicConfig {
   /** How often one record may come back; the next return dead-letters or drops it. -1: no limit. */
   readonly deliveryLimit: number
   readonly singleActiveConsumer: boolean
+  /** The single active consumer gets nothing more once there is one of higher priority, which is active when all that the former had is settled. */
+  readonly activeConsumerYields: boolean
   /** Deleted after so long without consumers or redeclaration, ms; -1: never. */
   readonly expiresMs: number
   /** Deleted when its last consumer goes (after there was one). */
@@ -151,6 +153,7 @@ export const topicDefaults: TopicConfig = {
   retryDelay: null,
   deliveryLimit: -1,
   singleActiveConsumer: false,
+  activeConsumerYields: false,
   expiresMs: -1,
   autoDelete: false,
   captures: [],

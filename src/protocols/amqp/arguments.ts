@@ -291,6 +291,7 @@ function queueConfig(declare: Declare): Partial<TopicConfig> {
     // RabbitMQ counts returns, as the core does.
     deliveryLimit: limit < 0 ? -1 : limit,
     singleActiveConsumer: flagOf(table.get('x-single-active-consumer')) ?? false,
+    activeConsumerYields: quorum,
     expiresMs: numberOf(table, 'x-expires'),
     autoDelete: declare.autoDelete,
     kind: queueType(table),
