@@ -282,6 +282,23 @@ test('every refusal has the words of the reference server, and ends the connecti
   await other.closed()
 })
 
+test('with a sample rate a client gets about so many of a hundred, and the others are done', async () => {
+  const topic = newTopic()
+  const consumer = await NsqClient.subscribed(port, topic, 'c', 2500, { sample_rate: 50 })
+  const producer = await NsqClient.connected(port)
+  for (let batch = 0; batch < 10; batch++) {
+    const messages = Array.from({ length: 100 }, () => NsqClient.frame('', 'x').subarray(1))
+    const count = Buffer.alloc(4)
+    count.writeInt32BE(messages.length)
+    await producer.ok(`MPUB ${topic}`, Buffer.concat([count, ...messages]))
+  }
+  await eventually(async () => (await statsOf(topic))?.channels[0]?.depth === 0)
+  const channel = (await statsOf(topic))?.channels[0]
+  assert.ok(channel !== undefined && 350 < channel.in_flight_count && channel.in_flight_count < 650)
+  consumer.close()
+  producer.close()
+})
+
 test('ephemeral channels and topics go with their last consumer', async () => {
   const topic = `${newTopic()}#ephemeral`
   const first = await NsqClient.subscribed(port, topic, 'c#ephemeral', 1)

@@ -1,5 +1,5 @@
 /**
- * One connection of nsqd's protocol V2: commands are read (codec.ts), answered in their order (replies.ts); what it consumes is in subscription.ts.
+ * One connection of nsqd's protocol V2: commands are read (command-reader.ts), answered in their order (replies.ts); what it consumes is in subscription.ts.
  *
  * State: Open → Subscribed (SUB) → Closing (CLS); Busy (a login or a handshake goes on) → the one before; each → Closed (a fatal error, or the end).
  */
@@ -15,6 +15,7 @@ import {
   type Space,
 } from '../../broker/face.ts'
 import { Decoder, FrameType, type Output, type Place, parseNumber, writeMessage, writeText } from './codec.ts'
+import { CommandReader, type WithBody } from './command-reader.ts'
 import { Compressing, type Opening, openingOf } from './compression.ts'
 import { NsqError, refused } from './errors.ts'
 import { type Identity, identifyAnswer, parseIdentify, unnamed } from './identify.ts'
@@ -30,12 +31,6 @@ import { namespace, Topics } from './topics.ts'
 const State = { Open: 0, Subscribed: 3, Closing: 4, Closed: 5 } as const
 /** Numbers as the reference server's statistics have them. */
 type State = (typeof State)[keyof typeof State]
-
-/** What is read next of a command whose line was read. */
-type Reading = 'line' | 'size' | 'body' | 'count' | 'itemSize' | 'item'
-type WithBody = 'IDENTIFY' | 'AUTH' | 'PUB' | 'DPUB' | 'MPUB'
-
-const messagesMax = Math.floor((limits.bodyBytesMax - 4) / 5)
 
 /** What statistics show of a client. */
 export interface ClientStats {
@@ -73,14 +68,10 @@ export class Session implements BrokerSession {
   #subscription: Subscription | null = null
   #isReading = false
 
-  #reading: Reading = 'line'
-  #command: WithBody = 'PUB'
+  readonly #commands: CommandReader
+  /** Of the command whose body is being read. */
   #topic = ''
   #delayMs = 0
-  #bytes = 0
-  #left = 0
-  #index = 0
-  #total = 0
   readonly #publisher: Publisher
 
   #heardAt: number
@@ -91,6 +82,14 @@ export class Session implements BrokerSession {
     this.#broker = broker
     this.#topics = Topics.of(broker)
     this.#output = connection
+    this.#commands = new CommandReader(this.#decoder, {
+      onLine: (words) => this.#run(words),
+      // The reference server closes without a word.
+      onLineTooLong: () => this.#end('a line is too long'),
+      onBody: (command, body) => this.#onBody(command, body),
+      onItem: (body) => this.#publisher.add(this.#topic, body, 0),
+      onItems: (count) => this.#publisher.complete('MPUB', this.#topic, count),
+    })
     this.#publisher = new Publisher(this.#topics, {
       connection,
       replies: this.#replies,
@@ -208,39 +207,10 @@ export class Session implements BrokerSession {
   #next(): boolean {
     if (this.#busy || this.#state === State.Closed) return false
     try {
-      return this.#step()
+      return this.#commands.step()
     } catch (cause) {
       this.#refuse(cause)
       return true
-    }
-  }
-
-  /** False: more bytes are needed. */
-  #step(): boolean {
-    switch (this.#reading) {
-      case 'line': {
-        const line = this.#decoder.line(limits.lineBytesMax)
-        if (line === null) return false
-        // The reference server closes without a word.
-        if (line === 'tooLong') this.#end('a line is too long')
-        else this.#run(line.split(' '))
-        return true
-      }
-      case 'size':
-      case 'count':
-      case 'itemSize': {
-        const size = this.#decoder.size()
-        if (size === null) return false
-        this.#onSize(size)
-        return true
-      }
-      case 'body':
-      case 'item': {
-        const body = this.#decoder.body(this.#bytes)
-        if (body === null) return false
-        this.#onBody(body)
-        return true
-      }
     }
   }
 
@@ -278,56 +248,21 @@ export class Session implements BrokerSession {
     }
   }
 
-  #expect(command: WithBody, topic = ''): void {
-    this.#command = command
+  #expect(command: WithBody, topic = '', delayMs = 0): void {
     this.#topic = topic
-    this.#delayMs = 0
-    this.#reading = 'size'
+    this.#delayMs = delayMs
+    this.#commands.expect(command)
   }
 
-  #onSize(size: number): void {
-    const command = this.#command
-    switch (this.#reading) {
-      case 'count':
-        if (size <= 0 || size > messagesMax) throw new NsqError('E_BAD_BODY', `MPUB invalid message count ${size}`)
-        this.#left = size
-        this.#index = this.#total = 0
-        this.#reading = 'itemSize'
-        return
-      case 'itemSize':
-        if (size <= 0) throw new NsqError('E_BAD_MESSAGE', `MPUB invalid message(${this.#index}) body size ${size}`)
-        if (size > limits.messageBytesMax)
-          throw new NsqError('E_BAD_MESSAGE', `MPUB message too big ${size} > ${limits.messageBytesMax}`)
-        this.#total += 4 + size
-        // The reference server goes by the sizes of the messages alone, so it has no limit on their sum.
-        if (this.#total > limits.bodyBytesMax)
-          throw new NsqError('E_BAD_BODY', `MPUB body too big ${this.#total} > ${limits.bodyBytesMax}`)
-        this.#bytes = size
-        this.#reading = 'item'
-        return
-      default:
-        break
-    }
-    const isMessage = command === 'PUB' || command === 'DPUB'
-    const code = isMessage ? 'E_BAD_MESSAGE' : 'E_BAD_BODY'
-    const what = isMessage ? 'message body' : 'body'
-    const bytesMax = isMessage ? limits.messageBytesMax : limits.bodyBytesMax
-    if (size <= 0) throw new NsqError(code, `${command} invalid ${what} size ${size}`)
-    if (size > bytesMax) throw new NsqError(code, `${command} ${isMessage ? 'message' : 'body'} too big ${size} > ${bytesMax}`)
-    this.#bytes = size
-    this.#reading = command === 'MPUB' ? 'count' : 'body'
-  }
-
-  #onBody(body: Buffer): void {
-    if (this.#reading === 'item') return this.#onItem(body)
-    this.#reading = 'line'
-    switch (this.#command) {
+  #onBody(command: Exclude<WithBody, 'MPUB'>, body: Buffer): void {
+    switch (command) {
       case 'IDENTIFY':
         return this.#onIdentify(body)
       case 'AUTH':
         return this.#onAuth(body.toString())
-      default:
-        return this.#onMessage(body)
+      case 'PUB':
+      case 'DPUB':
+        return this.#onMessage(command, body)
     }
   }
 
@@ -472,8 +407,7 @@ export class Session implements BrokerSession {
     if (delayMs === undefined) throw new NsqError('E_INVALID', `DPUB could not parse timeout ${given[2]}`)
     if (delayMs < 0 || delayMs > limits.requeueDelayMaxMs)
       throw new NsqError('E_INVALID', `DPUB timeout ${delayMs} out of range 0-${limits.requeueDelayMaxMs}`)
-    this.#expect('DPUB', topic)
-    this.#delayMs = delayMs
+    this.#expect('DPUB', topic, delayMs)
   }
 
   #mpub(given: readonly string[]): void {
@@ -495,33 +429,25 @@ export class Session implements BrokerSession {
     return false
   }
 
-  #onMessage(body: Buffer): void {
+  #onMessage(command: 'PUB' | 'DPUB', body: Buffer): void {
     if (this.#principal !== null) {
-      this.#allow(this.#principal, this.#command, 'publish', this.#topic, '')
-      return this.#take(body)
+      this.#allow(this.#principal, command, 'publish', this.#topic, '')
+      return this.#take(command, body)
     }
     const kept = Buffer.from(body)
-    this.#ifAllowed(this.#command, 'publish', this.#topic, '', () => this.#take(kept))
+    this.#ifAllowed(command, 'publish', this.#topic, '', () => this.#take(command, kept))
   }
 
-  #take(body: Buffer): void {
-    if (!this.#makeTopic(this.#command, this.#topic)) return
+  #take(command: 'PUB' | 'DPUB', body: Buffer): void {
+    if (!this.#makeTopic(command, this.#topic)) return
     this.#publisher.add(this.#topic, body, this.#delayMs)
-    this.#publisher.complete(this.#command, this.#topic, 1)
-  }
-
-  #onItem(body: Buffer): void {
-    this.#publisher.add(this.#topic, body, 0)
-    this.#index++
-    this.#reading = --this.#left > 0 ? 'itemSize' : 'line'
-    if (this.#left === 0) this.#publisher.complete('MPUB', this.#topic, this.#index)
+    this.#publisher.complete(command, this.#topic, 1)
   }
 
   /** What this turn has collected; of an MPUB that is not whole, nothing. */
   #publish(): void {
-    const isPart = this.#reading === 'item' || this.#reading === 'itemSize'
     // Whoever has published was let in.
-    if (this.#space !== null) this.#publisher.flush(this.#space, isPart ? this.#index : 0)
+    if (this.#space !== null) this.#publisher.flush(this.#space, this.#commands.incomplete)
   }
 
   // --------------------------------------------------------------------------------------------------------------- consuming

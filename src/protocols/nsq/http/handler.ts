@@ -27,6 +27,27 @@ const flags: ReadonlyMap<string, boolean> = new Map([
   ['0', false],
 ])
 
+const nanoseconds = 1_000_000
+
+/** Options that are as they are: times in ns, as Go writes them. How much is logged is a setting of the whole broker: 2 is Go's info. */
+const fixedOptions: ReadonlyMap<string, number | boolean> = new Map<string, number | boolean>([
+  ['log_level', 2],
+  ['msg_timeout', limits.messageTimeoutMs * nanoseconds],
+  ['max_msg_timeout', limits.messageTimeoutMaxMs * nanoseconds],
+  ['max_msg_size', limits.messageBytesMax],
+  ['max_body_size', limits.bodyBytesMax],
+  ['max_req_timeout', limits.requeueDelayMaxMs * nanoseconds],
+  ['max_heartbeat_interval', limits.heartbeatMaxMs * nanoseconds],
+  ['max_rdy_count', limits.rdyMax],
+  ['max_output_buffer_size', limits.outputBufferBytesMax],
+  ['max_output_buffer_timeout', limits.outputBufferTimeoutMaxMs * nanoseconds],
+  ['min_output_buffer_timeout', limits.outputBufferTimeoutMinMs * nanoseconds],
+  ['output_buffer_timeout', limits.outputBufferTimeoutMs * nanoseconds],
+  ['deflate', true],
+  ['max_deflate_level', limits.deflateLevelMax],
+  ['snappy', true],
+])
+
 export class NsqdHandler implements HttpHandler {
   readonly #broker: Broker
   readonly #server: ServerFacts
@@ -73,7 +94,6 @@ export class NsqdHandler implements HttpHandler {
 
   #info(request: HttpRequest): object {
     const { broadcastAddress, tcpPort, httpPort } = ownAddress(this.#broker, this.#server, request)
-    const nanoseconds = 1_000_000
     return {
       version: serverVersion,
       broadcast_address: broadcastAddress,
@@ -232,20 +252,15 @@ export class NsqdHandler implements HttpHandler {
   }
 
   #option(option: string): object | string {
-    switch (option) {
-      case 'nsqlookupd_tcp_addresses':
-        return [...Announcing.of(this.#broker).addresses]
-      case 'log_level':
-        return '"info"'
-      default:
-        throw new HttpError(400, 'INVALID_OPTION')
-    }
+    if (option === 'nsqlookupd_tcp_addresses') return [...Announcing.of(this.#broker).addresses]
+    const value = fixedOptions.get(option)
+    if (value === undefined) throw new HttpError(400, 'INVALID_OPTION')
+    return JSON.stringify(value)
   }
 
   async #configure({ request, principal, option }: Call): Promise<object | string> {
     const body = await bodyOf(request, limits.messageBytesMax, 'INVALID_VALUE')
     if (body.length === 0) throw new HttpError(413, 'INVALID_VALUE')
-    // How much is logged is a setting of the whole broker, not of one of its protocols.
     if (option !== 'nsqlookupd_tcp_addresses') throw new HttpError(400, 'INVALID_OPTION')
     if (!principal.may('alter', namespace, '', 'cluster')) throw new HttpError(403, 'FORBIDDEN')
     const addresses = parseAddresses(body.toString())
