@@ -158,6 +158,12 @@ export class NsqClient {
     next().catch(() => onFrame(null))
   }
 
+  /** Stops or goes on reading what comes. */
+  pause(paused: boolean): void {
+    if (paused) this.#socket.pause()
+    else this.#socket.resume()
+  }
+
   get ended(): boolean {
     return this.#ended
   }

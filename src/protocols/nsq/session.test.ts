@@ -299,6 +299,32 @@ test('with a sample rate a client gets about so many of a hundred, and the other
   producer.close()
 })
 
+test('who does not read is sent no more than the limit, whatever its RDY', async () => {
+  const slow = await startBroker({ protocols: ['nsq'], limits: { outboundBytesMax: 64 * 1024 } })
+  const producer = await NsqClient.connected(slow.port('nsqd'))
+  const consumer = await NsqClient.subscribed(slow.port('nsqd'), 't', 'c', 0)
+  const messages = 300
+  for (let count = 0; count < messages; count++) await producer.ok('PUB t', 'x'.repeat(100_000))
+  consumer.pause(true)
+  consumer.send('RDY 2500\n')
+  const inFlight = async (): Promise<number> => {
+    const response = await fetch(`http://127.0.0.1:${slow.port('nsqd-http')}/stats?format=json&topic=t`)
+    return ((await response.json()) as { topics: TopicJson[] }).topics[0]?.channels[0]?.in_flight_count ?? 0
+  }
+  let last = -1
+  await eventually(async () => {
+    const before = last
+    last = await inFlight()
+    return last > 0 && last === before
+  })
+  assert.ok(last < messages, `${last} of ${messages} were sent`)
+  consumer.pause(false)
+  for (let count = 0; count < messages; count++) assert.equal((await consumer.message()).body.length, 100_000)
+  consumer.close()
+  producer.close()
+  await slow.close()
+})
+
 test('ephemeral channels and topics go with their last consumer', async () => {
   const topic = `${newTopic()}#ephemeral`
   const first = await NsqClient.subscribed(port, topic, 'c#ephemeral', 1)

@@ -60,7 +60,9 @@ export class Subscription implements ChannelClient {
   refresh(): void {
     const { consumer } = this.#joined
     if (this.#finished.length > 0) consumer.settle(this.#finished.splice(0), accept)
-    consumer.setCredit(this.#host.congested ? 0 : Math.max(0, this.rdy - this.#inFlight.size))
+    const messages = this.#host.congested ? 0 : Math.max(0, this.rdy - this.#inFlight.size)
+    // At most so much comes at once before it is asked again whether the client reads. A larger record, of another protocol, comes alone.
+    consumer.setCredit(messages, this.#topics.broker.limits.outboundBytesMax + limits.messageBytesMax)
   }
 
   // ------------------------------------------------------------------------------------------------------------------- sink
