@@ -36,6 +36,11 @@ export const awsCommand = join(cache, 'python-aws/bin/aws')
 /** redis-py with what its own tests need, and these tests. */
 export const pythonRedis = join(cache, 'python-redis/bin/python')
 export const redisPySource = join(cache, 'redis-py/redis-8.1.0')
+/** Task queues on Redis with what their own tests need, and these tests. */
+export const pythonTasks = join(cache, 'python-tasks/bin/python')
+export const rqSource = join(cache, 'rq/rq-3.0.0')
+export const hueySource = join(cache, 'huey/huey-3.5.4')
+export const asynqSource = join(cache, 'asynq')
 /** Where ioredis and BullMQ are installed. */
 export const nodeRedis = join(cache, 'node-redis')
 export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
@@ -167,6 +172,12 @@ export async function installKombuSource(): Promise<void> {
 export async function installRedisPySource(): Promise<void> {
   await installPythonInto('python-redis', PYTHON_REDIS_PACKAGES)
   await installPythonSource('redis-py', 'redis', '8.1.0', 'python-redis')
+}
+
+export async function installPythonTasks(): Promise<void> {
+  await installPythonInto('python-tasks', ['rq==3.0.0', 'redis==8.1.0', 'psutil==7.2.2', 'pytest==9.2.0'])
+  await installPythonSource('rq', 'rq', '3.0.0', 'python-tasks')
+  await installPythonSource('huey', 'huey', '3.5.4', 'python-tasks')
 }
 
 /** The source of a package, unpacked in the cache's folder `name`, by the pip of the Python in `environment`. */
@@ -335,16 +346,25 @@ const PAHO_GO = 'github.com/eclipse/paho.mqtt.golang@v1.5.1'
 
 /** Its own tests, as one program. */
 export async function installPahoGo(): Promise<void> {
+  await installGoTests('paho-go', PAHO_GO)
+}
+
+export async function installAsynq(): Promise<void> {
+  await installGoTests('asynq', 'github.com/hibiken/asynq@v0.26.0')
+}
+
+/** The own tests of a Go package's root, as the program `name`.test; its source is in the cache's folder `name`. */
+async function installGoTests(name: string, module: string): Promise<void> {
   await installDebianPackages({ go: 'golang-go' })
   await mkdir(join(cache, 'go-bin'), { recursive: true })
-  await once(join(cache, 'paho-go'), PAHO_GO, async (folder) => {
-    say(`go test -c ${PAHO_GO}`)
-    const said = await runOk('go', ['mod', 'download', '-json', PAHO_GO], { cwd: cache, timeoutMs: 5 * MINUTES })
+  await once(join(cache, name), module, async (folder) => {
+    say(`go test -c ${module}`)
+    const said = await runOk('go', ['mod', 'download', '-json', module], { cwd: cache, timeoutMs: 5 * MINUTES })
     // A copy, since Go's own is not to be written to.
     await runOk('cp', ['-r', `${(JSON.parse(said) as { Dir: string }).Dir}/.`, folder])
     await runOk('chmod', ['-R', 'u+w', folder])
     const env = { GOFLAGS: '-mod=mod' }
-    await runOk('go', ['test', '-c', '-o', goProgram('paho-go.test'), '.'], { cwd: folder, env, timeoutMs: 10 * MINUTES })
+    await runOk('go', ['test', '-c', '-o', goProgram(`${name}.test`), '.'], { cwd: folder, env, timeoutMs: 10 * MINUTES })
   })
 }
 

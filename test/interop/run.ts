@@ -12,6 +12,7 @@ import { type AnyMQ, requireNode24, type SecuredAnyMQ, startAnyMQ, startSecuredA
 import {
   awsCommand,
   goProgram,
+  installAsynq,
   installConfluentJavaScript,
   installDebianPackages,
   installGo,
@@ -36,6 +37,7 @@ import {
   installPythonRedisCelery,
   installPythonSchemas,
   installPythonStomp,
+  installPythonTasks,
   installRabbitmqadmin,
   installRabbitmqadminNg,
   installRedisPySource,
@@ -344,6 +346,16 @@ const clients: readonly Client[] = [
     command: node('redis/redis-py.ts'),
     caseMs: 560_000,
     timeoutMs: 600_000,
+  },
+  {
+    name: 'redis/published suites (rq, huey, asynq)',
+    install: async () => {
+      await installPythonTasks()
+      await installAsynq()
+    },
+    command: node('redis/published.ts'),
+    anymqOnly: true,
+    timeoutMs: 300_000,
   },
   { name: 'rabbitmq-stream/rabbitmq-stream-go-client', install: installGo, command: () => [goProgram('streamgo')] },
   {

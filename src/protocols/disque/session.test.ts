@@ -303,6 +303,20 @@ test('a queue is the queue of its name: jobs cross both ways, and nobody gets wh
     ['crossing', id, 'from amqp'],
   ])
   assert.equal(await client.run(`ACKJOB ${id} ${late}`), 2)
+  // Who waits is told of what others publish and give back.
+  const worker = await connected()
+  const published = worker.run('GETJOB FROM crossing')
+  await eventually(async () => (await blocked('crossing')) === 1)
+  channel.sendToQueue('crossing', Buffer.from('awaited'))
+  const [[, awaited] = []] = (await published) as string[][]
+  assert.equal(await client.run(`NACK ${awaited}`), 1)
+  const taken = await channel.get('crossing')
+  assert.ok(taken !== false)
+  const returned = worker.run('GETJOB FROM crossing')
+  await eventually(async () => (await blocked('crossing')) === 1)
+  channel.nack(taken)
+  assert.deepEqual(await returned, [['crossing', awaited, 'awaited']])
+  worker.close()
   await connection.close()
 })
 

@@ -4,33 +4,12 @@
  */
 
 import { setting } from '../cases/cases.ts'
+import { type Counts, countPytest, publishedSuite, say } from '../cases/published.ts'
 import { cache, kombuSource, pythonAmqp } from '../install.ts'
-import { Running, tail } from '../processes.ts'
+import { Running } from '../processes.ts'
 
 const timeoutMs = 240_000
 const server = new URL(setting('AMQP').replace(/^amqp:/, 'http:'))
-const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`)
-
-interface Counts {
-  readonly passed: Set<string>
-  readonly skipped: Set<string>
-  readonly failed: Map<string, string>
-}
-
-async function suite(name: string, expected: string, run: (counts: Counts) => Running): Promise<void> {
-  const counts: Counts = { passed: new Set(), skipped: new Set(), failed: new Map() }
-  const started = performance.now()
-  const program = run(counts)
-  const timer = setTimeout(() => program.kill('SIGKILL'), timeoutMs)
-  await program.exited
-  clearTimeout(timer)
-  const ms = Math.round(performance.now() - started)
-  for (const [test, output] of counts.failed) say({ case: `${name}: ${test}`, ok: false, ms, error: tail(output) })
-  const got = `${counts.passed.size} pass, ${counts.skipped.size} skip, ${counts.failed.size} fail`
-  const error = got === expected ? undefined : `${got}\n${tail(program.output)}\n${tail(program.errors)}`
-  say({ case: `${name}: ${expected}`, ok: error === undefined, ms, error })
-}
-
 /** One line of `go test -json`; only whole tests count, not their parts. */
 interface GoEvent {
   readonly Action: string
@@ -73,19 +52,13 @@ function kombu(counts: Counts): Running {
   return new Running(pythonAmqp, command, {
     cwd: kombuSource,
     env: { RABBITMQ_HOST: server.hostname, RABBITMQ_5672_TCP: server.port, HOME: cache },
-    onLine: (line) => {
-      const [, test, outcome] = /^(\S+::.*?) (PASSED|FAILED|ERROR|SKIPPED)/.exec(line) ?? []
-      if (test === undefined) return
-      if (outcome === 'PASSED') counts.passed.add(test)
-      else if (outcome === 'SKIPPED') counts.skipped.add(test)
-      else counts.failed.set(test, line)
-    },
+    onLine: (line) => countPytest(counts, line),
   })
 }
 
 await Promise.all([
-  suite('amqp091-go 1.16.0, integration', '227 pass, 1 skip, 0 fail', amqp091),
-  suite('kombu 5.7.0, test_py_amqp', '51 pass, 0 skip, 0 fail', kombu),
+  publishedSuite('amqp091-go 1.16.0, integration', '227 pass, 1 skip, 0 fail', timeoutMs, amqp091),
+  publishedSuite('kombu 5.7.0, test_py_amqp', '51 pass, 0 skip, 0 fail', timeoutMs, kombu),
 ])
 say({ done: true })
 process.exit(0)

@@ -1,0 +1,59 @@
+/**
+ * The own tests of task queues on Redis, unmodified, with the real server's count as the bar: RQ's, huey's (skipped is what is for other stores than Redis) and asynq's. Each
+ * has a broker of its own, since they flush databases. They mostly wait, so they run side by side.
+ */
+import { dirname } from 'node:path'
+import { type AnyMQ, startAnyMQ } from '../anymq.ts'
+import { type Counts, countPytest, publishedSuite, say } from '../cases/published.ts'
+import { asynqSource, goProgram, hueySource, pythonTasks, rqSource } from '../install.ts'
+import { Running } from '../processes.ts'
+
+const timeoutMs = 280_000
+/**
+ * Of asynq's: these wait for its own timers, or for a Redis that is down, for two minutes in all; and without them those of the server find
+ * what tests before them left running, with the real server too.
+ */
+const slow =
+  '^(TestAggregator|TestHeartbeater|TestScheduler|TestPeriodicTaskManager|TestServerWithFlakyBroker|TestServer(FromRedisClient|Run)?$)|RedisDown'
+
+/** They know one address of Redis: elsewhere/sitecustomize.py leads from there to the broker, also what they start themselves. */
+function pytest(counts: Counts, broker: AnyMQ, folder: string, tests: string): Running {
+  return new Running(pythonTasks, ['-m', 'pytest', tests, '-v', '--tb=short', '-p', 'no:cacheprovider', '-p', 'no:warnings'], {
+    cwd: folder,
+    env: {
+      REDIS_PORT: String(broker.redis.split(':')[1]),
+      PYTHONPATH: new URL('elsewhere', import.meta.url).pathname,
+      PATH: `${dirname(pythonTasks)}:${process.env['PATH']}`,
+    },
+    onLine: (line) => countPytest(counts, line),
+  })
+}
+
+function asynq(counts: Counts, broker: AnyMQ): Running {
+  const options = ['-test.v', `-test.skip=${slow}`, '-test.timeout=270s', '-redis_addr', broker.redis]
+  return new Running(goProgram('asynq.test'), options, {
+    cwd: asynqSource,
+    onLine: (line) => {
+      const [, outcome, test] = /^--- (PASS|FAIL|SKIP): (\w+)/.exec(line) ?? []
+      if (test === undefined) return
+      if (outcome === 'PASS') counts.passed.add(test)
+      else if (outcome === 'SKIP') counts.skipped.add(test)
+      else counts.failed.set(test, line)
+    },
+  })
+}
+
+const suites: Readonly<Record<string, readonly [expected: string, run: (counts: Counts, broker: AnyMQ) => Running]>> = {
+  'rq 3.0.0': ['784 pass, 19 skip, 0 fail', (counts, broker) => pytest(counts, broker, rqSource, 'tests')],
+  'huey 3.5.4': ['304 pass, 125 skip, 0 fail', (counts, broker) => pytest(counts, broker, hueySource, 'huey/tests')],
+  'asynq 0.26.0': ['100 pass, 0 skip, 0 fail', asynq],
+}
+
+const running: Promise<void>[] = []
+for (const [name, [expected, run]] of Object.entries(suites)) {
+  const broker = await startAnyMQ()
+  running.push(publishedSuite(name, expected, timeoutMs, (counts) => run(counts, broker)).finally(() => broker.stop()))
+}
+await Promise.all(running)
+say({ done: true })
+process.exit(0)
