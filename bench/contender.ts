@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { startAnyMQ } from '../test/interop/anymq.ts'
 import { freePortOffset, Running, runOk, tail } from '../test/interop/processes.ts'
 
-export type Protocol = 'kafka' | 'amqp' | 'mqtt' | 'nats' | 'sqs' | 'nsq'
+export type Protocol = 'kafka' | 'amqp' | 'mqtt' | 'nats' | 'redis' | 'sqs' | 'beanstalkd' | 'nsq'
 export type Durability = 'fsync' | 'os'
 
 export interface Contender {
@@ -28,6 +28,8 @@ export const peerOf = {
   mqtt: { name: 'Mosquitto', script: 'mosquitto.sh', port: 1883, environment: { MAX_QUEUED: '0', MAX_INFLIGHT: '1000' } },
   nats: { name: 'nats-server', script: 'nats.sh', port: 4222, environment: {} },
   sqs: { name: 'ElasticMQ', script: 'elasticmq.sh', port: 9324, environment: {} },
+  redis: { name: 'Redis', script: 'redis.sh', port: 6379, environment: {} },
+  beanstalkd: { name: 'beanstalkd', script: 'beanstalkd.sh', port: 11300, environment: {} },
   nsq: { name: 'nsqd', script: 'nsq.sh', port: 4150, environment: {} },
 } as const
 
@@ -44,14 +46,7 @@ export async function startOurs(protocol: Protocol, durability: Durability): Pro
   await meter.settle()
   return {
     name: 'AnyMQ',
-    address: {
-      kafka: broker.kafka,
-      amqp: broker.amqp.replace(/\/$/, ''),
-      mqtt: broker.mqtt,
-      nats: broker.nats,
-      sqs: broker.sqs,
-      nsq: broker.nsq,
-    }[protocol],
+    address: protocol === 'amqp' ? broker.amqp.replace(/\/$/, '') : broker[protocol],
     startMs: broker.startMs,
     pid: broker.process.pid,
     meter,

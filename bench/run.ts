@@ -1,7 +1,7 @@
 /**
  * AnyMQ beside the real broker: the same public load generators, the same durability, in turn on an otherwise idle machine; one table.
  *
- *   npm run bench -- kafka|amqp|mqtt|nats|sqs|nsq [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]
+ *   npm run bench -- kafka|amqp|mqtt|nats|redis|sqs|beanstalkd|nsq [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]
  */
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -24,7 +24,7 @@ const { values, positionals } = parseArgs({
 const [protocol] = positionals
 if (protocol === undefined || !isProtocol(protocol) || (values.durability !== 'fsync' && values.durability !== 'os')) {
   console.error(
-    'usage: npm run bench -- kafka|amqp|mqtt|nats|sqs|nsq [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]',
+    'usage: npm run bench -- kafka|amqp|mqtt|nats|redis|sqs|beanstalkd|nsq [--durability fsync|os] [--runs 3] [--scale 1] [--only ours|peer] [--match WORD] [--deep]',
   )
   process.exit(2)
 }

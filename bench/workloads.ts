@@ -4,10 +4,12 @@ import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runOk } from '../test/interop/processes.ts'
+import { beanstalkdWorkloads } from './beanstalkd.ts'
 import { type Contender, type Durability, type Protocol, peers } from './contender.ts'
 import { mqttWorkloads } from './mqtt.ts'
 import { natsWorkloads } from './nats.ts'
 import { nsqWorkloads } from './nsq.ts'
+import { redisWorkloads } from './redis.ts'
 
 export interface Figures {
   readonly perSecond?: number
@@ -30,6 +32,8 @@ export function workloads(protocol: Protocol, durability: Durability, scale: num
   if (protocol === 'mqtt') return mqttWorkloads(scale)
   if (protocol === 'nats') return natsWorkloads(scale)
   if (protocol === 'sqs') return sqs(scale)
+  if (protocol === 'redis') return redisWorkloads(scale)
+  if (protocol === 'beanstalkd') return beanstalkdWorkloads(durability === 'fsync', scale)
   if (protocol === 'nsq') return nsqWorkloads(scale)
   return deep ? deepQueue(Math.round(5_000_000 * scale)) : amqp(scale)
 }

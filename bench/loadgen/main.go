@@ -28,7 +28,12 @@ var (
 	limit  = flag.Duration("limit", 120*time.Second, "give up by then")
 )
 
-var tests = map[string]func(){"mqtt": mqttPublish, "mqtt-idle": mqttIdle}
+var tests = map[string]func(){
+	"beanstalkd-put":  beanstalkdPut,
+	"beanstalkd-work": beanstalkdWork,
+	"mqtt":            mqttPublish,
+	"mqtt-idle":       mqttIdle,
+}
 
 func main() {
 	if len(os.Args) < 2 {
