@@ -116,7 +116,6 @@ const requests: readonly (readonly [method: string, path: string, body?: string]
   ['POST', '/channel/unpause?topic=nothere&channel=c'],
   ['GET', '/config/nsqlookupd_tcp_addresses'],
   ['GET', '/config/nothing'],
-  ['GET', '/config/log_level'],
   ['GET', '/config/msg_timeout'],
   ['GET', '/config/max_rdy_count'],
   ['GET', '/config/max_output_buffer_timeout'],

@@ -22,6 +22,7 @@ export class HttpError extends Error {
 }
 
 const versionHeader = { 'x-nsq-content-type': 'nsq; version=1.0' }
+const textHeader = { 'content-type': 'text/plain; charset=utf-8' }
 
 export const json = (status: number, value: object): HttpAnswer => ({
   status,
@@ -32,7 +33,7 @@ export const json = (status: number, value: object): HttpAnswer => ({
 /** null is nothing at all, a text is itself. */
 export function success(value: object | string | null): HttpAnswer {
   if (value !== null && typeof value === 'object') return json(200, value)
-  return { status: 200, headers: { ...versionHeader, 'content-type': 'text/plain; charset=utf-8' }, body: value ?? '' }
+  return { status: 200, headers: { ...versionHeader, ...textHeader }, body: value ?? '' }
 }
 
 export const failure = (status: number, message: string): HttpAnswer => json(status, { message })
@@ -47,7 +48,7 @@ export interface Call {
 }
 
 export interface Route extends RoutePattern {
-  /** Nobody has to log in. */
+  /** For whoever watches: nobody has to log in, and the answer is bare text. */
   readonly open?: true
   run(call: Call): object | string | null | Promise<object | string | null>
 }
@@ -86,7 +87,9 @@ export async function answerBy(broker: Broker, routes: Routes<Route>, request: H
     if (principal === null) return unauthorized()
     request.connection.info.user = principal.user
     const query = new URLSearchParams(request.query)
-    return success(await found.route.run({ request, query, principal, option: found.parameters.get('option') ?? '' }))
+    const value = await found.route.run({ request, query, principal, option: found.parameters.get('option') ?? '' })
+    if (found.route.open === true) return { status: 200, headers: textHeader, body: String(value) }
+    return success(value)
   } catch (cause) {
     if (cause instanceof HttpError) return failure(cause.status, cause.message)
     if (!(cause instanceof CoreError)) throw cause
