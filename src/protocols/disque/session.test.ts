@@ -320,6 +320,22 @@ test('a queue is the queue of its name: jobs cross both ways, and nobody gets wh
   await connection.close()
 })
 
+test('no more jobs are active than may be', async () => {
+  const own = await startBroker({ protocols: ['disque'], limits: { inFlightMax: 2 } })
+  const one = await connected(own)
+  const ids: string[] = []
+  for (let at = 0; at < 4; at++) ids.push(String(await one.run(`ADDJOB q ${at} 0`)))
+  assert.equal(((await one.run('GETJOB COUNT 9 FROM q')) as Answer[]).length, 2)
+  for (const line of ['GETJOB FROM q', `DEQUEUE ${ids[2]}`, `WORKING ${ids[2]}`, 'ADDJOB q late 0 DELAY 5'])
+    assert.equal(await one.refused(line), "OOM command not allowed when used memory > 'maxmemory'.", line)
+  assert.equal(await one.run(`ACKJOB ${ids[0]}`), 1)
+  assert.equal(((await one.run('GETJOB COUNT 9 FROM q')) as Answer[]).length, 1)
+  assert.equal(await one.run(`NACK ${ids[1]} ${ids[2]}`), 2)
+  assert.equal(await one.run(`DEQUEUE ${ids[3]}`), 1)
+  one.close()
+  await own.close()
+})
+
 test('bad commands are refused in the words of Disque, and the connection goes on', async () => {
   const id = await add('bad x 0')
   const timeout = 'ERR timeout is not an integer or out of range'

@@ -8,6 +8,7 @@ import type { Job } from '../job.ts'
 import { isJobId } from '../job-id.ts'
 import { withBody, writeJob } from '../job-reply.ts'
 import { defaultRetry, secondsMax, ttlSecondsDefault } from '../mapping.ts'
+import type { Server } from '../server.ts'
 
 interface Options {
   replicate: number
@@ -125,14 +126,14 @@ function eachJob(call: Call, ids: readonly string[], act: (job: Job) => void, en
 }
 
 /** Replies how many jobs `act` was true for. */
-function counted(act: (job: Job) => boolean, isDurable: boolean): (call: Call) => void {
+function counted(act: (job: Job, server: Server) => boolean, isDurable: boolean): (call: Call) => void {
   return (call) => {
     let count = 0
     eachJob(
       call,
       idsOf(call.args),
       (job) => {
-        if (act(job)) count++
+        if (act(job, call.server)) count++
       },
       () => {
         call.reply.integer(count)
@@ -143,8 +144,10 @@ function counted(act: (job: Job) => boolean, isDurable: boolean): (call: Call) =
 }
 
 /** Takes it out of the queue, where it is in one; it is active then, or a consumer of another protocol has it. */
-function dequeue(job: Job): boolean {
-  return job.state === 'queued' && job.queue.hold(job)
+function dequeue(job: Job, server: Server): boolean {
+  if (job.state !== 'queued') return false
+  if (server.isFull) throw new Refusal(words.memory)
+  return job.queue.hold(job)
 }
 
 function working(call: Call): void {
@@ -163,8 +166,7 @@ function working(call: Call): void {
     const { head, queue } = job
     const lifeMs = head.ttlSeconds * 1000
     if (call.server.broker.clock.now() - head.createdMs > lifeMs / 2) throw new Refusal(words.tooLate)
-    if (job.state === 'queued' && call.server.isFull) throw new Refusal(words.memory)
-    dequeue(job)
+    dequeue(job, call.server)
     queue.postpone(job)
     call.reply.integer(head.retrySeconds)
   }
