@@ -10,6 +10,7 @@ export class NatsClient {
 
   private constructor(socket: Socket) {
     this.socket = socket
+    socket.setNoDelay(true)
     // One character a byte, so that lengths are those of the protocol.
     socket.on('data', (chunk) => {
       this.#text += chunk.toString('latin1')

@@ -2,13 +2,16 @@
 import { type Difference, differences } from '../compare.ts'
 import { conversations } from './conversations.ts'
 import { expected } from './expected.ts'
+import { compareCore, generatedConversation } from './generated.ts'
 import { Side } from './side.ts'
 
-/** Resolves to how many conversations failed. */
+const seeds = Array.from({ length: 30 }, (_, at) => at + 1)
+
+/** Resolves to how many conversations failed. `words`: of the names of conversations; `generated 7` and `core 7` are those of a seed. */
 export async function compareNats(theirPort: number, ourPort: number, words: readonly string[]): Promise<number> {
   const [theirs, ours] = await Promise.all([Side.open(theirPort), Side.open(ourPort)])
   let [steps, failed, known] = [0, 0, 0]
-  for (const conversation of conversations) {
+  for (const conversation of [...conversations, ...seeds.map(generatedConversation)]) {
     if (!words.every((word) => conversation.name.includes(word))) continue
     const [their, our] = await Promise.all([theirs.play(conversation), ours.play(conversation)])
     const lines: string[] = []
@@ -24,6 +27,15 @@ export async function compareNats(theirPort: number, ourPort: number, words: rea
     failed++
     console.log(`✖ ${conversation.name}`)
     for (const line of lines.slice(0, 40)) console.log(line)
+  }
+  for (const seed of seeds) {
+    if (!words.every((word) => `core ${seed}`.includes(word))) continue
+    const different = await compareCore(seed, theirPort, ourPort)
+    if (different === null) continue
+    failed++
+    console.log(`✖ core ${seed}: client ${different.step.client} ${JSON.stringify(different.step.lines)}`)
+    for (const { path, theirs: a, ours: b } of different.found)
+      console.log(`    ${path}: nats-server ${JSON.stringify(a)}, AnyMQ ${JSON.stringify(b)}`)
   }
   console.log(
     `${steps} steps compared, ${failed} conversations with differences that are not expected, ${known} differences that are`,
