@@ -111,6 +111,13 @@ test('a request is answered by whoever hears it, by a 503 where nobody does', as
   assert.deepEqual(await plain.flush(), [])
 })
 
+test('that nobody hears is no answer for a queue group', async () => {
+  const client = await open()
+  client.send('SUB nobody.in group 1')
+  client.publish('nobody.there', '', 'nobody.in')
+  assert.deepEqual(await client.flush(), [])
+})
+
 test('headers pass as they came; who does not understand them gets the payload', async () => {
   const [one, other] = [await open(), await open({ headers: false, no_responders: false })]
   one.send('SUB h 1')

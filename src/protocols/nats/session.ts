@@ -395,7 +395,8 @@ export class Session implements ProtocolSession, SubscriptionHost, Receiver {
   /** A request that nobody hears is answered at once, to the first of the client's own subscriptions that the answer would have reached. */
   #tellNobody(subject: string, reply: string): void {
     for (const subscription of this.#subscriptions.values()) {
-      if (!matchesSubject(subscription.subject, reply)) continue
+      // A member of a group waits for what is the group's.
+      if (subscription.queue !== '' || !matchesSubject(subscription.subject, reply)) continue
       const block = Buffer.from(`NATS/1.0 503\r\nNats-Subject: ${subject}\r\n\r\n`)
       this.#write(Buffer.from(`HMSG ${reply} ${subscription.sid} ${block.length} ${block.length}\r\n${block}\r\n`))
       return
