@@ -121,11 +121,9 @@ export function generatedConversation(seed: number): Conversation {
     subjects: [`${own}.>`],
     max_msgs: limit(),
     max_msgs_per_subject: limit(),
-    discard,
     allow_direct: true,
     allow_rollup_hdrs: true,
   })
-  const discard = of(random, ['old', 'old', 'new'])
   const steps: Step[] = [{ to: `$JS.API.STREAM.CREATE.${name}`, body: config() }]
   const pick = (wild = false): string => `${own}.${of(random, wild ? ['a', 'b', 'a.c', '*', '>'] : ['a', 'b', 'a.c'])}`
   const sequence = (): number => 1 + random.below(25)

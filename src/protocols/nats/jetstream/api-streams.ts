@@ -105,9 +105,9 @@ async function describe(call: Call): Promise<object> {
   const details = { subjectsFilter: filter, deleted: asked.deleted_details, offset: asked.offset }
   const paged = filter === '' ? { total: 0 } : { total: stream.subjects(filter).length }
   return {
-    ...paged,
-    offset: filter === '' ? 0 : asked.offset,
-    limit: filter === '' ? 0 : 100_000,
+    total: paged.total,
+    offset: paged.total === 0 ? 0 : asked.offset,
+    limit: paged.total === 0 ? 0 : 100_000,
     ...(await info(call, stream, details)),
     // One server leads all of its streams.
     cluster: { leader: serverName },

@@ -1,6 +1,15 @@
 /** One stream: a topic that captures subjects. Its sequences are the topic's offsets, counted from `first_seq` (1 when none was asked for). */
-import type { AddressStatus, PeekedRecord, Space, TopicInfo } from '../../../broker/face.ts'
+import { Buffer } from 'node:buffer'
+import {
+  type AddressStatus,
+  type PeekedRecord,
+  PublishItem,
+  PublishStatus,
+  type Space,
+  type TopicInfo,
+} from '../../../broker/face.ts'
 import { renamed } from '../../../lib/renaming.ts'
+import { payloadFormatId } from '../mapping.ts'
 import { patternOf } from '../subjects.ts'
 import type { Consumer } from './consumer.ts'
 import { refusal } from './errors.ts'
@@ -12,6 +21,8 @@ import { renamingOf } from './transforms.ts'
 /** Deleted sequences listed in one answer. */
 const deletedMax = 100_000
 const subjectsMax = 100_000
+/** Sequences that a purge may pass over. */
+const gapMax = 100_000
 
 export interface StateDetails {
   readonly subjectsFilter?: string
@@ -149,13 +160,30 @@ export class Stream {
     )
   }
 
+  /** What is published next is to have this sequence, if no later one was given: something is stored up to there, and taken away at once. */
+  async #advanceTo(sequence: number): Promise<void> {
+    this.endSequence = Math.max(this.endSequence, this.lastSequence + 1)
+    const gap = sequence - this.endSequence
+    if (gap > gapMax) throw refusal('streamPurge', `sequence is more than ${gapMax} ahead of the last one`)
+    if (gap <= 0) return
+    const item = new PublishItem(null, this.name, payloadFormatId, Buffer.alloc(0))
+    item.count = gap
+    item.into = this.name
+    this.#space.publish([item], () => undefined)
+    if (item.status !== PublishStatus.Stored) throw refusal('streamPurge', item.errorMessage)
+    this.endSequence = item.baseOffset + gap + this.base
+    const offsets = Array.from({ length: gap }, (_, at) => item.baseOffset + at)
+    await this.#space.removeRecords(this.name, 0, offsets)
+  }
+
   /** Of a filter or of all, below a sequence or but for the newest; resolves to how many went. */
   async purge(filter: string, below: number, keep: number): Promise<number> {
     if (filter === '' || filter === '>') {
       const all = this.matching('>', 0)
       const kept = keep > 0 ? all.slice(-keep) : below > 0 ? all.filter((sequence) => sequence >= below) : []
-      const end = kept[0] ?? (below > this.lastSequence + 1 ? below : this.lastSequence + 1)
-      await this.#space.deleteRecordsBefore(this.name, 0, Math.min(this.offsetOf(end), this.offsetOf(this.lastSequence + 1)))
+      await this.#advanceTo(below)
+      const end = kept[0] ?? this.endSequence
+      await this.#space.deleteRecordsBefore(this.name, 0, this.offsetOf(end))
       return all.length - kept.length
     }
     const going = this.subjects(filter).flatMap(({ subject }) => {

@@ -69,6 +69,16 @@ test('messages go after their own time to live, and the age of the stream', asyn
   while (((await stateOf('ttl'))['messages'] as number) > 0) await broker.clock.advance('1s')
 })
 
+test('a purge below a sequence that is yet to come goes on from there', async () => {
+  await client.stream('ahead')
+  await client.publish('ahead.a')
+  assert.equal((await client.api('STREAM.PURGE.ahead', { seq: 10 }))['purged'], 1)
+  const { messages, first_seq: first, last_seq: last } = await stateOf('ahead')
+  assert.deepEqual([messages, first, last], [0, 10, 9])
+  assert.equal((await client.publish('ahead.a'))['seq'], 10)
+  assert.equal(await client.refusal('STREAM.PURGE.ahead', { seq: 1e9 }), 10110)
+})
+
 test('of a subject whose last message was too old a marker stays for a while', async () => {
   await client.stream('mark', { subject_delete_marker_ttl: 3 * second, max_msgs_per_subject: 1, allow_msg_ttl: true })
   const { config } = (await client.api('STREAM.INFO.mark')) as { config: Json }
