@@ -32,7 +32,7 @@ export interface DiskFile {
 export class NodeDisk implements Disk {
   async open(path: string, synced: boolean): Promise<DiskFile> {
     const flags = constants.O_RDWR | constants.O_CREAT | (synced ? constants.O_DSYNC : 0)
-    return new NodeFile(await fs.promises.open(path, flags, 0o640))
+    return new NodeFile(await fs.promises.open(path, flags, 0o640), synced)
   }
   async list(path: string): Promise<string[]> {
     return await fs.promises.readdir(path)
@@ -63,16 +63,30 @@ export class NodeDisk implements Disk {
   }
 }
 
+/** Larger writes take a thread of their own. */
+const copiedBytesMax = 64 * 1024
+/** When the page cache has to wait for the disk, copying takes longer than this, and writes take a thread for some time, ms. */
+const copyMsMax = 5
+const threadMs = 2000
+
 class NodeFile implements DiskFile {
   readonly #handle: fs.promises.FileHandle
   readonly #fd: number
+  readonly #synced: boolean
+  /** Until then (of performance.now) nothing is copied here, ms. */
+  #busyUntil = 0
 
-  constructor(handle: fs.promises.FileHandle) {
+  constructor(handle: fs.promises.FileHandle, synced: boolean) {
     this.#handle = handle
+    this.#synced = synced
     this.#fd = handle.fd
   }
 
   write(bytes: Buffer, length: number, position: number, done: (error: Error | null) => void): void {
+    if (!this.#synced && length <= copiedBytesMax) {
+      const now = performance.now()
+      if (now >= this.#busyUntil) return this.#copy(bytes, length, position, now, done)
+    }
     const step = (from: number): void => {
       fs.write(this.#fd, bytes, from, length - from, position + from, (error, written) => {
         if (error !== null) return done(error)
@@ -82,6 +96,23 @@ class NodeFile implements DiskFile {
       })
     }
     step(0)
+  }
+
+  /** Into the page cache, at once: the way through another thread would cost several times the copying. */
+  #copy(bytes: Buffer, length: number, position: number, since: number, done: (error: Error | null) => void): void {
+    let failed: Error | null = null
+    try {
+      for (let at = 0; at < length; ) {
+        const written = fs.writeSync(this.#fd, bytes, at, length - at, position + at)
+        if (written === 0) throw new Error('the disk took no bytes')
+        at += written
+      }
+    } catch (cause) {
+      failed = cause instanceof Error ? cause : new Error(String(cause))
+    }
+    const now = performance.now()
+    if (now - since > copyMsMax) this.#busyUntil = now + threadMs
+    queueMicrotask(() => done(failed))
   }
 
   read(into: Buffer, length: number, position: number, done: (error: Error | null, bytesRead: number) => void): void {
