@@ -122,6 +122,43 @@ test('ready records are those of a plain list without what others have in flight
   )
 })
 
+test('one that is held before it is durable, and given back, is there again', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('q', { retention: 'acknowledged' }, 'test')
+  const stored = publish(space, item('a'))
+  const records = space.ready('q')
+  const place = records.first()
+  assert.equal(await textAt(records, place), 'a')
+  records.hold(place).settle({ kind: 'release', countsAsAttempt: false })
+  await stored
+  assert.equal((await takeOne(space))?.bytes.toString(), 'a')
+  await machine.stop()
+})
+
+test('held at the front, records are passed once, and come back to their places', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('q', { retention: 'acknowledged' }, 'test')
+  await publish(space, ...['a', 'b', 'c'].map(item))
+  const records = space.ready('q')
+  const held: Held[] = []
+  for (let place = records.first(); held.length < 2; place = records.first()) {
+    await textAt(records, place)
+    held.push(records.hold(place))
+  }
+  assert.deepEqual(
+    (await placesOf(records)).map(({ text }) => text),
+    ['c'],
+  )
+  for (const one of held.reverse()) one.settle({ kind: 'release', countsAsAttempt: true })
+  assert.deepEqual(
+    (await placesOf(records)).map(({ text }) => text),
+    ['a', 'b', 'c'],
+  )
+  await machine.stop()
+})
+
 test('what one watches need not exist yet, and every way of becoming ready is told', async () => {
   const machine = new Machine()
   const space = spaceOf(await machine.start())

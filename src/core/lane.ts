@@ -233,12 +233,20 @@ export class Lane {
   claim(offset: number): void {
     this.claimed.add(offset)
     this.passed(offset)
+    // Those at the front are not met again and again by whoever looks for the next one. What is not durable yet could not be read again when it comes back.
+    if (this.#front.full) return
+    let next = this.acked.nextMissing(this.cursor)
+    while (next < this.log.stable && this.claimed.has(next)) {
+      this.cursor = next + 1
+      next = this.acked.nextMissing(this.cursor)
+    }
   }
 
   /** Forgets what was delivered before. */
   forgetReturns(): void {
     this.attempts.clear()
     this.handedOut.clear()
+    this.delayed -= this.held.size
     this.held.clear()
   }
 

@@ -77,3 +77,18 @@ test('nothing is handed out any more once the broker closes', async () => {
   await stopping
   assert.deepEqual(got, [])
 })
+
+test('a subscription that is moved back has everything ready, also what was waiting for its delay', async () => {
+  const machine = new Machine()
+  const space = await queueOf(machine, 2)
+  const take = (): Promise<Taken | null> => new Promise((resolve) => space.take('q', false, resolve))
+  const first = await take()
+  first?.settle({ kind: 'release', countsAsAttempt: true, delayMs: 60_000 })
+  const ready = (): number | undefined => space.status('q')?.subscriptions[0]?.ready
+  assert.equal(ready(), 1)
+  await space.seek('q', '', 'oldest')
+  assert.equal(ready(), 2)
+  machine.clock.advance(120_000)
+  assert.equal(ready(), 2)
+  await machine.stop()
+})
