@@ -233,8 +233,11 @@ export class Lane {
   claim(offset: number): void {
     this.claimed.add(offset)
     this.passed(offset)
-    // Those at the front are not met again and again by whoever looks for the next one. What is not durable yet could not be read again when it comes back.
-    if (this.#front.full) return
+  }
+
+  /** Goes on behind what is out at the front, so that it is not met again and again. Not what is not durable yet: it could not be read when it comes back. */
+  passClaimed(): void {
+    if (this.claimed.size === 0 || this.#front.full) return
     let next = this.acked.nextMissing(this.cursor)
     while (next < this.log.stable && this.claimed.has(next)) {
       this.cursor = next + 1

@@ -171,6 +171,7 @@ function isReady(lane: Lane, offset: number): boolean {
 
 /** The next ready offset behind `offset`; -1 when there is none. */
 function after(lane: Lane, offset: number): number {
+  lane.passClaimed()
   if (offset < lane.cursor) {
     for (const back of lane.returned) if (back > offset && isReady(lane, back)) return back
   }

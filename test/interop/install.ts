@@ -252,7 +252,9 @@ export async function installJava(): Promise<void> {
     .map((name) => join(here, name))
   const contents = await Promise.all(sources.map((source) => readFile(source, 'utf8')))
   await once(join(cache, 'java-classes'), contents.join('\n'), async (folder) => {
-    await runOk('javac', ['-d', folder, '-cp', `${join(cache, 'java-libs')}/*`, ...sources], { timeoutMs: 2 * MINUTES })
+    await runOk('javac', ['-encoding', 'UTF-8', '-d', folder, '-cp', `${join(cache, 'java-libs')}/*`, ...sources], {
+      timeoutMs: 2 * MINUTES,
+    })
   })
 }
 

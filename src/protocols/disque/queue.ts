@@ -69,8 +69,6 @@ export class Queue {
   #missing = -1
   #unwatch: (() => void) | null = null
   #woken = false
-  /** In a topic of one partition, whatever stands before is done, or active here. */
-  #from = 0
   #turn = 0
   pausedIn = false
   pausedOut = false
@@ -101,7 +99,6 @@ export class Queue {
     // It was deleted, and its jobs with it.
     for (const job of [...this.jobs.values()]) this.forget(job)
     this.#logs = []
-    this.#from = 0
     this.#topic = topic ?? null
     this.#records = topic === undefined ? null : this.#host.space.ready(this.name)
     if (topic !== undefined) this.#host.found(this, topicKey(topic.id))
@@ -202,7 +199,7 @@ export class Queue {
   fetch(): Fetched | null | undefined {
     const { records } = this
     if (records === null) return null
-    for (let place = this.#first(records); place >= 0; place = records.after(place)) {
+    for (let place = records.first(); place >= 0; place = records.after(place)) {
       const record = records.get(place)
       if (record === undefined) {
         this.#missing = place
@@ -211,17 +208,6 @@ export class Queue {
       if (record !== null) return this.#deliver(place, record, records)
     }
     return null
-  }
-
-  /** The first ready record. Those before it that are active here are not looked at each time: there may be many. */
-  #first(records: ReadyRecords): number {
-    if (records.lanes > 1) return records.first()
-    let next = records.notDone(this.#from)
-    while (next >= 0 && (this.jobs.get(next)?.held ?? null) !== null) {
-      this.#from = next + 1
-      next = records.notDone(this.#from)
-    }
-    return records.after(this.#from - 1)
   }
 
   #deliver(place: number, record: ReadyRecord, records: ReadyRecords): Fetched {
@@ -395,7 +381,6 @@ export class Queue {
     job.timer?.cancel()
     job.held.settle({ kind: 'release', countsAsAttempt: job.wasQueued })
     job.held = null
-    this.#from = Math.min(this.#from, job.place)
     this.#host.holds(-1)
     job.wasQueued = true
     job.state = 'queued'
@@ -461,7 +446,6 @@ export class Queue {
   #expire(job: Job): void {
     const { held, place } = job
     this.forget(job)
-    this.#from = Math.min(this.#from, place)
     held?.settle({ kind: 'release', countsAsAttempt: false })
     this.records?.get(place)
   }
