@@ -85,11 +85,18 @@ const containers = new Set(
   [...commands.keys()].filter((name) => name.includes('|')).map((name) => name.slice(0, name.indexOf('|'))),
 )
 
+/** Those of one word, as nearly all clients write them. */
+const plain = new Map(
+  [...commands]
+    .filter(([name]) => !name.includes('|') && !containers.has(name))
+    .flatMap(([name, each]) => [[name, each] as const, [name.toUpperCase(), each] as const]),
+)
+
 /** The command, or the subcommand, that a request names. `name|` in one word asks whether there are subcommands of it. */
 export function findCommand(args: readonly Buffer[]): Command | undefined {
   const raw = args[0]?.toString('latin1') ?? ''
-  const direct = commands.get(raw)
-  if (direct !== undefined && !containers.has(raw) && !raw.includes('|')) return direct
+  const direct = plain.get(raw)
+  if (direct !== undefined) return direct
   const name = raw.toLowerCase()
   if (name.endsWith('|')) return containers.has(name.slice(0, -1)) ? anySubcommand(name) : undefined
   if (!containers.has(name)) return name.includes('|') ? undefined : commands.get(name)
