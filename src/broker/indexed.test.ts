@@ -226,3 +226,21 @@ test('one pattern is matched as the trie matches it', () => {
   assert.equal(matchesPattern('*.b.#.d', 'a.b.c.c.d'), true)
   assert.equal(matchesPattern('*.b.#.d', 'a.b.c.c'), false)
 })
+
+test('a full topic takes a record that replaces another one of its address', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  const config = { captures: ['s.*'], indexed: true, subjectRecordsMax: 1, recordsMax: 2, overflow: 'refuse' } as const
+  await space.createTopic('s', config, 'test')
+  const outcome = async (item: PublishItem): Promise<string> => {
+    await new Promise<void>((done) => space.publish([item], done))
+    return item.errorCode ?? 'stored'
+  }
+  assert.equal(await outcome(to('s.a', '1')), 'stored')
+  assert.equal(await outcome(to('s.b', '2')), 'stored')
+  assert.equal(await outcome(to('s.c', '3')), 'Full')
+  assert.equal(await outcome(to('s.a', '4')), 'stored')
+  assert.deepEqual(await all(space), ['2', '4'])
+  assert.equal(await outcome(to('s.c', '5')), 'Full')
+  await machine.stop()
+})

@@ -138,7 +138,7 @@ export class Publisher {
         if (refused !== null) throw refused
         if (later) continue
         const waiting = ahead.get(topic) ?? 0
-        this.#checkRoom(topic, item, waiting)
+        this.#checkRoom(topic, item, waiting, address)
         if (item.decidedBy === null || item.decidedBy === topic.name)
           checkExpected(topic, item, topic.name === address ? null : address)
         if (item.decidedBy === topic.name && item.dedupId !== null && this.#isRepetition(topic, item.dedupId))
@@ -261,7 +261,7 @@ export class Publisher {
     ) {
       const topic = namespace.topics.get(item.address)
       if (topic !== undefined && (exchange === '' || !namespace.router.hasBindings(subjectExchange))) {
-        const refused = this.#refusedBy(topic, item, moved)
+        const refused = this.#refusedBy(topic, item, topic.name, moved)
         if (refused !== null) throw refused
         return this.#appendTo(topic, item, null)
       }
@@ -306,7 +306,7 @@ export class Publisher {
     let refused: CoreError | null = null
     for (const [topic, address] of targets) {
       // One that refuses it does not keep the record from the others; its producer still hears of it.
-      const no = this.#refusedBy(topic, item, moved)
+      const no = this.#refusedBy(topic, item, address, moved)
       if (no !== null) {
         if (item.decidedBy === topic.name) throw no
         if (item.decidedBy === null || item.status === PublishStatus.Pending) refused = no
@@ -322,8 +322,8 @@ export class Publisher {
   }
 
   /** Whether there is no room for it, or it is not what the topic asks for; that is not asked of what was stored before. */
-  #refusedBy(topic: Topic, item: PublishItem, moved: boolean): CoreError | null {
-    if (!topic.isFull(0)) return moved ? null : this.checks.refusal(topic, item)
+  #refusedBy(topic: Topic, item: PublishItem, address: string, moved: boolean): CoreError | null {
+    if (!topic.isFull(0, address)) return moved ? null : this.checks.refusal(topic, item)
     if (topic.config.overflow === 'refuseDeadLetter') this.#onRefused(topic, item)
     return full(topic)
   }
@@ -373,14 +373,14 @@ export class Publisher {
     this.#shard.append(topic, partition, content, { producer, named: null, dedupId: null })
   }
 
-  #checkRoom(topic: Topic, item: PublishItem, ahead: number): void {
+  #checkRoom(topic: Topic, item: PublishItem, ahead: number, address: string): void {
     const recordBytesMax = Math.min(topic.config.recordBytesMax, entryBytesMax)
     if (item.payload.length > recordBytesMax) {
       const sizes = `${item.payload.length} bytes exceed recordBytesMax (${recordBytesMax})`
       throw new CoreError('TooLarge', `topic "${topic.name}": ${sizes}`)
     }
     if (topic.config.storage === 'memory') this.#checkMemory(topic, item)
-    if (topic.isFull(ahead)) throw full(topic)
+    if (topic.isFull(ahead, address)) throw full(topic)
     if (item.partition >= topic.logs.length && topic.name === item.address) {
       throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${item.partition}`)
     }
@@ -405,7 +405,7 @@ export class Publisher {
 
   #appendTo(topic: Topic, item: PublishItem, subject: string | null): void {
     const { config } = topic
-    this.#checkRoom(topic, item, 0)
+    this.#checkRoom(topic, item, 0, subject ?? topic.name)
     const keyHash = item.key === null ? 0 : hash32(item.key)
     const partition = item.partition >= 0 && subject === null ? item.partition : this.#partitionFor(topic, item, keyHash)
     const log = topic.logs[partition]

@@ -202,11 +202,11 @@ export class Topic implements SubscriptionHost {
     return this.subscriptions.get('')
   }
 
-  /** Whether the limits on length refuse more, when `ahead` records are on their way already. */
-  isFull(ahead: number): boolean {
+  /** Whether the limits on length refuse one more record of the address, when `ahead` records are on their way already. */
+  isFull(ahead: number, address: string): boolean {
     const { config } = this
     if (config.overflow === 'dropOldest') return false
-    if (this.keeper !== null && config.retention === 'time') return this.#logIsFull(ahead)
+    if (this.keeper !== null && config.retention === 'time') return this.#logIsFull(ahead, address)
     const subscription = this.defaultSubscription
     if (subscription === undefined) return false
     return (
@@ -215,10 +215,13 @@ export class Topic implements SubscriptionHost {
     )
   }
 
-  #logIsFull(ahead: number): boolean {
-    const { recordsMax, bytesMax } = this.config
+  #logIsFull(ahead: number, address: string): boolean {
+    const { recordsMax, bytesMax, subjectRecordsMax } = this.config
     const log = this.logs[0] as Log // with a keeper there is one
-    return (recordsMax >= 0 && log.records + ahead >= recordsMax) || (bytesMax >= 0 && log.bytesFrom(log.start) >= bytesMax)
+    if (bytesMax >= 0 && log.bytesFrom(log.start) >= bytesMax) return true
+    if (recordsMax < 0 || log.records + ahead < recordsMax) return false
+    // One that takes the place of another makes it no longer.
+    return subjectRecordsMax < 0 || (this.keeper?.offsets(address).length ?? 0) < subjectRecordsMax
   }
 
   /** Newly readable entries. */
