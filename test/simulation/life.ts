@@ -702,7 +702,9 @@ export class Life {
     if (failed || this.#machine.said.some((line) => line.includes('failed'))) return
     for (const topic of this.#model.topics) {
       for (const entry of topic.entries)
-        for (const [name, doubt] of entry.done) if (doubt === Doubt.Asked) entry.setDone(name, Doubt.Confirmed)
+        // What was asked before a crash, and nobody has seen since, may never have happened.
+        for (const [name, doubt] of entry.done)
+          if (doubt === Doubt.Asked && !entry.unsure.has(name)) entry.setDone(name, Doubt.Confirmed)
     }
   }
 }
