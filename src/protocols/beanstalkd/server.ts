@@ -100,13 +100,35 @@ export class Server {
   #open(tube: Tube, topic: TopicInfo): void {
     const id = topic.id.toString('hex')
     if (tube.topicId === id) return
-    // The topic was deleted and made anew: its jobs are gone.
-    for (const job of [...tube.jobs]) this.#forget(job)
-    tube.elsewhere.clear()
+    // The topic was deleted and made anew.
+    this.#clear(tube)
     tube.topicId = id
-    tube.scannedTo = -1
+    tube.topic = topic
     tube.records = this.space.ready(tube.name)
     this.#scan(tube)
+  }
+
+  /** Its topic is gone, and its jobs with it. */
+  #clear(tube: Tube): void {
+    for (const job of [...tube.jobs]) this.#forget(job)
+    tube.elsewhere.clear()
+    tube.topicId = ''
+    tube.scannedTo = -1
+    tube.records = null
+  }
+
+  /** Whether its jobs are those of a topic that is there; others are forgotten. */
+  #isCurrent(tube: Tube): boolean {
+    if (tube.records === null) return true
+    const topic = this.space.topic(tube.name)
+    if (topic !== undefined && topic === tube.topic) return true
+    if (topic?.id.toString('hex') === tube.topicId) {
+      tube.topic = topic
+      return true
+    }
+    this.#clear(tube)
+    if (topic !== undefined) this.#open(tube, topic)
+    return false
   }
 
   /** Something may be new: it counts once it is durable. */
@@ -119,7 +141,7 @@ export class Server {
         tube.isWoken = false
         if (error !== null) return
         const now = this.space.topic(tube.name)
-        if (now === undefined) return
+        if (now === undefined) return this.#clear(tube)
         if (tube.topicId !== now.id.toString('hex')) this.#open(tube, now)
         else this.#scan(tube)
         this.match()
@@ -176,11 +198,14 @@ export class Server {
   }
 
   #load(tube: Tube, place: number, then: () => void): void {
+    const { records } = tube
+    if (records === null) return
     this.#loading++
-    tube.records?.load(place, (error) => {
+    records.load(place, (error) => {
       this.#loading--
       if (error !== null) this.broker.log.error({ tube: tube.name, error: error.message }, 'a job could not be read')
-      else then()
+      // Not when its topic went meanwhile.
+      else if (tube.records === records) then()
       if (this.#loading > 0) return
       this.match()
       for (const told of this.#settled.splice(0)) told()
@@ -258,7 +283,7 @@ export class Server {
       let best: Job | undefined
       const now = this.broker.clock.now()
       for (const tube of this.tubes.values()) {
-        if (tube.waiting.size === 0 || tube.pausedUntil > now) continue
+        if (tube.waiting.size === 0 || tube.pausedUntil > now || !this.#isCurrent(tube)) continue
         const first = tube.firstReady()
         if (first !== undefined && (best === undefined || before(first, best))) best = first
       }
@@ -276,7 +301,7 @@ export class Server {
   /** Whether a tube of these has a job that may be reserved. */
   hasReady(tubes: Iterable<Tube>): boolean {
     const now = this.broker.clock.now()
-    for (const tube of tubes) if (tube.pausedUntil <= now && tube.firstReady() !== undefined) return true
+    for (const tube of tubes) if (tube.pausedUntil <= now && this.#isCurrent(tube) && tube.firstReady() !== undefined) return true
     return false
   }
 
@@ -350,7 +375,7 @@ export class Server {
 
   find(id: number): Job | undefined {
     const job = this.#jobs.get(id)
-    return job?.state === 'gone' ? undefined : job
+    return job === undefined || job.state === 'gone' || !this.#isCurrent(job.tube) ? undefined : job
   }
 
   /** `done` with its body, or null when nobody has such a job, or somebody has it reserved. */
@@ -390,6 +415,7 @@ export class Server {
   /** The worker's connection is gone: what it has is ready again. */
   giveBack(jobs: Iterable<Job>): void {
     for (const job of jobs) {
+      if (job.state !== 'reserved') continue
       this.#fromReserved(job)
       this.#free(job)
     }
@@ -448,7 +474,6 @@ export class Server {
     const { tube, held, place } = job
     const { records } = tube
     if (job.state === 'ready' && records?.has(place) !== true) return done(false)
-    if (job.state === 'reserved') this.#fromReserved(job)
     tube.deletes++
     this.#forget(job)
     if (held === null) {
@@ -469,6 +494,7 @@ export class Server {
   #forget(job: Job): void {
     const { tube } = job
     if (job.state === 'ready') tube.removeReady(job)
+    if (job.state === 'reserved') this.#fromReserved(job)
     this.#unpark(job)
     job.state = 'gone'
     tube.jobs.delete(job)
@@ -547,7 +573,7 @@ export class Server {
     if (record === null) return done(null, null)
     if (record !== undefined) return done(job, bodyOf(record.format, record.buffer.subarray(record.start, record.end)))
     log.load(offset, (error) => {
-      const loaded = error === null ? log.get(offset) : null
+      const loaded = error === null && tube.records !== null ? log.get(offset) : null
       if (loaded === null || loaded === undefined || this.find(id) === undefined) return done(null, null)
       done(job, bodyOf(loaded.format, loaded.buffer.subarray(loaded.start, loaded.end)))
     })

@@ -45,6 +45,26 @@ test('jobs come by priority over all watched tubes, and in the order of putting 
   one.close()
 })
 
+test('with its topic, deleted by another protocol, a tube loses its jobs', async () => {
+  const worker = await client('doomed')
+  const ready = await worker.put('ready')
+  const mine = await worker.put('mine', { pri: 0 })
+  await worker.put('later', { delay: 100 })
+  assert.equal(await worker.ask('reserve'), `RESERVED ${mine} 4 mine`)
+  const connection = await amqplib.connect(broker.url('amqp'))
+  const channel = await connection.createChannel()
+  await channel.deleteQueue('doomed')
+  await connection.close()
+  for (const id of [ready, mine]) assert.equal(await worker.ask(`peek ${id}`), 'NOT_FOUND')
+  for (const line of [`delete ${mine}`, `release ${mine} 0 0`, 'peek-ready', 'peek-delayed'])
+    assert.equal(await worker.ask(line), 'NOT_FOUND')
+  assert.equal(await worker.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  const next = await worker.put('next')
+  assert.equal(await worker.ask('reserve'), `RESERVED ${next} 4 next`)
+  assert.equal((await worker.stats('stats-tube doomed'))['current-jobs-reserved'], '1')
+  worker.close()
+})
+
 test('a reserve waits for a job, as long as it is told', async () => {
   const worker = await client('waited')
   const producer = await client('waited')

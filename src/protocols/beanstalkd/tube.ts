@@ -1,5 +1,5 @@
 /** A tube: the topic of its name, with its jobs in the order in which they are wanted. */
-import type { ReadyRecords } from '../../broker/face.ts'
+import type { ReadyRecords, TopicInfo } from '../../broker/face.ts'
 import { Heap } from '../../lib/heap.ts'
 import type { Job } from './job.ts'
 
@@ -21,6 +21,8 @@ export class Tube {
   /** null: there is no topic yet. */
   records: ReadyRecords | null = null
   topicId = ''
+  /** As it was last seen. */
+  topic: TopicInfo | undefined
   /** All up to here was looked at. */
   scannedTo = -1
   /** How the watching of the topic is ended. */
