@@ -102,6 +102,9 @@ try {
   await Promise.all(healthy.map(({ client }) => client.close().catch(() => undefined)))
 } catch (error) {
   problems.push(String(error instanceof Error ? error.stack : error))
+  for (const line of log.errors.slice(0, 5)) problems.push(`the broker says: ${line}`)
+  // What other healthy clients wait for when the broker is stopped is no news.
+  process.on('unhandledRejection', () => undefined)
 } finally {
   if (!broker.process.running) problems.push(`the broker ended\n${broker.process.errors.slice(-3000)}`)
   await broker.stop()
