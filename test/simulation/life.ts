@@ -701,8 +701,8 @@ export class Life {
     this.#check()
     if (failed || this.#machine.said.some((line) => line.includes('failed'))) return
     for (const topic of this.#model.topics) {
+      // What was asked before a crash, and nobody has seen since, may never have happened.
       for (const entry of topic.entries)
-        // What was asked before a crash, and nobody has seen since, may never have happened.
         for (const [name, doubt] of entry.done)
           if (doubt === Doubt.Asked && !entry.unsure.has(name)) entry.setDone(name, Doubt.Confirmed)
     }
