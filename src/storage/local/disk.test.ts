@@ -14,11 +14,15 @@ const read = (file: DiskFile, length: number, at: number): Promise<Buffer> =>
     file.read(into, length, at, (error, bytesRead) => (error === null ? resolve(into.subarray(0, bytesRead)) : reject(error)))
   })
 
-for (const synced of [false, true])
-  test(`small and large writes, each durable at once: ${synced}`, async (t) => {
+for (const [synced, eager] of [
+  [false, false],
+  [false, true],
+  [true, false],
+] as const)
+  test(`small and large writes, ${synced ? 'synced' : eager ? 'eager' : 'plain'}`, async (t) => {
     const folder = mkdtempSync(path.join(tmpdir(), 'anymq-disk-'))
     t.after(() => rmSync(folder, { recursive: true }))
-    const file = await new NodeDisk().open(path.join(folder, 'file'), synced)
+    const file = await new NodeDisk().open(path.join(folder, 'file'), synced, eager)
     const small = Buffer.alloc(1000, 1)
     const large = Buffer.alloc(1_000_000, 2)
     let inside = true
@@ -35,8 +39,8 @@ for (const synced of [false, true])
 test('a write that fails says so, whichever way it goes', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'anymq-disk-'))
   t.after(() => rmSync(folder, { recursive: true }))
-  for (const synced of [false, true]) {
-    const file = await new NodeDisk().open(path.join(folder, 'file'), synced)
+  for (const eager of [false, true]) {
+    const file = await new NodeDisk().open(path.join(folder, 'file'), false, eager)
     await file.close()
     for (const bytes of [100, 1_000_000]) assert.match(String(await write(file, Buffer.alloc(bytes), 0)), /EBADF/)
   }

@@ -5,8 +5,11 @@ import fs, { constants } from 'node:fs'
  * Callback-shaped where it is hot.
  */
 export interface Disk {
-  /** Opens for reading and writing, creating it; `synced`: each write is durable when it returns. */
-  open(path: string, synced: boolean): Promise<DiskFile>
+  /**
+   * Opens for reading and writing, creating it; `synced`: each write is durable when it returns. `eager`: small writes that are not synced go into the
+   * page cache at once, in the caller's thread; for few of them in a turn.
+   */
+  open(path: string, synced: boolean, eager?: boolean): Promise<DiskFile>
   list(path: string): Promise<string[]>
   makeDirectory(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
@@ -30,9 +33,9 @@ export interface DiskFile {
 
 /** The real disk. */
 export class NodeDisk implements Disk {
-  async open(path: string, synced: boolean): Promise<DiskFile> {
+  async open(path: string, synced: boolean, eager = false): Promise<DiskFile> {
     const flags = constants.O_RDWR | constants.O_CREAT | (synced ? constants.O_DSYNC : 0)
-    return new NodeFile(await fs.promises.open(path, flags, 0o640), synced)
+    return new NodeFile(await fs.promises.open(path, flags, 0o640), eager && !synced)
   }
   async list(path: string): Promise<string[]> {
     return await fs.promises.readdir(path)
@@ -72,18 +75,18 @@ const threadMs = 2000
 class NodeFile implements DiskFile {
   readonly #handle: fs.promises.FileHandle
   readonly #fd: number
-  readonly #synced: boolean
+  readonly #eager: boolean
   /** Until then (of performance.now) nothing is copied here, ms. */
   #busyUntil = 0
 
-  constructor(handle: fs.promises.FileHandle, synced: boolean) {
+  constructor(handle: fs.promises.FileHandle, eager: boolean) {
     this.#handle = handle
-    this.#synced = synced
+    this.#eager = eager
     this.#fd = handle.fd
   }
 
   write(bytes: Buffer, length: number, position: number, done: (error: Error | null) => void): void {
-    if (!this.#synced && length <= copiedBytesMax) {
+    if (this.#eager && length <= copiedBytesMax) {
       const now = performance.now()
       if (now >= this.#busyUntil) return this.#copy(bytes, length, position, now, done)
     }
@@ -98,7 +101,7 @@ class NodeFile implements DiskFile {
     step(0)
   }
 
-  /** Into the page cache, at once: the way through another thread would cost several times the copying. */
+  /** The way through another thread would cost several times the copying. */
   #copy(bytes: Buffer, length: number, position: number, since: number, done: (error: Error | null) => void): void {
     let failed: Error | null = null
     try {

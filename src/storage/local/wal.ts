@@ -59,7 +59,8 @@ export class LocalWal implements WriteAheadLog {
     for (const name of names) if (name.endsWith('.spare')) await this.#disk.remove(path.join(this.#directory, name))
     const numbers = names.filter((name) => name.endsWith('.wal')).map((name) => Number.parseInt(name, 10))
     numbers.sort((a, b) => a - b)
-    for (const number of numbers) this.#files.push({ number, handle: await this.#disk.open(this.#path(number), this.#synced) })
+    for (const number of numbers)
+      this.#files.push({ number, handle: await this.#disk.open(this.#path(number), this.#synced, true) })
 
     let position = from
     let ended = false
@@ -169,7 +170,7 @@ export class LocalWal implements WriteAheadLog {
     const spare = this.#spares.shift() as string // one was just prepared
     await this.#disk.rename(spare, this.#path(number))
     await this.#disk.syncDirectory(this.#directory)
-    this.#files.push({ number, handle: await this.#disk.open(this.#path(number), this.#synced) })
+    this.#files.push({ number, handle: await this.#disk.open(this.#path(number), this.#synced, true) })
   }
 
   async #prepareSpare(): Promise<void> {
