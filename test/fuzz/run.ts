@@ -4,6 +4,7 @@
  *
  *   npm run test:fuzz -- [--seconds N] [--seed N] [--only kafka,amqp,http]
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
 import { Random } from '../simulation/disk.ts'
@@ -35,6 +36,8 @@ const only = values.only?.split(',')
 const chosen = corpora.filter(({ listener }) => only === undefined || only.includes(listener))
 console.log(`seed ${seed}; what is sent is the same again with --seed ${seed}, when it arrives is not`)
 
+const standstill = monitorEventLoopDelay()
+standstill.enable()
 const broker = await startAnyMQ({ nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=96'] })
 const log = new BrokerLog(broker.process.child)
 const problems: string[] = []
@@ -103,6 +106,12 @@ try {
 } catch (error) {
   problems.push(String(error instanceof Error ? error.stack : error))
   for (const line of log.errors.slice(0, 5)) problems.push(`the broker says: ${line}`)
+  const asked = performance.now()
+  const health = await within(5_000, 'the broker', fetch(`${broker.http}/healthz`)).then(
+    () => `answers in ${Math.round(performance.now() - asked)} ms`,
+    (cause: unknown) => `does not answer: ${cause}`,
+  )
+  problems.push(`the broker ${health}; this process stood still for up to ${Math.round(standstill.max / 1e6)} ms`)
   // What other healthy clients wait for when the broker is stopped is no news.
   process.on('unhandledRejection', () => undefined)
 } finally {
