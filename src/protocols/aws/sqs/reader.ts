@@ -12,6 +12,7 @@ import {
   type Sink,
   type Space,
   type TopicInfo,
+  type Transaction,
 } from '../../../broker/face.ts'
 import type { Annotations } from '../../../core/record.ts'
 import type { Clock, Timer } from '../../../lib/timers.ts'
@@ -138,21 +139,22 @@ export class QueueReader implements Sink {
   }
 
   /**
-   * Deletes the message, as far as nobody else has it meanwhile. With `durably` it resolves when that is on the disk; else a crash within the next
-   * moment brings it back, which a standard queue may do. False: the receipt has expired, and `currentOnly` was asked for.
+   * Deletes the message, as far as nobody else has it meanwhile; resolves when that is on the disk. False: the receipt has expired, and a current one
+   * was asked for.
    */
-  async delete(receipt: Receipt, options: { readonly currentOnly: boolean; readonly durably: boolean }): Promise<boolean> {
+  async delete(receipt: Receipt, options: { readonly currentOnly: boolean }): Promise<boolean> {
     const held = this.#current(receipt)
     if (held === undefined) {
       if (options.currentOnly) return false
-      if (!this.#isHeldByAnother(receipt)) await this.#space.acceptAt(this.#topic.name, '', receipt.partition, receipt.offset)
+      if (this.#isHeldByAnother(receipt)) return true
+      const { partition, offset } = receipt
+      if (await this.#space.acceptAt(this.#topic.name, '', partition, offset)) await this.#commit(() => undefined)
       return true
     }
     const key = keyOf(receipt)
     this.#held.delete(key)
     this.#firstReceived.delete(key)
-    if (options.durably) await this.#settleDurably(held)
-    else held.consumer.settle([held.delivery], accept)
+    await this.#commit((transaction) => held.consumer.settle([held.delivery], accept, transaction))
     return true
   }
 
@@ -161,9 +163,10 @@ export class QueueReader implements Sink {
     return held !== undefined && held.serial !== receipt.serial && held.until > this.#clock.now()
   }
 
-  #settleDurably(held: Held): Promise<void> {
+  /** Resolves when this, and all before it, is on the disk. */
+  #commit(act: (transaction: Transaction) => void): Promise<void> {
     const transaction = this.#space.begin()
-    held.consumer.settle([held.delivery], accept, transaction)
+    act(transaction)
     return new Promise((resolve, reject) => transaction.commit((error) => (error === null ? resolve() : reject(error))))
   }
 

@@ -153,7 +153,7 @@ async function remove(call: SqsCall, queue: Queue, entry: Input): Promise<object
   const text = entry.text('ReceiptHandle')
   const receipt = receiptOf(queue, text)
   // A FIFO queue delivers exactly once: an old receipt deletes nothing, and what is deleted stays so.
-  if (!(await call.queues.reader(queue).delete(receipt, { currentOnly: queue.fifo, durably: queue.fifo })))
+  if (!(await call.queues.reader(queue).delete(receipt, { currentOnly: queue.fifo })))
     throw invalidBecause(text, 'ReceiptHandle', 'The receipt handle has expired.')
   return {}
 }
