@@ -30,7 +30,7 @@ async function start(records = 40) {
   return { store, clock, log }
 }
 
-/** The offset behind what was read, and whether it was there at once. */
+/** The offset behind what was read, and whether it was there without a read. */
 async function read(log: Log, offset: number): Promise<{ next: number; atOnce: boolean }> {
   let next = -1
   let answered: (() => void) | undefined
@@ -43,6 +43,8 @@ async function read(log: Log, offset: number): Promise<{ next: number; atOnce: b
     for (let at = from; at < end; at += entryLength(buffer, at)) next = entryBase(buffer, at) + entryCount(buffer, at)
     answered?.()
   })
+  assert.equal(next, -1, 'never within the call')
+  await Promise.resolve()
   const atOnce = next >= 0
   await answer
   return { next, atOnce }

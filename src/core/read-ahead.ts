@@ -51,7 +51,7 @@ export class ReadAhead {
     this.#bytesMin = bytesMin
   }
 
-  /** False when this was not read ahead. Else `done` is called, at once or when it is read. */
+  /** False when this was not read ahead. Else `done` is called later, as it is for what has to be read. */
   take(log: Log, offset: number, maxBytes: number, done: ChunkRead): boolean {
     const at = this.#stretches.findIndex(
       (stretch) => stretch.log === log && stretch.offset === offset && stretch.maxBytes === maxBytes && stretch.taker === null,
@@ -59,8 +59,9 @@ export class ReadAhead {
     const stretch = this.#stretches[at]
     if (stretch === undefined) return false
     this.#stretches.splice(at, 1)
-    if (stretch.chunk === undefined) stretch.taker = done
-    else done(stretch.chunk)
+    const { chunk } = stretch
+    if (chunk === undefined) stretch.taker = done
+    else queueMicrotask(() => done(chunk))
     return true
   }
 
