@@ -46,6 +46,8 @@ export class StreamLog {
   #last: StreamId = idMin
   /** What was given last: readers go on from there. */
   #found: Mark | null = null
+  /** The oldest entry, as long as it is the oldest: whoever asks for its id alone must not have it read from the disk each time. */
+  #oldest: Mark | null = null
 
   constructor(records: LogRecords) {
     this.records = records
@@ -175,6 +177,17 @@ export class StreamLog {
   *first(): Steps<Entry | null> {
     yield* this.catchUp()
     return yield* this.#from(this.#placeBefore(idMin))()
+  }
+
+  /** Of the oldest entry; the smallest id when there is none. */
+  *firstId(): Steps<StreamId> {
+    yield* this.catchUp()
+    const offset = this.records.nextKept(this.records.start)
+    if (this.#oldest?.offset === offset) return this.#oldest.id
+    const entry = yield* this.first()
+    // A record before it that is not shown yet may come to be the oldest.
+    this.#oldest = entry?.offset === offset ? { offset, id: entry.id } : null
+    return entry?.id ?? idMin
   }
 
   *newest(): Steps<Entry | null> {

@@ -224,7 +224,7 @@ export class Stream {
     const start = nextId(group.lastId)
     const entries = start === null ? [] : yield* this.log.range(start, idMax, count)
     if (entries.length === 0) return entries
-    const firstId = (yield* this.log.first())?.id ?? idMin
+    const firstId = yield* this.log.firstId()
     consumer.activeAt = now
     const delivered: Pending[] = []
     for (const { id } of entries) {
@@ -250,7 +250,7 @@ export class Stream {
   *lag(group: Group): Steps<number | null> {
     yield* this.log.catchUp()
     if (this.entriesAdded === 0) return 0
-    const firstId = (yield* this.log.first())?.id ?? idMin
+    const firstId = yield* this.log.firstId()
     if (this.#countsOn(group, firstId)) return this.entriesAdded - group.entriesRead
     const read = this.#distance(group.lastId, firstId)
     return read === unknownRead ? null : this.entriesAdded - read

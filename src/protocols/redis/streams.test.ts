@@ -5,9 +5,12 @@ import { Machine, publish, spaceOf } from '../../../test/support/machine.ts'
 import { PublishItem } from '../../broker/face.ts'
 import { type Attributes, formats } from '../../core/record.ts'
 import { begin } from './begin.ts'
+import type { Database } from './database.ts'
 import { protocol } from './index.ts'
 import { TestClient } from './redis-client.testing.ts'
+import { Server } from './server.ts'
 import { encodeEntry, entryFormat } from './stream-envelope.ts'
+import { streamsOf } from './streams.ts'
 
 for (const format of protocol.formats) formats.register(format)
 
@@ -161,6 +164,36 @@ test('a stream on the disk alone is read from there, trimmed, and found by id', 
       ['552-0', ['f', value]],
     ],
   ])
+  await machine.stop()
+})
+
+test('a group that takes a stream from the disk one by one reads each stretch of it once', async () => {
+  const { machine, client } = await start(new Machine(1, { cacheBytes: 8 * 1024 }))
+  const value = 'x'.repeat(1000)
+  const entries = 600
+  for (let id = 1; id <= entries; id++) void client.run('XADD', 's', `${id}-0`, 'f', value)
+  assert.equal(await client.run('XGROUP', 'CREATE', 's', 'g', '0'), 'OK')
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  const broker = await machine.restart()
+  await begin(broker)
+  const other = await TestClient.open(broker)
+  assert.equal(await other.run('XLEN', 's'), entries)
+  await other.run('XINFO', 'STREAM', 's')
+  const held = streamsOf({ broker }).find(Server.of(broker).databases[0] as Database, 's')
+  assert.ok(held)
+  const { records } = held.stream.log
+  const load = records.load.bind(records)
+  let loads = 0
+  records.load = (offset, done) => {
+    loads++
+    load(offset, done)
+  }
+  for (let id = 1; id <= entries; id++)
+    assert.deepEqual(await other.run('XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 1, 'STREAMS', 's', '>'), [
+      ['s', [[`${id}-0`, ['f', value]]]],
+    ])
+  // 600 KiB in stretches of 128 KiB.
+  assert.ok(loads > 1 && loads < 12, `${loads} reads`)
   await machine.stop()
 })
 
