@@ -73,6 +73,22 @@ test("the machine's clock runs the earlier timer first, whichever was set first,
   assert.deepEqual(ran, ['early', 'late'])
 })
 
+test("the machine's clock waits longer than its timers can: a wait of a hundred days ends after these, not sooner", (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout', 'Date'] })
+  const dayMs = 86_400_000
+  const clock = new SystemClock()
+  const ran: string[] = []
+  clock.after(100 * dayMs, () => ran.push('hundred'))
+  clock.after(30 * dayMs, () => ran.push('thirty'))
+  clock.after(Infinity, () => ran.push('never'))
+  for (let day = 1; day <= 99; day++) {
+    context.mock.timers.tick(dayMs)
+    assert.deepEqual(ran, day < 30 ? [] : ['thirty'], `on day ${day}`)
+  }
+  context.mock.timers.tick(dayMs)
+  assert.deepEqual(ran, ['thirty', 'hundred'])
+})
+
 test('durations', () => {
   assert.equal(parseDuration('1h30m'), 5_400_000)
   assert.equal(parseDuration(' 250ms '), 250)

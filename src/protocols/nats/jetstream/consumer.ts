@@ -492,7 +492,7 @@ export class Consumer implements Sink, TakerHost {
     this.#pauseTimer?.cancel()
     if (!this.paused) return
     const leftMs = Date.parse(this.config.pause_until) - this.#host.clock.now()
-    this.#pauseTimer = this.#host.clock.after(Math.min(leftMs, 0x7fffffff), () => {
+    this.#pauseTimer = this.#host.clock.after(leftMs, () => {
       this.#watchPause()
       this.refresh()
     })
@@ -510,7 +510,7 @@ export class Consumer implements Sink, TakerHost {
     const limitMs = this.#inactiveMs
     if (limitMs === Infinity || this.#closed) return
     const since = (): number => (this.#taker.active ? 0 : this.#host.clock.now() - this.#taker.lastActiveAt)
-    this.#inactiveTimer = this.#host.clock.after(Math.min(0x7fffffff, Math.max(1, limitMs - since())), () => {
+    this.#inactiveTimer = this.#host.clock.after(Math.max(1, limitMs - since()), () => {
       if (since() >= limitMs) this.#host.expired(this)
       else this.#watchActivity()
     })

@@ -163,8 +163,7 @@ export class Schedules {
     const first = this.#due.peek()
     if (first === undefined || this.#running) return
     const { clock } = this.#host.broker
-    const delayMs = Math.min(0x7fffffff, Math.max(0, first.at - clock.now()))
-    this.#timer = clock.after(delayMs, () => void this.#run())
+    this.#timer = clock.after(first.at - clock.now(), () => void this.#run())
   }
 
   /** One after the other, those that are due. */
