@@ -47,11 +47,8 @@ export class Askers {
 
   /** A ready record goes out, whatever stands before it. */
   holdAt(lane: Lane, slot: Slot): Held {
-    this.#of.measure(lane, slot.offset)
-    const flight = this.#of.out(lane, slot, Infinity, undefined)
+    const flight = this.#handOut(lane, slot)
     lane.claim(slot.offset)
-    this.#taken.add(flight)
-    this.#of.count(1)
     return { attempt: flight.attempt, settle: this.#settler(flight) }
   }
 
@@ -73,15 +70,19 @@ export class Askers {
     }
   }
 
+  #handOut(lane: Lane, slot: Slot): InFlight {
+    this.#of.measure(lane, slot.offset)
+    const flight = this.#of.out(lane, slot, lane.tries(slot.offset) + 1, lane.timesHandedOut(slot.offset), Infinity, undefined)
+    this.#taken.add(flight)
+    this.#of.count(1)
+    return flight
+  }
+
   #give(slot: Slot, autoSettle: boolean): Taken {
     const lane = this.#of.lane as Lane // set with the slot
     const redelivered = lane.attempts.has(slot.offset)
-    this.#of.measure(lane, slot.offset)
     lane.consume(slot)
-    const flight = this.#of.out(lane, slot, Infinity, undefined)
-    if (autoSettle) this.#of.settle(flight, { kind: 'accept' })
-    else this.#taken.add(flight)
-    this.#of.count(1)
+    const flight = this.#handOut(lane, slot)
     const record = {
       partition: lane.index,
       offset: slot.offset,
@@ -94,9 +95,11 @@ export class Askers {
       annotations: slot.annotations,
       subject: slot.subject,
     }
+    const settle = this.#settler(flight)
+    if (autoSettle) settle({ kind: 'accept' })
     // What comes to the head now and has expired does not remain. The slot is used again from here on.
     this.#of.dropExpired(lane)
-    return { ...record, remaining: this.#of.ready, settle: this.#settler(flight) }
+    return { ...record, remaining: this.#of.ready, settle }
   }
 
   #settler(flight: InFlight): (outcome: Outcome, transaction?: Transaction) => void {

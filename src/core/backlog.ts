@@ -199,17 +199,15 @@ export abstract class Backlog {
   // ------------------------------------------------------------------------------------------------- out, done, and back again
 
   /** The record goes to somebody who will settle it; its lane goes on without it. */
-  out(lane: Lane, slot: Slot, deadline: number, deliveryLimit: number | undefined): InFlight {
+  out(lane: Lane, slot: Slot, attempt: number, handedOut: number, deadline: number, deliveryLimit: number | undefined): InFlight {
     const { offset } = slot
-    const before = lane.attempts.get(offset)
-    const handedOut = lane.handedOut.get(offset) ?? before ?? 0
     lane.inFlight++
     if (this.keys !== null) {
       const key = slot.key === undefined ? keyOf(slot) : slot.key
       if (key !== null) this.keys.take(key, lane, offset)
     }
-    const attempt = (before ?? 0) + 1
-    return new InFlight(lane, offset, attempt, slot.end - slot.start, slot.keyHash, handedOut, deadline, deliveryLimit)
+    const bytes = slot.end - slot.start
+    return new InFlight(lane, offset, attempt, bytes, slot.keyHash, handedOut, deadline, deliveryLimit)
   }
 
   measure(lane: Lane, offset: number): void {
@@ -331,7 +329,7 @@ export abstract class Backlog {
       if (key !== null && this.keys.blocks(key, lane, slot.offset)) return false
     }
     if (slot.expiresAt === 0 || slot.expiresAt > this.host.clock.now()) return true
-    if (this.host.deadLetter(slot, 'expired', lane.attempts.get(slot.offset) ?? 0, undefined)) {
+    if (this.host.deadLetter(slot, 'expired', lane.tries(slot.offset), undefined)) {
       this.done(lane, slot.offset, slot.end - slot.start)
       lane.passed(slot.offset)
     }

@@ -29,7 +29,7 @@ export class DeadRecords {
 
   /** One that is ready, and that its lane has in hand. */
   remove(lane: Lane, slot: Slot, reason: Death['reason']): void {
-    const attempts = lane.attempts.get(slot.offset) ?? 0
+    const attempts = lane.tries(slot.offset)
     const bytes = slot.end - slot.start
     const moved = this.#of.host.deadLetter(slot, reason, attempts, undefined)
     lane.consume(slot)

@@ -137,6 +137,14 @@ export class Lane {
     return Math.max(0, this.outstanding - this.inFlight - this.delayed)
   }
 
+  /** Attempts so far, and how often it was handed out. */
+  tries(offset: number): number {
+    return this.attempts.get(offset) ?? 0
+  }
+  timesHandedOut(offset: number): number {
+    return this.handedOut.get(offset) ?? this.tries(offset)
+  }
+
   /** The next ready record, what came back first, or null: nothing is ready, or {@link reading}. It stays until {@link consume}. */
   peek(): Slot | null {
     if (this.reading || this.failure !== null) return null

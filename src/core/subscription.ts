@@ -118,9 +118,9 @@ export class Subscription extends Backlog {
 
   /** The record, at the head of its lane, goes into the consumer's batch. */
   assign(consumer: MemberConsumer, slot: Slot, lane: Lane, onCredit: boolean): void {
-    const before = lane.attempts.get(slot.offset)
-    const attempt = (before ?? 0) + 1
-    const handedOut = lane.handedOut.get(slot.offset) ?? before ?? 0
+    const attempt = lane.tries(slot.offset) + 1
+    const handedOut = lane.timesHandedOut(slot.offset)
+    const redelivered = lane.attempts.has(slot.offset)
     const bytes = slot.end - slot.start
     this.measure(lane, slot.offset)
     lane.consume(slot)
@@ -129,11 +129,11 @@ export class Subscription extends Backlog {
     else {
       const { deadlineMs, deliveryLimit } = consumer
       const deadline = deadlineMs < 0 ? Infinity : this.host.clock.now() + deadlineMs
-      id = consumer.hold(this.out(lane, slot, deadline, deliveryLimit))
+      id = consumer.hold(this.out(lane, slot, attempt, handedOut, deadline, deliveryLimit))
       this.#overdue.set(deadline)
     }
-    if (onCredit) consumer.take(id, lane, attempt, handedOut, before !== undefined, slot, bytes)
-    else consumer.push(id, lane, attempt, handedOut, before !== undefined, slot)
+    if (onCredit) consumer.take(id, lane, attempt, handedOut, redelivered, slot, bytes)
+    else consumer.push(id, lane, attempt, handedOut, redelivered, slot)
   }
 
   // ------------------------------------------------------------------------------------------------------------- settling
