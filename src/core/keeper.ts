@@ -34,6 +34,8 @@ export interface KeeperHost {
   readonly name: string
   remove(offsets: readonly number[]): void
   truncate(offset: number): void
+  /** Whether {@link expire} asks which addresses ended. */
+  readonly marksEnds: boolean
   /** Calls `take`, and stores markers for the addresses that `ended` then names, where the topic has such. */
   expire(take: () => void, ended: () => readonly string[]): void
 }
@@ -55,6 +57,8 @@ const expiringAtOnce = 1000
 const addressesKept = 1024
 
 interface Place {
+  /** One string for all its records. */
+  readonly subject: string
   offsets: number[]
   /** Of the log's {@link Log.gone} when the list was last cleared of what is gone. */
   gone: number
@@ -121,9 +125,9 @@ export class Keeper {
 
   #note(subject: string, offset: number, { expiresAt, flags }: Ending): void {
     const place = this.#places.get(subject)
-    if (place === undefined) this.#places.set(subject, { offsets: [offset], gone: this.#log.gone })
+    if (place === undefined) this.#places.set(subject, { subject, offsets: [offset], gone: this.#log.gone })
     else place.offsets.push(offset)
-    if (expiresAt !== 0) this.#expiring.push({ at: expiresAt, offset, subject, flags })
+    if (expiresAt !== 0) this.#expiring.push({ at: expiresAt, offset, subject: place?.subject ?? subject, flags })
   }
 
   /** Limits may be others than before: what is too much goes. */
@@ -224,12 +228,12 @@ export class Keeper {
         let next = from
         let young = error !== null || start === end || this.#closed
         const went = new Map<string, number>()
-        for (let at = start; at < end && !young; at += entryLength(buffer, at)) {
-          young = entryTimestamp(buffer, at) > this.#host.clock.now() - ageMax
+        for (let at = start; at < end; at += entryLength(buffer, at)) {
+          young ||= entryTimestamp(buffer, at) > this.#host.clock.now() - ageMax
           if (young) break
           const base = entryBase(buffer, at)
           next = base + entryCount(buffer, at)
-          if (base >= log.start && !log.hides(next - 1))
+          if (this.#host.marksEnds && base >= log.start && !log.hides(next - 1))
             went.set(entrySubject(buffer, at) ?? this.#host.name, entryFlags(buffer, at))
         }
         if (next > log.start && !this.#closed)
@@ -273,7 +277,7 @@ export class Keeper {
         const { offset, subject, flags } = head
         if (offset < this.#log.start || this.#log.hides(offset)) continue
         gone.push(offset)
-        if ((this.offsets(subject).at(-1) ?? -1) === offset) went.set(subject, flags)
+        if (this.#host.marksEnds && this.last(subject) === offset) went.set(subject, flags)
       }
       if (gone.length > 0)
         this.#host.expire(

@@ -136,6 +136,9 @@ export class Topic implements SubscriptionHost {
       },
       remove: (offsets) => this.shard.remove(this, log, offsets),
       truncate: (offset) => this.shard.truncate(this, log, offset),
+      get marksEnds() {
+        return topic.config.expiryMarker !== null
+      },
       expire: (take, ended) => this.#expire(take, ended),
     }
   }
