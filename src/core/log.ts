@@ -136,12 +136,13 @@ export class Log {
     this.decisions?.settle(offset)
   }
 
-  /** Notes what an entry's flags say of transactions. */
-  noteFlags(flags: number, producerId: number, base: number, next: number): void {
-    if ((flags & (EntryFlag.Marker | EntryFlag.Undecided)) === 0) return
+  /** Notes what an entry's flags say of transactions; false when they say nothing. */
+  noteFlags(flags: number, producerId: number, base: number, next: number): boolean {
+    if ((flags & (EntryFlag.Marker | EntryFlag.Undecided)) === 0) return false
     this.decisions ??= new Decisions()
     if ((flags & EntryFlag.Marker) !== 0) this.decisions.marked(producerId, base, (flags & EntryFlag.Commit) !== 0)
-    else if ((flags & EntryFlag.Undecided) !== 0) this.decisions.stored(producerId, base, next)
+    else this.decisions.stored(producerId, base, next)
+    return true
   }
 
   /** Below this all is durable, and old enough to be seen. */

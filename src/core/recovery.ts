@@ -138,7 +138,7 @@ function makeVisitor(shard: Shard, apply: (table: string, key: string, value: st
       const base = entryBase(entry, 0)
       const count = entryCount(entry, 0)
       const flags = entryFlags(entry, 0)
-      if (flags !== 0) owner.log.noteFlags(flags, producer?.producerId ?? -1, base, base + count)
+      owner.log.noteFlags(flags, producer?.producerId ?? -1, base, base + count)
       owner.log.restore(Buffer.from(entry))
       if (producer !== null) {
         owner.topic.producers[owner.partition]?.note(

@@ -10,7 +10,7 @@ import type { Block } from './block.ts'
 import { checkpoint } from './checkpoint.ts'
 import { Committer } from './committer.ts'
 import { Compactor } from './compaction.ts'
-import { type EntryContent, EntryFlag, entryBytes } from './entry.ts'
+import { type EntryContent, entryBytes } from './entry.ts'
 import { LatencyHistogram } from './latency.ts'
 import { Log } from './log.ts'
 import type { AppendMarks, Frame } from './ops.ts'
@@ -126,10 +126,7 @@ export class Shard {
     const base = log.inMemory ? log.append(content) : this.committer.append(log, content, marks)
     if (topic.config.delayMs > 0) topic.hold(partition, base, this.clock.now() + topic.config.delayMs)
     const bytes = entryBytes(content)
-    if ((content.flags & (EntryFlag.Marker | EntryFlag.Undecided)) !== 0) {
-      log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)
-      this.withDecisions.add(log)
-    }
+    if (log.noteFlags(content.flags, producer?.producerId ?? -1, base, log.next)) this.withDecisions.add(log)
     if (log.sampleOffset < log.start) {
       log.sampleOffset = base
       log.sampledAt = performance.now()
