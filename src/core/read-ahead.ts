@@ -54,7 +54,7 @@ export class ReadAhead {
   /** False when this was not read ahead. Else `done` is called later, as it is for what has to be read. */
   take(log: Log, offset: number, maxBytes: number, done: ChunkRead): boolean {
     const at = this.#stretches.findIndex(
-      (stretch) => stretch.log === log && stretch.offset === offset && stretch.maxBytes === maxBytes && stretch.taker === null,
+      (stretch) => stretch.log === log && stretch.offset === offset && stretch.maxBytes === maxBytes,
     )
     const stretch = this.#stretches[at]
     if (stretch === undefined) return false
