@@ -258,8 +258,7 @@ class RunningBroker implements OwnedBroker {
   }
 
   #mustBeAdmin(principal: Principal): void {
-    const isPart = principal.may('operate', '', '', 'cluster')
-    if (this.#users.any && !isPart && this.#users.get(principal.user)?.admin !== true)
+    if (!principal.may('operate', '', '', 'cluster'))
       throw new CoreError('AccessDenied', `${principal.user} is not an administrator`)
   }
 
