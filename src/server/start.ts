@@ -71,7 +71,7 @@ export async function startRunningBroker(options: StartOptions): Promise<Running
     connections,
     advertise: options.advertise ?? new Map(),
     tokens: options.tokens ?? null,
-    ...(options.protocolSettings === undefined ? {} : { protocolSettings: options.protocolSettings }),
+    protocolSettings: options.protocolSettings ?? new Map(),
   })
   const starting = new Starting(options, broker, connections, tls)
   try {
