@@ -7,10 +7,9 @@ import { connect, type Socket } from 'node:net'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { portOf as port, startTestBroker } from '../../test/support/running.ts'
 import { testCertificate, testRoot, writeCertificates } from '../lib/certificates.testing.ts'
-import { VirtualClock } from '../lib/timers.ts'
-import { openMemoryStorage } from '../storage/memory/index.ts'
-import { type RunningBroker, startRunningBroker } from './start.ts'
+import type { RunningBroker } from './start.ts'
 
 const root = testRoot('root')
 const server = testCertificate('server', root)
@@ -26,20 +25,11 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 async function start(
   options: { requireClientCertificate?: boolean; refusePlainText?: boolean; users?: boolean; connectionsMax?: number } = {},
 ): Promise<RunningBroker> {
-  const started = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
-    only: null,
+  const started = await startTestBroker({
     limits: options.connectionsMax === undefined ? {} : { connectionsMax: options.connectionsMax },
-    skipTakenPorts: false,
-    anyHost: false,
     tls: {
       certificateFile: file('server.crt'),
       keyFile: file('server.key'),
@@ -56,8 +46,6 @@ async function start(
   running.push(started)
   return started
 }
-
-const port = (broker: RunningBroker, name: string): number => broker.listeners.find((each) => each.name === name)?.port ?? 0
 
 async function secure(to: number, options: ConnectionOptions = {}): Promise<TLSSocket> {
   const socket = connectTls({ port: to, host: '127.0.0.1', ca: root.certificate, ...options })

@@ -6,10 +6,9 @@ import { get } from 'node:http'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { type ClientOptions, WebSocket } from 'ws'
+import { portOf, startTestBroker } from '../../test/support/running.ts'
 import { testCertificate, testRoot, writeCertificates } from '../lib/certificates.testing.ts'
-import { VirtualClock } from '../lib/timers.ts'
-import { openMemoryStorage } from '../storage/memory/index.ts'
-import { type RunningBroker, type StartOptions, startRunningBroker } from './start.ts'
+import type { RunningBroker, StartOptions } from './start.ts'
 
 const logged: object[] = []
 const log = { debug() {}, info: (fields: object) => void logged.push(fields), warn() {}, error() {} }
@@ -24,23 +23,13 @@ after(async () => {
 })
 
 async function start(options: Partial<StartOptions> = {}): Promise<RunningBroker> {
-  const started = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
+  const started = await startTestBroker({
     log,
-    host: '127.0.0.1',
-    port: () => 0,
-    only: null,
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     ...options,
   })
   running.push(started)
   return started
 }
-
-const portOf = (broker: RunningBroker, name: string): number => broker.listeners.find((each) => each.name === name)?.port ?? 0
 
 /** A client and what it was sent, from its first message on. */
 class Client {

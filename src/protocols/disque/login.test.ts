@@ -1,25 +1,15 @@
 /** Where users exist: AUTH in each of its forms, and what permissions allow. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { DisqueClient } from './client.testing.ts'
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 let running: RunningBroker
 
 before(async () => {
-  running = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
+  running = await startTestBroker({
     only: ['disque'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     beforeListening: async ({ users }) => {
       await users.put('admin', { password: 'secret', admin: true })
       const permissions = [{ namespace: 'default', publish: '^in', consume: '^out', manage: '^$' }]
@@ -29,8 +19,7 @@ before(async () => {
 })
 after(() => running.stop())
 
-const connected = (): Promise<DisqueClient> =>
-  DisqueClient.connected(running.listeners.find(({ name }) => name === 'disque')?.port ?? 0)
+const connected = (): Promise<DisqueClient> => DisqueClient.connected(portOf(running, 'disque'))
 
 test('nothing is done before a login, and a wrong one takes an earlier one away', async () => {
   const client = await connected()

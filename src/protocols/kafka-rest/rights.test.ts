@@ -1,23 +1,13 @@
 // Once users exist: whose records the proxy takes and hands out, and whose instances are whose.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import { startTestBroker } from '../../../test/support/running.ts'
+import type { RunningBroker } from '../../server/start.ts'
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 let running: RunningBroker
 before(async () => {
-  running = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
+  running = await startTestBroker({
     only: ['kafka-rest'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
   })
   const { broker } = running
   const may = { namespace: 'default', publish: '', consume: '', manage: '' }

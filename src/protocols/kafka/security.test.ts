@@ -7,8 +7,9 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import amqplib from 'amqplib'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { openLocalStorage } from '../../storage/local/index.ts'
 import { buildBatch } from './batch.ts'
 import { ApiKey } from './codec.ts'
@@ -23,16 +24,10 @@ let broker: RunningBroker
 const clock = new VirtualClock()
 
 async function start(): Promise<void> {
-  broker = await startRunningBroker({
+  broker = await startTestBroker({
     storage: openLocalStorage(folder, false),
     clock,
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    host: '127.0.0.1',
-    port: () => 0,
     only: ['kafka', 'amqp'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     advertise: new Map([['kafka', { host: 'broker.example', port: 19092 }]]),
     tokens: { keySet: path.join(folder, 'keys.json'), issuer: 'https://issuer.example', audience: null, userClaim: 'sub' },
     beforeListening: async ({ users }) => {
@@ -58,7 +53,7 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-const port = (name: string): number => broker.listeners.find((each) => each.name === name)?.port ?? 0
+const port = (name: string): number => portOf(broker, name)
 
 async function loggedIn(user: string, password = `${user}-secret`): Promise<TestClient> {
   const client = new TestClient(port('kafka'))

@@ -1,10 +1,9 @@
 /** What a user may do in transactions: with which ids, in which topics, and that nothing of what is refused is done by halves. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { crc32c } from '../../lib/crc32c.ts'
-import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { batchAt, buildBatch, transactionalBit } from './batch.ts'
 import { ApiKey } from './codec.ts'
 import { recordFormat } from './mapping.ts'
@@ -16,16 +15,8 @@ let writer: TestClient
 let admin: TestClient
 
 before(async () => {
-  broker = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    host: '127.0.0.1',
-    port: () => 0,
+  broker = await startTestBroker({
     only: ['kafka'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     beforeListening: async ({ users }) => {
       await users.put('admin', { password: 'secret', admin: true })
       const permissions = [{ namespace: 'default', publish: '^mine', consume: '^mine', manage: '^$' }]
@@ -44,7 +35,7 @@ after(async () => {
 })
 
 async function loggedIn(user: string): Promise<TestClient> {
-  const client = new TestClient(broker.listeners.find((each) => each.name === 'kafka')?.port ?? 0)
+  const client = new TestClient(portOf(broker, 'kafka'))
   await client.ask(ApiKey.SaslHandshake, 1, { mechanism: 'PLAIN' })
   const { errorCode } = await client.ask(ApiKey.SaslAuthenticate, 2, { authBytes: Buffer.from(`\0${user}\0secret`) })
   assert.equal(errorCode, 0)

@@ -1,11 +1,11 @@
 /** Enhanced authentication (MQTT 5.0, 4.12): SCRAM in CONNECT, AUTH and CONNACK, and again on an open connection. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import type { ScramMechanism } from '../../lib/scram.ts'
 import { ScramClient } from '../../lib/scram-client.testing.ts'
 import { SystemClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { TestClient } from './client.testing.ts'
 import { encodeAuth, readAuth } from './codec.ts'
 import { Reason } from './errors.ts'
@@ -15,22 +15,15 @@ let broker: RunningBroker
 let port: number
 
 before(async () => {
-  broker = await startRunningBroker({
-    storage: openMemoryStorage(),
+  broker = await startTestBroker({
     clock: new SystemClock(),
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    host: '127.0.0.1',
-    port: () => 0,
     only: ['mqtt'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     beforeListening: async ({ users }) => {
       await users.put('ada', { password: 'secret', admin: true })
       await users.put('eve', { password: 'other', admin: true })
     },
   })
-  port = broker.listeners.find(({ name }) => name === 'mqtt')?.port ?? 0
+  port = portOf(broker, 'mqtt')
 })
 after(() => broker.stop())
 

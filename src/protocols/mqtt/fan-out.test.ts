@@ -1,9 +1,9 @@
 /** A thousand subscribers and two that do not read: the others get everything, the two cost what their limits say and no more. */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { SystemClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { frame, TestClient } from './client.testing.ts'
 import { Packet, readPublish, Version } from './codec.ts'
 
@@ -19,18 +19,12 @@ let broker: RunningBroker
 after(() => broker.stop())
 
 test('a subscriber that does not read neither slows the others nor grows', async () => {
-  broker = await startRunningBroker({
-    storage: openMemoryStorage(),
+  broker = await startTestBroker({
     clock: new SystemClock(),
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    host: '127.0.0.1',
-    port: () => 0,
     only: ['mqtt'],
     limits: { outboundBytesMax },
-    skipTakenPorts: false,
-    anyHost: false,
   })
-  const port = broker.listeners.find(({ name }) => name === 'mqtt')?.port ?? 0
+  const port = portOf(broker, 'mqtt')
   const stalled = await TestClient.connected(port, { clientId: 'stalled' })
   await stalled.subscribe('fan/#')
   const kept = await TestClient.connected(port, {

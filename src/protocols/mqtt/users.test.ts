@@ -1,9 +1,9 @@
 /** Logins that are refused, and permissions: asked for addresses when publishing, for patterns when subscribing, for addresses again when delivering. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { SystemClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { TestClient } from './client.testing.ts'
 import { Version } from './codec.ts'
 import { Reason } from './errors.ts'
@@ -12,24 +12,16 @@ let broker: RunningBroker
 let port: number
 
 before(async () => {
-  broker = await startRunningBroker({
-    storage: openMemoryStorage(),
+  broker = await startTestBroker({
     clock: new SystemClock(),
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    host: '127.0.0.1',
-    port: () => 0,
     only: ['mqtt'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
-    advertise: new Map(),
     beforeListening: async ({ users }) => {
       await users.put('admin', { password: 'admin', admin: true })
       const permissions = [{ namespace: 'default', publish: 'out\\..*', consume: '#|in\\..*', manage: '' }]
       await users.put('eve', { password: 'eve', permissions })
     },
   })
-  port = broker.listeners.find(({ name }) => name === 'mqtt')?.port ?? 0
+  port = portOf(broker, 'mqtt')
 })
 after(() => broker.stop())
 

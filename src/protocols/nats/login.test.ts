@@ -6,16 +6,15 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { NatsClient } from './nats-client.testing.ts'
 import { encodeKey } from './nkeys.ts'
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519')
 const nkey = encodeKey(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32))
 const clock = new VirtualClock()
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const permissions = [{ namespace: 'default', publish: 'orders\\..*|_INBOX\\..*', consume: 'orders\\..*|_INBOX\\..*', manage: '' }]
 const folder = mkdtempSync(path.join(tmpdir(), 'anymq-nats-'))
 const signer = await generateKeyPair('ES256')
@@ -24,16 +23,9 @@ let running: RunningBroker
 const clients: NatsClient[] = []
 
 before(async () => {
-  running = await startRunningBroker({
-    storage: openMemoryStorage(),
+  running = await startTestBroker({
     clock,
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
     only: ['nats'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     tokens: { keySet: path.join(folder, 'keys.json'), issuer: null, audience: null, userClaim: 'sub' },
     beforeListening: async ({ users }) => {
       await users.put('admin', { password: 'secret', admin: true })
@@ -48,7 +40,7 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-const port = (name: string): number => running.listeners.find((each) => each.name === name)?.port ?? 0
+const port = (name: string): number => portOf(running, name)
 async function open(options: object | null): Promise<NatsClient> {
   const client = await NatsClient.open(port('nats'), options)
   clients.push(client)

@@ -6,17 +6,15 @@ import { connect as connectSocket } from 'node:net'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { type ConnectionOptions, connect } from '@nats-io/transport-node'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { testCertificate, testRoot, writeCertificates } from '../../lib/certificates.testing.ts'
-import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { NatsClient } from './nats-client.testing.ts'
 
 const root = testRoot('root')
 const alice = testCertificate('alice', root)
 const folder = writeCertificates(root, testCertificate('server', root))
 const file = (name: string): string => path.join(folder, name)
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const running: RunningBroker[] = []
 
 after(async () => {
@@ -25,16 +23,8 @@ after(async () => {
 })
 
 async function start(options: { refusePlainText?: boolean; users?: boolean } = {}): Promise<number> {
-  const started = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
+  const started = await startTestBroker({
     only: ['nats'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     tls: {
       certificateFile: file('server.crt'),
       keyFile: file('server.key'),
@@ -48,7 +38,7 @@ async function start(options: { refusePlainText?: boolean; users?: boolean } = {
     },
   })
   running.push(started)
-  return started.listeners.find(({ name }) => name === 'nats')?.port ?? 0
+  return portOf(started, 'nats')
 }
 
 /** A message to itself, with all that a connection has to do for it. */

@@ -3,17 +3,15 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { after, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { testCertificate, testRoot, writeCertificates } from '../../lib/certificates.testing.ts'
-import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { NsqClient } from './client.testing.ts'
 
 const root = testRoot('root')
 const alice = testCertificate('alice', root)
 const folder = writeCertificates(root, testCertificate('server', root))
 const file = (name: string): string => path.join(folder, name)
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const running: RunningBroker[] = []
 
 after(async () => {
@@ -22,16 +20,8 @@ after(async () => {
 })
 
 async function start(options: { refusePlainText?: boolean; users?: boolean } = {}): Promise<(listener: string) => number> {
-  const started = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
+  const started = await startTestBroker({
     only: ['nsq'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     tls: {
       certificateFile: file('server.crt'),
       keyFile: file('server.key'),
@@ -46,7 +36,7 @@ async function start(options: { refusePlainText?: boolean; users?: boolean } = {
     },
   })
   running.push(started)
-  return (listener) => started.listeners.find(({ name }) => name === listener)?.port ?? 0
+  return (listener) => portOf(started, listener)
 }
 
 test('TLS after IDENTIFY, then compression within it', async () => {

@@ -1,9 +1,8 @@
 // Users: logins that are refused, and permissions asked for before anything is told.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
+import type { RunningBroker } from '../../server/start.ts'
 import { Key } from './commands.ts'
 import { Code } from './errors.ts'
 import { StreamClient } from './stream-client.testing.ts'
@@ -12,16 +11,8 @@ let broker: RunningBroker
 const clients: StreamClient[] = []
 
 before(async () => {
-  broker = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: { debug() {}, info() {}, warn() {}, error() {} },
-    host: '127.0.0.1',
-    port: () => 0,
+  broker = await startTestBroker({
     only: ['rabbitmq-stream'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     advertise: new Map([['rabbitmq-stream', { host: 'broker.example', port: 15552 }]]),
     beforeListening: async ({ users }) => {
       await users.put('admin', { password: 'admin', admin: true })
@@ -36,7 +27,7 @@ after(async () => {
 })
 
 function unopened(): StreamClient {
-  const port = broker.listeners.find((each) => each.name === 'rabbitmq-stream')?.port ?? 0
+  const port = portOf(broker, 'rabbitmq-stream')
   const client = new StreamClient(port)
   clients.push(client)
   return client

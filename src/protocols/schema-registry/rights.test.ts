@@ -1,23 +1,13 @@
 // Once users exist: who may do what with whose schemas.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { VirtualClock } from '../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../server/start.ts'
-import { openMemoryStorage } from '../../storage/memory/index.ts'
+import { startTestBroker } from '../../../test/support/running.ts'
+import type { RunningBroker } from '../../server/start.ts'
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 let running: RunningBroker
 before(async () => {
-  running = await startRunningBroker({
-    storage: openMemoryStorage(),
-    clock: new VirtualClock(),
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
+  running = await startTestBroker({
     only: ['schema-registry'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
   })
   const { users } = running.broker
   await users.put('root', { password: 'secret', admin: true })

@@ -4,16 +4,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../../test/support/running.ts'
 import { VirtualClock } from '../../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../../server/start.ts'
-import { openMemoryStorage } from '../../../storage/memory/index.ts'
+import type { RunningBroker } from '../../../server/start.ts'
 import { JetStreamClient, type Json } from '../jetstream/jetstream-client.testing.ts'
 import { NatsClient } from '../nats-client.testing.ts'
 import { Accounts } from './accounts.ts'
 import { type Key, makeKey, makeToken, noLimits, signWith } from './tokens.testing.ts'
 
 const clock = new VirtualClock()
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const folder = mkdtempSync(path.join(tmpdir(), 'anymq-accounts-'))
 const [operator, orders, billing, system, scoped] = [
   makeKey('operator'),
@@ -43,16 +42,9 @@ const clients: { close(): void }[] = []
 before(async () => {
   const file = path.join(folder, 'operator.jwt')
   writeFileSync(file, `-----BEGIN NATS OPERATOR JWT-----\n${operatorToken}\n------END NATS OPERATOR JWT------\n`)
-  running = await startRunningBroker({
-    storage: openMemoryStorage(),
+  running = await startTestBroker({
     clock,
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
     only: ['nats'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     protocolSettings: new Map([
       [
         'nats',
@@ -71,7 +63,7 @@ after(async () => {
   rmSync(folder, { recursive: true })
 })
 
-const port = (): number => running.listeners.find(({ name }) => name === 'nats')?.port ?? 0
+const port = (): number => portOf(running, 'nats')
 
 interface User {
   readonly issuer?: Key

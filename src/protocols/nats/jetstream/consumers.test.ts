@@ -1,30 +1,22 @@
 /** Consumers: deadlines, delays, limits, pace, pauses, groups, and what ends them; with a clock that is moved by hand. */
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../../test/support/running.ts'
 import { VirtualClock } from '../../../lib/timers.ts'
-import { type RunningBroker, startRunningBroker } from '../../../server/start.ts'
-import { openMemoryStorage } from '../../../storage/memory/index.ts'
+import type { RunningBroker } from '../../../server/start.ts'
 import { type Got, JetStreamClient, type Json } from './jetstream-client.testing.ts'
 
 const clock = new VirtualClock()
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const second = 1_000_000_000
 let running: RunningBroker
 let client: JetStreamClient
 const clients: JetStreamClient[] = []
-const port = (): number => running.listeners.find(({ name }) => name === 'nats')?.port ?? 0
+const port = (): number => portOf(running, 'nats')
 
 before(async () => {
-  running = await startRunningBroker({
-    storage: openMemoryStorage(),
+  running = await startTestBroker({
     clock,
-    log: silent,
-    host: '127.0.0.1',
-    port: () => 0,
     only: ['nats'],
-    limits: {},
-    skipTakenPorts: false,
-    anyHost: false,
     beforeListening: async ({ users }) => {
       const permissions = [{ namespace: 'default', publish: '.*', consume: 'in\\..*|open.*', manage: 'open.*' }]
       await users.put('admin', { password: 'secret', admin: true })
