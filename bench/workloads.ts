@@ -28,7 +28,7 @@ const LIMIT_MS = 300_000
 
 /** `deep`: instead of the usual ones, a queue of millions that is filled and then drained. */
 export function workloads(protocol: Protocol, durability: Durability, scale: number, deep: boolean): readonly Workload[] {
-  if (protocol === 'kafka') return kafka(durability, scale)
+  if (protocol === 'kafka') return kafka(scale)
   if (protocol === 'mqtt') return mqttWorkloads(scale)
   if (protocol === 'nats') return natsWorkloads(scale)
   if (protocol === 'sqs') return sqs(scale)
@@ -38,10 +38,9 @@ export function workloads(protocol: Protocol, durability: Durability, scale: num
   return deep ? deepQueue(Math.round(5_000_000 * scale)) : amqp(scale)
 }
 
-function kafka(durability: Durability, scale: number): readonly Workload[] {
-  const synced = durability === 'fsync'
-  const many = Math.round(1_500_000 * scale)
-  const kibibytes = Math.round((synced ? 150_000 : 300_000) * scale)
+function kafka(scale: number): readonly Workload[] {
+  const many = Math.round(3_000_000 * scale)
+  const kibibytes = Math.round(600_000 * scale)
   const tool = (name: string, args: readonly string[]): Promise<string> =>
     runOk('bash', [join(peers, 'kafka.sh'), 'tool', `org.apache.kafka.tools.${name}`, ...args], { timeoutMs: LIMIT_MS })
   const produce = async (contender: Contender, topic: string, count: number, bytes: number): Promise<Figures> => {

@@ -45,7 +45,7 @@ test('the command prints its version and refuses what it does not know', async (
 test('the command serves, and SIGTERM ends it with 0', async () => {
   const broker = spawn(
     process.execPath,
-    [main, 'serve', '--data', path.join(folder, 'data'), '--port', 'kafka=0,amqp=0,http=0'],
+    [main, 'serve', '--data', path.join(folder, 'data'), '--only', 'kafka,amqp', '--port', 'kafka=0,amqp=0,http=0'],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
