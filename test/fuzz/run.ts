@@ -58,7 +58,12 @@ try {
     )
     console.log(`${corpus.listener}: ${streams.length} connections recorded, ${sessions.get(corpus)?.flat().length} frames`)
   }
-  const healthy = await Promise.all(chosen.map(async (corpus) => ({ corpus, client: await corpus.healthy(portOf(corpus)) })))
+  const healthy = await Promise.all(
+    chosen.map(async (corpus) => {
+      const client = await within(30_000, `connecting the healthy ${corpus.listener} client`, corpus.healthy(portOf(corpus)))
+      return { corpus, client }
+    }),
+  )
   await Promise.all(healthy.map(({ corpus, client }) => beat(corpus, client)))
   const memory = await Memory.of(/Debugger listening on (\S+)/.exec(broker.process.errors)?.[1] ?? '')
   const before = await memory.reachableBytes()
