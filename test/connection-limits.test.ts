@@ -1,5 +1,6 @@
 /** A limit on a vhost's connections is told by every protocol in its own words, whoever holds the places. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { type EmbeddedBroker, startBroker } from '../src/index.ts'
@@ -9,7 +10,19 @@ const open: Socket[] = []
 
 before(async () => {
   broker = await startBroker({
-    protocols: ['amqp', 'rabbitmq-management', 'rabbitmq-stream', 'stomp', 'mqtt', 'nats', 'kafka'],
+    protocols: [
+      'amqp',
+      'rabbitmq-management',
+      'rabbitmq-stream',
+      'stomp',
+      'mqtt',
+      'nats',
+      'kafka',
+      'redis',
+      'disque',
+      'beanstalkd',
+      'nsq',
+    ],
   })
 })
 after(async () => {
@@ -64,7 +77,31 @@ test('each protocol says that the vhost has all the connections it may have', as
   assert.equal(await answer('mqtt', mqtt(4, ''), /^..../s), '\x20\x02\0\x03', 'CONNACK: server unavailable')
   assert.equal((await answer('mqtt', mqtt(5, '\0'), /^..../s)).charCodeAt(3), 0x97, 'CONNACK: quota exceeded')
   assert.equal(await answer('kafka', kafka, /./s), '', 'Kafka closes what is above its limits')
+  assert.equal(await answer('redis', 'PING\r\n', /\n/), '-ERR max number of clients reached\r\n')
+  assert.equal(await answer('disque', 'PING\r\n', /\n/), '-ERR max number of clients reached\r\n')
+  assert.equal(await answer('beanstalkd', 'list-tubes\r\n', /\n/), 'OUT_OF_MEMORY\r\n')
+  assert.match(await answer('nsqd', '  V2NOP\n', /E_/), /E_INVALID namespace "default" has the 1 connections that it may have/)
   await limit(2)
   assert.match(await answer('nats', nats, /\+OK|-ERR/), /\+OK/)
   assert.match(await answer('stomp', stomp, /CONNECTED|ERROR/), /^ERROR/)
 })
+
+for (const [protocol, asked, answered] of [
+  ['redis', 'PING\r\n', /^\+PONG/],
+  ['disque', 'PING\r\n', /^\+PONG/],
+  ['beanstalkd', 'list-tube-used\r\n', /^USING/],
+  ['nsqd', '  V2PUB\x20t\n\0\0\0\x01a', /OK$/],
+] as const)
+  test(`a connection over ${protocol} takes one of the places`, async () => {
+    await limit(100)
+    for (const socket of open.splice(0)) {
+      if (socket.closed) continue
+      socket.destroy()
+      await once(socket, 'close')
+    }
+    await limit(1)
+    // Those that have gone are noticed a little later.
+    const deadline = Date.now() + 10_000
+    while (!answered.test(await answer(protocol, asked, /\n|OK$|E_/))) assert.ok(Date.now() < deadline)
+    assert.match(await answer('nats', nats, /\+OK|-ERR/), /-ERR 'maximum connections exceeded'/)
+  })

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import type { Answer } from '../../src/lib/resp/client.testing.ts'
-import { DisqueClient, pairs } from '../../src/protocols/disque/client.testing.ts'
+import { pairs, RespClient } from '../../src/lib/resp/socket-client.testing.ts'
 
 const burst = 20
 
@@ -39,7 +39,7 @@ const port = (address: string): number => Number(address.split(':')[1])
 
 export async function disqueLoad(address: string, ledger: DisqueLedger): Promise<{ stop(): Promise<void> }> {
   const { name, jobs, once, delayed, acknowledged, asked } = ledger
-  const [adder, worker] = [await DisqueClient.connected(port(address)), await DisqueClient.connected(port(address))]
+  const [adder, worker] = [await RespClient.connected(port(address)), await RespClient.connected(port(address))]
   let stopped = false
   let number = 0
   const add = async (to: Sent, queue: string, options: string): Promise<void> => {
@@ -88,7 +88,7 @@ export async function disqueLoad(address: string, ledger: DisqueLedger): Promise
 /** Throws when something confirmed is lost, or something done is back. Returns what was found, in words. */
 export async function checkDisque(address: string, ledger: DisqueLedger): Promise<string> {
   const { name, jobs, once, delayed, acknowledged, asked } = ledger
-  const client = await DisqueClient.connected(port(address))
+  const client = await RespClient.connected(port(address))
   const left = await drain(client, name)
   for (const [number, id] of left) {
     assert.ok(!acknowledged.has(number), `disque: ${number} was acknowledged, and is back`)
@@ -111,7 +111,7 @@ export async function checkDisque(address: string, ledger: DisqueLedger): Promis
 }
 
 /** All queued jobs: ids by number. */
-async function drain(client: DisqueClient, queue: string): Promise<Map<number, string>> {
+async function drain(client: RespClient, queue: string): Promise<Map<number, string>> {
   const found = new Map<number, string>()
   for (;;) {
     const fetched = (await client.run(`GETJOB NOHANG COUNT 1000 FROM ${queue}`)) as Fetched | null

@@ -3,13 +3,11 @@ import type { Broker, Connection, Protocol } from '../../broker/face.ts'
 import { Login } from './login.ts'
 import { jobFormat } from './mapping.ts'
 import { Server } from './server.ts'
-import { Session } from './session.ts'
 
 export const protocol: Protocol = {
   name: 'beanstalkd',
   listeners: [{ name: 'beanstalkd', port: 11300 }],
   formats: [jobFormat],
   start: (broker) => Server.of(broker).start(),
-  open: (connection: Connection, broker: Broker) =>
-    broker.authenticationRequired ? new Login(connection, broker) : new Session(connection, broker, broker.anonymous),
+  open: (connection: Connection, broker: Broker) => new Login(connection, broker),
 }

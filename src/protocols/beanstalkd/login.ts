@@ -1,19 +1,30 @@
-/** The protocol has no login: where users exist, a client shows a certificate, or is sent away. */
-import type { Broker, Session as BrokerSession, CloseCause, Connection } from '../../broker/face.ts'
+/** Who a client is. The protocol has no login: where users exist, a client shows a certificate, or is sent away. */
+import {
+  type Broker,
+  type Session as BrokerSession,
+  type CloseCause,
+  type Connection,
+  CoreError,
+  type Principal,
+} from '../../broker/face.ts'
 import { Session } from './session.ts'
 
 export class Login implements BrokerSession {
   readonly #connection: Connection
   #session: Session | null = null
   #isClosed = false
+  #isRefused = false
   readonly #early: Buffer[] = []
 
   constructor(connection: Connection, broker: Broker) {
     this.#connection = connection
     const { peerName } = connection
+    if (!broker.authenticationRequired) {
+      this.#open(broker, broker.anonymous)
+      return
+    }
     if (peerName === undefined) {
-      connection.write(Buffer.from('INTERNAL_ERROR\r\n'))
-      connection.end('beanstalkd has no login, and users exist: a client has to show a certificate')
+      this.#refuse('INTERNAL_ERROR', 'beanstalkd has no login, and users exist: a client has to show a certificate')
       return
     }
     // What comes meanwhile waits: nobody can send much, since reading is paused.
@@ -21,18 +32,35 @@ export class Login implements BrokerSession {
     broker.authenticate({ kind: 'certificate', user: peerName }).then(
       (principal) => {
         connection.resume()
-        if (this.#isClosed) return
-        this.#session = new Session(connection, broker, principal)
-        connection.info.user = principal.user
-        for (const chunk of this.#early.splice(0)) this.#session.onBytes(chunk)
+        if (!this.#isClosed) this.#open(broker, principal)
+        for (const chunk of this.#early.splice(0)) this.#session?.onBytes(chunk)
       },
       (error: Error) => connection.end(error.message),
     )
   }
 
+  #open(broker: Broker, principal: Principal): void {
+    const connection = this.#connection
+    connection.info.user = principal.user
+    try {
+      broker.admit(connection)
+    } catch (cause) {
+      if (!(cause instanceof CoreError)) throw cause
+      // protocol.txt has this word for what goes by when others make room.
+      return this.#refuse('OUT_OF_MEMORY', cause.message)
+    }
+    this.#session = new Session(connection, broker, principal)
+  }
+
+  #refuse(answer: string, reason: string): void {
+    this.#isRefused = true
+    this.#connection.write(Buffer.from(`${answer}\r\n`))
+    this.#connection.end(reason)
+  }
+
   onBytes(chunk: Buffer): void {
     if (this.#session !== null) this.#session.onBytes(chunk)
-    else if (this.#connection.peerName !== undefined) this.#early.push(Buffer.from(chunk))
+    else if (!this.#isRefused) this.#early.push(Buffer.from(chunk))
   }
 
   onWritable(): void {

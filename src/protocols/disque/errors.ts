@@ -12,6 +12,7 @@ export const words = {
   timeoutNegative: 'ERR timeout is negative',
   cursor: 'ERR invalid cursor or option name',
   noAuth: 'NOAUTH Authentication required.',
+  tooManyClients: 'ERR max number of clients reached',
   badPassword: 'ERR invalid password',
   noPassword: 'ERR Client sent AUTH, but no password is set',
   badId: 'BADID Invalid Job ID format.',

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { portOf, startTestBroker } from '../../../test/support/running.ts'
+import { RespClient } from '../../lib/resp/socket-client.testing.ts'
 import type { RunningBroker } from '../../server/start.ts'
-import { DisqueClient } from './client.testing.ts'
 
 let running: RunningBroker
 
@@ -19,7 +19,7 @@ before(async () => {
 })
 after(() => running.stop())
 
-const connected = (): Promise<DisqueClient> => DisqueClient.connected(portOf(running, 'disque'))
+const connected = (): Promise<RespClient> => RespClient.connected(portOf(running, 'disque'))
 
 test('nothing is done before a login, and a wrong one takes an earlier one away', async () => {
   const client = await connected()
@@ -65,4 +65,16 @@ test('requests that were sent behind a login wait for it', async () => {
   assert.deepEqual([ok, length], ['OK', 1])
   assert.match(String(id), /^D-/)
   client.close()
+})
+
+test('a user who has all the connections he may have is told so, and gets no more', async () => {
+  await running.broker.quotas.put({ of: 'user', name: 'alice', connectionsMax: 1 })
+  const [first, second, admin] = [await connected(), await connected(), await connected()]
+  assert.equal(await first.run('AUTH alice:l:ve'), 'OK')
+  assert.equal(await first.run('AUTH alice:l:ve'), 'OK')
+  assert.equal(await second.refused('AUTH alice:l:ve'), 'ERR max number of clients reached')
+  await assert.rejects(second.next(), /closed/)
+  assert.equal(await admin.run('AUTH admin:secret'), 'OK')
+  first.close()
+  admin.close()
 })

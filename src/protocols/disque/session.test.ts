@@ -7,10 +7,10 @@ import { after, before, test } from 'node:test'
 import amqplib from 'amqplib'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
 import { type Answer, encode } from '../../lib/resp/client.testing.ts'
-import { DisqueClient, pairs } from './client.testing.ts'
+import { pairs, RespClient } from '../../lib/resp/socket-client.testing.ts'
 
 let broker: EmbeddedBroker
-let client: DisqueClient
+let client: RespClient
 
 before(async () => {
   broker = await startBroker({ protocols: ['disque', 'amqp', 'redis'] })
@@ -21,7 +21,7 @@ after(async () => {
   await broker.close()
 })
 
-const connected = (of = broker): Promise<DisqueClient> => DisqueClient.connected(of.port('disque'))
+const connected = (of = broker): Promise<RespClient> => RespClient.connected(of.port('disque'))
 const add = async (line: string): Promise<string> => String(await client.run(`ADDJOB ${line}`))
 const get = (queue: string, options = 'NOHANG'): Promise<Answer> => client.run(`GETJOB ${options} FROM ${queue}`)
 /** How many wait for its jobs. */

@@ -4,7 +4,14 @@
  * State: Running → Busy (a command waits for the disk, or for a login) → Running; Running → Blocked (GETJOB waits for a job) → Running; Closed ends it.
  */
 import { Buffer } from 'node:buffer'
-import type { Broker, Session as BrokerSession, CloseCause, Connection, Principal } from '../../broker/face.ts'
+import {
+  type Broker,
+  type Session as BrokerSession,
+  type CloseCause,
+  type Connection,
+  CoreError,
+  type Principal,
+} from '../../broker/face.ts'
 import { Decoder, ProtocolError } from '../../lib/resp/decoder.ts'
 import { ReplyWriter } from '../../lib/resp/reply.ts'
 import type { Timer } from '../../lib/timers.ts'
@@ -73,7 +80,7 @@ export class Session implements BrokerSession, Waiter {
     this.#server.clients.set(this.id, this)
     this.#server.statistics.connections++
     connection.info.namespace = namespace
-    if (!stranger) this.principal = broker.anonymous
+    if (!stranger) this.#welcome(broker.anonymous)
   }
 
   get id(): number {
@@ -94,10 +101,31 @@ export class Session implements BrokerSession, Waiter {
     return this.#state === State.Blocked
   }
 
+  #welcome(principal: Principal): void {
+    try {
+      this.use(principal)
+    } catch (cause) {
+      if (!(cause instanceof Refusal)) throw cause
+      this.#refuse(cause)
+      this.#flush()
+    }
+  }
+
+  /** Throws a refusal, and ends, where the user, or the namespace, may have no more connections. */
   use(principal: Principal | null): void {
-    this.principal = principal
-    this.#decoder.stranger = principal === null
+    this.principal = null
+    this.#decoder.stranger = true
     this.#connection.info.user = principal?.user ?? ''
+    if (principal === null) return
+    try {
+      this.#server.broker.admit(this.#connection)
+    } catch (cause) {
+      if (!(cause instanceof CoreError)) throw cause
+      this.#ending = cause.message
+      throw new Refusal(words.tooManyClients)
+    }
+    this.#decoder.stranger = false
+    this.principal = principal
   }
 
   rename(name: string): void {

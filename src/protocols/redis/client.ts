@@ -1,5 +1,5 @@
 /** One connected client as commands see it. What it is sent waits here in order: for the disk, and for replies that come later. */
-import type { Principal, Space } from '../../broker/face.ts'
+import type { Broker, Principal, Space } from '../../broker/face.ts'
 import { ReplyWriter } from '../../lib/resp/reply.ts'
 import type { Command, Deferred } from './command.ts'
 import type { Database } from './database.ts'
@@ -14,7 +14,8 @@ export interface ClientHost {
   /** The client may run commands again. Goes on later, never within the call. */
   resumed(): void
   selected(index: number): void
-  loggedIn(user: string): void
+  /** From now on it is this user's connection. Throws Full where there may be no more of these. */
+  admitted(user: string, broker: Broker): void
   /** Its name, or that of its library, was set. */
   described(): void
   /** Bytes that were sent and not taken. */

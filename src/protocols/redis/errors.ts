@@ -17,6 +17,7 @@ export const words = {
   tooLong: 'ERR string exceeds maximum allowed size (proto-max-bulk-len)',
   noAuth: 'NOAUTH Authentication required.',
   wrongPass: 'WRONGPASS invalid username-password pair or user is disabled.',
+  tooManyClients: 'ERR max number of clients reached',
   oom: "OOM command not allowed when used memory > 'maxmemory'.",
   execAbort: 'EXECABORT Transaction discarded because of previous errors.',
   noScript: 'NOSCRIPT No matching script. Please use EVAL.',

@@ -2,6 +2,7 @@
  * Runs commands one at a time: checks that a request is one, that its client may, queues it in a transaction, or runs it. While a script waits for something all
  * others are held.
  */
+import { checkAccess } from './access.ts'
 import { CommandCall } from './call.ts'
 import type { Client } from './client.ts'
 import { type Command, keyPlaces } from './command.ts'
@@ -121,7 +122,7 @@ export class Executor {
   check(client: Client, found: Command, args: readonly Buffer[]): void {
     const server = this.#server
     const { principal } = client
-    if (principal !== null && server.broker.authenticationRequired) server.checkAccess(principal, found, args)
+    if (principal !== null && server.broker.authenticationRequired) checkAccess(principal, found, args)
     if (!found.flags.has('write')) return
     if (server.failure !== null) throw new RedisError(`MISCONF Errors writing to the append only file: ${server.failure.message}`)
     if (!found.flags.has('denyoom')) return

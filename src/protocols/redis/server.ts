@@ -1,13 +1,13 @@
 /** What all Redis clients of a broker share: databases, settings, who is connected, who waits, and how far what was changed is durable. */
-import type { Broker, Principal } from '../../broker/face.ts'
+import { type Broker, CoreError, type Principal } from '../../broker/face.ts'
 import { Blocked } from './blocked.ts'
 import type { Client } from './client.ts'
-import { type Command, type KeyProvider, keyPlaces } from './command.ts'
+import type { KeyProvider } from './command.ts'
 import { categoriesOf } from './command-categories.ts'
 import { commands, findCommand } from './commands/table.ts'
 import { Database, type DatabaseHost } from './database.ts'
 import { EffectLog } from './effects.ts'
-import { RedisError } from './errors.ts'
+import { words } from './errors.ts'
 import { Executor } from './executor.ts'
 import { Functions } from './functions.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
@@ -273,33 +273,30 @@ export class Server implements DatabaseHost, KeeperHost {
     this.clients.set(client.id, client)
     this.statistics.connections++
     const { broker } = this
-    if (!broker.authenticationRequired) this.#use(client, broker.anonymous)
+    if (broker.authenticationRequired) return
+    try {
+      client.host.admitted(broker.anonymous.user, broker)
+      this.#use(client, broker.anonymous)
+    } catch (cause) {
+      if (!(cause instanceof CoreError)) throw cause
+      client.reply.error(words.tooManyClients)
+      client.closing = cause.message
+      this.flush(client)
+    }
   }
 
-  /** Resolves once the client is that user; rejects when the login fails. */
+  /** Resolves once the client is that user; rejects when the login fails, with Full where there may be no more connections. */
   async logIn(client: Client, user: string, password: string): Promise<void> {
     const { broker } = this
     if (!broker.authenticationRequired) return
     const principal = await broker.authenticate({ kind: 'password', user, password })
+    client.host.admitted(principal.user, broker)
     this.#use(client, principal)
-    client.host.loggedIn(principal.user)
   }
 
   #use(client: Client, principal: Principal): void {
     client.principal = principal
     client.space = this.broker.space(principal, 'default', { protocol: 'redis', anyone: true })
-  }
-
-  /** Throws NOPERM where the principal may not run it, or not with these keys. */
-  checkAccess(principal: Principal, command: Command, args: readonly Buffer[]): void {
-    const { flags, name } = command
-    const refuse = (what: string): RedisError => new RedisError(`NOPERM User ${principal.user} has no permissions to ${what}`)
-    if (flags.has('admin') && !principal.may('operate', 'default', '', 'cluster')) throw refuse(`run the '${name}' command`)
-    const action = flags.has('write') ? 'publish' : 'consume'
-    for (const place of keyPlaces(command, args)) {
-      const key = (args[place] as Buffer).toString()
-      if (!principal.may(action, 'default', key)) throw refuse('access one of the keys used as arguments')
-    }
   }
 
   /** RESET: as if it had just connected. */

@@ -27,8 +27,8 @@ export class Session implements ProtocolSession, ClientHost {
       stranger: broker.authenticationRequired,
     })
     this.#client = new Client(this, this.#server.databases[0] as Database, broker.clock.now())
-    this.#server.welcome(this.#client)
     connection.info.namespace = 'default'
+    this.#server.welcome(this.#client)
   }
 
   // --------------------------------------------------------------------------------------------------------------- ClientHost
@@ -57,8 +57,16 @@ export class Session implements ProtocolSession, ClientHost {
     // Databases are no namespaces.
   }
 
-  loggedIn(user: string): void {
-    this.#connection.info.user = user
+  admitted(user: string, broker: Broker): void {
+    const { info } = this.#connection
+    const { user: before } = info
+    info.user = user
+    try {
+      broker.admit(this.#connection)
+    } catch (cause) {
+      info.user = before
+      throw cause
+    }
     this.#decoder.stranger = false
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { DisqueClient } from '../../../src/protocols/disque/client.testing.ts'
+import { RespClient } from '../../../src/lib/resp/socket-client.testing.ts'
 import type { Corpus } from './corpus.ts'
 import { requests } from './resp.ts'
 
@@ -9,7 +9,7 @@ export const disque: Corpus = {
   frames: requests,
 
   async drive(port) {
-    const client = await DisqueClient.connected(port)
+    const client = await RespClient.connected(port)
     const id = String(await client.run('ADDJOB fuzzed:queue body 0 RETRY 10 TTL 100 MAXLEN 1000'))
     for (const line of [
       'HELLO',
@@ -44,7 +44,7 @@ export const disque: Corpus = {
   },
 
   async healthy(port) {
-    const [producer, worker] = [await DisqueClient.connected(port), await DisqueClient.connected(port)]
+    const [producer, worker] = [await RespClient.connected(port), await RespClient.connected(port)]
     const queue = 'healthy:jobs'
     let next = 0
     return {

@@ -1,5 +1,6 @@
 /** PING, ECHO, HELLO, AUTH, SELECT, QUIT, RESET. */
 
+import { CoreError } from '../../../broker/face.ts'
 import type { Reply } from '../../../lib/resp/reply.ts'
 import { integer, option, text } from '../arguments.ts'
 import type { Client } from '../client.ts'
@@ -48,7 +49,11 @@ function logIn(call: Call, user: string, password: string, then: (reply: Reply) 
   server
     .logIn(client, user, password)
     .then(() => then(deferred.reply))
-    .catch(() => deferred.reply.error(words.wrongPass))
+    .catch((cause: unknown) => {
+      const isFull = cause instanceof CoreError && cause.code === 'Full'
+      deferred.reply.error(isFull ? words.tooManyClients : words.wrongPass)
+      if (isFull) client.closing = cause.message
+    })
     .finally(() => {
       client.blocked = false
       deferred.done()

@@ -1,8 +1,8 @@
 /** For tests: a client of a listening broker, one request at a time or many at once. */
 import { connect, type Socket } from 'node:net'
-import { type Answer, encode, readAnswer } from '../../lib/resp/client.testing.ts'
+import { type Answer, encode, readAnswer } from './client.testing.ts'
 
-export class DisqueClient {
+export class RespClient {
   readonly #socket: Socket
   #bytes = Buffer.alloc(0)
   #ended = false
@@ -21,9 +21,9 @@ export class DisqueClient {
     })
   }
 
-  static connected(port: number): Promise<DisqueClient> {
+  static connected(port: number): Promise<RespClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(new DisqueClient(socket)))
+      const socket = connect(port, '127.0.0.1', () => resolve(new RespClient(socket)))
       socket.once('error', reject)
     })
   }

@@ -1,0 +1,74 @@
+/**
+ * What a user needs to run a command: to consume from the keys it reads, to publish to those it changes; both where it does both, and only to consume where
+ * taking is what it is for. What concerns the keys of everybody, and whatever Redis calls administration, needs an administrator.
+ */
+import type { Principal } from '../../broker/face.ts'
+import { option } from './arguments.ts'
+import { type Command, keyPlaces } from './command.ts'
+import { RedisError } from './errors.ts'
+
+type Need = 'consume' | 'publish' | 'both'
+
+/** Of the first key, and of all others. */
+type Needs = readonly [Need, Need]
+
+const named = (names: string, ...needs: Needs): [string, Needs][] => names.split(' ').map((name) => [name, needs])
+
+/** Of commands that write, and do not merely change their keys. */
+const special = new Map<string, Needs>([
+  ...named('lpop rpop blpop brpop lmpop blmpop xreadgroup xack xclaim xautoclaim', 'consume', 'consume'),
+  ...named('xgroup|create xgroup|setid xgroup|destroy xgroup|createconsumer xgroup|delconsumer', 'consume', 'consume'),
+  ...named('lmove rpoplpush blmove brpoplpush copy', 'consume', 'publish'),
+  ...named('rename renamenx smove', 'both', 'publish'),
+  ...named('sunionstore sinterstore sdiffstore zunionstore zinterstore zdiffstore zrangestore bitop', 'publish', 'consume'),
+  ...named('getset getdel getex spop zpopmin zpopmax zmpop bzpopmin bzpopmax bzmpop xackdel', 'both', 'both'),
+  ...named('incr decr incrby decrby incrbyfloat hincrby hincrbyfloat zincrby setbit bitfield', 'both', 'both'),
+])
+const reading: Needs = ['consume', 'consume']
+const writing: Needs = ['publish', 'publish']
+const both: Needs = ['both', 'both']
+
+/** Throws NOPERM where the principal may not run it, or not with these keys. */
+export function checkAccess(principal: Principal, command: Command, args: readonly Buffer[]): void {
+  const { flags, keys, name } = command
+  const concernsAll = flags.has('admin') || (flags.has('write') && keys === null)
+  if (concernsAll && !isOperator(principal)) throw refusal(principal, `run the '${name}' command`)
+  const [first, others] = needsOf(command, args)
+  let need = first
+  for (const place of keyPlaces(command, args)) {
+    checkKey(principal, need, args[place] as Buffer) // a place of these
+    need = others
+  }
+  if (name === 'sort' || name === 'sort_ro') checkSort(principal, args)
+}
+
+function needsOf({ flags, name }: Command, args: readonly Buffer[]): Needs {
+  if (!flags.has('write')) return reading
+  if (name === 'sort') return reading
+  if (name === 'set' && args.some((arg, at) => at > 2 && option(arg) === 'GET')) return both
+  return special.get(name) ?? writing
+}
+
+function checkKey(principal: Principal, need: Need, key: Buffer): void {
+  const name = key.toString()
+  const mayRead = need === 'publish' || principal.may('consume', 'default', name)
+  const mayWrite = need === 'consume' || principal.may('publish', 'default', name)
+  if (!mayRead || !mayWrite) throw refusal(principal, 'access one of the keys used as arguments')
+}
+
+/** What it reads and writes beside its key. */
+function checkSort(principal: Principal, args: readonly Buffer[]): void {
+  for (let at = 2; at + 1 < args.length; at++) {
+    const word = option(args[at])
+    if (word !== 'BY' && word !== 'GET' && word !== 'STORE') continue
+    const value = args[++at] as Buffer // at < length
+    if (word === 'STORE') checkKey(principal, 'publish', value)
+    else if (value.includes('*') && !isOperator(principal))
+      throw new RedisError(`ERR ${word} option of SORT denied due to insufficient ACL permissions`)
+  }
+}
+
+const isOperator = (principal: Principal): boolean => principal.may('operate', 'default', '', 'cluster')
+
+const refusal = ({ user }: Principal, what: string): RedisError =>
+  new RedisError(`NOPERM User ${user} has no permissions to ${what}`)
