@@ -248,7 +248,7 @@ class RunningBroker implements OwnedBroker {
     if (name === 'default') throw new CoreError('Invalid', 'the namespace "default" cannot be deleted')
     const namespace = this.#engine.namespace(name)
     for (const topic of [...namespace.topics.values()]) this.#engine.deleteTopic(namespace, topic)
-    for (const exchange of namespace.router.exchanges()) this.#engine.deleteExchange(namespace, exchange.name)
+    for (const exchange of namespace.router.exchanges()) this.#engine.exchanges.delete(namespace, exchange.name)
     this.#engine.policies.deleteNamespace(name)
     this.#engine.quotas.drop('namespace', name)
     this.#engine.namespaces.delete(name)

@@ -1,44 +1,28 @@
 /** What the broker is made of, and the changes that several of its faces make: topics, subscriptions, dead letters, and what is stored of them. */
 import { CoreError } from '../core/errors.ts'
-import { compileFilter } from '../core/filter.ts'
 import { Slot } from '../core/lane.ts'
 import type { Death } from '../core/record.ts'
 import { type Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
-import { Subscription } from '../core/subscription.ts'
+import type { Subscription } from '../core/subscription.ts'
 import { Topic, type TopicDefinition, type TopicOwner } from '../core/topic.ts'
 import { everyone } from './access.ts'
 import { Counters } from './counters.ts'
 import { bury } from './deadletter.ts'
 import { Histories } from './exchanges/history.ts'
-import {
-  type Binding,
-  type Limits,
-  PublishItem,
-  type StartAt,
-  type SubscriptionOptions,
-  type TopicConfig,
-  topicDefaults,
-} from './face.ts'
+import { StoredExchanges } from './exchanges/stored.ts'
+import { type Limits, PublishItem, type SubscriptionOptions, type TopicConfig, topicDefaults } from './face.ts'
 import { TopicJournal } from './journal.ts'
 import { Namespace } from './namespace.ts'
-import { effectiveAlternate, effectiveConfig, Policies } from './policy.ts'
+import { effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
 import { Quotas } from './quotas.ts'
-import { findTime } from './reading.ts'
 import { RowTables } from './rows.ts'
+import { Subscriptions } from './subscriptions.ts'
+import { checkConfig } from './topic-config.ts'
 import { TrafficTotals } from './traffic.ts'
 import { Waiters } from './waiters.ts'
 import { Watches } from './watches.ts'
-
-/** As stored in the table `subscription`. */
-interface SubscriptionDefinition {
-  readonly topic: number
-  readonly name: string
-  readonly floors: readonly number[]
-  readonly paused?: boolean
-  readonly options?: SubscriptionOptions
-}
 
 /** About what the metadata of a topic takes in a frame. */
 const definitionBytes = 16 * 1024
@@ -59,9 +43,9 @@ export class Engine implements TopicOwner {
   readonly policies: Policies
   readonly rows: RowTables
   readonly quotas: Quotas
+  readonly subscriptions: Subscriptions
+  readonly exchanges: StoredExchanges
   readonly traffic = new TrafficTotals()
-  /** As stored; of durable subscriptions of topics on disk. */
-  readonly #subscriptionDefinitions = new Map<number, SubscriptionDefinition>()
   readonly #randomBytes: (size: number) => Buffer
   readonly histories: Histories
 
@@ -83,6 +67,8 @@ export class Engine implements TopicOwner {
       (topic, item) => this.#buryRefused(topic, item),
       (topic, level) => this.#addLane(topic, level),
     )
+    this.subscriptions = new Subscriptions(shard, this.counters, this.watches)
+    this.exchanges = new StoredExchanges(shard, this.namespaces, this.policies, this.publisher, this.histories)
     this.#hidden = new Namespace('', () => this.#random())
     this.makeNamespace('default')
     shard.onReadable = (topic, partition) => {
@@ -158,7 +144,7 @@ export class Engine implements TopicOwner {
     const topic = this.#makeTopic(namespace, definition)
     this.shard.committer.atomically(definitionBytes, () => {
       this.#storeTopic(topic)
-      if (full.retention === 'acknowledged' && reading !== null) this.ensureSubscription(topic, '', 'oldest', true, reading)
+      if (full.retention === 'acknowledged' && reading !== null) this.subscriptions.ensure(topic, '', 'oldest', true, reading)
     })
     return topic
   }
@@ -214,7 +200,7 @@ export class Engine implements TopicOwner {
     })
     this.#storeTopic(topic)
     topic.keeper?.enforceAll()
-    if (next.retention === 'acknowledged' && before !== 'acknowledged') this.ensureSubscription(topic, '', 'oldest', true)
+    if (next.retention === 'acknowledged' && before !== 'acknowledged') this.subscriptions.ensure(topic, '', 'oldest', true)
     topic.onCommitted()
   }
 
@@ -254,11 +240,8 @@ export class Engine implements TopicOwner {
     this.#dropTopic(namespace, topic)
     this.shard.putMetadata('topic', String(topic.id), null)
     this.shard.noteMetadata('ids', String(topic.id), null)
-    for (const subscription of topic.subscriptions.values()) {
-      this.shard.putMetadata('subscription', String(subscription.id), null)
-      this.shard.noteMetadata('state', String(subscription.id), null)
-    }
-    this.bindingsGone(namespace, namespace.router.topicDeleted(topic.name))
+    for (const subscription of topic.subscriptions.values()) this.subscriptions.unstore(subscription)
+    this.exchanges.unbound(namespace, namespace.router.topicDeleted(topic.name))
     for (const group of [...namespace.cursors.keys()]) {
       for (let partition = 0; partition < topic.logs.length; partition++) {
         if (namespace.cursors.get(group)?.has(`${topic.name}/${partition}`) !== true) continue
@@ -275,10 +258,7 @@ export class Engine implements TopicOwner {
     this.shard.topics.delete(topic.id)
     this.topicsByUuid.delete(topic.definition.uuid)
     topic.close()
-    for (const subscription of topic.subscriptions.values()) {
-      this.shard.subscriptions.delete(subscription.id)
-      this.#subscriptionDefinitions.delete(subscription.id)
-    }
+    this.subscriptions.forget(topic)
     for (const log of topic.logs) {
       log.held?.close()
       this.shard.logs.delete(log.id)
@@ -286,86 +266,6 @@ export class Engine implements TopicOwner {
       if (!log.inMemory) this.shard.deadLogs.push(log.id)
     }
     this.waiters.topicGone(topic)
-  }
-
-  // ----------------------------------------------------------------------------------------------------------- subscriptions
-
-  /** `options` are for a subscription that does not exist yet. Throws Invalid when its filter is none. */
-  ensureSubscription(
-    topic: Topic,
-    name: string,
-    startAt: StartAt,
-    durable: boolean,
-    options: SubscriptionOptions = {},
-  ): Subscription {
-    const present = topic.subscriptions.get(name)
-    if (present !== undefined) return present
-    if (options.filter !== undefined) compileFilter(options.filter, topic.name)
-    const floors = topic.logs.map((log) => startOffset(log, startAt))
-    const subscription = this.#makeSubscription(topic, this.counters.next('subscription'), name, floors, durable, options)
-    if (durable && topic.config.storage === 'disk')
-      this.#storeSubscription(subscription, { topic: topic.id, name, floors, options })
-    const [lane] = subscription.lanes
-    if (typeof startAt === 'object' && 'records' in startAt && lane !== undefined) {
-      const wanted = startAt.records.filter((offset) => offset >= lane.log.start)
-      for (const [index, offset] of wanted.entries()) subscription.skip(lane, offset + 1, wanted[index + 1] ?? lane.log.next)
-    }
-    return subscription
-  }
-
-  #storeSubscription(subscription: Subscription, definition: SubscriptionDefinition): void {
-    this.#subscriptionDefinitions.set(subscription.id, definition)
-    this.shard.putMetadata('subscription', String(subscription.id), JSON.stringify(definition))
-  }
-
-  pauseSubscription(subscription: Subscription, paused: boolean): void {
-    subscription.pause(paused)
-    const definition = this.#subscriptionDefinitions.get(subscription.id)
-    if (definition !== undefined) this.#storeSubscription(subscription, { ...definition, paused })
-  }
-
-  refilterSubscription(topic: Topic, subscription: Subscription, filter: SubscriptionOptions['filter']): void {
-    if (filter !== undefined) compileFilter(filter, topic.name)
-    subscription.refilter(filter)
-    const definition = this.#subscriptionDefinitions.get(subscription.id)
-    if (definition !== undefined) this.#storeSubscription(subscription, { ...definition, options: subscription.options })
-  }
-
-  #makeSubscription(
-    topic: Topic,
-    id: number,
-    name: string,
-    floors: readonly number[],
-    durable: boolean,
-    options: SubscriptionOptions,
-  ): Subscription {
-    const subscription = new Subscription(id, name, topic.name, durable, topic, options)
-    for (const [index, log] of topic.logs.entries()) {
-      subscription.addLane(log, floors[index] ?? 0)
-      if (log.committed > (floors[index] ?? 0)) subscription.liveBytes += log.bytes
-    }
-    topic.subscriptions.set(name, subscription)
-    this.shard.subscriptions.set(id, { topic, subscription })
-    if (name === '') subscription.onReady = () => this.watches.wake(topic)
-    return subscription
-  }
-
-  deleteSubscription(topic: Topic, subscription: Subscription): void {
-    topic.subscriptions.delete(subscription.name)
-    this.#subscriptionDefinitions.delete(subscription.id)
-    this.shard.subscriptions.delete(subscription.id)
-    if (subscription.durable) {
-      this.shard.putMetadata('subscription', String(subscription.id), null)
-      this.shard.noteMetadata('state', String(subscription.id), null)
-    }
-    subscription.close('NotFound')
-  }
-
-  async resolveStart(topic: Topic, partition: number, to: StartAt): Promise<number> {
-    const log = topic.logs[partition]
-    if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
-    if (typeof to === 'object' && 'time' in to) return (await findTime(log, to.time))?.offset ?? log.committed
-    return startOffset(log, to)
   }
 
   // ---------------------------------------------------------------------------------------------------------------- policies
@@ -377,59 +277,14 @@ export class Engine implements TopicOwner {
     this.onGoverned(topic)
   }
 
-  governExchange(namespace: Namespace, name: string): void {
-    const info = namespace.router.exchange(name)
-    if (info === undefined) return
-    namespace.router.setAlternate(name, effectiveAlternate(info, this.policies.ofExchange(namespace.name, name)))
-  }
-
   /** After a change of policies, and after recovery. */
   governAll(namespace: Namespace): void {
-    for (const { name } of namespace.router.exchanges()) this.governExchange(namespace, name)
+    for (const { name } of namespace.router.exchanges()) this.exchanges.govern(namespace, name)
     for (const topic of namespace.topics.values()) {
       this.#governTopic(topic)
       // A limit on length may have come: what is beyond it goes.
       topic.onCommitted()
     }
-  }
-
-  // ---------------------------------------------------------------------------------------------------------------- bindings
-
-  /** What a `history` exchange has kept goes to who is bound to it now. */
-  handHistory(namespace: Namespace, binding: Binding): void {
-    if (namespace.router.exchange(binding.source)?.kind !== 'history') return
-    for (const item of this.histories.of(namespace.name, binding.source)) {
-      if (binding.destinationKind === 'topic') {
-        item.exchange = null
-        item.address = binding.destination
-      } else item.exchange = binding.destination
-      this.publisher.append(namespace, everyone, item)
-      if (item.errorCode === null) continue
-      const about = { exchange: binding.source, destination: binding.destination, error: item.errorMessage }
-      this.shard.log.warn(about, 'a record of the history was refused and is not handed over')
-    }
-  }
-
-  storeBinding(namespace: Namespace, binding: Binding): void {
-    const topic = binding.destinationKind === 'topic' ? namespace.topics.get(binding.destination) : undefined
-    const source = namespace.router.exchange(binding.source)
-    if (topic?.config.storage === 'memory' || source?.durable === false) return
-    this.shard.putMetadata('binding', bindingKey(namespace, binding), bindingText(binding))
-  }
-
-  bindingsGone(namespace: Namespace, bindings: readonly Binding[]): void {
-    for (const binding of bindings) this.shard.putMetadata('binding', bindingKey(namespace, binding), null)
-    for (const source of new Set(bindings.map((binding) => binding.source))) {
-      const info = namespace.router.exchange(source)
-      if (info?.autoDelete === true && namespace.router.bindingsFrom(source).length === 0) this.deleteExchange(namespace, source)
-    }
-  }
-
-  deleteExchange(namespace: Namespace, name: string): void {
-    const gone = namespace.router.delete(name)
-    this.histories.forget(namespace.name, name)
-    this.shard.putMetadata('exchange', `${namespace.name}\u0000${name}`, null)
-    this.bindingsGone(namespace, gone)
   }
 
   // ------------------------------------------------------------------------------------------------------------- dead letters
@@ -482,7 +337,7 @@ export class Engine implements TopicOwner {
     if (topic.deleted) return
     if (!changed.durable && changed.consumers.length === 0) {
       queueMicrotask(() => {
-        if (changed.consumers.length === 0 && !changed.closed) this.deleteSubscription(topic, changed)
+        if (changed.consumers.length === 0 && !changed.closed) this.subscriptions.delete(topic, changed)
       })
     }
     if (!topic.config.autoDelete) return
@@ -525,20 +380,15 @@ export class Engine implements TopicOwner {
       case 'topic':
         return this.#applyTopic(Number(key), text)
       case 'subscription':
-        return this.#applySubscription(Number(key), text)
-      case 'exchange': {
-        const [namespace = '', name = ''] = key.split('\u0000')
-        const router = this.namespaces.get(namespace)?.router
-        if (text === null) router?.delete(name)
-        else router?.declare(JSON.parse(text))
-        return
-      }
+        return this.subscriptions.apply(Number(key), text)
+      case 'exchange':
+        return this.exchanges.apply(key, text)
       case 'history':
         return this.histories.restore(key, value)
       case 'rows':
         return this.rows.restore(key, text)
       case 'binding':
-        return this.#applyBinding(key, text)
+        return this.exchanges.applyBinding(key, text)
       case 'cursor': {
         const [namespace = '', group = '', topic = '', partition = ''] = key.split('\u0000')
         this.namespaces.get(namespace)?.setCursor(group, topic, Number(partition), text === null ? null : JSON.parse(text))
@@ -564,98 +414,4 @@ export class Engine implements TopicOwner {
     if (namespace === undefined) return
     this.#makeTopic(namespace, { ...definition, config: { ...topicDefaults, ...definition.config } })
   }
-
-  #applySubscription(id: number, text: string | null): void {
-    const present = this.shard.subscriptions.get(id)
-    if (text === null) {
-      if (present === undefined) return
-      const { topic, subscription } = present
-      if (topic.subscriptions.get(subscription.name) === subscription) topic.subscriptions.delete(subscription.name)
-      this.shard.subscriptions.delete(id)
-      return
-    }
-    const definition = JSON.parse(text) as SubscriptionDefinition // our own rows
-    const topic = this.shard.topics.get(definition.topic)
-    if (topic === undefined) return
-    this.#subscriptionDefinitions.set(id, definition)
-    const { name, floors, options = {} } = definition
-    const subscription = present?.subscription ?? this.#makeSubscription(topic, id, name, floors, true, options)
-    // As with topics: the log may have told of an earlier one of this name.
-    topic.subscriptions.set(name, subscription)
-    subscription.pause(definition.paused === true)
-  }
-
-  #applyBinding(key: string, text: string | null): void {
-    const at = key.indexOf('\u0000')
-    const router = this.namespaces.get(key.slice(0, at))?.router
-    const binding = parseBinding(text ?? key.slice(at + 1))
-    if (router === undefined) return
-    if (text === null) router.unbind(binding)
-    else if (
-      router.exchange(binding.source) !== undefined &&
-      (binding.destinationKind === 'topic' || router.exchange(binding.destination) !== undefined)
-    )
-      router.bind(binding)
-  }
-}
-
-const bindingKey = (namespace: Namespace, binding: Binding): string => `${namespace.name}\u0000${bindingText(binding)}`
-
-/** JSON, with big integers as {"$i64": "…"}. */
-function bindingText(binding: Binding): string {
-  return JSON.stringify(binding, (_key, value: unknown) => (typeof value === 'bigint' ? { $i64: value.toString() } : value))
-}
-
-function parseBinding(text: string): Binding {
-  return JSON.parse(text, (_key, value: unknown) => {
-    if (typeof value === 'object' && value !== null && '$i64' in value) return BigInt(String(value.$i64))
-    return value
-  }) as Binding // our own rows
-}
-
-function startOffset(log: { start: number; committed: number; next: number }, startAt: StartAt): number {
-  if (startAt === 'oldest') return log.start
-  if (startAt === 'newest') return log.next
-  if ('records' in startAt) return startAt.records.find((offset) => offset >= log.start) ?? log.next
-  if ('offset' in startAt) return Math.min(Math.max(startAt.offset, log.start), log.next)
-  return log.start
-}
-
-function checkConfig(config: TopicConfig): TopicConfig {
-  const positive = (name: 'partitions' | 'priorityLevels', max: number): void => {
-    if (!Number.isInteger(config[name]) || config[name] < 1 || config[name] > max)
-      throw new CoreError('Invalid', `${name} must be from 1 to ${max}`, name)
-  }
-  positive('partitions', 10_000)
-  positive('priorityLevels', 256)
-  if (!Number.isSafeInteger(config.delayMs) || config.delayMs < 0)
-    throw new CoreError('Invalid', 'delayMs must be a whole number, 0 for no delay', 'delayMs')
-  if (!Number.isInteger(config.priorityDefault) || config.priorityDefault < 0 || config.priorityDefault >= config.priorityLevels)
-    throw new CoreError('Invalid', 'priorityDefault must be below priorityLevels', 'priorityDefault')
-  const least = (
-    name: 'segmentBytes' | 'segmentMs' | 'tombstoneRetentionMs' | 'minCompactionLagMs' | 'minCleanableRatio',
-    min: number,
-    max = Number.MAX_SAFE_INTEGER,
-  ): void => {
-    if (!(config[name] >= min && config[name] <= max))
-      throw new CoreError('Invalid', `${name} must be from ${min} to ${max}`, name)
-  }
-  least('segmentBytes', 1)
-  least('segmentMs', 1)
-  least('tombstoneRetentionMs', 0)
-  least('minCompactionLagMs', 0)
-  least('minCleanableRatio', 0, 1)
-  if (config.indexed && Math.max(config.partitions, config.priorityLevels) > 1)
-    throw new CoreError('Invalid', 'only a topic of one partition can be indexed', 'indexed')
-  if (!config.indexed && config.subjectRecordsMax >= 0)
-    throw new CoreError('Invalid', 'subjectRecordsMax needs indexed', 'subjectRecordsMax')
-  if (!config.indexed && config.expiryMarker !== null)
-    throw new CoreError('Invalid', 'expiryMarker needs indexed', 'expiryMarker')
-  if (config.compact && config.retention === 'acknowledged')
-    throw new CoreError('Invalid', 'a topic kept until acknowledged cannot be kept by key as well', 'compact')
-  if (config.compact && config.indexed)
-    throw new CoreError('Invalid', 'an indexed topic keeps by address (subjectRecordsMax), not by key', 'compact')
-  if (config.compact && config.storage === 'memory')
-    throw new CoreError('Invalid', 'a topic kept in memory cannot be kept by key', 'compact')
-  return config
 }

@@ -263,10 +263,7 @@ export class BrokerSpace implements Space {
     }
     if (this.#namespace.router.exchange(exchange.name) !== undefined)
       throw new CoreError('AlreadyExists', `exchange "${exchange.name}" exists`)
-    this.#namespace.router.declare(exchange)
-    this.#engine.governExchange(this.#namespace, exchange.name)
-    if (exchange.durable)
-      this.#engine.shard.putMetadata('exchange', `${this.namespace}\u0000${exchange.name}`, JSON.stringify(exchange))
+    this.#engine.exchanges.declare(this.#namespace, exchange)
     await this.#engine.shard.durable()
   }
 
@@ -275,7 +272,7 @@ export class BrokerSpace implements Space {
     if (this.#namespace.router.exchange(name) === undefined) throw new CoreError('NotFound', `no exchange "${name}"`)
     if (ifUnused && this.#namespace.router.bindingsFrom(name).length > 0)
       throw new CoreError('Mismatch', `exchange "${name}" is in use`)
-    this.#engine.deleteExchange(this.#namespace, name)
+    this.#engine.exchanges.delete(this.#namespace, name)
     await this.#engine.shard.durable()
   }
 
@@ -283,15 +280,14 @@ export class BrokerSpace implements Space {
     this.#allowBinding(binding)
     if (binding.destinationKind === 'topic') this.#topic(binding.destination)
     if (!this.#namespace.router.bind(binding)) return
-    this.#engine.storeBinding(this.#namespace, binding)
-    this.#engine.handHistory(this.#namespace, binding)
+    this.#engine.exchanges.bound(this.#namespace, binding)
     await this.#engine.shard.durable()
   }
 
   async unbind(binding: Binding): Promise<void> {
     this.#allowBinding(binding)
     if (!this.#namespace.router.unbind(binding)) return
-    this.#engine.bindingsGone(this.#namespace, [binding])
+    this.#engine.exchanges.unbound(this.#namespace, [binding])
     await this.#engine.shard.durable()
   }
 
@@ -338,7 +334,7 @@ export class BrokerSpace implements Space {
     const topic = this.#topic(topicName)
     const found = topic.subscriptions.get(name)
     if (found !== undefined) return found
-    if (name === '') return this.#engine.ensureSubscription(topic, '', 'oldest', true)
+    if (name === '') return this.#engine.subscriptions.ensure(topic, '', 'oldest', true)
     throw new CoreError('NotFound', `topic "${topicName}" has no subscription "${name}"`)
   }
 
@@ -357,7 +353,7 @@ export class BrokerSpace implements Space {
       const which = `subscription "${spec.subscription}" of topic "${topic.name}"`
       throw new CoreError('Mismatch', `${which} has another ${name}; delete it to change that`, name)
     }
-    const subscription = present ?? this.#engine.ensureSubscription(topic, spec.subscription, startAt, durable, options)
+    const subscription = present ?? this.#engine.subscriptions.ensure(topic, spec.subscription, startAt, durable, options)
     const consumer = subscription.subscribe(spec, sink)
     consumer.onHandedOver = (records, bytes) => this.#countOut(records, bytes)
     return consumer
@@ -522,7 +518,7 @@ export class BrokerSpace implements Space {
     const subscription = this.#subscription(name, subscriptionName)
     for (const lane of subscription.lanes) {
       if (partition !== undefined && lane.index !== partition) continue
-      const offset = await this.#engine.resolveStart(topic, lane.index, to)
+      const offset = await this.#engine.subscriptions.resolveStart(topic, lane.index, to)
       lane.acked = new AckSet(offset)
       lane.forgetReturns()
       lane.moveTo(offset)
@@ -536,7 +532,7 @@ export class BrokerSpace implements Space {
   async pauseSubscription(name: string, subscriptionName: string, paused: boolean): Promise<void> {
     this.#allow('manage', name)
     const subscription = this.#subscription(name, subscriptionName)
-    this.#engine.pauseSubscription(subscription, paused)
+    this.#engine.subscriptions.pause(subscription, paused)
     await this.#engine.shard.durable()
   }
 
@@ -549,7 +545,7 @@ export class BrokerSpace implements Space {
     const topic = this.#topic(name)
     if (topic.subscriptions.has(subscriptionName))
       throw new CoreError('AlreadyExists', `topic "${name}" has a subscription "${subscriptionName}"`, subscriptionName)
-    this.#engine.ensureSubscription(topic, subscriptionName, startAt, true, subscriptionOptions(options))
+    this.#engine.subscriptions.ensure(topic, subscriptionName, startAt, true, subscriptionOptions(options))
     await this.#engine.shard.durable()
   }
 
@@ -559,13 +555,13 @@ export class BrokerSpace implements Space {
     if (this.#namespace.cursors.has(subscriptionName) && !topic.subscriptions.has(subscriptionName)) {
       return await this.deleteCursors(subscriptionName, name)
     }
-    this.#engine.deleteSubscription(topic, this.#subscription(name, subscriptionName))
+    this.#engine.subscriptions.delete(topic, this.#subscription(name, subscriptionName))
     await this.#engine.shard.durable()
   }
 
   async refilterSubscription(name: string, subscriptionName: string, filter: FilterSpec | undefined): Promise<void> {
     this.#allow('manage', name)
-    this.#engine.refilterSubscription(this.#topic(name), this.#subscription(name, subscriptionName), filter)
+    this.#engine.subscriptions.refilter(this.#topic(name), this.#subscription(name, subscriptionName), filter)
     await this.#engine.shard.durable()
   }
 
