@@ -3,19 +3,8 @@
  * From a protocol's session to here; from here to core/shard.ts.
  */
 
-import {
-  type EntryContent,
-  EntryFlag,
-  entryBase,
-  entryCount,
-  entryFormat,
-  entryLength,
-  entryPayload,
-  entrySubject,
-  entryTimestamp,
-} from '../core/entry.ts'
+import { type EntryContent, EntryFlag } from '../core/entry.ts'
 import { AccessRefused, CoreError, type CoreErrorCode } from '../core/errors.ts'
-import type { Log } from '../core/log.ts'
 import type { AppendMarks } from '../core/ops.ts'
 import { formats, keyedRecords } from '../core/record.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
@@ -25,15 +14,14 @@ import { hash32 } from '../lib/bytes.ts'
 import { renamed } from '../lib/renaming.ts'
 import { everyone } from './access.ts'
 import type { Histories } from './exchanges/history.ts'
-import { type Decision, type ExchangeInfo, type LaterRecords, type Principal, type PublishItem, PublishStatus } from './face.ts'
+import { type ExchangeInfo, type LaterRecords, type Principal, type PublishItem, PublishStatus } from './face.ts'
 import type { Namespace } from './namespace.ts'
+import { checkPublish } from './publish-rights.ts'
 import { RecordChecks } from './record-checks.ts'
 
 /** An entry must fit into one frame of the write-ahead log, whatever a topic allows. */
 const entryBytesMax = 40 * 1024 * 1024
 
-/** Read at once of what live subscribers are told at a commit. */
-const tellBytes = 256 * 1024
 /** The exchange whose bindings are those of the subject space. */
 const subjectExchange = 'amq.topic'
 
@@ -335,44 +323,6 @@ export class Publisher {
     }
   }
 
-  /** Ends a producer's transaction where it says, and wherever copies of its records were captured. */
-  decide(namespace: Namespace, decision: Decision): void {
-    const places = new Map<Log, { readonly topic: Topic; readonly partition: number }>()
-    for (const { topic: name, partition } of decision.partitions) {
-      const topic = namespace.topics.get(name)
-      const log = topic?.logs[partition]
-      if (topic !== undefined && log !== undefined) places.set(log, { topic, partition })
-    }
-    for (const { log, topic, partition } of this.#shard.undecidedOf(decision.producerId)) {
-      if (topic.namespace === namespace.name) places.set(log, { topic, partition })
-    }
-    const happened = decision.commit ? heardRanges(namespace, decision.producerId, places) : []
-    this.#shard.committer.atomically(places.size * (decision.marker.payload.length + 256), () => {
-      for (const { topic, partition } of places.values()) this.#mark(topic, partition, decision)
-    })
-    if (happened.length === 0) return
-    this.#shard.committer.whenDurable((error) => {
-      if (error === null) for (const range of happened) tellRange(namespace, range)
-    })
-  }
-
-  /** Appends the marker that decides a producer's records in a partition. */
-  #mark(topic: Topic, partition: number, { producerId, producerEpoch, commit, marker }: Decision): void {
-    const content: EntryContent = {
-      format: marker.format,
-      count: 1,
-      timestamp: this.#shard.clock.now(),
-      expiresAt: 0,
-      keyHash: 0,
-      flags: EntryFlag.Marker | (commit ? EntryFlag.Commit : 0),
-      subject: null,
-      annotations: null,
-      payload: marker.payload,
-    }
-    const producer = { producerId, epoch: producerEpoch, sequence: -1 }
-    this.#shard.append(topic, partition, content, { producer, named: null, dedupId: null })
-  }
-
   #checkRoom(topic: Topic, item: PublishItem, ahead: number, address: string): void {
     const recordBytesMax = Math.min(topic.config.recordBytesMax, entryBytesMax)
     if (item.payload.length > recordBytesMax) {
@@ -484,84 +434,6 @@ export class Publisher {
     })
     return base
   }
-}
-
-/** By this name permissions may allow all of the default exchange, whose own name is empty. */
-const defaultExchangeAlias = 'amq.default'
-
-/** Whether a principal may publish to an exchange, or with the default one to a topic. */
-export function mayPublish(principal: Principal, namespace: string, exchange: string, address: string): boolean {
-  if (exchange !== '') return principal.may('publish', namespace, exchange)
-  // The default exchange may be allowed as a whole, but not past a rule about the topic.
-  if (principal.denies?.('publish', namespace, address) === true) return false
-  return principal.may('publish', namespace, address) || principal.may('publish', namespace, defaultExchangeAlias)
-}
-
-function checkPublish(namespace: Namespace, principal: Principal, item: PublishItem): void {
-  const { exchange, address, extraAddresses, into } = item
-  if (into !== null) {
-    if (item.deliverAt > 0) throw new CoreError('Invalid', 'what goes into one topic alone cannot be scheduled')
-    if (!principal.may('publish', namespace.name, into)) refuse(principal, null, into)
-    return
-  }
-  const allowed =
-    exchange === null
-      ? principal.may('publish', namespace.name, address)
-      : mayPublish(principal, namespace.name, exchange, address)
-  if (!allowed) refuse(principal, exchange, address)
-  if (exchange !== null && exchange !== '') {
-    checkKey(namespace, principal, exchange, address)
-    for (const key of extraAddresses ?? []) checkKey(namespace, principal, exchange, key)
-  } else {
-    for (const name of extraAddresses ?? []) {
-      if (!mayPublish(principal, namespace.name, '', name)) refuse(principal, exchange, name)
-    }
-  }
-}
-
-function refuse({ user }: Principal, exchange: string | null, address: string): never {
-  if (exchange === null) throw new AccessRefused({ user, action: 'publish', kind: 'topic', name: address })
-  throw new AccessRefused({ user, action: 'publish', kind: 'exchange', name: exchange || defaultExchangeAlias })
-}
-
-function checkKey(namespace: Namespace, principal: Principal, exchange: string, key: string): void {
-  if (principal.mayUseKey === undefined || principal.mayUseKey('publish', namespace.name, exchange, key)) return
-  if (namespace.router.exchange(exchange)?.kind === 'topic')
-    throw new AccessRefused({ user: principal.user, action: 'publish', kind: 'exchange', name: exchange, key })
-}
-
-interface Range {
-  readonly log: Log
-  readonly subject: string
-  readonly from: number
-  readonly to: number
-}
-
-/** What the producer has stored where somebody listens; copies that were captured are not told again. */
-function heardRanges(namespace: Namespace, producerId: number, places: ReadonlyMap<Log, { readonly topic: Topic }>): Range[] {
-  const ranges: Range[] = []
-  for (const [log, { topic }] of places) {
-    if (!namespace.subjects.isHeard(topic.name)) continue
-    const pairs = log.decisions?.rangesOf(producerId) ?? []
-    for (let at = 0; at < pairs.length; at += 2) {
-      ranges.push({ log, subject: topic.name, from: pairs[at] as number, to: pairs[at + 1] as number }) // pairs
-    }
-  }
-  return ranges
-}
-
-function tellRange(namespace: Namespace, { log, subject, from, to }: Range): void {
-  log.readChunk(from, tellBytes, (error, buffer, start, end) => {
-    if (error !== null || start === end) return
-    let next = from
-    for (let at = start; at < end && next < to; at += entryLength(buffer, at)) {
-      next = entryBase(buffer, at) + entryCount(buffer, at)
-      if (next > to || entrySubject(buffer, at) !== null) continue
-      const payload = buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at))
-      namespace.subjects.tell(subject, entryFormat(buffer, at), payload, entryTimestamp(buffer, at), 0)
-    }
-    if (next < to) tellRange(namespace, { log, subject, from: next, to })
-  })
 }
 
 /** Preconditions of the publisher, and the limit for each address where that refuses. */

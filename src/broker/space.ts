@@ -9,6 +9,7 @@ import { LogView } from '../core/record-reader.ts'
 import type { Subscription } from '../core/subscription.ts'
 import type { Topic } from '../core/topic.ts'
 import { matchesPattern } from '../lib/trie.ts'
+import { decide } from './deciding.ts'
 import type { Engine } from './engine.ts'
 import type {
   Action,
@@ -45,7 +46,7 @@ import type {
   Transaction,
 } from './face.ts'
 import type { Namespace } from './namespace.ts'
-import { mayPublish } from './publisher.ts'
+import { mayPublish } from './publish-rights.ts'
 import { failedRead, findTime, offsetsOf, peekLog, readEntries } from './reading.ts'
 import { countPublished, type Traffic } from './traffic.ts'
 import { BrokerTransaction } from './transaction.ts'
@@ -321,7 +322,7 @@ export class BrokerSpace implements Space {
   }
 
   decide(decision: Decision): void {
-    this.#engine.publisher.decide(this.#namespace, decision)
+    decide(this.#engine.shard, this.#namespace, decision)
   }
 
   producers(name: string, partition: number): ProducerStatus[] {
