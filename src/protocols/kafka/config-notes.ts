@@ -5,6 +5,8 @@ export interface ConfigNote {
   readonly documentation: string
   /** The broker config of the same meaning. */
   readonly broker?: string
+  /** That one has no value unless it is set: another one with this value counts till then. */
+  readonly fallback?: readonly [name: string, value: string]
   /** "… since": why nothing but the default is accepted. */
   readonly fixed?: string
 }
@@ -18,13 +20,21 @@ export const configNotes: Readonly<Record<string, ConfigNote>> = {
     documentation: 'What becomes of old records: delete by time and size, compact to the newest of each key, or both.',
     broker: 'log.cleanup.policy',
   },
-  'retention.ms': { documentation: 'Records older than this are deleted, in milliseconds; -1 keeps them.' },
+  'retention.ms': {
+    documentation: 'Records older than this are deleted, in milliseconds; -1 keeps them.',
+    broker: 'log.retention.ms',
+    fallback: ['log.retention.hours', '168'],
+  },
   'retention.bytes': {
     documentation: 'The oldest records of a partition beyond this many bytes are deleted; -1 keeps them.',
     broker: 'log.retention.bytes',
   },
   'segment.bytes': { documentation: 'The size at which a new segment begins.', broker: 'log.segment.bytes' },
-  'segment.ms': { documentation: 'The age at which a new segment begins, in milliseconds.' },
+  'segment.ms': {
+    documentation: 'The age at which a new segment begins, in milliseconds.',
+    broker: 'log.roll.ms',
+    fallback: ['log.roll.hours', '168'],
+  },
   'max.message.bytes': {
     documentation: 'The largest batch that is accepted, as the producer sent it.',
     broker: 'message.max.bytes',

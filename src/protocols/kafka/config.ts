@@ -7,6 +7,13 @@ import { ConfigRefused } from './refused.ts'
 
 export const ConfigType = { Boolean: 1, String: 2, Int: 3, Long: 5, Double: 6, List: 7 } as const
 
+function cleanupOf(text: string): Pick<TopicConfig, 'compact' | 'compactAndDelete'> | undefined {
+  const words = new Set(text.split(',').map((word) => word.trim()))
+  const compact = words.delete('compact')
+  const deletes = words.delete('delete')
+  return words.size === 0 && (compact || deletes) ? { compact, compactAndDelete: compact && deletes } : undefined
+}
+
 /** What was set by name, as text: how Kafka tells a topic's own configs from defaults, and all there is of those that are enforced here. */
 export type SetConfigs = Readonly<Record<string, string>>
 
@@ -77,13 +84,14 @@ export const configRows: readonly ConfigRow[] = [
   {
     name: 'cleanup.policy',
     type: list,
-    read: (config) => (!config.compact ? 'delete' : config.compactAndDelete ? 'compact,delete' : 'compact'),
-    write: (text) => {
-      const words = new Set(text.split(',').map((word) => word.trim()))
-      const compact = words.delete('compact')
-      const deletes = words.delete('delete')
-      return words.size === 0 && (compact || deletes) ? { compact, compactAndDelete: compact && deletes } : undefined
+    read: ({ compact, compactAndDelete }, set) => {
+      // In the order in which the words were set.
+      const text = set['cleanup.policy']
+      const told = text === undefined ? undefined : cleanupOf(text)
+      if (text !== undefined && told?.compact === compact && told.compactAndDelete === compactAndDelete) return text
+      return !compact ? 'delete' : compactAndDelete ? 'compact,delete' : 'compact'
     },
+    write: cleanupOf,
   },
   number('retention.ms', long, 'retentionMs', -1, longMax),
   number('retention.bytes', long, 'retentionBytes', -1, longMax),
@@ -136,12 +144,17 @@ export const configRows: readonly ConfigRow[] = [
 
 const rowsByName = new Map(configRows.map((row) => [row.name, row]))
 
-/** What a topic has that Kafka creates and nothing more is said of. */
-export const kafkaDefaults: TopicConfig = {
-  ...topicDefaults,
-  recordBytesMax: 1_048_588,
-  segmentBytes: topicDefaults.segmentBytes,
+/** What topics have of which nothing more is said: the broker's own configs say so (broker-configs.ts). */
+export interface TopicDefaults {
+  readonly config: TopicConfig
+  /** Those that were set at run time, by the names that topics know them by. */
+  readonly set: SetConfigs
+  /** Where a broker config has its values from, the one that counts first. */
+  synonymsOf(brokerConfig: string): ConfigSynonym[]
 }
+
+/** What a topic has that Kafka creates while nothing was set for the whole broker. */
+export const kafkaDefaults: TopicConfig = { ...topicDefaults, recordBytesMax: 1_048_588 }
 
 const setKey = 'kafka.configs'
 
@@ -157,17 +170,22 @@ export function declarationWith(declaration: Readonly<Record<string, unknown>>, 
 }
 
 /** The neutral settings of a new topic with these configs; throws ConfigRefused. */
-export function configFrom(values: SetConfigs): Partial<TopicConfig> {
+export function configFrom(values: SetConfigs, defaults: TopicDefaults): Partial<TopicConfig> {
   const config: Partial<TopicConfig> = { retention: 'time', recordBytesMax: kafkaDefaults.recordBytesMax }
-  for (const [name, value] of Object.entries(values)) Object.assign(config, settingOf(name, value))
+  for (const [name, value] of Object.entries({ ...defaults.set, ...values }))
+    Object.assign(config, settingOf(name, value, defaults))
   return config
 }
 
 /** One config's neutral settings; a null value means its default. Throws ConfigRefused. */
-export function settingOf(name: string, value: string | null): Partial<TopicConfig> {
+export function settingOf(
+  name: string,
+  value: string | null,
+  defaults: Pick<TopicDefaults, 'config' | 'set'> = { config: kafkaDefaults, set: {} },
+): Partial<TopicConfig> {
   const row = rowsByName.get(name)
   if (row === undefined) throw new ConfigRefused(`Unknown topic config name: ${name}`)
-  const standard = row.read(kafkaDefaults, {})
+  const standard = row.read(defaults.config, defaults.set)
   const setting = row.write(value ?? standard)
   if (setting !== undefined) return setting
   const why = configNotes[name]?.fixed
@@ -176,7 +194,13 @@ export function settingOf(name: string, value: string | null): Partial<TopicConf
   )
 }
 
-export const ConfigSource = { Topic: 1, StaticBroker: 4, Default: 5 } as const
+export const ConfigSource = { Topic: 1, DynamicBroker: 2, DynamicDefaultBroker: 3, StaticBroker: 4, Default: 5 } as const
+
+export interface ConfigSynonym {
+  readonly name: string
+  readonly value: string
+  readonly source: number
+}
 
 export interface ShownConfig {
   readonly name: string
@@ -185,30 +209,53 @@ export interface ShownConfig {
   readonly configSource: number
   readonly configType: number
   readonly documentation: string
-  readonly synonyms: readonly { readonly name: string; readonly value: string; readonly source: number }[]
+  readonly synonyms: readonly ConfigSynonym[]
+}
+
+/** Whether a topic's own value is another than what it would have by default, or was set by name all the same. */
+function isOfTopic(
+  row: ConfigRow,
+  config: TopicConfig,
+  set: SetConfigs,
+  defaults: Pick<TopicDefaults, 'config' | 'set'>,
+): boolean {
+  // What another protocol set differs from the default and is the topic's own as well.
+  return set[row.name] !== undefined || row.read(config, { ...defaults.set, ...set }) !== row.read(defaults.config, defaults.set)
 }
 
 /** A topic's configs as Kafka shows them. */
-export function shownConfigs(config: TopicConfig, set: SetConfigs): ShownConfig[] {
+export function shownConfigs(config: TopicConfig, set: SetConfigs, defaults: TopicDefaults): ShownConfig[] {
   return configRows.map((row) => {
     const { name, type } = row
-    const value = row.read(config, set)
-    const standard = row.read(kafkaDefaults, {})
-    // What another protocol set differs from Kafka's default and is the topic's own as well.
-    const ofTopic = set[name] !== undefined || value !== standard
+    const value = row.read(config, { ...defaults.set, ...set })
+    const ofTopic = isOfTopic(row, config, set, defaults)
     const note = configNotes[name]
-    const synonyms: { name: string; value: string; source: number }[] = ofTopic
-      ? [{ name, value, source: ConfigSource.Topic }]
-      : []
-    if (note?.broker !== undefined) synonyms.push({ name: note.broker, value: standard, source: ConfigSource.Default })
+    const synonyms: ConfigSynonym[] = ofTopic ? [{ name, value, source: ConfigSource.Topic }] : []
+    if (note?.broker !== undefined) synonyms.push(...defaults.synonymsOf(note.broker))
     return {
       name,
       value,
       readOnly: false,
-      configSource: ofTopic ? ConfigSource.Topic : ConfigSource.Default,
+      configSource: synonyms[0]?.source ?? ConfigSource.Default,
       configType: type,
       documentation: note?.documentation ?? '',
       synonyms,
     }
   })
+}
+
+/** What changes of a topic when other defaults take the place of those it was under: it keeps what is its own. */
+export function followDefaults(
+  topic: TopicInfo,
+  before: Pick<TopicDefaults, 'config' | 'set'>,
+  after: Pick<TopicDefaults, 'config' | 'set'>,
+): Partial<TopicConfig> {
+  const set = setConfigs(topic)
+  const setting: Partial<TopicConfig> = {}
+  for (const row of configRows) {
+    const standard = row.read(after.config, after.set)
+    if (row.read(before.config, before.set) === standard || isOfTopic(row, topic.config, set, before)) continue
+    Object.assign(setting, row.write(standard))
+  }
+  return setting
 }

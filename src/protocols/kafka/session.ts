@@ -16,6 +16,7 @@ import {
   type Session,
   type Space,
 } from '../../broker/face.ts'
+import { BrokerConfigs } from './broker-configs.ts'
 import {
   type Api,
   ApiKey,
@@ -26,6 +27,7 @@ import {
   finishResponse,
   readRequestHeader,
 } from './codec.ts'
+import { ConnectionLimits } from './connection-limits.ts'
 import { Coordinator } from './coordinator.ts'
 import { codeOf, KafkaError, textOf } from './errors.ts'
 import { type Handler, handlers } from './handlers/table.ts'
@@ -111,6 +113,7 @@ export class KafkaSession implements Session {
   readonly transactions: TransactionCoordinator
   readonly decoder: FrameDecoder
   readonly quotas: Quotas
+  readonly configs: BrokerConfigs
   principal: Principal
   authenticated: boolean
   /** The exchange that a SaslHandshake began. */
@@ -126,6 +129,8 @@ export class KafkaSession implements Session {
   /** Names of topics that were deleted here and not asked for since; see {@link wasDeleted}. */
   readonly #deleted = new Set<string>()
   readonly #whenClosed = new Set<() => void>()
+  /** What takes the connection out of those that are counted. */
+  #leave: (() => void) | undefined
 
   constructor(connection: Connection, broker: Broker) {
     this.connection = connection
@@ -133,12 +138,22 @@ export class KafkaSession implements Session {
     this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker))
     this.transactions = TransactionCoordinator.of(broker)
     this.quotas = Quotas.of(broker)
+    this.configs = BrokerConfigs.of(broker)
     this.decoder = new FrameDecoder(broker.limits.frameBytesMax, (frame) => this.#onFrame(frame))
     this.principal = broker.anonymous
     this.authenticated = !broker.authenticationRequired
     connection.info.protocol = 'kafka'
     connection.info.namespace = 'default'
+    this.#enter()
     if (connection.peerName !== undefined) this.#logInByCertificate(connection.peerName)
+  }
+
+  #enter(): void {
+    const limits = ConnectionLimits.of(this.broker, this.configs)
+    const address = plainAddress(this.connection.remoteAddress)
+    const refused = limits.enter(address)
+    if (refused !== null) return this.#fail(refused)
+    this.#leave = () => limits.leave(address)
   }
 
   /** A verified certificate is a login, as on Kafka's SSL listeners; SASL on top of it takes its place. */
@@ -156,7 +171,7 @@ export class KafkaSession implements Session {
 
   /** Where clients reach us: as configured, else the address this one used. */
   get host(): string {
-    return this.#advertised?.host ?? this.connection.localAddress.replace(/^::ffff:/, '')
+    return this.#advertised?.host ?? plainAddress(this.connection.localAddress)
   }
 
   get port(): number {
@@ -360,6 +375,8 @@ export class KafkaSession implements Session {
   onClose(_cause: CloseCause): void {
     this.#state = State.Closed
     this.#pending = []
+    this.#leave?.()
+    this.#leave = undefined
     this.#runWhenClosed()
   }
 
@@ -382,3 +399,6 @@ export class KafkaSession implements Session {
     this.#fail(reason)
   }
 }
+
+/** Without what marks an IPv4 address on a socket of both kinds. */
+const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')

@@ -21,6 +21,8 @@ const channel = 1
 export class PluginCommands implements Source {
   readonly #dice: Dice
   readonly #prefix: string
+  /** What the hash exchange's queue may be bound with. */
+  readonly #weights = new Set<string>()
   #bodies = 0
 
   constructor(seed: number) {
@@ -57,7 +59,7 @@ export class PluginCommands implements Source {
     if (roll < 40) yield this.#publish(type)
     else if (roll < 60) yield this.#get(type)
     else if (roll < 80) yield this.#bind(type, this.#bindingKey(type))
-    else if (roll < 85) yield this.#unbind(type)
+    else if (roll < 85) yield this.#mayUnbind(type) ? this.#unbind(type) : this.#publish(type)
     else if (roll < 88)
       yield method(channel, 'queue.purge', { ticket: 0, queue: `${this.#prefix}.q.${type}`, nowait: false }, ['queue.purge-ok'])
     else if (roll < 90) yield this.#delete(type, true)
@@ -104,11 +106,17 @@ export class PluginCommands implements Source {
   }
 
   #bind(type: (typeof types)[number], routingKey: string): Command {
+    if (type === 'x-consistent-hash') this.#weights.add(routingKey)
     const name = type === 'x-recent-history' && this.#dice.chance(0.5) ? 'second' : type
     const ends = { queue: `${this.#prefix}.q.${name}`, exchange: this.#exchange(type) }
     return method(channel, 'queue.bind', { ticket: 0, ...ends, routingKey, nowait: false, arguments: table({}) }, [
       'queue.bind-ok',
     ])
+  }
+
+  /** RabbitMQ's hash exchange gives a queue nothing more once one of its bindings is gone, though another is still there. */
+  #mayUnbind(type: (typeof types)[number]): boolean {
+    return type !== 'x-consistent-hash' || this.#weights.size < 2
   }
 
   #unbind(type: (typeof types)[number]): Command {
@@ -118,6 +126,7 @@ export class PluginCommands implements Source {
   }
 
   #delete(type: (typeof types)[number], ifUnused: boolean): Command {
+    if (type === 'x-consistent-hash' && !ifUnused) this.#weights.clear()
     const fields = { ticket: 0, exchange: this.#exchange(type), ifUnused, nowait: false }
     return method(channel, 'exchange.delete', fields, ['exchange.delete-ok'])
   }

@@ -71,7 +71,7 @@ export class StreamCommands implements Source {
     const some = (probability: number, name: string, values: readonly FieldValue[]): void => {
       if (dice.chance(probability)) own[name] = dice.one(values)
     }
-    some(0.2, 'x-max-age', [text('1h'), text('7D'), text('soon'), int(5)])
+    some(0.2, 'x-max-age', [text('1h'), text('7D'), text('5x'), int(5)])
     some(0.2, 'x-max-length-bytes', [int(1_000_000_000), int(-1), text('1')])
     some(0.1, 'x-stream-max-segment-size-bytes', [int(1_000_000), int(-2)])
     for (const name of ['x-message-ttl', 'x-max-length', 'x-expires', 'x-max-priority', 'x-delivery-limit'])

@@ -48,6 +48,42 @@ export function configCases(): Case[] {
     ['min.cleanable.dirty.ratio', '2'],
     ['no.such.config', '1'],
   ]
+  const dynamic = ['message.max.bytes', 'log.retention.ms', 'log.cleanup.policy']
+  const brokerCases = (level: string): Case[] => {
+    const change = (name: string, values: object[], more: object = {}): Case => ({
+      name: `${name}, of broker "${level}"`,
+      key: 44,
+      versions: [1],
+      body: set(level, values, more, ResourceType.Broker),
+    })
+    const refused: [string, string][] = [
+      ['num.partitions', '3'],
+      ['log.retention.hours', '3'],
+      ['transaction.max.timeout.ms', '1000'],
+      ['message.max.bytes', 'many'],
+      ['message.max.bytes', '-1'],
+      ['log.cleanup.policy', 'shred'],
+      ['log.segment.bytes', '10'],
+      ['log.retention.ms', '0'],
+      ['max.connections', '-1'],
+      ['max.connections.per.ip', '0'],
+      ['max.connections.per.ip.overrides', 'bad'],
+    ]
+    return [
+      change('validate what is changed at run time', [one('log.retention.ms', '1000000')], { validateOnly: true }),
+      ...refused.map(([name, value]) => change(`refuse ${name}=${value}`, [one(name, value)])),
+      change('append to a number', [one('log.retention.ms', '1', 2)]),
+      change('set to null', [one('log.retention.ms', null)]),
+      change('forget what is read-only', [one('num.partitions', null, 1)]),
+      change('append', [one('log.cleanup.policy', 'compact', 2)]),
+      change('set', [one('message.max.bytes', `300000${level.length}`), one('log.retention.ms', '1000000')]),
+    ]
+  }
+  /** Of some config: Kafka shows a change a moment later. */
+  const has =
+    (value: string) =>
+    (answer: Message): boolean =>
+      answer['results'][0].configs.some((config: Message) => config['value'] === value)
   return [
     {
       name: 'a fresh topic',
@@ -73,7 +109,7 @@ export function configCases(): Case[] {
       name: 'some broker configs',
       key: 32,
       versions: [4],
-      ...expecting(/configs/, 'the broker has its own configuration, which is read-only and has fewer names'),
+      ...expecting(/configs\[num\.partitions\]\.(configSource|synonyms)/, "Kafka's file says it; here it is the default"),
       body: describe(ResourceType.Broker, '1', [
         'node.id',
         'message.max.bytes',
@@ -89,8 +125,7 @@ export function configCases(): Case[] {
       name: 'cluster-wide broker configs',
       key: 32,
       versions: [4],
-      ...expecting(/configs/, 'Kafka sets min.insync.replicas at run time (KIP-966); here nothing is'),
-      body: describe(ResourceType.Broker, ''),
+      body: describe(ResourceType.Broker, '', ['message.max.bytes', 'log.retention.ms']),
     },
     ...values.map(
       ([name, value]): Case => ({
@@ -158,14 +193,48 @@ export function configCases(): Case[] {
     },
     { name: 'an unknown kind of resource', key: 44, versions: [1], body: set('x', [one('a', 'b')], {}, 77) },
     { name: 'a read-only broker config', key: 44, versions: [1], body: set('1', [one('node.id', '2')], {}, ResourceType.Broker) },
+    // The one broker last: what was set for all is known where this is.
+    ...['', '1'].flatMap((level) => brokerCases(level)),
+    {
+      name: 'the broker with both',
+      key: 32,
+      versions: [4],
+      body: describe(ResourceType.Broker, '1', dynamic),
+      until: has('3000001'),
+    },
+    {
+      name: 'all brokers with theirs',
+      key: 32,
+      versions: [4],
+      body: describe(ResourceType.Broker, '', dynamic),
+      until: has('3000000'),
+    },
+    {
+      name: 'a topic that follows',
+      key: 32,
+      versions: [4],
+      body: describe(ResourceType.Topic, 'created.v7', ['retention.ms', 'max.message.bytes', 'segment.ms', 'cleanup.policy']),
+      until: has('3000001'),
+    },
     ...['1', ''].map(
-      (name): Case => ({
-        name: `a broker config that Kafka changes at run time, of broker "${name}"`,
+      (level): Case => ({
+        name: `forget them, of broker "${level}"`,
         key: 44,
-        ...expecting(/errorCode|errorMessage/, 'the broker has its own configuration, which is read-only and says so'),
-        body: set(name, [one('log.retention.ms', '1000000')], { validateOnly: true }, ResourceType.Broker),
+        versions: [1],
+        body: set(
+          level,
+          dynamic.map((name) => one(name, null, 1)),
+          {},
+          ResourceType.Broker,
+        ),
       }),
     ),
+    {
+      name: 'a topic that followed',
+      key: 32,
+      body: describe(ResourceType.Topic, 'created.v7'),
+      until: has('1048588'),
+    },
     { name: 'all at once', key: 33, body: set('created.v5', configs({ 'retention.ms': '7200000', 'cleanup.policy': 'delete' })) },
     { name: 'all at once, refused', key: 33, body: set('created.v5', configs({ 'retention.ms': 'x' })) },
     {

@@ -66,6 +66,10 @@ await runCases({
       await configs('--describe', '--entity-type', 'brokers', '--entity-name', '1', '--all'),
       /message\.max\.bytes=1048588/,
     )
+    const all = ['--entity-type', 'brokers', '--entity-default']
+    await configs('--alter', ...all, '--add-config', 'log.roll.ms=600000')
+    assert.match(await configs('--describe', ...all), /log\.roll\.ms=600000/)
+    await configs('--alter', ...all, '--delete-config', 'log.roll.ms')
     const user = ['--entity-type', 'users', '--entity-name', 'alice']
     await configs('--alter', ...user, '--add-config', 'producer_byte_rate=1048576')
     assert.match(await configs('--describe', ...user), /producer_byte_rate=1048576/)

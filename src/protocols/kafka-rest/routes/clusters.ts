@@ -1,6 +1,7 @@
 /** v3: the cluster, its topics and partitions. */
 
 import type { TopicInfo } from '../../../broker/face.ts'
+import { BrokerConfigs } from '../../kafka/broker-configs.ts'
 import { configFrom, declarationWith } from '../../kafka/config.ts'
 import { collidingTopic, isTopicName } from '../../kafka/names.ts'
 import { ConfigRefused } from '../../kafka/refused.ts'
@@ -160,7 +161,7 @@ async function createTopic(call: Call): Promise<Answer> {
     set[config] = value
   }
   try {
-    const config = { ...configFrom(set), partitions: Number(partitions) }
+    const config = { ...configFrom(set, BrokerConfigs.of(call.broker)), partitions: Number(partitions) }
     if (validateOnly !== true) await call.space.createTopic(name, config, 'kafka', declarationWith({}, set))
   } catch (cause) {
     if (cause instanceof ConfigRefused) throw new RestError(40002, cause.message)

@@ -1,6 +1,7 @@
 /** v2: topics and partitions, and producing to them. */
 
 import { isObject, type JsonObject } from '../../../lib/schemas/json-text.ts'
+import { BrokerConfigs } from '../../kafka/broker-configs.ts'
 import { setConfigs, shownConfigs } from '../../kafka/config.ts'
 import { encode, type KnownSchema, languages, schemaById, schemaByText } from '../embedded.ts'
 import { keySchemaMissing, partitionNotFound, unprocessable, valueSchemaMissing } from '../errors.ts'
@@ -26,7 +27,9 @@ export const topicRoutes: readonly Route[] = [
     path: '/topics/:topic',
     handle: (call) => {
       const info = call.topic(call.parameter('topic'))
-      const configs = Object.fromEntries(shownConfigs(info.config, setConfigs(info)).map(({ name, value }) => [name, value]))
+      const configs = Object.fromEntries(
+        shownConfigs(info.config, setConfigs(info), BrokerConfigs.of(call.broker)).map(({ name, value }) => [name, value]),
+      )
       return {
         name: info.name,
         configs,

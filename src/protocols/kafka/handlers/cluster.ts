@@ -57,7 +57,7 @@ async function describeAsked(
     if (!isTopicName(name)) return failed(KafkaError.InvalidTopic)
     if (!mayCreate || session.wasDeleted(name)) return failed(KafkaError.UnknownTopicOrPartition)
     if (collidingTopic(session.space, name) !== undefined) return failed(KafkaError.InvalidTopic)
-    return describe(await session.space.createTopic(name, configFrom({}), 'kafka'))
+    return describe(await session.space.createTopic(name, configFrom({}, session.configs), 'kafka'))
   } catch (cause) {
     const raced = cause instanceof CoreError && cause.code === 'AlreadyExists' ? session.space.topic(name) : undefined
     return raced ? describe(raced) : failed(codeOf(cause))

@@ -1,7 +1,6 @@
-// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources. Topic configs are the broker's own topic settings (config.ts);
-// the broker's own configs are shown read-only.
+// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources: of topics (config.ts), of the broker (broker-configs.ts) and of groups.
 import type { Action, TopicConfig, TopicInfo } from '../../../broker/face.ts'
-import { brokerConfigs } from '../broker-configs.ts'
+import type { ConfigLevel } from '../broker-configs.ts'
 import {
   ConfigType,
   configRows,
@@ -48,14 +47,11 @@ function configsOf(session: KafkaSession, type: number, name: string): readonly 
   switch (type) {
     case ResourceType.Topic: {
       const topic = topicNamed(session, name, 'describeConfig')
-      return shownConfigs(topic.config, setConfigs(topic))
+      return shownConfigs(topic.config, setConfigs(topic), session.configs)
     }
     case ResourceType.Broker:
       checkCluster(session, 'describeConfig')
-      // Without a name: what was set for all brokers at run time, which here is nothing.
-      if (name === '') return []
-      checkBroker(name)
-      return brokerConfigs(nodeId, session.broker.limits)
+      return session.configs.shown(levelNamed(name))
     case ResourceType.BrokerLogger:
       checkCluster(session, 'describeConfig')
       checkBroker(name)
@@ -91,6 +87,12 @@ function checkBroker(name: string): void {
     throw new Refused(KafkaError.InvalidRequest, `Unexpected broker id, expected ${nodeId}, but received ${name}`)
 }
 
+/** Without a name: all brokers. */
+function levelNamed(name: string): ConfigLevel {
+  if (name !== '') checkBroker(name)
+  return name === '' ? '' : '1'
+}
+
 export function listConfigResources(request: Request): void {
   const { session, version } = request
   if (!mayCluster(session, 'describeConfig'))
@@ -122,7 +124,7 @@ export function listConfigResources(request: Request): void {
 /** The old call: the configs named are all there are, the others go back to their defaults. */
 export async function alterConfigs(request: Request): Promise<void> {
   const everyName = configRows.map((row) => row.name)
-  await alter(request, everyName, (_, configs) => {
+  await alter(request, everyName, (_session, _topic, configs) => {
     const set: Record<string, string> = {}
     for (const { name, value } of configs) {
       if (value === null) throw new Refused(KafkaError.InvalidRequest, `Null value not supported for configs: ${name}`)
@@ -133,10 +135,12 @@ export async function alterConfigs(request: Request): Promise<void> {
 }
 
 export async function incrementalAlterConfigs(request: Request): Promise<void> {
-  await alter(request, [], (topic, configs) => {
+  await alter(request, [], ({ configs: defaults }, topic, configs) => {
     const set: Record<string, string> = { ...setConfigs(topic) }
     for (const config of configs) {
-      const value = valueAfter(topic, config)
+      const row = configRows.find((candidate) => candidate.name === config['name'])
+      if (row === undefined) throw new ConfigRefused(`Unknown topic config name: ${config['name']}`)
+      const value = valueAfter(config, row.type, row.read(topic.config, { ...defaults.set, ...set }))
       if (value === null) delete set[config['name']]
       else set[config['name']] = value
     }
@@ -144,24 +148,17 @@ export async function incrementalAlterConfigs(request: Request): Promise<void> {
   })
 }
 
-/** What an operation leaves of a config; null is its default. */
-function valueAfter(topic: TopicInfo, config: Message): string | null {
+/** What an operation leaves of a config that has this value; null is its default. */
+function valueAfter(config: Message, type: number, before: string): string | null {
   const { name, value, configOperation } = config
-  const row = configRows.find((candidate) => candidate.name === name)
-  if (row === undefined) throw new ConfigRefused(`Unknown topic config name: ${name}`)
   if (configOperation === Operation.Delete) return null
   if (value === null) throw new Refused(KafkaError.InvalidRequest, `Null value not supported for: ${name}`)
   if (configOperation === Operation.Set) return value
   if (configOperation !== Operation.Append && configOperation !== Operation.Subtract)
     throw new Refused(KafkaError.InvalidRequest, `unknown operation ${configOperation} on ${name}`)
-  if (row.type !== ConfigType.List)
+  if (type !== ConfigType.List)
     throw new ConfigRefused(`Can't append to or subtract from ${name}: it is not a list, and can only be set`)
-  const words = new Set(
-    row
-      .read(topic.config, setConfigs(topic))
-      .split(',')
-      .filter((word) => word !== ''),
-  )
+  const words = new Set(before.split(',').filter((word) => word !== ''))
   for (const word of String(value).split(',')) {
     if (configOperation === Operation.Append) words.add(word.trim())
     else words.delete(word.trim())
@@ -169,12 +166,11 @@ function valueAfter(topic: TopicInfo, config: Message): string | null {
   return [...words].join(',')
 }
 
+/** What is set of a topic's configs after a request. */
+type SetAfter = (session: KafkaSession, topic: TopicInfo, configs: Message[]) => SetConfigs
+
 /** `reset`: the configs that go back to their defaults unless they are set. */
-async function alter(
-  request: Request,
-  reset: readonly string[],
-  setAfter: (topic: TopicInfo, configs: Message[]) => SetConfigs,
-): Promise<void> {
+async function alter(request: Request, reset: readonly string[], setAfter: SetAfter): Promise<void> {
   const body = request.body()
   const resources: Message[] = body['resources']
   const seen = new Map<string, number>()
@@ -200,7 +196,7 @@ async function alterOne(
   session: KafkaSession,
   resource: Message,
   reset: readonly string[],
-  setAfter: (topic: TopicInfo, configs: Message[]) => SetConfigs,
+  setAfter: SetAfter,
   validateOnly: boolean,
 ): Promise<void> {
   const { resourceType, resourceName } = resource
@@ -209,12 +205,14 @@ async function alterOne(
     throw new Refused(KafkaError.InvalidRequest, 'Error due to duplicate config keys')
   if (resourceType === ResourceType.Group)
     return await alterGroup(session, resourceName, configs, reset.length === 0, validateOnly)
+  if (resourceType === ResourceType.Broker)
+    return await alterBroker(session, resourceName, configs, reset.length === 0, validateOnly)
   if (resourceType !== ResourceType.Topic) refuseOthers(session, resourceType, resourceName, configs)
   const topic = topicNamed(session, resourceName, 'configure')
-  const after = setAfter(topic, configs)
+  const after = setAfter(session, topic, configs)
   const setting: Partial<TopicConfig> = {}
-  for (const name of reset) if (!(name in after)) Object.assign(setting, settingOf(name, null))
-  for (const { name } of configs) Object.assign(setting, settingOf(name, after[name] ?? null))
+  for (const name of reset) if (!(name in after)) Object.assign(setting, settingOf(name, null, session.configs))
+  for (const { name } of configs) Object.assign(setting, settingOf(name, after[name] ?? null, session.configs))
   if (!validateOnly) await session.space.alterTopic(topic.name, setting, declarationWith(topic.declaration, after))
 }
 
@@ -241,17 +239,35 @@ async function alterGroup(
   await own.replace(group, set, validateOnly)
 }
 
+async function alterBroker(
+  session: KafkaSession,
+  name: string,
+  configs: Message[],
+  isIncremental: boolean,
+  validateOnly: boolean,
+): Promise<void> {
+  checkCluster(session, 'configure')
+  const level = levelNamed(name)
+  const own = session.configs
+  const set: Record<string, string> = isIncremental ? { ...own.setAt(level) } : {}
+  for (const config of configs) {
+    const { name, value } = config
+    if (!isIncremental && value === null)
+      throw new Refused(KafkaError.InvalidRequest, `Null value not supported for configs: ${name}`)
+    const after = isIncremental ? valueAfter(config, own.typeOf(name) ?? ConfigType.String, set[name] ?? own.get(name)) : value
+    if (after === null) delete set[name]
+    else set[name] = after
+  }
+  await own.replace(level, set, validateOnly)
+}
+
 function refuseOthers(session: KafkaSession, resourceType: number, name: string, configs: Message[]): never {
   checkCluster(session, 'configure')
   const names = configs.map((config) => config['name']).join(', ')
   switch (resourceType) {
-    case ResourceType.Broker:
     case ResourceType.BrokerLogger:
-      if (name !== '') checkBroker(name)
-      throw new Refused(
-        KafkaError.InvalidRequest,
-        `Cannot update these configs dynamically: ${names}. The broker's own configuration has them`,
-      )
+      checkBroker(name)
+      throw new Refused(KafkaError.InvalidRequest, `There are no such loggers: ${names}`)
     case ResourceType.ClientMetrics:
       throw new Refused(KafkaError.InvalidConfig, `nothing can be configured here: ${names}`)
     default:

@@ -122,7 +122,7 @@ function prepare(request: Request, part: ProducePart): void {
   }
   part.errorCode = validateBatch(received, 0, received.length, request.version)
   if (part.errorCode !== KafkaError.None) return
-  const records = applyRules(part, info, received, broker.clock.now())
+  const records = applyRules(request, part, info, received)
   if (records === null) return
   const split = delayed(part, info, records, broker.clock.now())
   if (part.errorCode !== KafkaError.None) return
@@ -147,14 +147,16 @@ function prepare(request: Request, part: ProducePart): void {
 }
 
 /** The batch as the topic's configs want it, or null with the part's error set. */
-function applyRules(part: ProducePart, info: TopicInfo, received: Buffer, now: number): Buffer | null {
+function applyRules(request: Request, part: ProducePart, info: TopicInfo, received: Buffer): Buffer | null {
+  const { broker, configs } = request.session
+  const now = broker.clock.now()
   try {
-    part.errorMessage = refusedTime(info, received, now)
+    part.errorMessage = refusedTime(info, received, now, configs.set)
     if (part.errorMessage !== null) {
       part.errorCode = KafkaError.InvalidTimestamp
       return null
     }
-    const records = asConfigured(info, received)
+    const records = asConfigured(info, received, configs.set)
     if (info.config.timestampType === 'logAppend') setLogAppendTime(records, 0, records.length, now)
     return records
   } catch (cause) {

@@ -56,9 +56,9 @@ async function createOne(session: KafkaSession, topic: Message, validateOnly: bo
     if (config['value'] === null) throw new ConfigRefused(`Null value not supported for topic configs: ${config['name']}`)
     set[config['name']] = config['value']
   }
-  const config = { ...configFrom(set), partitions }
+  const config = { ...configFrom(set, session.configs), partitions }
   const created = validateOnly ? undefined : await session.space.createTopic(name, config, 'kafka', declarationWith({}, set))
-  const configs = shownConfigs(created?.config ?? { ...topicDefaults, ...config }, set)
+  const configs = shownConfigs(created?.config ?? { ...topicDefaults, ...config }, set, session.configs)
   const id = created === undefined ? {} : { topicId: created.id.toString('hex') }
   return { name, ...id, errorMessage: null, numPartitions: partitions, replicationFactor: 1, configs }
 }
