@@ -89,11 +89,11 @@ const families = new Map([
       'vhosts',
     ].map((file) => `protocols/amqp/${file}.ts`),
   ],
-  // The REST proxy writes Kafka's records by Kafka's configs, and reads and writes them by the schemas of the registry.
+  // The REST proxy writes Kafka's records by Kafka's configs, the broker's and the topics', and reads and writes them by the schemas of the registry.
   [
     'protocols/kafka-rest/',
     [
-      ...['config', 'mapping', 'names', 'refused'].map((file) => `protocols/kafka/${file}.ts`),
+      ...['broker-configs', 'config', 'mapping', 'names', 'refused'].map((file) => `protocols/kafka/${file}.ts`),
       ...['errors', 'framing', 'registry'].map((file) => `protocols/schema-registry/${file}.ts`),
     ],
   ],
