@@ -15,8 +15,8 @@ export interface Reply {
   nil(): void
   /** No array: `*-1`, or `_`. */
   nilArray(): void
-  /** In RESP2 a bulk string. */
-  double(value: number): void
+  /** In RESP2 a bulk string. `shown`: its digits, where they are not the fewest. */
+  double(value: number, shown?: string): void
   /** In RESP2 1 or 0. */
   boolean(value: boolean): void
   /** `length` elements follow. */
@@ -125,9 +125,9 @@ export class ReplyWriter implements Reply {
     this.#line(this.protocol === 3 ? 95 : 42, this.protocol === 3 ? '' : '-1')
   }
 
-  double(value: number): void {
-    if (this.protocol === 3) this.#line(44, formatDouble(value))
-    else this.bulk(formatDouble(value))
+  double(value: number, shown = formatDouble(value)): void {
+    if (this.protocol === 3) this.#line(44, shown)
+    else this.bulk(shown)
   }
 
   boolean(value: boolean): void {

@@ -19,8 +19,13 @@ const special = new Map<string, Needs>([
   ...named('lpop rpop blpop brpop lmpop blmpop xreadgroup xack xclaim xautoclaim', 'consume', 'consume'),
   ...named('xgroup|create xgroup|setid xgroup|destroy xgroup|createconsumer xgroup|delconsumer', 'consume', 'consume'),
   ...named('lmove rpoplpush blmove brpoplpush copy', 'consume', 'publish'),
+  ...named('georadius georadiusbymember', 'consume', 'publish'),
   ...named('rename renamenx smove', 'both', 'publish'),
-  ...named('sunionstore sinterstore sdiffstore zunionstore zinterstore zdiffstore zrangestore bitop', 'publish', 'consume'),
+  ...named(
+    'sunionstore sinterstore sdiffstore zunionstore zinterstore zdiffstore geosearchstore zrangestore bitop pfmerge',
+    'publish',
+    'consume',
+  ),
   ...named('getset getdel getex spop zpopmin zpopmax zmpop bzpopmin bzpopmax bzmpop xackdel', 'both', 'both'),
   ...named('incr decr incrby decrby incrbyfloat hincrby hincrbyfloat zincrby setbit bitfield', 'both', 'both'),
 ])

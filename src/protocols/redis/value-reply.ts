@@ -65,8 +65,8 @@ export class ValueReply implements Reply {
     this.#add(nil)
   }
 
-  double(value: number): void {
-    this.#add(this.protocol === 3 ? { kind: 'double', value } : { kind: 'bulk', text: formatDouble(value) })
+  double(value: number, shown = formatDouble(value)): void {
+    this.#add(this.protocol === 3 ? { kind: 'double', value } : { kind: 'bulk', text: shown })
   }
 
   boolean(value: boolean): void {

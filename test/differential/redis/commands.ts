@@ -1,6 +1,7 @@
 /** Random commands from a seed: few keys, so that types meet, and values at the edges. How the replies are compared is said with each. */
 import { Random } from '../../simulation/disk.ts'
 import { lists } from './lists.ts'
+import { places } from './places.ts'
 import { streams } from './streams.ts'
 
 /**
@@ -262,7 +263,7 @@ const sets: readonly Make[] = [
   (p) => ['exact', 'SINTERCARD', p.one(['1', '2', '0', 'x', '5']), p.key, p.key, ...p.maybe('LIMIT', p.count)],
   (p) => ['kind', 'SRANDMEMBER', p.key, ...p.maybe(p.count)],
   (p) => ['scan', 'SSCAN', p.key, '0', ...p.maybe('MATCH', 'm*')],
-  (p) => ['exact', 'SPOP', p.key, p.one(['100', '0', '-1', 'x'])],
+  (p) => ['unordered', 'SPOP', p.key, p.one(['100', '0', '-1', 'x'])],
   (p) => ['unordered', p.one(['SORT', 'SORT_RO']), p.key, ...p.maybe('ALPHA'), ...p.maybe('BY', p.one(['nosort', 'w_*']))],
   (p) => [
     'exact',
@@ -415,6 +416,7 @@ export const families: Readonly<Record<string, readonly Make[]>> = {
   lists,
   streams,
   others,
+  places,
 }
 
 /** Commands of a seed: mostly of one family, some of all. */

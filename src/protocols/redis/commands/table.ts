@@ -13,7 +13,9 @@ import { commandCommands } from './commands.ts'
 import { connectionCommands } from './connection.ts'
 import { dumpCommands } from './dump.ts'
 import { expiryCommands } from './expiry.ts'
+import { geoCommands } from './geo.ts'
 import { hashCommands } from './hashes.ts'
+import { hyperLogLogCommands } from './hyperloglogs.ts'
 import { infoCommands } from './info.ts'
 import { keyCommands } from './keys.ts'
 import { pubsubCommands } from './pubsub.ts'
@@ -41,6 +43,8 @@ const groups: readonly (readonly Command[])[] = [
   stringCommands,
   bitCommands,
   bitFieldCommands,
+  hyperLogLogCommands,
+  geoCommands,
   hashCommands,
   setCommands,
   sortedSetCommands,
