@@ -3,6 +3,7 @@
 
 import { Buffer } from 'node:buffer'
 import { PublishItem, PublishStatus } from '../../broker/face.ts'
+import { Slab } from '../../lib/slab.ts'
 import { timerMax } from './arguments.ts'
 import type { Channel } from './channel.ts'
 import { decodeProperties, PropertyScan, readU32, readU64, writeU32 } from './codec.ts'
@@ -13,7 +14,6 @@ import { decodeEnvelope, encodeEnvelope, envelopeVersion, formatId, spareHeader 
 import { deliverReply, replyPrefix, replyQueue } from './reply.ts'
 import { flagOf, long, textOf, typeName } from './table.ts'
 
-const slabBytes = 64 * 1024
 /** RabbitMQ's own limit on one message. */
 const messageBytesMax = 16 * 1024 * 1024
 
@@ -36,6 +36,9 @@ class Batch {
 }
 
 const scan = new PropertyScan()
+/** Of all connections: most of them publish now and then. */
+const room = new Slab()
+const nothing = Buffer.alloc(0)
 /** Headers that mean something when they are published. */
 const ours = [spareHeader, 'x-delay', 'x-recent-history-no-store']
 
@@ -45,11 +48,9 @@ export class Publisher {
   #exchange = ''
   #routingKey = ''
   /** The two names as they came last time: publishers repeat themselves, so they are rarely decoded. */
-  #names: Buffer = Buffer.alloc(0)
+  #names: Buffer = nothing
   #mandatory = false
-  #slab: Buffer = Buffer.alloc(0)
-  #slabAt = 0
-  #envelope: Buffer = this.#slab
+  #envelope: Buffer = nothing
   #bodyAt = 0
   #propertiesAt = 0
   #bodyStart = 0
@@ -110,7 +111,7 @@ export class Publisher {
     const names = this.#names.length
     const properties = end - start - 12
     const total = 1 + names + 4 + properties + bodyBytes
-    const envelope = this.#allocate(total)
+    const envelope = room.take(total)
     envelope[0] = envelopeVersion
     for (let i = 0; i < names; i++) envelope[i + 1] = this.#names[i] as number
     let at = 1 + names
@@ -139,18 +140,6 @@ export class Publisher {
     if (this.#bodyAt === this.#envelope.length) this.#complete()
   }
 
-  /** Small envelopes share a slab; a slab is never written again where an envelope lies. */
-  #allocate(bytes: number): Buffer {
-    if (slabBytes / 4 < bytes) return Buffer.allocUnsafeSlow(bytes)
-    if (this.#slab.length - this.#slabAt < bytes) {
-      this.#slab = Buffer.allocUnsafeSlow(slabBytes)
-      this.#slabAt = 0
-    }
-    const at = this.#slabAt
-    this.#slabAt = at + bytes
-    return this.#slab.subarray(at, at + bytes)
-  }
-
   #complete(): void {
     this.#awaits = Await.Method
     const channel = this.#channel
@@ -173,6 +162,7 @@ export class Publisher {
     if (0 <= scan.expiration) item.ttlMs = this.#expiration(scan.expiration)
     if (0 <= scan.headers || 0 <= scan.replyTo) this.#special(item, delayed)
     if (exchange === '' && this.#routingKey.startsWith(replyPrefix)) deliverReply(session.broker, item)
+    this.#envelope = nothing
     this.#items.push(item)
     this.#mandatories.push(this.#mandatory)
     this.#bytes += item.payload.length
