@@ -244,3 +244,29 @@ test('a full topic takes a record that replaces another one of its address', asy
   assert.equal(await outcome(to('s.c', '5')), 'Full')
   await machine.stop()
 })
+
+test('a full topic still tells what is not as expected, and what it has already; a limit for each address lets what takes the place of others in', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  const limits = { recordsMax: 3, overflow: 'refuse', subjectRecordsMax: 2, subjectOverflow: 'refuse' } as const
+  await space.createTopic('s', { captures: ['s.*'], indexed: true, dedupWindowMs: 60_000, ...limits }, 'test')
+  const outcome = async (address: string, fields: Partial<PublishItem> = {}): Promise<string> => {
+    const item = Object.assign(to(address, 'x'), { decidedBy: 's', ...fields })
+    await new Promise<void>((done) => space.publish([item], done))
+    if (item.status === PublishStatus.Duplicate) return `duplicate of ${item.baseOffset}`
+    return item.errorCode ?? `stored at ${item.baseOffset}`
+  }
+  assert.equal(await outcome('s.a', { dedupId: 'first' }), 'stored at 0')
+  assert.equal(await outcome('s.a'), 'stored at 1')
+  assert.equal(await outcome('s.a'), 'Full')
+  assert.equal(await outcome('s.a', { replaces: 'address' }), 'stored at 2')
+  assert.equal(await outcome('s.b'), 'stored at 3')
+  assert.equal(await outcome('s.c'), 'stored at 4')
+  assert.equal(await outcome('s.c'), 'Full')
+  assert.equal(await outcome('s.c', { dedupId: 'first' }), 'duplicate of 0')
+  assert.equal(await outcome('s.c', { expectedNext: 1 }), 'Mismatch')
+  assert.equal(await outcome('s.c', { expectedLast: { offset: 1 } }), 'Mismatch')
+  assert.equal(await outcome('s.c', { dedupId: 'first', expectedNext: 1 }), 'Mismatch')
+  assert.equal(await outcome('s.c', { expectedNext: 5 }), 'Full')
+  await machine.stop()
+})

@@ -200,9 +200,11 @@ test('one topic decides for all that a record would reach', async () => {
   const early = decided({ expectedNext: 5 })
   assert.deepEqual([...(await outcome(early)), early.baseOffset], [PublishStatus.Failed, 'Mismatch', 1])
   assert.deepEqual(await outcome(decided({ expectedNext: 1, dedupId: 'i' })), [PublishStatus.Stored, 1])
-  assert.deepEqual(await outcome(decided({ dedupId: 'i', expectedNext: 9 })), [PublishStatus.Failed, 'Full'])
+  assert.deepEqual(await outcome(decided({})), [PublishStatus.Failed, 'Full'])
+  // In this order: what is expected, whether it is there already, whether there is room.
+  assert.deepEqual(await outcome(decided({ dedupId: 'i', expectedNext: 9 })), [PublishStatus.Failed, 'Mismatch'])
+  assert.deepEqual(await outcome(decided({ dedupId: 'i', expectedNext: 2 })), [PublishStatus.Duplicate, 1])
   await space.alterTopic('s', { recordsMax: 3 })
-  assert.deepEqual(await outcome(decided({ dedupId: 'i', expectedNext: 9 })), [PublishStatus.Duplicate, 1])
   await machine.clock.advance(1001)
   assert.deepEqual(await outcome(decided({ dedupId: 'i' })), [PublishStatus.Stored, 2])
   assert.equal((await space.peek('a.b', { limit: 9 })).length, 2)

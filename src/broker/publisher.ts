@@ -126,11 +126,12 @@ export class Publisher {
         if (refused !== null) throw refused
         if (later) continue
         const waiting = ahead.get(topic) ?? 0
-        this.#checkRoom(topic, item, waiting, address)
-        if (item.decidedBy === null || item.decidedBy === topic.name)
-          checkExpected(topic, item, topic.name === address ? null : address)
-        if (item.decidedBy === topic.name && item.dedupId !== null && this.#isRepetition(topic, item.dedupId))
+        const unexpected = decides(topic, item) ? mismatch(topic, item, address) : null
+        if (unexpected !== null) throw unexpected
+        if (item.decidedBy === topic.name && this.#isRepetition(topic, item))
           throw new CoreError('AlreadyExists', `topic "${topic.name}" has a record with the id "${item.dedupId}"`)
+        this.#checkRoom(topic, item, waiting, address)
+        if (decides(topic, item)) checkAddressRoom(topic, item, address)
         ahead.set(topic, waiting + item.count)
       }
       return { error: null, bytes: later ? bytes : topics.size * bytes }
@@ -140,8 +141,8 @@ export class Publisher {
     }
   }
 
-  #isRepetition(topic: Topic, id: string): boolean {
-    return topic.ids.find(id, this.#shard.clock.now()) !== undefined
+  #isRepetition(topic: Topic, { dedupId }: PublishItem): boolean {
+    return dedupId !== null && topic.ids.find(dedupId, this.#shard.clock.now()) !== undefined
   }
 
   /**
@@ -309,9 +310,16 @@ export class Publisher {
     if (item.status === PublishStatus.Pending) item.status = item.heardBy > 0 ? PublishStatus.Stored : PublishStatus.Unrouted
   }
 
-  /** Whether there is no room for it, or it is not what the topic asks for; that is not asked of what was stored before. */
+  /**
+   * Whether it is not what its producer expects there, there is no room for it, or it is not what the topic asks for; that is not asked of what was
+   * stored before. A repetition needs no room.
+   */
   #refusedBy(topic: Topic, item: PublishItem, address: string, moved: boolean): CoreError | null {
-    if (!topic.isFull(0, address)) return moved ? null : this.checks.refusal(topic, item)
+    const decided = decides(topic, item)
+    const unexpected = decided ? mismatch(topic, item, address) : null
+    if (unexpected !== null) return unexpected
+    if (!topic.isFull(0, address) || (decided && this.#isRepetition(topic, item)))
+      return moved ? null : this.checks.refusal(topic, item)
     if (topic.config.overflow === 'refuseDeadLetter') this.#onRefused(topic, item)
     return full(topic)
   }
@@ -355,17 +363,17 @@ export class Publisher {
 
   #appendTo(topic: Topic, item: PublishItem, subject: string | null): void {
     const { config } = topic
-    this.#checkRoom(topic, item, 0, subject ?? topic.name)
     const keyHash = item.key === null ? 0 : hash32(item.key)
     const partition = item.partition >= 0 && subject === null ? item.partition : this.#partitionFor(topic, item, keyHash)
     const log = topic.logs[partition]
     if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
-    const decides = item.decidedBy === null || item.decidedBy === topic.name || item.status === PublishStatus.Pending
-    if (item.dedupId !== null && decides) {
+    const decided = decides(topic, item)
+    if (item.dedupId !== null && decided) {
       const offset = topic.ids.find(item.dedupId, this.#shard.clock.now())
       if (offset !== undefined) return duplicate(item, offset, log.start)
     }
-    if (decides) checkExpected(topic, item, subject)
+    this.#checkRoom(topic, item, 0, subject ?? topic.name)
+    if (decided) checkAddressRoom(topic, item, subject ?? topic.name)
     let producer = null
     if (item.producerId >= 0 && subject !== null) {
       // A copy: what the producer may do was checked where its sequence counts.
@@ -405,9 +413,9 @@ export class Publisher {
       annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
       payload: item.payload,
     }
-    const marks = { producer, named, dedupId: decides ? item.dedupId : null }
+    const marks = { producer, named, dedupId: decided ? item.dedupId : null }
     const base =
-      item.replaces === null || !decides
+      item.replaces === null || !decided
         ? this.#shard.append(topic, partition, content, marks)
         : this.#appendInPlace(topic, item.replaces, content, marks)
     item.status = PublishStatus.Stored
@@ -436,29 +444,34 @@ export class Publisher {
   }
 }
 
-/** Preconditions of the publisher, and the limit for each address where that refuses. */
-function checkExpected(topic: Topic, item: PublishItem, subject: string | null): void {
-  const { keeper, config } = topic
-  const [log] = topic.logs
-  if (item.expectedNext >= 0 && log !== undefined && log.next !== item.expectedNext) {
-    item.baseOffset = log.next
-    throw new CoreError('Mismatch', `topic "${topic.name}": the next offset is ${log.next}, not ${item.expectedNext}`)
-  }
-  if (keeper === null) return
-  const own = subject ?? topic.name
-  if (item.expectedLast !== null) {
-    const last = keeper.last(item.expectedLast.address ?? own)
-    if (last !== item.expectedLast.offset) {
+/** Whether the topic's answer is the producer's: what it expects holds there, and repetitions are recognised there. */
+function decides(topic: Topic, { decidedBy, status }: PublishItem): boolean {
+  return decidedBy === null || decidedBy === topic.name || status === PublishStatus.Pending
+}
+
+/** What its producer expects and does not hold; what there is instead stands in the item. */
+function mismatch(topic: Topic, item: PublishItem, address: string): CoreError | null {
+  const { expectedLast, expectedNext } = item
+  const { keeper } = topic
+  if (expectedLast !== null && keeper !== null) {
+    const last = keeper.last(expectedLast.address ?? address)
+    if (last !== expectedLast.offset) {
       item.baseOffset = last
-      throw new CoreError(
-        'Mismatch',
-        `topic "${topic.name}": the newest record has offset ${last}, not ${item.expectedLast.offset}`,
-      )
+      return new CoreError('Mismatch', `topic "${topic.name}": the newest record has offset ${last}, not ${expectedLast.offset}`)
     }
   }
+  const [log] = topic.logs
+  if (expectedNext < 0 || log === undefined || log.next === expectedNext) return null
+  item.baseOffset = log.next
+  return new CoreError('Mismatch', `topic "${topic.name}": the next offset is ${log.next}, not ${expectedNext}`)
+}
+
+/** The limit for each address, where that refuses. What takes the place of others makes it no more. */
+function checkAddressRoom({ keeper, config, name }: Topic, { replaces }: PublishItem, address: string): void {
   const { subjectRecordsMax, subjectOverflow } = config
-  if (subjectRecordsMax >= 0 && subjectOverflow === 'refuse' && keeper.offsets(own).length >= subjectRecordsMax)
-    throw new CoreError('Full', `topic "${topic.name}": there are ${subjectRecordsMax} records of "${own}" (subjectRecordsMax)`)
+  if (keeper === null || subjectRecordsMax < 0 || subjectOverflow !== 'refuse' || replaces !== null) return
+  if (keeper.offsets(address).length >= subjectRecordsMax)
+    throw new CoreError('Full', `topic "${name}": there are ${subjectRecordsMax} records of "${address}" (subjectRecordsMax)`)
 }
 
 /** Whether the exchange stands for the subject space, to which captures and live subscribers belong. */

@@ -116,11 +116,16 @@ export function generatedConversation(seed: number): Conversation {
   const name = `G${seed}`
   const own = name.toLowerCase()
   const limit = (): number => of(random, [-1, -1, 3, 6])
+  // Half of them refuse what is too much, and half of those for each subject.
+  const refuses = random.below(2) === 0
+  const perSubject = refuses && random.below(2) === 0
   const config = (): object => ({
     name,
     subjects: [`${own}.>`],
     max_msgs: limit(),
-    max_msgs_per_subject: limit(),
+    max_msgs_per_subject: perSubject ? 1 + random.below(4) : limit(),
+    max_msg_size: of(random, [-1, -1, 60]),
+    ...(refuses ? { discard: 'new', discard_new_per_subject: perSubject } : {}),
     allow_direct: true,
     allow_rollup_hdrs: true,
   })
@@ -138,6 +143,8 @@ export function generatedConversation(seed: number): Conversation {
       { 'Nats-Expected-Last-Msg-Id': String(random.below(5)) },
       { 'Nats-Rollup': of(random, ['sub', 'all', 'none']) },
       { 'Nats-Expected-Stream': of(random, [name, 'OTHER']) },
+      { 'Nats-Msg-Id': String(random.below(5)), 'Nats-Expected-Last-Sequence': String(random.below(15)) },
+      { 'Nats-Msg-Id': String(random.below(5)), 'Nats-Rollup': 'sub' },
     ])
   const api = (request: string, body: object | string = ''): Step => ({ to: `$JS.API.${request}.${name}`, body })
   while (steps.length < apiStepsEach) {
