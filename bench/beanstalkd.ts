@@ -1,7 +1,7 @@
 /** beanstalkd by loadgen, raw lines from Go: putting, and reserving and deleting, each answer waited for or a hundred at a time. */
 import type { Contender } from './contender.ts'
 import { load } from './loadgen.ts'
-import type { Workload } from './workloads.ts'
+import type { Workload } from './workload.ts'
 
 export function beanstalkdWorkloads(synced: boolean, scale: number): readonly Workload[] {
   const some = (count: number): number => Math.max(100, Math.round(count * scale))

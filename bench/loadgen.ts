@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { installDebianPackages } from '../test/interop/install.ts'
 import { runOk } from '../test/interop/processes.ts'
 import type { Contender } from './contender.ts'
-import type { Figures } from './workloads.ts'
+import type { Figures } from './workload.ts'
 
 const sources = join(import.meta.dirname, 'loadgen')
 const limitMs = 150_000

@@ -1,6 +1,6 @@
 /** MQTT by loadgen, raw frames from Go: fan-in, fan-out, each QoS, a steady rate, and idle connections. */
 import { load } from './loadgen.ts'
-import type { Workload } from './workloads.ts'
+import type { Workload } from './workload.ts'
 
 export function mqttWorkloads(scale: number): readonly Workload[] {
   const some = (count: number): number => Math.max(100, Math.round(count * scale))

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { runOk } from '../test/interop/processes.ts'
 import { type Contender, peers } from './contender.ts'
-import type { Figures, Workload } from './workloads.ts'
+import type { Figures, Workload } from './workload.ts'
 
 const limitMs = 300_000
 

@@ -1,7 +1,7 @@
 /** Redis by redis-benchmark, 50 clients: lists, streams and channels, one command at a time and sixteen. */
 import { runOk } from '../test/interop/processes.ts'
 import type { Contender } from './contender.ts'
-import type { Figures, Workload } from './workloads.ts'
+import type { Figures, Workload } from './workload.ts'
 
 const limitMs = 150_000
 const clients = 50

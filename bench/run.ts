@@ -7,7 +7,8 @@ import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { requireNode24 } from '../test/interop/anymq.ts'
 import { type Contender, type Durability, type Protocol, peerOf, startOurs, startPeer } from './contender.ts'
-import { type Figures, workloads } from './workloads.ts'
+import type { Figures } from './workload.ts'
+import { workloads } from './workloads.ts'
 
 requireNode24()
 const { values, positionals } = parseArgs({
