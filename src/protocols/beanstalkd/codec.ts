@@ -6,13 +6,24 @@ import { Buffer } from 'node:buffer'
 
 const lineBytesMax = 224
 const nothing = Buffer.alloc(0)
+/** A number of so many is certainly exact. */
+const safeDigits = 15
 
 export class Decoder {
   #rest: Buffer = nothing
+  /** It is no view of a chunk that was pushed. */
+  #owned = true
   /** The line was too long: all up to its end is passed over. */
   #skippingLine = false
 
+  /** What came and was not taken yet. */
+  get buffered(): number {
+    return this.#rest.length
+  }
+
+  /** The chunk is its sender's again after {@link keep}. */
   push(chunk: Buffer): void {
+    this.#owned = this.#rest.length > 0
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
   }
 
@@ -29,22 +40,15 @@ export class Decoder {
         continue
       }
       if (end >= 0 && end + 2 <= lineBytesMax) return this.#take(end + 2).toString('latin1', 0, end)
-      if (end < 0 && this.#rest.length < lineBytesMax) {
-        this.#own()
-        return null
-      }
+      if (end < 0 && this.#rest.length < lineBytesMax) return null
       this.#skippingLine = true
       return 'tooLong'
     }
   }
 
-  /** So many bytes; null when more are needed. They may be kept. */
+  /** So many bytes, a view; null when more are needed. */
   body(bytes: number): Buffer | null {
-    if (this.#rest.length < bytes) {
-      this.#own()
-      return null
-    }
-    return Buffer.from(this.#take(bytes))
+    return this.#rest.length < bytes ? null : this.#take(bytes)
   }
 
   /** Passes over up to so many bytes; returns how many are left to pass over. */
@@ -60,9 +64,10 @@ export class Decoder {
     return taken
   }
 
-  /** A small rest does not keep a large chunk alive. */
-  #own(): void {
-    if (this.#rest.byteLength * 4 < this.#rest.buffer.byteLength) this.#rest = Buffer.from(this.#rest)
+  /** Nothing more is taken for now. */
+  keep(): void {
+    if (!this.#owned) this.#rest = this.#rest.length === 0 ? nothing : Buffer.from(this.#rest)
+    this.#owned = true
   }
 }
 
@@ -82,10 +87,11 @@ export class Arguments {
 
   /** Ids beyond 2^53 are nobody's. */
   number(): number | undefined {
-    const digits = /^ *(\d+)/.exec(this.#rest)
-    if (digits === null || BigInt(digits[1] ?? '0') > 0xffffffffffffffffn) return undefined
-    this.#rest = this.#rest.slice(digits[0].length)
-    return Number(digits[1])
+    const [text = '', digits = ''] = /^ *(\d+)/.exec(this.#rest) ?? []
+    const isLong = digits.length > safeDigits
+    if (digits === '' || (isLong && BigInt(digits) > 0xffffffffffffffffn)) return undefined
+    this.#rest = this.#rest.slice(text.length)
+    return Number(digits)
   }
 
   /** A tube's name with what follows it. */

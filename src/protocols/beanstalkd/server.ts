@@ -16,7 +16,7 @@ import {
 import { formats } from '../../core/record.ts'
 import { Counters } from './counters.ts'
 import { Job } from './job.ts'
-import { decodeHead, encodeJob, foreignHead, headBytes, jobFormatId } from './mapping.ts'
+import { decodeHead, encodeJob, foreignHead, headBytes, type JobHead, jobFormatId } from './mapping.ts'
 import { JobStore } from './store.ts'
 import { before, Tube, type Waiter } from './tube.ts'
 
@@ -31,6 +31,13 @@ export interface Worker extends Waiter {
   onReserved(job: Job, body: Buffer): void
   /** Its time to run is over: it has the job no longer. */
   onTimeout(job: Job): void
+}
+
+export interface NewJob {
+  readonly id: number
+  readonly item: PublishItem
+  /** Why it was not stored. */
+  error: CoreErrorCode | null
 }
 
 export class Server {
@@ -220,39 +227,48 @@ export class Server {
 
   // ----------------------------------------------------------------------------------------------------------------- putting
 
-  /** `done` with the id, or with why not. */
-  put(
-    tube: Tube,
-    head: { readonly priority: number; readonly delaySeconds: number; readonly ttrSeconds: number },
-    body: Buffer,
-    done: (id: number, error: CoreErrorCode | null) => void,
-  ): void {
+  /** Something to {@link put}. */
+  newJob(tube: Tube, head: Omit<JobHead, 'id'>, body: Buffer): NewJob {
     const id = this.#store.nextId()
-    this.#made(tube).then(
-      () => {
-        const item = new PublishItem(null, tube.name, jobFormatId, encodeJob({ id, ...head }, body))
-        this.space.publish([item], () => {
-          const failed = item.status === PublishStatus.Failed || item.status === PublishStatus.Unrouted
-          if (failed) return done(id, item.errorCode ?? 'Internal')
-          tube.totalJobs++
-          this.counters.totalJobs++
-          this.#scan(tube)
-          this.whenSettled(() => {
-            done(id, null)
-            this.match()
-          })
-        })
-      },
-      () => done(id, 'Unavailable'),
-    )
+    return { id, item: new PublishItem(null, tube.name, jobFormatId, encodeJob({ id, ...head }, body)), error: null }
   }
 
-  #made(tube: Tube): Promise<void> {
+  /** `done`, later, when they are durable, or it is said of them why not. */
+  put(tube: Tube, jobs: readonly NewJob[], done: () => void): void {
     const topic = this.space.topic(tube.name)
     if (topic !== undefined) {
       this.#open(tube, topic)
-      return Promise.resolve()
+      return this.#publish(tube, jobs, done)
     }
+    this.#make(tube).then(
+      () => this.#publish(tube, jobs, done),
+      () => {
+        for (const job of jobs) job.error = 'Unavailable'
+        done()
+      },
+    )
+  }
+
+  #publish(tube: Tube, jobs: readonly NewJob[], done: () => void): void {
+    const items = jobs.map(({ item }) => item)
+    this.space.publish(items, () => {
+      for (const job of jobs) {
+        const { status, errorCode } = job.item
+        if (status === PublishStatus.Failed || status === PublishStatus.Unrouted) job.error = errorCode ?? 'Internal'
+        else {
+          tube.totalJobs++
+          this.counters.totalJobs++
+        }
+      }
+      this.#scan(tube)
+      this.whenSettled(() => {
+        done()
+        this.match()
+      })
+    })
+  }
+
+  #make(tube: Tube): Promise<void> {
     tube.made ??= this.space.createTopic(tube.name, { retention: 'acknowledged' }, 'beanstalkd').then(
       (made) => {
         tube.made = null

@@ -5,8 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import amqplib from 'amqplib'
+import { Machine } from '../../../test/support/machine.ts'
+import type { Connection } from '../../broker/face.ts'
+import { formats } from '../../core/record.ts'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
 import { BeanstalkClient } from './client.testing.ts'
+import { jobFormat } from './mapping.ts'
+import { Server } from './server.ts'
+import { Session } from './session.ts'
 
 let broker: EmbeddedBroker
 
@@ -236,7 +242,83 @@ test('commands sent at once, and in pieces, are answered in their order', async 
   worker.close()
 })
 
+test('puts sent at once are stored together, and answered in their order, refusals among them', async () => {
+  const producer = await client()
+  const good = 'put 1 0 60 3\r\nabc\r\n'
+  producer.send(`${good}${good}put 1 0 60 1\r\nab\r\nbla\r\n${good}put x\r\n${good}list-tube-used\r\n${good}`)
+  const answers: string[] = []
+  while (answers.length < 9) answers.push(await producer.answer())
+  const ids = answers.filter((answer) => answer.startsWith('INSERTED')).map((answer) => Number(answer.split(' ')[1]))
+  assert.deepEqual(
+    answers.map((answer) => answer.replace(/ .*/, '')),
+    ['INSERTED', 'INSERTED', 'EXPECTED_CRLF', 'UNKNOWN_COMMAND', 'INSERTED', 'BAD_FORMAT', 'INSERTED', 'USING', 'INSERTED'],
+  )
+  assert.deepEqual(
+    ids,
+    [...ids].sort((a, b) => a - b),
+  )
+  for (const id of ids) assert.equal(await producer.ask('reserve'), `RESERVED ${id} 3 abc`)
+  producer.close()
+})
+
+test('of a client that sends on while it waits, no more is read than it may send ahead', async () => {
+  const machine = new Machine()
+  const broker = await machine.start()
+  formats.register(jobFormat)
+  await Server.of(broker).start()
+  const told = { text: '', paused: false }
+  const session = new Session(silentConnection(told), broker, broker.anonymous)
+  session.onBytes(Buffer.from('reserve\r\n'))
+  session.onBytes(Buffer.alloc(200 * 1024, 'list-tube-used\r\n'))
+  assert.equal(told.paused, false)
+  session.onBytes(Buffer.alloc(100 * 1024, 'list-tube-used\r\n'))
+  assert.equal(told.paused, true)
+  const producer = new Session(silentConnection({ text: '', paused: false }), broker, broker.anonymous)
+  producer.onBytes(Buffer.from('put 0 0 60 1\r\na\r\n'))
+  await eventually(async () => told.text.startsWith('RESERVED 1 1\r\na\r\nUSING default\r\nUSING'))
+  assert.equal(told.paused, false)
+  await machine.stop()
+})
+
+/** Takes all that is written, and remembers whether it is asked to read. */
+function silentConnection(told: { text: string; paused: boolean }): Connection {
+  const slab = Buffer.alloc(64 * 1024)
+  return {
+    id: 1,
+    remoteAddress: '127.0.0.1',
+    remotePort: 1,
+    localAddress: '127.0.0.1',
+    localPort: 2,
+    encrypted: false,
+    overWebSocket: false,
+    peerName: undefined,
+    upgrade: 'none',
+    write: (bytes) => {
+      told.text += Buffer.from(bytes).toString('latin1')
+    },
+    reserve: () => 0,
+    slab,
+    commit: (bytes) => {
+      told.text += slab.toString('latin1', 0, bytes)
+    },
+    outboundBytes: 0,
+    congested: false,
+    pause: () => {
+      told.paused = true
+    },
+    resume: () => {
+      told.paused = false
+    },
+    end: () => undefined,
+    destroy: () => undefined,
+    info: { protocol: '', clientName: '', clientVersion: '', user: '', namespace: '' },
+  }
+}
+
 async function eventually(holds: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 5000
-  while (!(await holds())) assert.ok(Date.now() < deadline, 'not within 5 s')
+  while (!(await holds())) {
+    assert.ok(Date.now() < deadline, 'not within 5 s')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }

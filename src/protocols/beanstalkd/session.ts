@@ -1,5 +1,6 @@
 /**
- * One connection: a command at a time, each answered before the next one is looked at. What the commands do to jobs is in server.ts.
+ * One connection: a command at a time, each answered before the next one is looked at; but puts that follow one another are stored together, and answered in
+ * their order. What the commands do to jobs is in server.ts.
  *
  * State: Command → Body (put) | Skipping (a body that is too large) | Answering (its answer comes later) | Waiting (reserve) → Command; Closed ends it.
  */
@@ -9,7 +10,7 @@ import type { Timer } from '../../lib/timers.ts'
 import { Arguments, Decoder, isTubeName } from './codec.ts'
 import { answers } from './errors.ts'
 import type { Job } from './job.ts'
-import { Server, type Worker } from './server.ts'
+import { type NewJob, Server, type Worker } from './server.ts'
 import { jobYaml, listYaml, statsYaml, tubeYaml } from './stats.ts'
 import type { Tube } from './tube.ts'
 
@@ -17,6 +18,13 @@ export const jobBytesMax = 65_535
 const safetyMarginMs = 1000
 const namespace = 'default'
 const crlf = Buffer.from('\r\n')
+/** Of puts that are not answered yet. */
+const unansweredMax = 1000
+const unansweredBytesMax = 4 * 1024 * 1024
+/** Larger bodies are written as they are. */
+const copiedBytesMax = 16 * 1024
+/** What a client has sent ahead; then nothing more is read of it. */
+const earlyBytesMax = 256 * 1024
 
 const State = { Command: 0, Body: 1, Skipping: 2, Answering: 3, Waiting: 4, Closed: 5 } as const
 type State = (typeof State)[keyof typeof State]
@@ -74,6 +82,15 @@ export class Session implements BrokerSession, Worker {
   #isProducer = false
   #isWorker = false
   #reading = false
+  #isPaused = false
+  /** A command that waits until the puts before it are answered. */
+  #line: string | null = null
+  /** Puts of this turn. */
+  #collected: NewJob[] = []
+  #puts = 0
+  #putBytes = 0
+  /** In their order: what is to be said, or the puts whose answers come first. */
+  #answers: (string | readonly NewJob[])[] = []
 
   constructor(connection: Connection, broker: Broker, principal: Principal) {
     this.#connection = connection
@@ -89,7 +106,7 @@ export class Session implements BrokerSession, Worker {
 
   onBytes(chunk: Buffer): void {
     if (this.#state === State.Closed) return
-    this.#decoder.push(Buffer.from(chunk))
+    this.#decoder.push(chunk)
     this.#read()
   }
 
@@ -127,7 +144,18 @@ export class Session implements BrokerSession, Worker {
     if (this.#reading) return
     this.#reading = true
     while (this.#step());
+    this.#putCollected()
+    this.#decoder.keep()
     this.#reading = false
+    this.#holdBack(this.#state !== State.Closed && this.#decoder.buffered > earlyBytesMax)
+  }
+
+  /** Reads no more than it can run. */
+  #holdBack(wanted: boolean): void {
+    if (wanted === this.#isPaused) return
+    this.#isPaused = wanted
+    if (wanted) this.#connection.pause()
+    else this.#connection.resume()
   }
 
   /** False when it has to wait. */
@@ -151,8 +179,13 @@ export class Session implements BrokerSession, Worker {
   }
 
   #command(): boolean {
-    const line = this.#decoder.line()
+    const line = this.#line ?? this.#decoder.line()
+    this.#line = null
     if (line === null) return false
+    if (this.#puts > 0 && !this.#mayFollowPuts(line)) {
+      this.#line = line
+      return false
+    }
     if (line === 'tooLong' || line.includes('\0')) {
       this.#answer('BAD_FORMAT')
       return true
@@ -161,6 +194,10 @@ export class Session implements BrokerSession, Worker {
     if (command === undefined) this.#answer('UNKNOWN_COMMAND')
     else this.#run(command, line.slice(command.length))
     return true
+  }
+
+  #mayFollowPuts(line: string): boolean {
+    return line.startsWith('put ') && this.#puts < unansweredMax && this.#putBytes < unansweredBytesMax
   }
 
   #run(command: Command, rest: string): void {
@@ -289,10 +326,28 @@ export class Session implements BrokerSession, Worker {
   }
 
   #store(incoming: Incoming, body: Buffer): void {
-    this.#state = State.Answering
-    this.#server.put(this.#used, incoming, body, (id, error) => {
-      this.#answerLater(error === null ? `INSERTED ${id}` : answers[error])
-    })
+    this.#state = State.Command
+    this.#puts++
+    this.#putBytes += body.length
+    this.#collected.push(this.#server.newJob(this.#used, incoming, body))
+  }
+
+  #putCollected(): void {
+    const jobs = this.#collected
+    if (jobs.length === 0) return
+    this.#collected = []
+    this.#answers.push(jobs)
+    this.#server.put(this.#used, jobs, () => this.#wasPut(jobs))
+  }
+
+  #wasPut(jobs: readonly NewJob[]): void {
+    if (this.#state === State.Closed) return
+    const said = jobs.map(({ id, error }) => `${error === null ? `INSERTED ${id}` : answers[error]}\r\n`).join('')
+    this.#answers[this.#answers.indexOf(jobs)] = said // it waits among them
+    this.#puts -= jobs.length
+    if (this.#puts === 0) this.#putBytes = 0
+    while (typeof this.#answers[0] === 'string') this.#connection.write(Buffer.from(this.#answers.shift() as string, 'latin1'))
+    this.#read()
   }
 
   #use(name: string): void {
@@ -486,7 +541,9 @@ export class Session implements BrokerSession, Worker {
 
   #answer(word: string): void {
     this.#state = State.Command
-    this.#connection.write(Buffer.from(`${word}\r\n`, 'latin1'))
+    this.#putCollected()
+    if (this.#answers.length > 0) this.#answers.push(`${word}\r\n`)
+    else this.#connection.write(Buffer.from(`${word}\r\n`, 'latin1'))
   }
 
   /** An answer that did not come within the command's own call lets the next command in. */
@@ -498,8 +555,17 @@ export class Session implements BrokerSession, Worker {
 
   #jobAnswer(word: string, job: Job, body: Buffer): void {
     if (this.#state === State.Closed) return
-    this.#connection.write(Buffer.from(`${word} ${job.id} ${body.length}\r\n`, 'latin1'))
-    this.#connection.write(body)
+    const connection = this.#connection
+    const head = `${word} ${job.id} ${body.length}\r\n`
+    if (body.length > copiedBytesMax) {
+      connection.write(Buffer.from(head, 'latin1'))
+      connection.write(body)
+    } else {
+      const at = connection.reserve(head.length + body.length)
+      connection.slab.write(head, at, 'latin1')
+      body.copy(connection.slab, at + head.length)
+      connection.commit(head.length + body.length)
+    }
     this.#answerLater('')
   }
 
