@@ -44,10 +44,24 @@ export class Heap<T> {
 
   /** As a pop and a push, in one go; also with the top itself, after what it is compared by has changed. */
   replaceTop(item: T): void {
+    this.#sink(item, 0)
+  }
+
+  /** Leaves out all others. */
+  retain(keeps: (item: T) => boolean): void {
+    const items = this.#items
+    let kept = 0
+    for (const item of items) if (keeps(item)) items[kept++] = item
+    items.length = kept
+    for (let at = (kept >> 1) - 1; at >= 0; at--) this.#sink(items[at] as T, at) // at < kept
+  }
+
+  /** Finds a place for it from `from` on, below which all is in order. */
+  #sink(item: T, from: number): void {
     const items = this.#items
     const length = items.length
-    let at = 0
-    for (let child = 1; child < length; child = 2 * at + 1) {
+    let at = from
+    for (let child = 2 * at + 1; child < length; child = 2 * at + 1) {
       if (child + 1 < length && this.#before(items[child + 1] as T, items[child] as T)) child++ // both < length
       const smaller = items[child] as T
       if (!this.#before(smaller, item)) break

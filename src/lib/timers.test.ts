@@ -43,6 +43,21 @@ test('a clock that is moved runs what became due, against a sorted list', () => 
   )
 })
 
+test('cancelled timers are not kept until their time has come', () => {
+  const clock = new VirtualClock(0)
+  const ran: number[] = []
+  for (const at of [5, 60_000]) clock.after(at, () => ran.push(at))
+  for (let count = 0; count < 100_000; count++) {
+    clock.after(60_000, () => assert.fail('it was cancelled')).cancel()
+    assert.ok(clock.size < 3000)
+  }
+  const timer = clock.after(1, () => ran.push(1))
+  clock.advance(100_000)
+  timer.cancel()
+  assert.deepEqual(ran, [1, 5, 60_000])
+  assert.equal(clock.size, 0)
+})
+
 test('what a timer sets while the clock is moved runs in the same move, if it is due', () => {
   const clock = new VirtualClock(0)
   const ran: number[] = []

@@ -19,25 +19,43 @@ class Waiting implements Timer {
   readonly dueAt: number
   readonly order: number
   run: (() => void) | null
-  constructor(dueAt: number, order: number, run: () => void) {
+  readonly #heap: TimerHeap
+  constructor(dueAt: number, order: number, run: () => void, heap: TimerHeap) {
     this.dueAt = dueAt
     this.order = order
     this.run = run
+    this.#heap = heap
   }
   cancel(): void {
+    if (this.run === null) return
     this.run = null
+    this.#heap.cancelled()
   }
 }
 
-/** What both clocks share: the heap of waiting timers, cancelled ones removed lazily. */
+/** Fewer cancelled timers are not worth a sweep. */
+const sweepMin = 1024
+
+/** What both clocks share: the heap of waiting timers. Cancelled ones go when they come up, or when they are half of all. */
 class TimerHeap {
   readonly #heap = new Heap<Waiting>(earlier)
   #order = 0
+  #cancelled = 0
+
+  get size(): number {
+    return this.#heap.size
+  }
 
   add(dueAt: number, run: () => void): Waiting {
-    const waiting = new Waiting(dueAt, this.#order++, run)
+    const waiting = new Waiting(dueAt, this.#order++, run, this)
     this.#heap.push(waiting)
     return waiting
+  }
+
+  cancelled(): void {
+    if (++this.#cancelled < sweepMin || this.#cancelled * 2 < this.#heap.size) return
+    this.#heap.retain(({ run }) => run !== null)
+    this.#cancelled = 0
   }
 
   /** When the earliest is due; Infinity when nothing waits. */
@@ -45,6 +63,7 @@ class TimerHeap {
     for (let top = this.#heap.peek(); top !== undefined; top = this.#heap.peek()) {
       if (top.run !== null) return top.dueAt
       this.#heap.pop()
+      this.#cancelled--
     }
     return Infinity
   }
@@ -52,7 +71,12 @@ class TimerHeap {
   /** Removes and returns the earliest if it is due by `now`. */
   takeDue(now: number): (() => void) | null {
     if (this.next() > now) return null
-    return this.#heap.pop()?.run ?? null
+    const due = this.#heap.pop()
+    if (due === undefined) return null
+    const { run } = due
+    // It waits no longer: to cancel it now means nothing.
+    due.run = null
+    return run
   }
 }
 
@@ -112,6 +136,11 @@ export class VirtualClock implements Clock {
 
   after(delayMs: number, run: () => void): Timer {
     return this.#heap.add(this.#now + Math.max(0, delayMs), run)
+  }
+
+  /** Timers that are kept, cancelled ones included. */
+  get size(): number {
+    return this.#heap.size
   }
 
   /** When the next timer is due; Infinity when none waits. */

@@ -23,7 +23,6 @@ import { before, Tube, type Waiter } from './tube.ts'
 const namespace = 'default'
 /** For what is done for everybody: what a client may do is asked before. */
 const operator: Principal = { user: '', may: () => true }
-const longestTimerMs = 2 ** 31 - 1
 
 /** Someone who waits for a job, and is told. */
 export interface Worker extends Waiter {
@@ -367,12 +366,11 @@ export class Server {
     })
   }
 
-  /** Calls `due` at `dueAt`; a timer reaches no further than 24 days at once. */
+  /** Calls `due` at `dueAt`. */
   #timer(job: Job, due: () => void): void {
+    const { clock } = this.broker
     job.timer?.cancel()
-    const inMs = Math.max(0, job.dueAt - this.broker.clock.now())
-    const next = inMs > longestTimerMs ? (): void => this.#timer(job, due) : due
-    job.timer = this.broker.clock.after(Math.min(inMs, longestTimerMs), next)
+    job.timer = clock.after(job.dueAt - clock.now(), due)
   }
 
   #fromReserved(job: Job): void {
@@ -560,7 +558,7 @@ export class Server {
     tube.pauseSeconds = seconds
     tube.pausedUntil = this.broker.clock.now() + ms
     tube.pauses++
-    this.broker.clock.after(Math.min(ms, longestTimerMs), () => {
+    this.broker.clock.after(ms, () => {
       this.match()
       this.vanish(tube)
     })

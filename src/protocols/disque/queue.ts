@@ -20,7 +20,6 @@ import { encodeJobId, topicKey } from './job-id.ts'
 import { encodeJob, type JobHead, jobFormatId } from './mapping.ts'
 
 export const declaredBy = 'disque'
-const longestTimerMs = 2 ** 31 - 1
 
 /** What its queues need of the server. */
 export interface QueueHost {
@@ -428,8 +427,7 @@ export class Queue {
     job.timer = null
     const at = Math.min(job.expiresAt, job.requeueAt === 0 ? Infinity : job.requeueAt)
     if (at === Infinity) return
-    const inMs = Math.min(longestTimerMs, Math.max(0, at - this.#now))
-    job.timer = this.#host.broker.clock.after(inMs, () => this.#due(job))
+    job.timer = this.#host.broker.clock.after(at - this.#now, () => this.#due(job))
   }
 
   #due(job: Job): void {

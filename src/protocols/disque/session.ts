@@ -30,7 +30,6 @@ const waitingBytesMax = 4 * 1024 * 1024
 const waitingPartsMax = 10_000
 /** What a client may leave untaken of what it is sent unasked (MONITOR). */
 const untakenBytesMax = 32 * 1024 * 1024
-const longestTimerMs = 2 ** 31 - 1
 
 const State = { Running: 0, Busy: 1, Blocked: 2, Closed: 3 } as const
 type State = (typeof State)[keyof typeof State]
@@ -296,7 +295,7 @@ export class Session implements BrokerSession, Waiter {
     this.#withCounters = withCounters
     for (const queue of queues) queue.wait(this)
     const { clock } = this.#server.broker
-    if (timeoutMs > 0) this.#timeout = clock.after(Math.min(longestTimerMs, timeoutMs), () => this.#giveUp())
+    if (timeoutMs > 0) this.#timeout = clock.after(timeoutMs, () => this.#giveUp())
   }
 
   #unblock(): void {

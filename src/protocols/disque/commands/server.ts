@@ -160,7 +160,7 @@ function client(call: Call): void {
   if (what === 'getname' && args.length === 2) return self.name === '' ? reply.nil() : reply.bulk(self.name)
   if (what === 'pause' && args.length === 3) {
     server.pausedUntil = server.broker.clock.now() + timeoutMs(args[2])
-    server.broker.clock.after(Math.min(2 ** 31 - 1, server.pausedUntil - server.broker.clock.now()), () => {
+    server.broker.clock.after(server.pausedUntil - server.broker.clock.now(), () => {
       for (const each of server.clients.values()) each.goOn()
     })
     return reply.status('OK')
