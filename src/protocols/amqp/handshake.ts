@@ -4,6 +4,7 @@
 import { Buffer } from 'node:buffer'
 import type { Broker, Connection, Principal, Space } from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
+import { secretLogin } from '../../lib/token-login.ts'
 import { frameMinBytes, protocolHeader } from './codec.ts'
 import { AmqpError } from './errors.ts'
 import { declareStandardExchanges } from './handlers/exchange.ts'
@@ -105,14 +106,14 @@ export class Handshake {
     const { broker, connection } = this.#host
     this.#learnClient(fields.clientProperties)
     this.mechanism = fields.mechanism
-    const credential = credentialOf(fields.mechanism, fields.response, connection.peerName)
+    const credential = credentialOf(fields.mechanism, fields.response, connection.peerName, broker.tokensAccepted)
     if (credential === undefined) return this.#refuse(fields.mechanism)
     this.#host.waitFor(
       broker.authenticate(credential).then(
         (principal) => {
           this.#principal = principal
-          this.userName = credential.user
-          connection.info.user = credential.user
+          this.userName = credential.kind === 'token' ? principal.user : credential.user
+          connection.info.user = this.userName
           this.#stage = Stage.TuneOk
           this.#host.frameLimit(frameBytesMax)
           this.#host.send(0, 'connection.tune', {
@@ -190,18 +191,24 @@ export class Handshake {
     }
   }
 
-  /** A new password for the login there is (RabbitMQ's own extension). */
+  /** When the login stops being good, ms since the epoch. undefined: it does not. */
+  get expiresAt(): number | undefined {
+    return this.#principal.expiresAt
+  }
+
+  /** A new password, or token, for the login there is (RabbitMQ's own extension). */
   onUpdateSecret(secret: Buffer, key: number): void {
-    const credential = { kind: 'password', user: this.userName, password: secret.toString() } as const
-    this.#host.waitFor(
-      this.#host.broker.authenticate(credential).then(
-        () => this.#host.send(0, 'connection.update-secret-ok', {}),
-        () => {
-          throw new AmqpError('NOT_ALLOWED', 'New secret was refused by one of the backends')
-        },
-      ),
-      key,
-    )
+    this.#host.waitFor(this.#updateSecret(secret.toString()), key)
+  }
+
+  async #updateSecret(secret: string): Promise<void> {
+    const { broker } = this.#host
+    const principal = await broker.authenticate(secretLogin(this.userName, secret, broker.tokensAccepted)).catch(() => null)
+    // Rights are the user's, whatever the login was by: only its end is another one now.
+    if (principal === null || (principal.expiresAt !== undefined && principal.user !== this.userName))
+      throw new AmqpError('NOT_ALLOWED', 'New secret was refused by one of the backends')
+    this.#principal = principal
+    this.#host.send(0, 'connection.update-secret-ok', {})
   }
 }
 

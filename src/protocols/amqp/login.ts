@@ -1,6 +1,7 @@
 // What the server says of itself, and what a client's SASL response means.
 import { Buffer } from 'node:buffer'
-import type { Credential as AnyCredential, Broker, Connection } from '../../broker/face.ts'
+import type { Broker, Connection, Credential } from '../../broker/face.ts'
+import { secretLogin } from '../../lib/token-login.ts'
 import { ByteReader } from './bytes.ts'
 import { flag, readTable, type Table, text, textOf } from './table.ts'
 
@@ -32,31 +33,34 @@ export function serverProperties(broker: Broker): Table {
   ])
 }
 
-type Credential = Exclude<AnyCredential, { readonly kind: 'token' }>
-
 /** What this client may log in with: EXTERNAL once its certificate was verified. */
 export function mechanismsFor(connection: Connection): string {
   return connection.peerName === undefined ? 'PLAIN AMQPLAIN' : 'EXTERNAL PLAIN AMQPLAIN'
 }
 
 /** undefined for a mechanism that is not offered or a response that is malformed. */
-export function credentialOf(mechanism: string, response: Buffer, peerName: string | undefined): Credential | undefined {
-  if (mechanism === 'PLAIN') return plainCredential(response)
-  if (mechanism === 'AMQPLAIN') return amqplainCredential(response)
+export function credentialOf(
+  mechanism: string,
+  response: Buffer,
+  peerName: string | undefined,
+  tokensAccepted: boolean,
+): Credential | undefined {
+  if (mechanism === 'PLAIN') return plainCredential(response, tokensAccepted)
+  if (mechanism === 'AMQPLAIN') return amqplainCredential(response, tokensAccepted)
   if (mechanism === 'EXTERNAL' && peerName !== undefined) return { kind: 'certificate', user: peerName }
   return undefined
 }
 
 /** RFC 4616: authorization identity NUL user NUL password. */
-function plainCredential(response: Buffer): Credential | undefined {
+function plainCredential(response: Buffer, tokensAccepted: boolean): Credential | undefined {
   const first = response.indexOf(0)
   const second = first < 0 ? -1 : response.indexOf(0, first + 1)
   if (second < 0) return undefined
-  return { kind: 'password', user: response.toString('utf8', first + 1, second), password: response.toString('utf8', second + 1) }
+  return secretLogin(response.toString('utf8', first + 1, second), response.toString('utf8', second + 1), tokensAccepted)
 }
 
 /** A field table without its length in front. */
-function amqplainCredential(response: Buffer): Credential | undefined {
+function amqplainCredential(response: Buffer, tokensAccepted: boolean): Credential | undefined {
   const table = Buffer.alloc(response.length + 4)
   table.writeUInt32BE(response.length)
   response.copy(table, 4)
@@ -64,7 +68,7 @@ function amqplainCredential(response: Buffer): Credential | undefined {
     const fields = readTable(new ByteReader(table, 0, table.length))
     const user = textOf(fields.get('LOGIN'))
     const password = textOf(fields.get('PASSWORD'))
-    return user === undefined || password === undefined ? undefined : { kind: 'password', user, password }
+    return user === undefined || password === undefined ? undefined : secretLogin(user, password, tokensAccepted)
   } catch {
     // Malformed is refused like a wrong password: the client learns nothing from the difference.
     return undefined

@@ -413,7 +413,9 @@ export class Session implements BrokerSession, HandshakeHost {
         this.connection.destroy(this.#state === State.Closing ? 'no answer to connection.close' : 'handshake timeout')
       return
     }
-    const { heartbeatMs } = this.#handshake
+    const { heartbeatMs, expiresAt } = this.#handshake
+    if (expiresAt !== undefined && expiresAt < now)
+      return this.#closeConnection(new AmqpError('CONNECTION_FORCED', 'credential expired'), 0, 0)
     if (heartbeatMs === 0 || this.#state === State.Closed) return
     if (heartbeatMs * 2 + 1000 < now - this.#receivedAt && !this.#waiting && !this.publishes.paused) {
       this.connection.destroy('missed heartbeats from client')

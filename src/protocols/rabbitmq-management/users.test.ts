@@ -21,7 +21,7 @@ async function outcome(login: string, use: (channel: Channel) => Promise<unknown
   const channel = await management.channel(login)
   const closed = new Promise<string>((resolve) => channel.once('error', (error: Error) => resolve(error.message)))
   const done = use(channel)
-    .then(() => channel.checkExchange('amq.direct'))
+    .then(() => channel.prefetch(0))
     .then(
       () => 'allowed',
       () => closed,

@@ -1,7 +1,12 @@
 // Users: logins that are refused, and permissions asked for before anything is told.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { after, before, test } from 'node:test'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { portOf, startTestBroker } from '../../../test/support/running.ts'
+import { VirtualClock } from '../../lib/timers.ts'
 import type { RunningBroker } from '../../server/start.ts'
 import { Key } from './commands.ts'
 import { Code } from './errors.ts'
@@ -9,9 +14,16 @@ import { StreamClient } from './stream-client.testing.ts'
 
 let broker: RunningBroker
 const clients: StreamClient[] = []
+const clock = new VirtualClock()
+const folder = mkdtempSync(path.join(tmpdir(), 'anymq-stream-tokens-'))
+const signer = await generateKeyPair('ES256')
 
 before(async () => {
+  const keySet = path.join(folder, 'keys.json')
+  writeFileSync(keySet, JSON.stringify({ keys: [{ ...(await exportJWK(signer.publicKey)), kid: 'one' }] }))
   broker = await startTestBroker({
+    clock,
+    tokens: { keySet, issuer: null, audience: null, userClaim: 'sub' },
     only: ['rabbitmq-stream'],
     advertise: new Map([['rabbitmq-stream', { host: 'broker.example', port: 15552 }]]),
     beforeListening: async ({ users }) => {
@@ -24,6 +36,7 @@ before(async () => {
 after(async () => {
   for (const client of clients) client.close()
   await broker.stop()
+  rmSync(folder, { recursive: true })
 })
 
 function unopened(): StreamClient {
@@ -82,4 +95,23 @@ test('each request asks for its permission', async () => {
   assert.deepEqual([reader.u32(), reader.u16(), reader.string(), reader.u32(), reader.u32()], [1, 0, 'broker.example', 15552, 2])
   assert.deepEqual([reader.string(), reader.u16(), reader.u16(), reader.u32()], ['other', Code.AccessRefused, 0xffff, 0])
   assert.deepEqual([reader.string(), reader.u16()], ['in', Code.Ok])
+})
+
+test('a token is a password, of the user it names, until it ends or another takes its place', async () => {
+  const token = (user: string, seconds: number): Promise<string> =>
+    new SignJWT({})
+      .setProtectedHeader({ alg: 'ES256', kid: 'one' })
+      .setSubject(user)
+      .setExpirationTime(Math.floor(clock.now() / 1000) + seconds)
+      .sign(signer.privateKey)
+  const refused = unopened()
+  assert.equal((await refused.authenticate('eve', await token('eve', -1))).code, Code.AuthenticationFailure)
+  const eve = await unopened().open('any', await token('eve', 30))
+  assert.equal(await eve.create('mine.by-token'), Code.Ok)
+  assert.equal(await eve.create('theirs'), Code.AccessRefused)
+  assert.equal((await eve.authenticate('any', await token('eve', 300))).code, Code.Ok)
+  clock.advance('40s')
+  assert.equal(await eve.create('mine.renewed'), Code.Ok)
+  clock.advance('280s')
+  await eve.closed()
 })

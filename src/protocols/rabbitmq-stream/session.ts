@@ -382,6 +382,8 @@ export class Session implements BrokerSession, SubscriptionHost {
       if (handshakeMs < now - this.#since && this.#state !== State.Closed) this.connection.destroy('no end of the handshake')
       return
     }
+    const { expiresAt } = this.principal
+    if (expiresAt !== undefined && expiresAt < now) return this.#end('the token of the login has expired')
     for (const { since } of this.#outstanding.values()) {
       if (answerMs < now - since) return this.connection.destroy('no answer to a consumer update')
     }

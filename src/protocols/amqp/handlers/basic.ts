@@ -12,6 +12,7 @@ import { AmqpError, named, preconditionFailed } from '../errors.ts'
 import { decodeEnvelope } from '../mapping.ts'
 import type { MethodFields } from '../methods.ts'
 import { replyQueue } from '../reply.ts'
+import { assertMay } from '../rights.ts'
 import { placeOf, StreamReader } from '../stream.ts'
 import { integerOf, type Table } from '../table.ts'
 import type { Handlers } from './all.ts'
@@ -96,6 +97,7 @@ const consumerTimeoutMs = 1_800_000
 async function consume(channel: Channel, fields: MethodFields<'basic.consume'>, tag: string): Promise<() => void> {
   const { session } = channel
   const queue = lastDeclared(channel, fields.queue)
+  assertMay(session.space, 'consume', queue)
   const topic = accessibleQueue(channel, queue)
   const type = readAs(topic, fields)
   checkConsumerArguments(fields.arguments, type, queue, session.vhost)
@@ -185,6 +187,7 @@ class TakenOwner implements DeliveryOwner {
 
 function get(channel: Channel, queue: string, noAck: boolean): Promise<void> {
   const { session } = channel
+  assertMay(session.space, 'consume', queue)
   const topic = accessibleQueue(channel, queue)
   const type = declaredType(topic)
   const what = named('queue', queue, session.vhost)

@@ -7,6 +7,7 @@ import { AmqpError, named, notFound, preconditionFailed } from '../errors.ts'
 import { checkBindingKey, exchangeOptions, typeOf } from '../exchange-types.ts'
 import { plain } from '../mapping.ts'
 import type { MethodFields } from '../methods.ts'
+import { assertMay } from '../rights.ts'
 import { type Table, textOf, typeName } from '../table.ts'
 import type { Handlers } from './all.ts'
 
@@ -61,6 +62,7 @@ export const exchangeHandlers: Handlers<Names> = {
     refuseDefault(name)
     if (name.startsWith('amq.'))
       throw new AmqpError('ACCESS_REFUSED', `deletion of system ${named('exchange', name, session.vhost)} not allowed`)
+    assertMay(session.space, 'manage', name, 'exchange')
     // Deleting what is not there succeeds, as in RabbitMQ since 3.2.
     if (session.space.exchange(name) !== undefined) {
       if (fields.ifUnused && 0 < session.space.bindings({ source: name }).length)
@@ -86,11 +88,13 @@ async function declare(channel: Channel, fields: MethodFields<'exchange.declare'
   const { space, vhost } = channel.session
   if (fields.passive) {
     refuseDefault(name)
+    assertMay(space, 'describe', name, 'exchange')
     if (space.exchange(name) === undefined) throw notFound('exchange', name, vhost)
     return
   }
   const options = exchangeOptions(fields.type, fields.arguments)
   refuseDefault(name)
+  assertMay(space, 'manage', name, 'exchange')
   const present = space.exchange(name)
   if (present !== undefined) return assertEquivalent(present, fields, vhost)
   if (name.startsWith('amq.')) throw new AmqpError('ACCESS_REFUSED', `exchange name '${name}' contains reserved prefix 'amq.*'`)

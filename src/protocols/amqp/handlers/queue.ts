@@ -8,6 +8,7 @@ import { assertEquivalent, declarationOf, declaredType } from '../declaration.ts
 import { AmqpError, locked, named, notFound, preconditionFailed } from '../errors.ts'
 import type { MethodFields } from '../methods.ts'
 import { repliesTo, replyPrefix, replyQueue } from '../reply.ts'
+import { assertMay } from '../rights.ts'
 import type { Session } from '../session.ts'
 import { typedByVhost } from '../vhosts.ts'
 import type { Handlers } from './all.ts'
@@ -98,6 +99,7 @@ export const queueHandlers: Handlers<Names> = {
 
   async 'queue.purge'(channel, fields) {
     const queue = lastDeclared(channel, fields.queue)
+    assertMay(channel.session.space, 'consume', queue)
     if (declaredType(accessibleQueue(channel, queue)) === 'stream')
       throw new AmqpError(
         'NOT_IMPLEMENTED',
@@ -125,6 +127,7 @@ export const queueHandlers: Handlers<Names> = {
 async function remove(channel: Channel, fields: MethodFields<'queue.delete'>): Promise<number> {
   const { session } = channel
   const queue = withoutLineBreaks(lastDeclared(channel, fields.queue))
+  assertMay(session.space, 'delete', queue)
   // Deleting what is not there succeeds, as in RabbitMQ since 3.2.
   if (session.space.topic(queue) === undefined) return 0
   const topic = accessibleQueue(channel, queue)
@@ -151,8 +154,10 @@ async function declare(channel: Channel, fields: MethodFields<'queue.declare'>, 
     return given
   }
   if (fields.passive) {
-    accessibleQueue(channel, lastDeclared(channel, given))
-    return lastDeclared(channel, given)
+    const named = lastDeclared(channel, given)
+    assertMay(space, 'describe', named)
+    accessibleQueue(channel, named)
+    return named
   }
   if (given.startsWith('amq.') && space.topic(given) === undefined) {
     throw new AmqpError('ACCESS_REFUSED', `queue name '${given}' contains reserved prefix 'amq.*'`)
@@ -161,6 +166,7 @@ async function declare(channel: Channel, fields: MethodFields<'queue.declare'>, 
   if (given === '' && type !== 'classic')
     throw preconditionFailed(`Cannot declare a server-named queue for type rabbit_${type}_queue`)
   const queue = given === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : given
+  assertMay(space, 'create', queue)
   const present = space.topic(queue)
   if (present !== undefined) {
     assertSameOwner(channel, present, fields)

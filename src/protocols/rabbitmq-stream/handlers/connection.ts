@@ -1,5 +1,6 @@
 // The way into a connection and out of it: who is there, logging in, tuning, the virtual host, versions.
 import { type Broker, CoreError, type Credential } from '../../../broker/face.ts'
+import { secretLogin } from '../../../lib/token-login.ts'
 import { Key, spokenVersions, tuneFrame, writeMap, writeStrings } from '../commands.ts'
 import { Code, Refusal } from '../errors.ts'
 import { namespaceOf } from '../names.ts'
@@ -90,27 +91,26 @@ export const advertised = ({ broker, connection }: Session): { host: string; por
 /** EXTERNAL is the name in a client's certificate, where one was verified. */
 const mechanisms = (session: Session): string[] => ['PLAIN', ...(session.connection.peerName === undefined ? [] : ['EXTERNAL'])]
 
-type NamedCredential = Extract<Credential, { user: string }>
-
 async function logIn(session: Session, mechanism: string, data: Buffer) {
-  const credential = mechanism === 'EXTERNAL' ? certificateOf(session) : plainCredential(data)
+  const credential = mechanism === 'EXTERNAL' ? certificateOf(session) : plainCredential(data, session.broker.tokensAccepted)
   if (credential === undefined) throw new Refusal(Code.SaslError, `a malformed response to ${mechanism}`, !session.opened)
   try {
     return await session.broker.authenticate(credential)
   } catch {
-    throw new Refusal(Code.AuthenticationFailure, `login of "${credential.user}" was refused`, true)
+    const who = credential.kind === 'token' ? 'by token' : `of "${credential.user}"`
+    throw new Refusal(Code.AuthenticationFailure, `login ${who} was refused`, true)
   }
 }
 
-const certificateOf = (session: Session): NamedCredential | undefined =>
+const certificateOf = (session: Session): Credential | undefined =>
   session.connection.peerName === undefined ? undefined : { kind: 'certificate', user: session.connection.peerName }
 
 /** RFC 4616: authorization identity NUL user NUL password. */
-function plainCredential(data: Buffer): NamedCredential | undefined {
+function plainCredential(data: Buffer, tokensAccepted: boolean): Credential | undefined {
   const first = data.indexOf(0)
   const second = first < 0 ? -1 : data.indexOf(0, first + 1)
   if (second < 0) return undefined
-  return { kind: 'password', user: data.toString('utf8', first + 1, second), password: data.toString('utf8', second + 1) }
+  return secretLogin(data.toString('utf8', first + 1, second), data.toString('utf8', second + 1), tokensAccepted)
 }
 
 /** The same user may log in again, with a new secret. */
