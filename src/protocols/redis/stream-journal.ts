@@ -43,6 +43,16 @@ export type StreamChange =
       /** Id, consumer, delivered at, how often. */
       readonly entries: readonly (readonly [string, string, number, number])[]
     }
+  /** Entries that a group had not had before, each delivered once, and how far the group is with them. */
+  | {
+      readonly kind: 'delivered'
+      readonly group: string
+      readonly lastId: string
+      readonly entriesRead: number
+      readonly consumer: string
+      readonly at: number
+      readonly ids: readonly string[]
+    }
   | { readonly kind: 'done'; readonly group: string; readonly ids: readonly string[] }
   | { readonly kind: 'gone' }
 
@@ -69,7 +79,9 @@ export class StreamJournal {
   }
 
   append(topic: string, change: StreamChange): void {
-    this.#journal.append(Buffer.from(JSON.stringify([topic, change], toJson)))
+    // Ids are text everywhere else, and to look at each value takes long.
+    const text = JSON.stringify([topic, change], change.kind === 'memory' ? toJson : undefined)
+    this.#journal.append(Buffer.from(text))
     if (!this.#rewriting && this.#journal.bytes > Math.max(bytesMin, growthMax * this.#bytesLast)) this.#rewrite()
   }
 

@@ -226,23 +226,20 @@ export class Stream {
     if (entries.length === 0) return entries
     const firstId = yield* this.log.firstId()
     consumer.activeAt = now
-    const delivered: Pending[] = []
+    const ids: string[] = []
     for (const { id } of entries) {
       if (this.#countsOn(group, firstId)) group.entriesRead++
       else group.entriesRead = this.#distance(id, firstId)
       group.lastId = id
       if (noAck) continue
-      const present = group.pending.find(id)
-      if (present === undefined) delivered.push(group.pending.add(id, consumer, now, 1))
-      else {
-        group.pending.give(present, consumer)
-        present.deliveredAt = now
-        present.count = 1
-        delivered.push(present)
-      }
+      isDelivered(group, id, consumer, now, 1)
+      ids.push(idText(id))
     }
-    this.tellGroup(group)
-    this.tellPending(group, delivered)
+    if (noAck) this.tellGroup(group)
+    else {
+      const { name, lastId, entriesRead } = group
+      this.#tell({ kind: 'delivered', group: name, lastId: idText(lastId), entriesRead, consumer: consumer.name, at: now, ids })
+    }
     return entries
   }
 
@@ -335,9 +332,19 @@ export class Stream {
   }
 }
 
+function isDelivered(group: Group, id: StreamId, consumer: Consumer, at: number, count: number): void {
+  const present = group.pending.find(id)
+  if (present === undefined) group.pending.add(id, consumer, at, count)
+  else {
+    group.pending.give(present, consumer)
+    present.deliveredAt = at
+    present.count = count
+  }
+}
+
 function restoreInGroup(
   group: Group | undefined,
-  change: Extract<StreamChange, { readonly kind: 'consumer' | 'unconsumer' | 'pending' | 'done' }>,
+  change: Extract<StreamChange, { readonly kind: 'consumer' | 'unconsumer' | 'pending' | 'delivered' | 'done' }>,
 ): void {
   if (group === undefined) return
   if (change.kind === 'consumer') {
@@ -352,18 +359,15 @@ function restoreInGroup(
       const pending = group.pending.find(parseId(text))
       if (pending !== undefined) group.pending.remove(pending)
     }
-  } else {
-    for (const [text, name, deliveredAt, count] of change.entries) {
-      const consumer = group.consumers.get(name) ?? group.addConsumer(name, deliveredAt)
-      const id = parseId(text)
-      const pending = group.pending.find(id)
-      if (pending === undefined) group.pending.add(id, consumer, deliveredAt, count)
-      else {
-        group.pending.give(pending, consumer)
-        pending.deliveredAt = deliveredAt
-        pending.count = count
-      }
-      consumer.activeAt = Math.max(consumer.activeAt, deliveredAt)
-    }
-  }
+  } else if (change.kind === 'delivered') {
+    group.lastId = parseId(change.lastId)
+    group.entriesRead = change.entriesRead
+    for (const text of change.ids) restoreDelivery(group, text, change.consumer, change.at, 1)
+  } else for (const [text, name, at, count] of change.entries) restoreDelivery(group, text, name, at, count)
+}
+
+function restoreDelivery(group: Group, id: string, name: string, at: number, count: number): void {
+  const consumer = group.consumers.get(name) ?? group.addConsumer(name, at)
+  isDelivered(group, parseId(id), consumer, at, count)
+  consumer.activeAt = Math.max(consumer.activeAt, at)
 }
