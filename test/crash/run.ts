@@ -1,5 +1,5 @@
 /**
- * Crash test: Kafka, AMQP, JetStream, NSQ, MQTT, Redis and Disque clients record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
+ * Crash test: Kafka, AMQP, JetStream, NSQ, MQTT, Redis, Disque and beanstalkd clients record what was confirmed while AnyMQ is killed with SIGKILL at random moments; after each restart
  * everything confirmed must be there, in order for each key, and nothing twice but what was sent again because it had not been confirmed.
  * A transactional publisher's transactions are there whole or not at all, those it aborted never.
  * In every third round the tail of the write-ahead log is torn as well; one more check fills a small disk.
@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util'
 import { requireNode24, startAnyMQ } from '../interop/anymq.ts'
 import { freePortOffset } from '../interop/processes.ts'
 import { amqpPublisher, amqpReadAll } from './amqp.ts'
+import { beanstalkdLoad, checkBeanstalkd, newBeanstalkdLedger } from './beanstalkd.ts'
 import { checkDisque, disqueLoad, newDisqueLedger } from './disque.ts'
 import { fullDisk } from './full-disk.ts'
 import { kafkaPublisher, kafkaReadAll } from './kafka.ts'
@@ -46,7 +47,7 @@ console.log(
 
 test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000 + rounds * 60_000 }, async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'anymq-crash-'))
-  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222, 6379, 7711, 4150])
+  const portOffset = await freePortOffset([7890, 9092, 5672, 1883, 4222, 6379, 7711, 4150, 11300])
   const kafka: Ledger = newLedger('kafka')
   const idempotent: Ledger = newLedger('kafka-idempotent')
   const amqp: Ledger = newLedger('amqp')
@@ -60,6 +61,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
         const broker = await startAnyMQ({ data, portOffset, durability })
         const redis = newRedisLedger(round)
         const disque = newDisqueLedger(round)
+        const beanstalkd = newBeanstalkdLedger(round)
         const loadMs = 300 + random(1_700)
         const publishers = await Promise.all([
           kafkaPublisher(broker.kafka, 'crash-kafka', kafka, false),
@@ -73,6 +75,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
           ),
           redisLoad(broker.redis, redis),
           disqueLoad(broker.disque, disque),
+          beanstalkdLoad(broker.beanstalkd, beanstalkd),
         ])
         await new Promise((resolve) => setTimeout(resolve, loadMs))
         broker.process.kill('SIGKILL')
@@ -96,6 +99,7 @@ test(`${rounds} kills lose nothing confirmed (${durability})`, { timeout: 60_000
             counts.push(`${ledger.name} ${ledger.confirmed.size} confirmed, ${read.length} found`)
           }
           counts.push(await checkRedis(again.redis, redis), await checkDisque(again.disque, disque))
+          counts.push(await checkBeanstalkd(again.beanstalkd, beanstalkd))
           const committed = await readCommitted(again.kafka, 'crash-transactions')
           checkTransactions(transactions, committed)
           counts.push(`transactions ${transactions.committed.size} confirmed, ${transactions.aborted.size} aborted`)
