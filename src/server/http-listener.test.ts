@@ -68,6 +68,12 @@ test('a request arrives as it was sent, and its answer as it was given', async (
   assert.deepEqual([answer.status, answer.headers['x-own'], answer.headers['content-length']], [201, 'yes', '40'])
 })
 
+test('a client may keep its connection for longer than its pool does', async () => {
+  const port = await serve(() => ({ status: 200, body: '' }))
+  const { headers } = await call(port, '/', { headers: { connection: 'keep-alive' } })
+  assert.deepEqual([headers.connection, headers['keep-alive']], ['keep-alive', 'timeout=75'])
+})
+
 test('HEAD has the length and no body', async () => {
   const port = await serve(() => ({ status: 200, body: 'twelve bytes' }))
   const answer = await call(port, '/', { method: 'HEAD' })

@@ -25,6 +25,11 @@ const bodyBytesMaxDefault = 32 * 1024 * 1024
 /** For all of a request to arrive. */
 const requestTimeoutMs = 60_000
 const headersTimeoutMs = 10_000
+/**
+ * Of a connection between two requests. Clients keep theirs in a pool: one that is closed in the moment in which a request is sent on it costs an error, or a
+ * request sent twice, and after Node's own five seconds that is often.
+ */
+const idleTimeoutMs = 75_000
 /** A connection on which nothing moves for so long is closed, a waiting answer included. */
 const silenceTimeoutMs = 120_000
 
@@ -55,7 +60,12 @@ export class HttpListener {
 
   constructor(options: HttpListenerOptions) {
     this.#options = options
-    this.#server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs, noDelay: true })
+    this.#server = createServer({
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: headersTimeoutMs,
+      keepAliveTimeout: idleTimeoutMs,
+      noDelay: true,
+    })
     this.#server.on('connection', (socket) => this.#accept(socket))
     this.#server.on('request', (request, response) => void this.#serve(request, response))
     if (options.upgrade !== undefined)
