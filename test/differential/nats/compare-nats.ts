@@ -1,5 +1,6 @@
 /** Plays every conversation to both servers and reports what differs. */
 import { type Difference, differences } from '../compare.ts'
+import { compareBackups } from './backups.ts'
 import { conversations } from './conversations.ts'
 import { expected } from './expected.ts'
 import { compareCore, generatedConversation } from './generated.ts'
@@ -37,6 +38,7 @@ export async function compareNats(theirPort: number, ourPort: number, words: rea
     for (const { path, theirs: a, ours: b } of different.found)
       console.log(`    ${path}: nats-server ${JSON.stringify(a)}, AnyMQ ${JSON.stringify(b)}`)
   }
+  if (words.every((word) => 'backups'.includes(word))) failed += await compareBackups(theirPort, ourPort)
   console.log(
     `${steps} steps compared, ${failed} conversations with differences that are not expected, ${known} differences that are`,
   )

@@ -1,10 +1,12 @@
 /** Requests about streams. */
 import { isDeepStrictEqual } from 'node:util'
 import { serverName } from '../info.ts'
-import { collide } from '../subjects.ts'
+import { collide, isLiteral } from '../subjects.ts'
+import { receiveBackup } from './backup/receive.ts'
+import { sendBackup } from './backup/send.ts'
 import { allow, type Call, type Handler } from './call.ts'
 import { refusal } from './errors.ts'
-import { flag, int, parseObject, read, text } from './fields.ts'
+import { any, flag, int, parseObject, read, text } from './fields.ts'
 import { noPage, pageFields, pageOf } from './paging.ts'
 import type { StateDetails, Stream } from './stream.ts'
 import { checkUpdate, type StreamConfig, shownStreamConfig, streamConfig } from './stream-config.ts'
@@ -21,7 +23,7 @@ export function streamNamed(call: Call, name = call.words[0] ?? ''): Stream {
   return stream
 }
 
-async function info(call: Call, stream: Stream, details: StateDetails = {}): Promise<object> {
+export async function streamInfo(call: Call, stream: Stream, details: StateDetails = {}): Promise<object> {
   return {
     config: shownStreamConfig(stream.config),
     created: timeText(stream.createdAt),
@@ -32,7 +34,10 @@ async function info(call: Call, stream: Stream, details: StateDetails = {}): Pro
 }
 
 function configOf(call: Call): StreamConfig {
-  const config = streamConfig(parseObject(call.body))
+  return named(call, streamConfig(parseObject(call.body)))
+}
+
+function named(call: Call, config: StreamConfig): StreamConfig {
   const [name = ''] = call.words
   if (config.name !== name) throw refusal('streamMismatch')
   return config
@@ -51,6 +56,14 @@ function checkOverlap(call: Call, config: StreamConfig): void {
       throw refusal('streamSubjectOverlap')
 }
 
+/** Throws {@link ApiError} where such a stream may not be made. */
+function checkNew(call: Call, config: StreamConfig): void {
+  allowAll(call, config)
+  checkOverlap(call, config)
+  const { streams: streamsMax } = call.jetStream.limits
+  if (streamsMax >= 0 && call.jetStream.streams().length >= streamsMax) throw refusal('streamLimit')
+}
+
 async function create(call: Call): Promise<object> {
   const config = configOf(call)
   if (config.sealed) throw refusal('streamInvalidConfig', 'stream configuration for create can not be sealed')
@@ -58,14 +71,11 @@ async function create(call: Call): Promise<object> {
   if (present !== undefined) {
     allow(call, 'manage', config.name)
     if (!isDeepStrictEqual(present.config, config)) throw refusal('streamNameExists')
-    return { ...(await info(call, present)), did_create: true }
+    return { ...(await streamInfo(call, present)), did_create: true }
   }
-  allowAll(call, config)
-  checkOverlap(call, config)
-  const { streams: streamsMax } = call.jetStream.limits
-  if (streamsMax >= 0 && call.jetStream.streams().length >= streamsMax) throw refusal('streamLimit')
+  checkNew(call, config)
   const stream = await call.jetStream.createStream(config, call.space)
-  return { ...(await info(call, stream)), did_create: true }
+  return { ...(await streamInfo(call, stream)), did_create: true }
 }
 
 /** Nothing goes into a sealed stream, and nothing comes out. */
@@ -86,7 +96,7 @@ async function update(call: Call): Promise<object> {
     if (pendingMax > 0 && consumer.max_ack_pending > pendingMax)
       throw refusal('streamInvalidConfig', 'change to limits violates consumers')
   await call.jetStream.updateStream(stream, next, call.space)
-  return await info(call, stream)
+  return await streamInfo(call, stream)
 }
 
 const infoFields = { ...pageFields, deleted_details: flag, subjects_filter: text }
@@ -108,7 +118,7 @@ async function describe(call: Call): Promise<object> {
     total: paged.total,
     offset: paged.total === 0 ? 0 : asked.offset,
     limit: paged.total === 0 ? 0 : 100_000,
-    ...(await info(call, stream, details)),
+    ...(await streamInfo(call, stream, details)),
     // One server leads all of its streams.
     cluster: { leader: serverName },
   }
@@ -138,6 +148,41 @@ async function purge(call: Call): Promise<object> {
   if (stream.config.sealed) throw refusal('streamSealed')
   if (stream.config.deny_purge) throw refusal('streamPurge', 'stream purge not permitted')
   return { success: true, purged: await stream.purge(asked.filter, asked.seq, asked.keep) }
+}
+
+const snapshotFields = { deliver_subject: text, no_consumers: flag, chunk_size: int, window_size: int, jsck: flag }
+
+/** Every message is read with its checksum, whether `jsck` asks for that or not. */
+async function snapshot(call: Call): Promise<object> {
+  if (call.body === '') throw refusal('badRequest')
+  const stream = streamNamed(call)
+  interface Asked {
+    readonly deliver_subject: string
+    readonly no_consumers: boolean
+    readonly chunk_size: number
+    readonly window_size: number
+  }
+  const asked = read<Asked>(snapshotFields, parseObject(call.body))
+  const { deliver_subject: to, chunk_size: chunkBytes, window_size: windowBytes } = asked
+  if (!isLiteral(to)) throw refusal('snapshotDeliverSubject')
+  await call.jetStream.durable()
+  const state = await stream.state()
+  const config = shownStreamConfig(stream.config)
+  // The answer is first.
+  setImmediate(() => sendBackup(call.jetStream, stream, state, { to, chunkBytes, windowBytes, consumers: !asked.no_consumers }))
+  return { config, state }
+}
+
+async function restore(call: Call): Promise<object> {
+  if (call.body === '') throw refusal('badRequest')
+  const asked = read<{ config: Record<string, unknown> | null }>({ config: any, state: any }, parseObject(call.body))
+  const [name = ''] = call.words
+  const config = named(call, streamConfig({ ...asked.config, name: asked.config?.['name'] || name }))
+  if (call.jetStream.stream(name) !== undefined) throw refusal('streamNameExistsRestore')
+  if (config.mirror !== null || config.sources.length > 0)
+    throw refusal('streamRestore', 'mirrors and streams with sources copy again what they had')
+  checkNew(call, config)
+  return { deliver_subject: receiveBackup(call.jetStream, config, call.space, (stream) => streamInfo(call, stream)) }
 }
 
 /** What only a cluster does. */
@@ -177,21 +222,11 @@ export const streamHandlers: Readonly<Record<string, Handler>> = {
     run: async (call) => {
       const { streams, offset } = listed(call)
       const { page, items } = pageOf(streams, offset, listMax)
-      return { ...page, streams: await Promise.all(items.map((stream) => info(call, stream))) }
+      return { ...page, streams: await Promise.all(items.map((stream) => streamInfo(call, stream))) }
     },
   },
   'STREAM.PEER.REMOVE': clusterOnly('stream_remove_peer', 1),
   'STREAM.LEADER.STEPDOWN': clusterOnly('stream_leader_stepdown', 1),
-  'STREAM.SNAPSHOT': unsupported('stream_snapshot', 'streamSnapshot'),
-  'STREAM.RESTORE': unsupported('stream_restore', 'streamRestore'),
-}
-
-function unsupported(type: string, error: 'streamSnapshot' | 'streamRestore'): Handler {
-  return {
-    type,
-    words: 1,
-    run: async () => {
-      throw refusal(error, 'not supported here')
-    },
-  }
+  'STREAM.SNAPSHOT': { type: 'stream_snapshot', words: 1, run: snapshot },
+  'STREAM.RESTORE': { type: 'stream_restore', words: 1, run: restore },
 }

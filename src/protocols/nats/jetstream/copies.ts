@@ -2,11 +2,10 @@
  * Streams that hold what others hold: a mirror is another stream over again, with its sequences; sources are streams from which messages are added.
  * How far one is stands beside what was copied, in the same step, so that a restart neither loses nor repeats anything.
  */
-import { Buffer } from 'node:buffer'
-import { type Broker, PublishItem, PublishStatus, type Rows, type Space } from '../../../broker/face.ts'
-import { encodeEnvelope, messageFormatId, payloadFormatId } from '../mapping.ts'
+import { type Broker, PublishStatus, type Rows, type Space } from '../../../broker/face.ts'
 import { matchesSubject } from '../subjects.ts'
 import { withHeaders } from './headers.ts'
+import { itemOf, passOver, place } from './placing.ts'
 import type { StoredMessage } from './stored.ts'
 import type { Stream } from './stream.ts'
 import type { SourceConfig } from './stream-config.ts'
@@ -14,10 +13,7 @@ import { nanosOf } from './times.ts'
 import { compileTransform, type Mapping } from './transforms.ts'
 
 const atOnce = 256
-/** Sequences passed over in one step. */
-const gapMax = 100_000
 const retryMs = 1000
-const nothing = Buffer.alloc(0)
 
 export interface CopyHost {
   readonly broker: Broker
@@ -136,16 +132,15 @@ export class Copy {
   #copy(origin: Stream, message: StoredMessage): boolean {
     const subject = this.#subjectOf(message.subject)
     if (subject === null) return true
-    if (this.#mirrors && !this.#closeGap(message.sequence)) return false
+    if (this.#mirrors && !passOver(this.#target, this.#host.space, message.sequence)) return false
     const { headers, payload } = message
-    const place = `${origin.name} ${message.sequence} ${this.#source.filter_subject || '>'} > ${message.subject}`
-    const block = this.#mirrors ? headers : withHeaders(headers, [['Nats-Stream-Source', place]])
-    const item =
-      block.length === 0
-        ? new PublishItem(null, subject, payloadFormatId, payload)
-        : new PublishItem(null, subject, messageFormatId, encodeEnvelope('', block.length, Buffer.concat([block, payload])))
+    const from = `${origin.name} ${message.sequence} ${this.#source.filter_subject || '>'} > ${message.subject}`
+    const block = this.#mirrors ? headers : withHeaders(headers, [['Nats-Stream-Source', from]])
+    const item = itemOf(subject, block, payload)
     if (this.#mirrors) item.timestamp = message.time
-    return this.#put(item)
+    place(this.#target, this.#host.space, item)
+    // One that is too large for here never fits; others may when there is room again.
+    return item.status === PublishStatus.Stored || item.errorCode === 'TooLarge'
   }
 
   /** What it is called here; null when it is not for here. */
@@ -158,29 +153,5 @@ export class Copy {
       if (mapped !== null) return mapped
     }
     return null
-  }
-
-  /** Sequences that the origin has no messages of, or that are not wanted, are passed over: something is stored there and taken away. */
-  #closeGap(sequence: number): boolean {
-    const { space } = this.#host
-    for (let gap = sequence - this.#target.endSequence; gap > 0; gap = sequence - this.#target.endSequence) {
-      const item = new PublishItem(null, this.#target.name, payloadFormatId, nothing)
-      item.count = Math.min(gap, gapMax)
-      if (!this.#put(item)) return false
-      const offsets = Array.from({ length: item.count }, (_, index) => item.baseOffset + index)
-      space.removeRecords(this.#target.name, 0, offsets).catch(() => undefined) // the target is gone meanwhile
-    }
-    return true
-  }
-
-  #put(item: PublishItem): boolean {
-    item.into = this.#target.name
-    this.#host.space.publish([item], () => undefined)
-    if (item.status === PublishStatus.Stored) {
-      this.#target.endSequence = item.baseOffset + item.count + this.#target.base
-      return true
-    }
-    // One that is too large for here never fits; others may when there is room again.
-    return item.errorCode === 'TooLarge'
   }
 }

@@ -64,6 +64,7 @@ const table = {
   snapshotDeliverSubject: [400, 10015, 'deliver subject not valid'],
   streamSnapshot: [500, 10064, 'snapshot failed: {err}'],
   streamRestore: [500, 10062, 'restore failed: {err}'],
+  streamNameExistsRestore: [400, 10130, 'stream name already in use, cannot restore'],
   mirrorWithSubjects: [400, 10034, 'stream mirrors can not contain subjects'],
   mirrorWithSources: [400, 10031, 'stream mirrors can not also contain other sources'],
   mirrorWithFirstSequence: [400, 10143, 'stream mirrors can not have first sequence configured'],

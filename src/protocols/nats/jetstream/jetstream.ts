@@ -102,6 +102,10 @@ export class JetStream implements ConsumerHost {
     return this.#broker.clock
   }
 
+  get log(): Broker['log'] {
+    return this.#broker.log
+  }
+
   // ------------------------------------------------------------------------------------------------------------------- streams
 
   #adopt(topic: TopicInfo): Stream {
@@ -318,10 +322,11 @@ export class JetStream implements ConsumerHost {
     return [this.namespace, stream, name].join(separator)
   }
 
-  async createConsumer(stream: Stream, asked: ConsumerConfig): Promise<Consumer> {
+  /** `from`: where it begins, whatever its configuration says. */
+  async createConsumer(stream: Stream, asked: ConsumerConfig, from: StartAt | null = null): Promise<Consumer> {
     const name = asked.durable_name || asked.name || randomId(8)
     const config = { ...asked, name }
-    const startAt = await this.#startOf(stream, config)
+    const startAt = from ?? (await this.#startOf(stream, config))
     // Somebody else may have been faster meanwhile.
     const present = stream.consumers.get(name)
     if (present !== undefined) return present

@@ -55,6 +55,12 @@ export function isTimeToLive(stream: Stream, text: string): boolean {
   return timeToLive(stream, text) !== null
 }
 
+/** What a stored message asks for, in ms from when it was stored; -1: none. */
+export function storedTimeToLive(stream: Stream, headers: string): number {
+  const text = headerOf(headers, 'Nats-TTL') ?? ''
+  return text === '' ? -1 : (timeToLive(stream, text) ?? -1)
+}
+
 function setTimeToLive(stream: Stream, item: PublishItem, headers: string): void {
   const text = headerOf(headers, 'Nats-TTL') ?? ''
   if (text === '') return
