@@ -1,10 +1,14 @@
 /** Reading arguments as Disque reads them (with C's strtoll). Each of these throws the error that is replied. */
+import { nameOfBytes } from '../../lib/byte-names.ts'
 import { Refusal, words } from './errors.ts'
 
 const min = -(2n ** 63n)
 const max = 2n ** 63n - 1n
 
 export const text = (arg: Buffer | undefined): string => arg?.toString('latin1') ?? ''
+
+/** The topic of a queue that clients call so. */
+export const queueName = (label: Buffer | undefined): string => nameOfBytes(text(label))
 
 /** An option's name. */
 export const option = (arg: Buffer | undefined): string => text(arg).toLowerCase()

@@ -1,7 +1,7 @@
 /** What all Disque clients of a broker share: queues, what is remembered of jobs, cursors of scans, who is connected. */
 import { createHash } from 'node:crypto'
 import type { Broker, Principal, Rows, Space } from '../../broker/face.ts'
-import { nameOfBytes } from '../../lib/byte-names.ts'
+import { queueName } from './arguments.ts'
 import type { Job } from './job.ts'
 import { decodeJobId, topicKey } from './job-id.ts'
 import { declaredBy, Queue, type QueueHost } from './queue.ts'
@@ -120,7 +120,7 @@ export class Server implements QueueHost {
 
   /** By what clients call it; undefined: there is neither a topic of its name nor anybody who has said anything of it. */
   find(label: Buffer): Queue | undefined {
-    const name = nameOfBytes(label.toString('latin1'))
+    const name = queueName(label)
     return this.named(name)
   }
 
@@ -130,7 +130,7 @@ export class Server implements QueueHost {
 
   /** The same, made where there is none: its topic comes with its first job. */
   queue(label: Buffer): Queue {
-    const name = nameOfBytes(label.toString('latin1'))
+    const name = queueName(label)
     return this.queues.get(name) ?? this.#open(name)
   }
 

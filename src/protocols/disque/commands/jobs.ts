@@ -1,7 +1,6 @@
 /** What is done with single jobs: ADDJOB, ACKJOB, FASTACK, DELJOB, ENQUEUE, NACK, DEQUEUE, WORKING, SHOW, LOADJOB. */
 import type { Buffer } from 'node:buffer'
-import { nameOfBytes } from '../../../lib/byte-names.ts'
-import { option, parseInteger, text, timeoutMs } from '../arguments.ts'
+import { option, parseInteger, queueName, text, timeoutMs } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { Refusal, words } from '../errors.ts'
 import type { Job } from '../job.ts'
@@ -77,7 +76,7 @@ function addJob(call: Call): void {
     throw new Refusal('ERR The specified DELAY is greater than TTL. Job refused since would never be delivered')
   if (said.replicate > 1) throw new Refusal(words.noReplicas)
   const label = args[1] as Buffer // by its arity
-  call.check('publish', nameOfBytes(label.toString('latin1')))
+  call.check('publish', queueName(label))
   const known = server.find(label)
   if (said.lengthMax > 0 && (known?.length ?? 0) >= said.lengthMax) throw new Refusal(words.maxLength)
   if (known?.pausedIn === true) throw new Refusal(words.paused)
@@ -150,7 +149,8 @@ function dequeue(job: Job, server: Server): boolean {
   return job.queue.hold(job)
 }
 
-function working(call: Call): void {
+/** Of a command that names one job; null: it is not known. */
+function withJob(call: Call, run: (job: Job | null) => void): void {
   let found: Job | null = null
   eachJob(
     call,
@@ -158,10 +158,12 @@ function working(call: Call): void {
     (job) => {
       found = job
     },
-    () => reply(found),
+    () => run(found),
   )
+}
 
-  function reply(job: Job | null): void {
+function working(call: Call): void {
+  withJob(call, (job) => {
     if (job === null || job.state === 'elsewhere') throw new Refusal(words.noJob)
     const { head, queue } = job
     const lifeMs = head.ttlSeconds * 1000
@@ -169,24 +171,15 @@ function working(call: Call): void {
     dequeue(job, call.server)
     queue.postpone(job)
     call.reply.integer(head.retrySeconds)
-  }
+  })
 }
 
 function show(call: Call): void {
   const { server, reply } = call
-  const [id] = idsOf(call.args) as [string] // by its arity
-  let found: Job | null = null
-  eachJob(
-    call,
-    [id],
-    (job) => {
-      found = job
-    },
-    () => {
-      if (found === null) reply.nil()
-      else withBody(call, found, (job, body) => writeJob(reply, server, job, body))
-    },
-  )
+  withJob(call, (found) => {
+    if (found === null) reply.nil()
+    else withBody(call, found, (job, body) => writeJob(reply, server, job, body))
+  })
 }
 
 function loadJob(): void {

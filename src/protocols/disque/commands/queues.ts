@@ -1,7 +1,6 @@
 /** What is done with queues: GETJOB, QLEN, QPEEK, QSTAT, PAUSE. */
 import type { Buffer } from 'node:buffer'
-import { nameOfBytes } from '../../../lib/byte-names.ts'
-import { integer, option, parseInteger, timeoutMs } from '../arguments.ts'
+import { integer, option, parseInteger, queueName, timeoutMs } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { Refusal, words } from '../errors.ts'
 import { bodyOf } from '../job.ts'
@@ -43,7 +42,7 @@ function getJob(call: Call): void {
   const wanted = readWanted(args)
   // Arguments are views: what is needed after a wait is kept.
   const queues = wanted.labels.map((label) => {
-    call.check('consume', nameOfBytes(label.toString('latin1')))
+    call.check('consume', queueName(label))
     return wanted.isPatient ? server.queue(label) : server.find(label)
   })
   const fetched: Fetched[] = []
@@ -107,7 +106,7 @@ function queueLength(call: Call): void {
 /** The queue that is the first argument, if anybody has heard of it. */
 function queueOf(call: Call): Queue | undefined {
   const label = call.args[1] as Buffer // by the commands' arity
-  call.check('consume', nameOfBytes(label.toString('latin1')))
+  call.check('consume', queueName(label))
   return call.server.find(label)
 }
 
@@ -195,7 +194,7 @@ function pause(call: Call): void {
     else if (name !== 'state' && name !== 'bcast') throw new Refusal(words.syntax)
   }
   let queue = queueOf(call)
-  if (isChange) call.check('publish', nameOfBytes((args[1] as Buffer).toString('latin1')))
+  if (isChange) call.check('publish', queueName(args[1]))
   if (isChange && (isIn || isOut)) queue ??= call.server.queue(args[1] as Buffer)
   if (isChange && queue !== undefined) {
     queue.pausedIn = isIn

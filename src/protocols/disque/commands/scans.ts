@@ -1,7 +1,6 @@
 /** QSCAN and JSCAN: all queues, all jobs, some at a time. A cursor is the number of a place that the server remembers for a while. */
 import type { Buffer } from 'node:buffer'
-import { nameOfBytes } from '../../../lib/byte-names.ts'
-import { integer, option, text } from '../arguments.ts'
+import { integer, option, queueName, text } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { Refusal, words } from '../errors.ts'
 import type { Job, State } from '../job.ts'
@@ -95,7 +94,7 @@ function scanJobs(call: Call): void {
   let isWhole = false
   const { count, isBusy, from } = readScan(call, (name, value) => {
     if (value === undefined) return 0
-    if (name === 'queue') only = nameOfBytes(value.toString('latin1'))
+    if (name === 'queue') only = queueName(value)
     else if (name === 'state') {
       const state = stateNames[option(value)]
       if (state === undefined) throw new Refusal('ERR Invalid job state name')
