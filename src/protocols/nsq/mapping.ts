@@ -1,5 +1,6 @@
 /** Envelope ⇄ attributes. An envelope is a version byte (1) and the body: a message has nothing else. */
 import { Buffer } from 'node:buffer'
+import { PublishItem } from '../../broker/face.ts'
 import { type Format, formats } from '../../core/record.ts'
 
 export const messageFormatId = 224
@@ -11,6 +12,13 @@ export function encodeMessage(body: Buffer): Buffer {
   envelope[0] = version
   body.copy(envelope, 1)
   return envelope
+}
+
+/** A message to be published, later where `delayMs` is not 0. The body is copied. */
+export function messageItem(topic: string, body: Buffer, delayMs: number, now: number): PublishItem {
+  const item = new PublishItem(null, topic, messageFormatId, encodeMessage(body))
+  if (delayMs > 0) item.deliverAt = now + delayMs
+  return item
 }
 
 export const messageFormat: Format = {

@@ -1,7 +1,7 @@
 /** What a connection publishes: all of a turn at once, each command answered in its place when it is durable, and reading held back while much is on its way. */
-import { type Connection, PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
+import { type Connection, type PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
 import { type NsqError, refused } from './errors.ts'
-import { encodeMessage, messageFormatId } from './mapping.ts'
+import { messageItem } from './mapping.ts'
 import type { Replies } from './replies.ts'
 import type { Topics } from './topics.ts'
 
@@ -42,9 +42,8 @@ export class Publisher {
 
   /** One message of the command that {@link complete} ends. The body is copied. */
   add(topic: string, body: Buffer, delayMs: number): void {
-    const item = new PublishItem(null, topic, messageFormatId, encodeMessage(body))
+    const item = messageItem(topic, body, delayMs, delayMs > 0 ? this.#topics.broker.clock.now() : 0)
     item.connection = this.#host.connection.id
-    if (delayMs > 0) item.deliverAt = this.#topics.broker.clock.now() + delayMs
     this.#items.push(item)
   }
 

@@ -88,8 +88,13 @@ export class Topics {
 
   /** Resolves when the topic is there, and durable; rejects when it could not be made. */
   async create(topic: string, space: Space): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.ensure(topic, space, reject)
+    await this.#durably((failed) => this.ensure(topic, space, failed))
+  }
+
+  /** Resolves when what `make` does is durable; rejects where it cannot be done. */
+  #durably(make: (failed: (error: Error) => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      make(reject)
       // Everything that comes before is durable then.
       this.broker.rows('nsq.lookupd').durable().then(resolve, reject)
     })
@@ -156,10 +161,7 @@ export class Topics {
   }
 
   async createChannel(topic: string, name: string): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.makeChannel(topic, name, reject)
-      this.broker.rows('nsq.lookupd').durable().then(resolve, reject)
-    })
+    await this.#durably((failed) => this.makeChannel(topic, name, failed))
   }
 
   /** Where a channel that is made now begins. */

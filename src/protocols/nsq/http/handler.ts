@@ -5,7 +5,6 @@ import {
   type HttpAnswer,
   type HttpHandler,
   type HttpRequest,
-  PublishItem,
   PublishStatus,
   type ServerFacts,
   type Space,
@@ -13,7 +12,7 @@ import {
 import { Routes } from '../../../lib/http-routes.ts'
 import { limits, serverVersion } from '../limits.ts'
 import { Announcing, parseAddresses } from '../lookup/announcing.ts'
-import { encodeMessage, messageFormatId } from '../mapping.ts'
+import { messageItem } from '../mapping.ts'
 import { isName } from '../names.ts'
 import { namespace, Topics } from '../topics.ts'
 import { answerBy, argument, type Call, errorOfCore, HttpError, ownAddress, type Route, topicAndChannel } from './answers.ts'
@@ -144,11 +143,8 @@ export class NsqdHandler implements HttpHandler {
     const space = this.#space(call)
     if (!this.#topics.has(topic)) await this.#topics.create(topic, space)
     if (messages.length === 0) return
-    const items = messages.map((message) => {
-      const item = new PublishItem(null, topic, messageFormatId, encodeMessage(message))
-      if (delayMs > 0) item.deliverAt = this.#broker.clock.now() + delayMs
-      return item
-    })
+    const now = this.#broker.clock.now()
+    const items = messages.map((message) => messageItem(topic, message, delayMs, now))
     await new Promise<void>((resolve) => space.publish(items, resolve))
     const failed = items.find(({ status }) => status === PublishStatus.Failed)
     if (failed !== undefined) throw errorOfCore(failed.errorCode ?? 'Internal')
@@ -178,11 +174,16 @@ export class NsqdHandler implements HttpHandler {
     return null
   }
 
-  async #deleteTopic(call: Call): Promise<null> {
+  /** What is no name is no topic to the reference server here. */
+  #topicToManage(call: Call): string {
     const topic = argument(call.query, 'topic')
     if (!isName(topic) || !this.#topics.has(topic)) throw new HttpError(404, 'TOPIC_NOT_FOUND')
     this.#allow(call, 'manage', topic)
-    await this.#topics.deleteTopic(topic)
+    return topic
+  }
+
+  async #deleteTopic(call: Call): Promise<null> {
+    await this.#topics.deleteTopic(this.#topicToManage(call))
     return null
   }
 
@@ -192,10 +193,7 @@ export class NsqdHandler implements HttpHandler {
   }
 
   async #pauseTopic(call: Call, paused: boolean): Promise<null> {
-    const topic = argument(call.query, 'topic')
-    if (!isName(topic) || !this.#topics.has(topic)) throw new HttpError(404, 'TOPIC_NOT_FOUND')
-    this.#allow(call, 'manage', topic)
-    await this.#topics.pauseTopic(topic, paused)
+    await this.#topics.pauseTopic(this.#topicToManage(call), paused)
     return null
   }
 
