@@ -1,5 +1,6 @@
 /** AUTH's secret: `user:password`, or a token where these are accepted. A certificate's name counts where nobody has said a secret. */
 import { type Broker, type Connection, CoreError, type Credential, type Principal } from '../../broker/face.ts'
+import { loginOfSecret } from '../../lib/login-secret.ts'
 
 /** Rejects with Unauthenticated, or Full where a quota is reached. */
 export async function logIn(broker: Broker, connection: Connection, secret: string): Promise<Principal> {
@@ -11,9 +12,8 @@ export async function logInByCertificate(broker: Broker, connection: Connection,
 }
 
 function credentialOf(broker: Broker, secret: string): Credential {
-  const colon = secret.indexOf(':')
-  if (colon >= 0) return { kind: 'password', user: secret.slice(0, colon), password: secret.slice(colon + 1) }
-  if (broker.tokensAccepted) return { kind: 'token', token: secret }
+  const login = loginOfSecret(secret)
+  if (login.kind === 'password' || broker.tokensAccepted) return login
   throw new CoreError('Unauthenticated', 'a secret is user:password')
 }
 

@@ -1,5 +1,6 @@
 /** The server and its clients: AUTH, PING, HELLO, INFO, TIME, COMMAND, CLIENT, CONFIG, CLUSTER, MONITOR, SLOWLOG, LATENCY, SHUTDOWN. */
 import type { Credential } from '../../../broker/face.ts'
+import { loginOfSecret } from '../../../lib/login-secret.ts'
 import { integer, option, text, timeoutMs } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { Refusal, words, wrongArguments } from '../errors.ts'
@@ -30,10 +31,7 @@ function authenticate({ args, server, client, reply, wait }: Call): void {
 
 /** Clients have one word for it: a password with its user's name before a colon, or a token. */
 function credentialOf([first = '', second]: readonly string[]): Credential {
-  if (second !== undefined) return { kind: 'password', user: first, password: second }
-  const colon = first.indexOf(':')
-  if (colon < 0) return { kind: 'token', token: first }
-  return { kind: 'password', user: first.slice(0, colon), password: first.slice(colon + 1) }
+  return second === undefined ? loginOfSecret(first) : { kind: 'password', user: first, password: second }
 }
 
 function ping({ args, reply }: Call): void {
