@@ -1,4 +1,5 @@
 /** Replies in RESP2 and RESP3. A command says what it means (a map, a double); what that looks like follows from the version its client speaks. */
+import { withRoom } from '../growing.ts'
 
 export interface Reply {
   /** 2 or 3. Where the two differ in shape, and not only in type, commands ask. */
@@ -28,6 +29,9 @@ export interface Reply {
   /** Text for people, UTF-8; `format` has three letters. In RESP2 a bulk string. */
   verbatim(format: string, text: string): void
 }
+
+/** An error reply is one line. */
+export const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, ' ')
 
 /** As Redis prints it: the shortest text that reads back as the same number. */
 export function formatDouble(value: number): string {
@@ -195,10 +199,6 @@ export class ReplyWriter implements Reply {
   }
 
   #room(bytes: number): void {
-    const needed = this.#used + bytes
-    if (needed <= this.#buffer.length) return
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2))
-    this.#buffer.copy(grown, 0, 0, this.#used)
-    this.#buffer = grown
+    this.#buffer = withRoom(this.#buffer, this.#used, bytes)
   }
 }

@@ -1,6 +1,7 @@
 /** What goes wrong, in the words of Disque: the first word is a code that clients look at. */
 import type { CoreErrorCode } from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
+import { oneLine } from '../../lib/resp/reply.ts'
 
 /** Thrown by a command before it has replied; the message is what follows the `-` of the reply. */
 export class Refusal extends Error {}
@@ -49,5 +50,5 @@ const codes = {
 export function errorText(cause: unknown): string {
   if (cause instanceof Refusal) return cause.message
   const { code, message } = asCoreError(cause)
-  return `${codes[code]} ${message.replaceAll(/[\r\n]+/g, ' ')}`
+  return `${codes[code]} ${oneLine(message)}`
 }

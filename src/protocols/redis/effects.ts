@@ -4,6 +4,7 @@
  *
  *   entry = version *effect     effect = kind database key …     key, bytes = length (varint) bytes     number = f64
  */
+import { withRoom } from '../../lib/growing.ts'
 import type { Database, Value } from './database.ts'
 import { HashValue } from './hash-value.ts'
 import { SetValue } from './set-value.ts'
@@ -171,11 +172,7 @@ export class EffectLog {
   }
 
   #room(bytes: number): void {
-    const needed = this.#used + bytes
-    if (needed <= this.#buffer.length) return
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2))
-    this.#buffer.copy(grown, 0, 0, this.#used)
-    this.#buffer = grown
+    this.#buffer = withRoom(this.#buffer, this.#used, bytes)
   }
 }
 

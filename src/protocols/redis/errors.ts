@@ -1,6 +1,7 @@
 /** What goes wrong, in the words of Redis: the first word is a code that clients look at, and many compare the whole text. */
 import type { CoreErrorCode } from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
+import { oneLine } from '../../lib/resp/reply.ts'
 
 /** Thrown by a command before it has changed anything; the message is what follows the `-` of the reply. */
 export class RedisError extends Error {}
@@ -53,6 +54,3 @@ export function errorText(cause: unknown): string {
   const { code, message } = asCoreError(cause)
   return `${codes[code]} ${oneLine(message)}`
 }
-
-/** An error reply is one line. */
-export const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, ' ')

@@ -1,6 +1,7 @@
 /** Libraries of functions: FUNCTION LOAD keeps them, FCALL runs them. */
 import { LuaError, type LuaFunction, LuaFunction as LuaFunctionValue, LuaTable, type LuaValue } from '../../lib/lua/value.ts'
-import { oneLine, RedisError } from './errors.ts'
+import { oneLine } from '../../lib/resp/reply.ts'
+import { RedisError } from './errors.ts'
 import { readShebang, type Scripting } from './scripting.ts'
 import type { Server } from './server.ts'
 
