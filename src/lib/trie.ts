@@ -7,10 +7,13 @@ class Node<T> {
 
 export class PatternTrie<T> {
   readonly #root = new Node<T>()
+  /** Patterns with more than one `#`: with them a search comes to the same place in several ways. */
+  #ambiguous = 0
 
   add(pattern: string, value: T): void {
+    const words = pattern.split('.')
     let node = this.#root
-    for (const word of pattern.split('.')) {
+    for (const word of words) {
       let child = node.children.get(word)
       if (child === undefined) {
         child = new Node()
@@ -19,54 +22,65 @@ export class PatternTrie<T> {
       node = child
     }
     node.values.push(value)
+    if (isAmbiguous(words)) this.#ambiguous++
   }
 
   remove(pattern: string, value: T): void {
-    this.#remove(this.#root, pattern.split('.'), 0, value)
+    const words = pattern.split('.')
+    if (this.#remove(this.#root, words, 0, value) && isAmbiguous(words)) this.#ambiguous--
   }
 
-  #remove(node: Node<T>, words: readonly string[], at: number, value: T): void {
+  #remove(node: Node<T>, words: readonly string[], at: number, value: T): boolean {
     const word = words[at]
     if (word === undefined) {
       const index = node.values.indexOf(value)
       if (index >= 0) node.values.splice(index, 1)
-      return
+      return index >= 0
     }
     const child = node.children.get(word)
-    if (child === undefined) return
-    this.#remove(child, words, at + 1, value)
+    if (child === undefined) return false
+    const removed = this.#remove(child, words, at + 1, value)
     if (child.values.length === 0 && child.children.size === 0) node.children.delete(word)
+    return removed
   }
 
   /** Visits each value whose pattern matches; one that matches in several ways is visited once. */
   match(key: string, visit: (value: T) => void): void {
-    const words = key.split('.')
-    const seen = new Set<Node<T>>()
-    // States (node, place) already tried: a pattern such as #.#.# cannot make the search explode.
-    const tried = new Map<Node<T>, Set<number>>()
-    const walk = (node: Node<T>, at: number): void => {
-      let places = tried.get(node)
-      if (places === undefined) {
-        places = new Set()
-        tried.set(node, places)
-      }
-      if (places.has(at)) return
-      places.add(at)
-      if (at === words.length && node.values.length > 0 && !seen.has(node)) {
-        seen.add(node)
-        for (const value of node.values) visit(value)
-      }
-      const many = node.children.get('#')
-      if (many !== undefined) for (let skip = at; skip <= words.length; skip++) walk(many, skip)
-      const word = words[at]
-      if (word === undefined) return
-      const exact = node.children.get(word)
-      if (exact !== undefined && word !== '#') walk(exact, at + 1)
-      const one = node.children.get('*')
-      if (one !== undefined && one !== exact) walk(one, at + 1)
-    }
-    walk(this.#root, 0)
+    walk(this.#root, key.split('.'), 0, this.#ambiguous > 0 ? new Map() : null, visit)
   }
+}
+
+const isAmbiguous = (words: readonly string[]): boolean => words.indexOf('#') !== words.lastIndexOf('#')
+
+/** `tried`: states (node, place) already tried, so that a pattern such as #.#.# cannot make the search explode. */
+function walk<T>(
+  node: Node<T>,
+  words: readonly string[],
+  at: number,
+  tried: Map<Node<T>, Set<number>> | null,
+  visit: (value: T) => void,
+): void {
+  if (tried !== null && !isNew(tried, node, at)) return
+  if (at === words.length) for (const value of node.values) visit(value)
+  if (node.children.size === 0) return
+  const many = node.children.get('#')
+  if (many !== undefined)
+    for (let next = many.children.size === 0 ? words.length : at; next <= words.length; next++)
+      walk(many, words, next, tried, visit)
+  const word = words[at]
+  if (word === undefined) return
+  const exact = node.children.get(word)
+  if (exact !== undefined && word !== '#') walk(exact, words, at + 1, tried, visit)
+  const one = node.children.get('*')
+  if (one !== undefined && one !== exact) walk(one, words, at + 1, tried, visit)
+}
+
+function isNew<T>(tried: Map<Node<T>, Set<number>>, node: Node<T>, at: number): boolean {
+  const places = tried.get(node)
+  if (places === undefined) tried.set(node, new Set([at]))
+  else if (places.has(at)) return false
+  else places.add(at)
+  return true
 }
 
 /** Whether one pattern matches one key. For many patterns use the trie. */
