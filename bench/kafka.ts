@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runOk } from '../test/interop/processes.ts'
 import { type Contender, peers } from './contender.ts'
+import { rebalances } from './rebalance.ts'
 import { type Figures, figure, limitMs, type Workload } from './workload.ts'
 
 export function kafkaWorkloads(scale: number): readonly Workload[] {
@@ -84,6 +85,7 @@ export function kafkaWorkloads(scale: number): readonly Workload[] {
         }
       },
     },
+    { name: 'a 50th member joins a group (p50, and the slowest of 10)', run: ({ address }) => rebalances(address, 50, 10) },
   ]
 }
 
