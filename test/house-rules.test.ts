@@ -93,7 +93,19 @@ const families = new Map([
   [
     'protocols/kafka-rest/',
     [
-      ...['broker-configs', 'config', 'mapping', 'names', 'refused'].map((file) => `protocols/kafka/${file}.ts`),
+      ...[
+        'broker-configs',
+        'codec',
+        'config',
+        'errors',
+        'group-consumer-protocol',
+        'mapping',
+        'names',
+        'refused',
+        'schema',
+        'session',
+        'wire',
+      ].map((file) => `protocols/kafka/${file}.ts`),
       ...['errors', 'framing', 'registry'].map((file) => `protocols/schema-registry/${file}.ts`),
     ],
   ],

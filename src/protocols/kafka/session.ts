@@ -123,6 +123,7 @@ export class KafkaSession implements Session {
   #space: Space | undefined
   #bySasl = false
   #admitted = false
+  readonly #inner: boolean
   #state: State = State.Open
   #pending: Request[] = []
   #paused = false
@@ -132,7 +133,8 @@ export class KafkaSession implements Session {
   /** What takes the connection out of those that are counted. */
   #leave: (() => void) | undefined
 
-  constructor(connection: Connection, broker: Broker) {
+  /** `inner`: of somebody within the process, who is counted where he came in. */
+  constructor(connection: Connection, broker: Broker, kind: 'outer' | 'inner' = 'outer') {
     this.connection = connection
     this.broker = broker
     this.coordinator = broker.shared('kafka.coordinator', () => new Coordinator(broker))
@@ -144,7 +146,8 @@ export class KafkaSession implements Session {
     this.authenticated = !broker.authenticationRequired
     connection.info.protocol = 'kafka'
     connection.info.namespace = 'default'
-    this.#enter()
+    this.#inner = kind === 'inner'
+    if (!this.#inner) this.#enter()
     if (connection.peerName !== undefined) this.#logInByCertificate(connection.peerName)
   }
 
@@ -243,7 +246,7 @@ export class KafkaSession implements Session {
     if (expiresAt !== undefined && this.broker.clock.now() > expiresAt && !handler.beforeLogin)
       return this.#fail(`${api.name} after the login ended`)
     if (!this.authenticated && !handler.beforeLogin) return this.#fail(`${api.name} before authentication`)
-    if (!this.#admitted && !handler.beforeLogin) {
+    if (!this.#admitted && !this.#inner && !handler.beforeLogin) {
       try {
         this.broker.admit(this.connection)
       } catch (cause) {

@@ -5,11 +5,11 @@ import { BrokerConfigs } from '../../kafka/broker-configs.ts'
 import { configFrom, declarationWith } from '../../kafka/config.ts'
 import { collidingTopic, isTopicName } from '../../kafka/names.ts'
 import { ConfigRefused } from '../../kafka/refused.ts'
-import { badRequest, clusterNotFound, denied, partitionNotFound, RestError } from '../errors.ts'
+import { nodeId } from '../../kafka/session.ts'
+import { badRequest, denied, partitionNotFound, RestError } from '../errors.ts'
 import { Answer, type Call, listOf, onlyKnown, type Route } from '../route.ts'
-import { nodeId } from './topics.ts'
+import { base, clusterPath, list, own, related, url } from '../v3.ts'
 
-export const clusterPath = '/v3/clusters/:cluster'
 const partitionsMax = 10_000
 
 export const clusterRoutes: readonly Route[] = [
@@ -82,31 +82,18 @@ export const clusterRoutes: readonly Route[] = [
   },
 ]
 
-/** Throws where the path names another cluster. */
-export function own(call: Call): void {
-  if (call.parameter('cluster') !== call.broker.clusterId) throw clusterNotFound()
-}
-
-const base = (call: Call): string => `/v3/clusters/${call.broker.clusterId}`
-
-function url(call: Call, path: string): string {
-  const { connection, headers } = call.request
-  const host = headers['host'] ?? `${connection.localAddress}:${connection.localPort}`
-  return `${connection.encrypted ? 'https' : 'http'}://${String(host)}${path}`
-}
-
-function list(call: Call, kind: string, path: string, data: readonly object[]): object {
-  return { kind, metadata: { self: url(call, path), next: null }, data }
-}
-
 function cluster(call: Call): object {
   const self = base(call)
-  const related = (path: string): object => ({ related: url(call, `${self}/${path}`) })
   return {
     kind: 'KafkaCluster',
     metadata: { self: url(call, self), resource_name: `crn:///kafka=${call.broker.clusterId}` },
     cluster_id: call.broker.clusterId,
-    topics: related('topics'),
+    controller: related(call, `brokers/${nodeId}`),
+    acls: related(call, 'acls'),
+    brokers: related(call, 'brokers'),
+    broker_configs: related(call, 'broker-configs'),
+    consumer_groups: related(call, 'consumer-groups'),
+    topics: related(call, 'topics'),
   }
 }
 
@@ -121,6 +108,7 @@ function topic(call: Call, { name, config }: TopicInfo): object {
     replication_factor: 1,
     partitions_count: config.partitions,
     partitions: { related: url(call, `${self}/partitions`) },
+    configs: { related: url(call, `${self}/configs`) },
   }
 }
 
@@ -132,6 +120,8 @@ function partition(call: Call, name: string, index: number): object {
     cluster_id: call.broker.clusterId,
     topic_name: name,
     partition_id: index,
+    leader: related(call, `brokers/${nodeId}`),
+    replicas: { related: url(call, `${self}/replicas`) },
     leader_id: nodeId,
   }
 }

@@ -8,7 +8,7 @@ import { errorBody, partitionNotFound, schemaLookup, unprocessable } from '../er
 import { splitJson } from '../json-stream.ts'
 import { errorCodeOf, failed, type OutgoingRecord, produce } from '../produce.ts'
 import { Answer, type Call, onlyKnown, type Route } from '../route.ts'
-import { clusterPath, own } from './clusters.ts'
+import { clusterPath, own } from '../v3.ts'
 
 export const recordRoutes: readonly Route[] = [
   { method: 'POST', path: `${clusterPath}/topics/:topic/records`, handle: produceRecords },

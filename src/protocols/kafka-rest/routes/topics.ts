@@ -3,6 +3,7 @@
 import { isObject, type JsonObject } from '../../../lib/schemas/json-text.ts'
 import { BrokerConfigs } from '../../kafka/broker-configs.ts'
 import { setConfigs, shownConfigs } from '../../kafka/config.ts'
+import { nodeId } from '../../kafka/session.ts'
 import { encode, type KnownSchema, languages, schemaById, schemaByText } from '../embedded.ts'
 import { keySchemaMissing, partitionNotFound, unprocessable, valueSchemaMissing } from '../errors.ts'
 import { type EmbeddedFormat, formatSent } from '../media.ts'
@@ -56,9 +57,6 @@ export const topicRoutes: readonly Route[] = [
     },
   },
 ]
-
-/** The one broker there is, as Kafka's clients see it. */
-export const nodeId = 0
 
 const partition = (index: number): object => ({
   partition: index,

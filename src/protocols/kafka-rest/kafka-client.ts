@@ -1,0 +1,148 @@
+/**
+ * The proxy's own Kafka conversation, inside the process: what administrators ask of it goes the way of every Kafka client, so that checks, errors and
+ * effects are those of Kafka itself. One for each request that needs one.
+ */
+import type { Broker, Connection, ConnectionInfo, HttpRequest, Principal } from '../../broker/face.ts'
+import { apis, encodeRequest, FrameDecoder, skipTags } from '../kafka/codec.ts'
+import { KafkaError } from '../kafka/errors.ts'
+import type { Message } from '../kafka/schema.ts'
+import { KafkaSession } from '../kafka/session.ts'
+import { Reader } from '../kafka/wire.ts'
+import { denied, RestError, topicNotFound } from './errors.ts'
+import type { Call } from './route.ts'
+
+const frameBytesMax = 1 << 28
+
+/** Runs `use` with a conversation in the caller's name and ends it afterwards. */
+export async function withKafka<T>(call: Call, use: (kafka: KafkaConversation) => Promise<T>): Promise<T> {
+  const kafka = new KafkaConversation(call.broker, call.principal, call.request)
+  try {
+    return await use(kafka)
+  } finally {
+    kafka.close()
+  }
+}
+
+export class KafkaConversation {
+  readonly #session: KafkaSession
+  readonly #waiting: { key: number; version: number; resolve: (answer: Message) => void; reject: (cause: Error) => void }[] = []
+
+  constructor(broker: Broker, principal: Principal, request: HttpRequest) {
+    const decoder = new FrameDecoder(frameBytesMax, (frame) => this.#onFrame(frame))
+    const connection = new InnerConnection(request, {
+      bytes: (bytes) => decoder.push(bytes),
+      ended: (reason) => this.#onEnd(reason),
+    })
+    this.#session = new KafkaSession(connection, broker, 'inner')
+    this.#session.logIn(principal)
+  }
+
+  /** One request; its errors are in the answer. Rejects when the conversation is refused as a whole. */
+  ask(key: number, version: number, body: Message): Promise<Message> {
+    const api = apis.get(key)
+    if (api === undefined) throw new Error(`no such request: ${key}`)
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ key, version, resolve, reject })
+      this.#session.onBytes(encodeRequest(api, version, this.#waiting.length, 'kafka-rest', body))
+    })
+  }
+
+  #onFrame(frame: Buffer): void {
+    const asked = this.#waiting.shift()
+    const api = asked && apis.get(asked.key)
+    if (asked === undefined || api === undefined) return
+    const reader = new Reader(frame)
+    reader.int32() // Answers come in the order of the requests.
+    if (asked.version >= api.flexible) skipTags(reader)
+    asked.resolve(api.response.decode(reader, asked.version))
+  }
+
+  #onEnd(reason: string): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(new RestError(50003, reason))
+  }
+
+  close(): void {
+    this.#session.onClose('server')
+  }
+}
+
+/** Throws what an answer, or a part of one, says that went wrong. */
+export function check(answer: Message): void {
+  const code: number = answer['errorCode'] ?? 0
+  const message: string = answer['errorMessage'] ?? `Kafka error ${code}`
+  switch (code) {
+    case KafkaError.None:
+      return
+    case KafkaError.TopicAuthorizationFailed:
+    case KafkaError.GroupAuthorizationFailed:
+    case KafkaError.ClusterAuthorizationFailed:
+      throw denied(message)
+    case KafkaError.UnknownTopicOrPartition:
+      throw topicNotFound()
+    case KafkaError.GroupIdNotFound:
+      throw new RestError(404, message)
+    default:
+      throw new RestError(40002, message)
+  }
+}
+
+interface Peer {
+  bytes(bytes: Buffer): void
+  ended(reason: string): void
+}
+
+/** What is written to it comes to its peer, when the turn that wrote it is over. */
+class InnerConnection implements Connection {
+  readonly overWebSocket = false
+  readonly id: number
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly localAddress: string
+  readonly localPort: number
+  readonly encrypted: boolean
+  /** The caller is known already. */
+  readonly peerName = undefined
+  readonly upgrade = 'none'
+  readonly outboundBytes = 0
+  readonly congested = false
+  info: ConnectionInfo
+  slab = Buffer.alloc(0)
+  readonly #peer: Peer
+
+  constructor({ connection }: HttpRequest, peer: Peer) {
+    this.id = connection.id
+    this.remoteAddress = connection.remoteAddress
+    this.remotePort = connection.remotePort
+    this.localAddress = connection.localAddress
+    this.localPort = connection.localPort
+    this.encrypted = connection.encrypted
+    this.info = { ...connection.info }
+    this.#peer = peer
+  }
+
+  write(bytes: Uint8Array): void {
+    const copy = Buffer.from(bytes)
+    queueMicrotask(() => this.#peer.bytes(copy))
+  }
+
+  reserve(bytes: number): number {
+    this.slab = Buffer.alloc(bytes)
+    return 0
+  }
+
+  commit(bytes: number): void {
+    this.write(this.slab.subarray(0, bytes))
+    this.slab = this.slab.subarray(bytes)
+  }
+
+  pause(): void {}
+  resume(): void {}
+
+  end(reason: string): void {
+    queueMicrotask(() => this.#peer.ended(reason))
+  }
+
+  destroy(reason: string): void {
+    this.end(reason)
+  }
+}
