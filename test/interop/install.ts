@@ -106,7 +106,8 @@ export async function installPythonStomp(): Promise<void> {
 }
 
 export async function installPythonRedisCelery(): Promise<void> {
-  await installPythonInto('python-redis-celery', ['redis==8.1.0', 'celery==5.7.0', 'kombu==5.7.0', 'packaging==26.2'])
+  const packages = ['redis==8.1.0', 'celery==5.7.0', 'kombu==5.7.0', 'packaging==26.2', 'pytest==9.2.0']
+  await installPythonInto('python-redis-celery', packages)
 }
 
 export async function installPythonNats(): Promise<void> {
@@ -167,6 +168,12 @@ export async function installRabbitmqadmin(): Promise<void> {
 export async function installKombuSource(): Promise<void> {
   await installPythonAmqp()
   await installPythonSource('kombu', 'kombu', '5.7.0', 'python-amqp')
+}
+
+/** The same, with what its tests of Redis need. */
+export async function installKombuOnRedis(): Promise<void> {
+  await installKombuSource()
+  await installPythonRedisCelery()
 }
 
 export async function installRedisPySource(): Promise<void> {

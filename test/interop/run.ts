@@ -19,6 +19,7 @@ import {
   installGoNsq,
   installJava,
   installKafkaGo,
+  installKombuOnRedis,
   installKombuSource,
   installNodeDisque,
   installNodeNsq,
@@ -348,9 +349,10 @@ const clients: readonly Client[] = [
     timeoutMs: 600_000,
   },
   {
-    name: 'redis/published suites (rq, huey, asynq)',
+    name: 'redis/published suites (rq, huey, asynq, kombu)',
     install: async () => {
       await installPythonTasks()
+      await installKombuOnRedis()
       await installAsynq()
     },
     command: node('redis/published.ts'),

@@ -1,11 +1,11 @@
 /**
- * The own tests of task queues on Redis, unmodified, with the real server's count as the bar: RQ's, huey's (skipped is what is for other stores than Redis) and asynq's. Each
+ * The own tests of task queues on Redis, unmodified, with the real server's count as the bar: RQ's, huey's (skipped is what is for other stores than Redis), asynq's and kombu's. Each
  * has a broker of its own, since they flush databases. They mostly wait, so they run side by side.
  */
 import { dirname } from 'node:path'
 import { type AnyMQ, startAnyMQ } from '../anymq.ts'
 import { type Counts, countPytest, publishedSuite, say } from '../cases/published.ts'
-import { asynqSource, goProgram, hueySource, pythonTasks, rqSource } from '../install.ts'
+import { asynqSource, goProgram, hueySource, kombuSource, pythonRedisCelery, pythonTasks, rqSource } from '../install.ts'
 import { Running } from '../processes.ts'
 
 const timeoutMs = 280_000
@@ -13,6 +13,8 @@ const timeoutMs = 280_000
  * Of asynq's: these wait for its own timers, or for a Redis that is down, for two minutes in all; and without them those of the server find
  * what tests before them left running, with the real server too.
  */
+/** Of kombu's: it wants a wrong password refused where nobody has one. */
+const kombuPassword = 't/integration/test_redis.py::test_failed_credentials'
 const slow =
   '^(TestAggregator|TestHeartbeater|TestScheduler|TestPeriodicTaskManager|TestServerWithFlakyBroker|TestServer(FromRedisClient|Run)?$)|RedisDown'
 
@@ -25,6 +27,17 @@ function pytest(counts: Counts, broker: AnyMQ, folder: string, tests: string): R
       PYTHONPATH: new URL('elsewhere', import.meta.url).pathname,
       PATH: `${dirname(pythonTasks)}:${process.env['PATH']}`,
     },
+    onLine: (line) => countPytest(counts, line),
+  })
+}
+
+function kombu(counts: Counts, broker: AnyMQ): Running {
+  const [host = '', port = ''] = broker.redis.split(':')
+  const options = ['-m', 'pytest', 't/integration/test_redis.py', 't/integration/test_redis_brpop_qos.py', '-v', '--tb=short']
+  const without = ['-p', 'no:cacheprovider', '-p', 'no:warnings', '--deselect', kombuPassword]
+  return new Running(pythonRedisCelery, [...options, ...without], {
+    cwd: kombuSource,
+    env: { REDIS_HOST: host, REDIS_6379_TCP: port },
     onLine: (line) => countPytest(counts, line),
   })
 }
@@ -46,6 +59,7 @@ function asynq(counts: Counts, broker: AnyMQ): Running {
 const suites: Readonly<Record<string, readonly [expected: string, run: (counts: Counts, broker: AnyMQ) => Running]>> = {
   'rq 3.0.0': ['784 pass, 19 skip, 0 fail', (counts, broker) => pytest(counts, broker, rqSource, 'tests')],
   'huey 3.5.4': ['304 pass, 125 skip, 0 fail', (counts, broker) => pytest(counts, broker, hueySource, 'huey/tests')],
+  'kombu 5.7.0': ['128 pass, 0 skip, 0 fail', kombu],
   'asynq 0.26.0': ['100 pass, 0 skip, 0 fail', asynq],
 }
 
