@@ -7,6 +7,11 @@ export const serverVersion = '2.14.0'
 /** Of JetStream's API, whose features clients look for. */
 export const apiLevel = 2
 export const controlLineBytesMax = 4096
+export const pingEveryMs = 2 * 60_000
+export const pingsMax = 2
+/** Written and not taken by the client: bytes, and how long nothing at all is taken. */
+export const pendingBytesMax = 64 * 1024 * 1024
+export const writeDeadlineMs = 10_000
 /** nats-server's default. */
 const payloadBytesMax = 1024 * 1024
 

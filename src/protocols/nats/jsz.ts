@@ -17,29 +17,25 @@ interface Totals {
   bytes: number
 }
 
-function totalsOf(jetStream: JetStream): Totals {
+function held(jetStream: JetStream): Totals {
   const totals = { memory: 0, storage: 0, streams: 0, consumers: 0, messages: 0, bytes: 0 }
   for (const { name, config, consumers } of jetStream.streams()) {
-    const held = jetStream.space.status(name)?.partitions[0]
+    const there = jetStream.space.status(name)?.partitions[0]
     totals.streams++
     totals.consumers += consumers.size
-    totals.messages += held?.records ?? 0
-    totals.bytes += held?.bytes ?? 0
-    totals[config.storage === 'memory' ? 'memory' : 'storage'] += held?.bytes ?? 0
+    totals.messages += there?.records ?? 0
+    totals.bytes += there?.bytes ?? 0
+    totals[config.storage === 'memory' ? 'memory' : 'storage'] += there?.bytes ?? 0
   }
   return totals
 }
 
-export async function jsz(broker: Broker, query: URLSearchParams): Promise<object> {
-  const said = (name: string): boolean => ['1', 'true'].includes(query.get(name) ?? '')
-  const account = query.get('acc') ?? ''
-  const details = { streams: said('streams'), consumers: said('consumers'), config: said('config') }
-  const wantsAccounts = said('accounts') || details.streams || details.consumers || account !== ''
+/** Of all namespaces together. */
+export function jetStreamTotals(broker: Broker) {
   const all = broker.namespaces().map((namespace) => jetStreamOf(broker, namespace))
-  const each = all.map(totalsOf)
+  const each = all.map(held)
   const sum = (of: keyof Totals): number => each.reduce((total, totals) => total + totals[of], 0)
   const counts = (of: 'requests' | 'errors'): number => all.reduce((total, jetStream) => total + jetStream.counts[of], 0)
-  const shown = all.filter(({ namespace }) => account === '' || namespace === account).slice(0, accountsMax)
   return {
     memory: sum('memory'),
     storage: sum('storage'),
@@ -54,18 +50,29 @@ export async function jsz(broker: Broker, query: URLSearchParams): Promise<objec
     consumers: sum('consumers'),
     messages: sum('messages'),
     bytes: sum('bytes'),
-    ...(wantsAccounts
-      ? { account_details: await Promise.all(shown.map((jetStream) => accountDetails(jetStream, details))) }
-      : {}),
+  }
+}
+
+const asks = (query: URLSearchParams, name: string): boolean => ['1', 'true'].includes(query.get(name) ?? '')
+
+export async function jsz(broker: Broker, query: URLSearchParams): Promise<object> {
+  const account = query.get('acc') ?? ''
+  const wantsAccounts = account !== '' || ['accounts', 'streams', 'consumers'].some((name) => asks(query, name))
+  const shown = broker
+    .namespaces()
+    .filter((namespace) => account === '' || namespace === account)
+    .slice(0, accountsMax)
+  const details = shown.map((namespace) => accountDetails(jetStreamOf(broker, namespace), query))
+  return {
+    ...jetStreamTotals(broker),
+    ...(wantsAccounts ? { account_details: await Promise.all(details) } : {}),
     total: shown.length,
   }
 }
 
-async function accountDetails(
-  jetStream: JetStream,
-  wanted: { readonly streams: boolean; readonly consumers: boolean; readonly config: boolean },
-): Promise<object> {
-  const { memory, storage } = totalsOf(jetStream)
+export async function accountDetails(jetStream: JetStream, query: URLSearchParams): Promise<object> {
+  const wanted = { streams: asks(query, 'streams'), consumers: asks(query, 'consumers'), config: asks(query, 'config') }
+  const { memory, storage } = held(jetStream)
   const { requests, errors } = jetStream.counts
   const streams = jetStream.streams().map(async (stream) => ({
     name: stream.name,

@@ -1,9 +1,22 @@
 /** What nats-server's monitoring tells, for its pages (monitoring.ts) and for requests of its tools (system.ts); of the whole broker, or of one namespace. */
 import { availableParallelism } from 'node:os'
 import type { Broker, ConnectionListing, ServerFacts } from '../../broker/face.ts'
-import { controlLineBytesMax, payloadLimit, serverId, serverName, serverVersion } from './info.ts'
-import { jsz } from './jsz.ts'
+import {
+  controlLineBytesMax,
+  payloadLimit,
+  pendingBytesMax,
+  pingEveryMs,
+  pingsMax,
+  serverId,
+  serverName,
+  serverVersion,
+  writeDeadlineMs,
+} from './info.ts'
+import { jetStreamOf } from './jetstream/of.ts'
+import { nanosOf } from './jetstream/times.ts'
+import { accountDetails, jetStreamTotals, jsz } from './jsz.ts'
 import type { NatsConnection } from './session.ts'
+import { totalsOf } from './totals.ts'
 
 const connectionsMax = 1024
 
@@ -41,6 +54,7 @@ export class Pages {
     const { startedAt, version } = this.#facts
     // Messages of connections that are gone, too; bytes are those of envelopes.
     const traffic = this.#broker.stats().traffic.filter(({ protocol }) => protocol === 'nats')
+    const totals = totalsOf(this.#broker)
     const total = (of: 'recordsIn' | 'recordsOut' | 'bytesIn' | 'bytesOut'): number =>
       traffic.reduce((all, each) => all + each[of], 0)
     return {
@@ -55,11 +69,23 @@ export class Pages {
       max_connections: this.#broker.limits.connectionsMax,
       max_payload: payloadLimit(this.#broker),
       max_control_line: controlLineBytesMax,
-      jetstream: { config: { max_memory: this.#broker.limits.memoryBytesMax, max_storage: -1 } },
+      max_pending: pendingBytesMax,
+      ping_interval: nanosOf(pingEveryMs),
+      ping_max: pingsMax,
+      write_deadline: nanosOf(writeDeadlineMs),
+      jetstream: this.#jetStream(),
       start: new Date(startedAt).toISOString(),
       now: this.#now,
       uptime: uptime(this.#broker.clock.now() - startedAt),
       mem: process.memoryUsage.rss(),
+      cores: availableParallelism(),
+      cpu: totals.cpu,
+      total_connections: totals.connections,
+      slow_consumers: totals.slowConsumers,
+      stale_connections: totals.staleConnections,
+      routes: 0,
+      remotes: 0,
+      leafnodes: 0,
       connections: connections.length,
       in_msgs: total('recordsIn'),
       out_msgs: total('recordsOut'),
@@ -67,6 +93,11 @@ export class Pages {
       out_bytes: total('bytesOut'),
       subscriptions: sum('subscriptions'),
     }
+  }
+
+  #jetStream() {
+    const { memory, storage, reserved_memory, reserved_storage, accounts, ha_assets, api, config } = jetStreamTotals(this.#broker)
+    return { config, stats: { memory, storage, reserved_memory, reserved_storage, accounts, ha_assets, api } }
   }
 
   connz(query: URLSearchParams): object {
@@ -84,7 +115,7 @@ export class Pages {
       offset,
       limit,
       connections: shown.map(({ listing, own }) => {
-        const { subscriptions_list: list, ...counts } = own
+        const { subscriptions_list: list, activeAt, ...counts } = own
         const colon = listing.remote.lastIndexOf(':')
         return {
           cid: listing.id,
@@ -93,12 +124,27 @@ export class Pages {
           ip: listing.remote.slice(0, colon),
           port: Number(listing.remote.slice(colon + 1)),
           start: new Date(listing.openedAt).toISOString(),
+          last_activity: new Date(activeAt).toISOString(),
           uptime: uptime(now - listing.openedAt),
+          idle: uptime(now - activeAt),
           ...counts,
           ...(wantsSubscriptions ? { subscriptions_list: list.map(({ subject }) => subject) } : {}),
           ...(query.get('auth') === '1' || query.get('auth') === 'true' ? { authorized_user: listing.user } : {}),
         }
       }),
+    }
+  }
+
+  /** Of one namespace: who is connected, and what they do. */
+  clients() {
+    const all = this.#connections()
+    const sum = (of: 'in_msgs' | 'out_msgs' | 'in_bytes' | 'out_bytes' | 'subscriptions'): number =>
+      all.reduce((total, { own }) => total + own[of], 0)
+    return {
+      conns: all.length,
+      num_subscriptions: sum('subscriptions'),
+      sent: { msgs: sum('out_msgs'), bytes: sum('out_bytes') },
+      received: { msgs: sum('in_msgs'), bytes: sum('in_bytes') },
     }
   }
 
@@ -111,41 +157,42 @@ export class Pages {
     }
   }
 
+  /** Of one namespace: what is its own. */
   async jsz(query: URLSearchParams): Promise<object> {
-    const of = new URLSearchParams(query)
-    if (this.#namespace !== null) of.set('acc', this.#namespace)
-    return { server_id: serverId(this.#broker), now: this.#now, ...(await jsz(this.#broker, of)) }
+    if (this.#namespace !== null) return await accountDetails(jetStreamOf(this.#broker, this.#namespace), query)
+    return { server_id: serverId(this.#broker), now: this.#now, ...(await jsz(this.#broker, query)) }
+  }
+
+  get ready(): boolean {
+    return this.#facts.ready()
   }
 
   healthz(): object {
-    return this.#facts.ready() ? { status: 'ok' } : { status: 'unavailable', error: 'the broker is not ready' }
+    return this.ready ? { status: 'ok' } : { status: 'unavailable', error: 'the broker is not ready' }
   }
 
   /** How much it does, in few words. */
   statsz(): object {
-    const {
-      start,
-      mem,
-      connections,
-      subscriptions,
-      in_msgs: in_,
-      in_bytes: inBytes,
-      out_msgs: out,
-      out_bytes: outBytes,
-    } = this.varz()
+    const all = this.varz()
+    const sent = { msgs: all.out_msgs, bytes: all.out_bytes }
+    const received = { msgs: all.in_msgs, bytes: all.in_bytes }
     return {
-      start,
-      mem,
-      cores: availableParallelism(),
-      cpu: 0,
-      connections,
-      total_connections: connections,
+      start: all.start,
+      mem: all.mem,
+      cores: all.cores,
+      cpu: all.cpu,
+      connections: all.connections,
+      total_connections: all.total_connections,
       active_accounts: this.#broker.namespaces().length,
-      subscriptions,
-      sent: { msgs: out, bytes: outBytes },
-      received: { msgs: in_, bytes: inBytes },
-      slow_consumers: 0,
+      subscriptions: all.subscriptions,
+      sent,
+      received,
+      sent_to_clients: sent,
+      received_from_clients: received,
+      slow_consumers: all.slow_consumers,
+      stale_connections: all.stale_connections,
       active_servers: 1,
+      jetstream: all.jetstream,
     }
   }
 }

@@ -9,7 +9,7 @@ import { type Accounts, accountsOf } from './accounts/accounts.ts'
 import { type Client, errorLine, type Identity, identityOf } from './client.ts'
 import { Decoder, Op } from './codec.ts'
 import { NatsError, words } from './errors.ts'
-import { controlLineBytesMax, infoLine, payloadLimit } from './info.ts'
+import { controlLineBytesMax, infoLine, payloadLimit, pendingBytesMax, pingEveryMs, pingsMax, writeDeadlineMs } from './info.ts'
 import type { Receiver } from './jetstream/jetstream.ts'
 import { defaults, type Login, logIn, type Options, parseConnect } from './login.ts'
 import { type Outflow, outflowOf } from './outflow.ts'
@@ -17,14 +17,10 @@ import { Publisher } from './publisher.ts'
 import type { Subscription, SubscriptionHost } from './subscription.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { tellSystem } from './system/events.ts'
+import { totalsOf } from './totals.ts'
 
 /** Without a CONNECT for so long, where a login is needed. */
 const loginMs = 2000
-const pingEveryMs = 2 * 60_000
-const pingsMax = 2
-/** Written and not taken by the client: bytes, and how long nothing at all is taken. */
-const pendingBytesMax = 64 * 1024 * 1024
-const writeDeadlineMs = 10_000
 
 const State = { Connecting: 0, LoggingIn: 1, Open: 2, Closed: 3 } as const
 type State = (typeof State)[keyof typeof State]
@@ -51,6 +47,8 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
   #expiresAt = Number.POSITIVE_INFINITY
   #state: State = State.Connecting
   #pingAt: number
+  /** When something came from it or went to it last. */
+  #activeAt: number
   #pings = 0
   /** How many bytes were waiting when they last became fewer, and when that was. */
   #stuckBytes = 0
@@ -64,7 +62,8 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
     this.subscriptions = new Subscriptions(this)
     this.#decoder = new Decoder({ controlLineBytesMax, payloadBytesMax: payloadLimit(broker) })
     this.#outflow = outflowOf(broker)
-    this.#openedAt = this.#pingAt = this.#movedAt = broker.clock.now()
+    this.#openedAt = this.#pingAt = this.#movedAt = this.#activeAt = broker.clock.now()
+    totalsOf(broker).connections++
     // Who does not have to log in may leave CONNECT out.
     this.#accounts = accountsOf(broker)
     if (!this.#loginRequired) this.#enter({ principal: broker.anonymous, user: null })
@@ -98,6 +97,7 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
 
   onBytes(chunk: Buffer): void {
     if (this.#state === State.Closed) return
+    this.#activeAt = this.broker.clock.now()
     this.#decoder.push(chunk)
     if (this.#outflow.full && this.#counts.in_msgs > 0) this.#outflow.hold(this)
     this.#pump()
@@ -215,12 +215,14 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
   cutOff(): void {
     if (this.#state === State.Closed) return
     this.#state = State.Closed
+    totalsOf(this.broker).slowConsumers++
     this.#release()
     this.connection.destroy('Slow Consumer')
   }
 
   delivered(messages: number, bytes: number): void {
     this.#outflow.wrote(this)
+    this.#activeAt = this.broker.clock.now()
     if (this.connection.congested) this.identity?.jetStream?.setBehind(this, true)
     this.#counts.out_msgs += messages
     this.#counts.out_bytes += bytes
@@ -266,7 +268,10 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
     if (now > this.#expiresAt) return this.#fail(words.expired)
     if (this.#isStuck(now)) return this.cutOff()
     if (now - this.#pingAt < pingEveryMs) return
-    if (this.#pings >= pingsMax) return this.#fail(words.stale)
+    if (this.#pings >= pingsMax) {
+      totalsOf(this.broker).staleConnections++
+      return this.#fail(words.stale)
+    }
     this.#pingAt = now
     this.#pings++
     this.connection.write(ping)
@@ -296,6 +301,7 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
       subscriptions: this.subscriptions.size,
       subscriptions_list: this.subscriptions.describe(),
       pending_bytes: this.connection.outboundBytes,
+      activeAt: this.#activeAt,
       ...(name === '' ? {} : { name }),
       ...(lang === '' ? {} : { lang }),
       ...(version === '' ? {} : { version }),
@@ -316,6 +322,8 @@ export interface NatsConnection {
   readonly subscriptions: number
   readonly subscriptions_list: ReturnType<Subscriptions['describe']>
   readonly pending_bytes: number
+  /** ms since the epoch. */
+  readonly activeAt: number
   readonly name?: string
   readonly lang?: string
   readonly version?: string

@@ -17,7 +17,7 @@ const ofServer: Readonly<Record<string, Ask>> = {
   CONNZ: (pages, query) => pages.connz(query),
   SUBSZ: (pages) => pages.subsz(),
   JSZ: (pages, query) => pages.jsz(query),
-  HEALTHZ: (pages) => pages.healthz(),
+  HEALTHZ: (pages) => ({ ...pages.healthz(), status_code: pages.ready ? 200 : 503 }),
 }
 const ofAccount: Readonly<Record<string, Ask>> = {
   CONNZ: (pages, query) => pages.connz(query),
@@ -58,14 +58,20 @@ async function account(
   const namespace = found?.namespace ?? name
   if (!broker.namespaces().includes(namespace)) return null
   const pages = new Pages(broker, facts, namespace)
-  const clients = broker.connections().filter((each) => each.protocol === 'nats' && each.namespace === namespace).length
-  if (word === 'CONNS') return { server: serverFacts(broker), acc: name, conns: clients, leafnodes: 0, total_conns: clients }
+  const clients = pages.clients()
+  if (word === 'CONNS') return { server: serverFacts(broker), acc: name, leafnodes: 0, total_conns: clients.conns, ...clients }
   if (word === 'INFO') return { server: serverFacts(broker), data: accountInfo(broker, name, namespace, found, clients) }
   const ask = ofAccount[word]
   return ask === undefined ? null : { server: serverFacts(broker), data: await ask(pages, query) }
 }
 
-function accountInfo(broker: Broker, name: string, namespace: string, found: Account | undefined, clients: number): object {
+function accountInfo(
+  broker: Broker,
+  name: string,
+  namespace: string,
+  found: Account | undefined,
+  { conns, num_subscriptions }: ReturnType<Pages['clients']>,
+): object {
   return {
     account_name: name,
     update_time: new Date(broker.clock.now()).toISOString(),
@@ -74,8 +80,8 @@ function accountInfo(broker: Broker, name: string, namespace: string, found: Acc
     complete: true,
     jetstream_enabled: found?.hasStreams ?? true,
     leafnode_connections: 0,
-    client_connections: clients,
-    subscriptions: 0,
+    client_connections: conns,
+    subscriptions: num_subscriptions,
     ...(found === undefined ? {} : { name_tag: found.claims.name, issuer_key: found.claims.issuer }),
     ...(namespace === name ? {} : { namespace }),
     jetstream_streams: found?.hasStreams === false ? 0 : jetStreamOf(broker, namespace).streams().length,
