@@ -146,3 +146,19 @@ test('dead letters, alternates and bindings lead only where their author may pub
   await space.bind({ ...binding, destination: 'mine' })
   await machine.stop()
 })
+
+test('a topic captures only what its author may read', async () => {
+  const machine = new Machine()
+  const broker = await machine.start()
+  await broker.users.put('root', { password: 'secret', admin: true })
+  await broker.users.put('ada', { password: 'secret', permissions: [{ ...all, consume: 'mine.*' }] })
+  const space = await spaceOf(broker, 'ada')
+  const denied = { code: 'AccessDenied' }
+  await assert.rejects(space.createTopic('mine', { captures: ['mine.#', 'secret.*'] }, 'test'), denied)
+  await space.createTopic('mine', { captures: ['mine.#'] }, 'test')
+  await assert.rejects(space.alterTopic('mine', { captures: ['mine.#', '#'] }), denied)
+  // What somebody else let it capture stays.
+  await (await spaceOf(broker, 'root')).alterTopic('mine', { captures: ['mine.#', 'other.*'] })
+  await space.alterTopic('mine', { captures: ['other.*', 'mine.*'] })
+  await machine.stop()
+})

@@ -156,6 +156,7 @@ export class BrokerSpace implements Space {
     // Who may create in the whole cluster may create here.
     if (!this.principal.may('create', this.namespace, '', 'cluster')) this.#allow('create', name)
     this.#allowDeadLetter(name, config)
+    this.#allowCaptures(config.captures ?? [])
     const topic = this.#engine.createTopic(
       this.#namespace,
       name,
@@ -172,9 +173,16 @@ export class BrokerSpace implements Space {
     this.#allow(config.partitions === undefined ? 'configure' : 'alter', name)
     this.#allowDeadLetter(name, config)
     const topic = this.#topic(name)
+    const { captures } = topic.config
+    this.#allowCaptures((config.captures ?? []).filter((pattern) => !captures.includes(pattern)))
     this.#engine.alterTopic(topic, config, declaration)
     await this.#engine.shard.durable()
     return topic.info
+  }
+
+  /** What a topic captures can be read there by whoever may read that. */
+  #allowCaptures(patterns: readonly string[]): void {
+    for (const pattern of patterns) this.#allow('consume', pattern)
   }
 
   /** Who sends a topic's records or dead letters somewhere takes them from here and publishes them there. */

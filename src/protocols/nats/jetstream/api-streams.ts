@@ -1,7 +1,7 @@
 /** Requests about streams. */
 import { isDeepStrictEqual } from 'node:util'
 import { serverName } from '../info.ts'
-import { collide, isLiteral } from '../subjects.ts'
+import { collide, isLiteral, patternOf } from '../subjects.ts'
 import { receiveBackup } from './backup/receive.ts'
 import { sendBackup } from './backup/send.ts'
 import { allow, type Call, type Handler } from './call.ts'
@@ -45,7 +45,7 @@ function named(call: Call, config: StreamConfig): StreamConfig {
 
 /** A stream reads what it captures and copies, and publishes again, in nobody's name but that of who made it. */
 function allowAll(call: Call, { subjects, mirror, sources, republish }: StreamConfig): void {
-  for (const subject of subjects) allow(call, 'consume', subject)
+  for (const subject of subjects) allow(call, 'consume', patternOf(subject))
   for (const { name } of mirror === null ? sources : [mirror]) allow(call, 'consume', name)
   if (republish !== null) allow(call, 'publish', republish.dest)
 }
