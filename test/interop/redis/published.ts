@@ -9,12 +9,12 @@ import { asynqSource, goProgram, hueySource, kombuSource, pythonRedisCelery, pyt
 import { Running } from '../processes.ts'
 
 const timeoutMs = 280_000
+/** Of kombu's: it wants a wrong password refused where nobody has one. */
+const kombuPassword = 't/integration/test_redis.py::test_failed_credentials'
 /**
  * Of asynq's: these wait for its own timers, or for a Redis that is down, for two minutes in all; and without them those of the server find
  * what tests before them left running, with the real server too.
  */
-/** Of kombu's: it wants a wrong password refused where nobody has one. */
-const kombuPassword = 't/integration/test_redis.py::test_failed_credentials'
 const slow =
   '^(TestAggregator|TestHeartbeater|TestScheduler|TestPeriodicTaskManager|TestServerWithFlakyBroker|TestServer(FromRedisClient|Run)?$)|RedisDown'
 
