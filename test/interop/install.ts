@@ -31,6 +31,7 @@ export const pythonBeanstalk = join(cache, 'python-beanstalk/bin/python')
 export const pythonDisque = join(cache, 'python-disque/bin/python')
 /** Where disqueue-node and thunk-disque are installed. */
 export const nodeDisque = join(cache, 'node-disque')
+export const nodeBeanstalk = join(cache, 'node-beanstalk')
 export const pythonAws = join(cache, 'python-aws/bin/python')
 export const awsCommand = join(cache, 'python-aws/bin/aws')
 /** redis-py with what its own tests need, and these tests. */
@@ -204,6 +205,10 @@ export async function installNodeRedis(): Promise<void> {
 
 export async function installNodeDisque(): Promise<void> {
   await installNodeInto(nodeDisque, ['disqueue-node@2.0.2', 'thunk-disque@0.5.13'])
+}
+
+export async function installNodeBeanstalk(): Promise<void> {
+  await installNodeInto(nodeBeanstalk, ['jackd@2.2.2'])
 }
 
 async function installNodeInto(path: string, packages: readonly string[]): Promise<void> {

@@ -21,6 +21,7 @@ import {
   installKafkaGo,
   installKombuOnRedis,
   installKombuSource,
+  installNodeBeanstalk,
   installNodeDisque,
   installNodeNsq,
   installNodeRedis,
@@ -65,6 +66,7 @@ requireNode24()
 async function installMatrix(): Promise<void> {
   await installJava()
   await installNodeDisque()
+  await installNodeBeanstalk()
 }
 
 interface Client {

@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { runCases, unique as uniqueName, within } from '../cases/cases.ts'
 import { amqpDriver } from './amqp.ts'
+import { beanstalkdDriver } from './beanstalkd.ts'
 import { disqueDriver } from './disque.ts'
 import { kafkaDriver } from './kafka.ts'
 import { ATTRIBUTES, BODY, type Driver, HEADERS, KEY, type Seen, TIMESTAMP } from './message.ts'
@@ -28,6 +29,7 @@ const drivers: readonly Driver[] = [
   await within(15_000, 'Redis', redisListDriver()),
   await within(15_000, 'Disque', disqueDriver()),
   await within(15_000, 'NSQ', nsqDriver()),
+  await within(15_000, 'beanstalkd', beanstalkdDriver()),
 ]
 
 /** The table's rows: a part, and whether what was seen is what was sent. Returns undefined when right, else what is wrong. */
