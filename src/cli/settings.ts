@@ -170,7 +170,7 @@ export const settingsTable: readonly Setting[] = [
   setting(
     'token-keys',
     'FILE|URL',
-    'JSON Web Key Set whose keys sign tokens that are good as logins (SASL OAUTHBEARER, HTTP Bearer)',
+    'JSON Web Key Set whose keys sign tokens that are good as logins (SASL OAUTHBEARER, HTTP Bearer, AMQP passwords)',
     (settings, value, from) => {
       settings.tokenKeys = text(value, from)
     },
