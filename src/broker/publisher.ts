@@ -89,7 +89,7 @@ export class Publisher {
   append(namespace: Namespace, principal: Principal, item: PublishItem, moved = false): void {
     try {
       this.#allow(namespace, principal, item, moved)
-      if (item.deliverAt > this.#shard.clock.now()) return this.#schedule(namespace, item)
+      if (this.#isForLater(item)) return this.#schedule(namespace, item)
       if (item.later === null) this.#route(namespace, item, moved)
       else this.#routeWithLater(namespace, item, item.later, moved)
     } catch (error) {
@@ -97,6 +97,11 @@ export class Publisher {
       fail(item, error.code, error.message)
       if (error instanceof AccessRefused) item.refused = error.access
     }
+  }
+
+  /** Asks for the time only where the item names one. */
+  #isForLater({ deliverAt }: PublishItem): boolean {
+    return deliverAt > 0 && deliverAt > this.#shard.clock.now()
   }
 
   #allow(namespace: Namespace, principal: Principal, item: PublishItem, moved: boolean): void {
@@ -119,7 +124,7 @@ export class Publisher {
     try {
       this.#allow(namespace, principal, item, false)
       const bytes = item.payload.length + 512
-      const later = item.deliverAt > this.#shard.clock.now()
+      const later = this.#isForLater(item)
       const topics = later ? this.#laterTargets(namespace, item) : this.#targets(namespace, item)
       for (const [topic, address] of topics) {
         const refused = this.checks.refusal(topic, item)
