@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Machine, spaceOf } from '../../test/support/machine.ts'
 import { plainItem, publish, RememberingSink, turns, until } from '../../test/support/records.ts'
+import type { OwnedBroker } from './broker.ts'
 import type { Consumer, PublishItem, Space } from './face.ts'
 
 const failed = { kind: 'release', countsAsAttempt: true } as const
@@ -127,5 +128,48 @@ test('what waits to come back is waited for no longer once it is purged, or acce
   assert.equal(counted(), 1)
   consumer.credit(1)
   await until(() => sink.got.length === 3)
+  await machine.stop()
+})
+
+test('after a kill all that was there may have been handed out, after a stop what was', async () => {
+  const machine = new Machine()
+  let space = spaceOf(await machine.start())
+  await space.createTopic('q', queue, 'test')
+  await publish(space, ...['a', 'b', 'c'].map((value) => plainItem('q', { value })))
+  let consumer: Consumer
+  /** As a stop does: sessions end first. */
+  const stopped = (): Promise<OwnedBroker> => {
+    consumer.close()
+    return machine.restart()
+  }
+  const marked = async (credit: number): Promise<string[]> => {
+    const marks: string[] = []
+    const sink = new RememberingSink()
+    consumer = space.subscribe(
+      { topic: 'q', subscription: '', autoSettle: false, name: 'c' },
+      {
+        onDeliveries: (from, batch) => {
+          sink.onDeliveries(from, batch)
+          for (let i = 0; i < batch.length; i++)
+            marks.push(`${sink.values.at(i - batch.length)}${batch.redelivered[i] === true ? '!' : ''}`)
+        },
+        onConsumerClosed: () => undefined,
+      },
+    )
+    consumer.credit(credit)
+    await until(() => marks.length === credit)
+    return marks
+  }
+  assert.deepEqual(await marked(2), ['a', 'b'])
+  space = spaceOf(await stopped())
+  assert.deepEqual(await marked(3), ['a!', 'b!', 'c'], 'what was handed out when it was stopped')
+  space = spaceOf(await machine.crash())
+  await publish(space, plainItem('q', { value: 'd' }))
+  assert.deepEqual(await marked(1), ['a!'])
+  space = spaceOf(await stopped())
+  assert.deepEqual(await marked(4), ['a!', 'b!', 'c!', 'd'], 'known on, through a stop')
+  space = spaceOf(await machine.crash())
+  await space.seek('q', '', 'oldest')
+  assert.deepEqual(await marked(4), ['a', 'b', 'c', 'd'], 'whoever moves back begins anew')
   await machine.stop()
 })

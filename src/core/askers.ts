@@ -80,7 +80,7 @@ export class Askers {
 
   #give(slot: Slot, autoSettle: boolean): Taken {
     const lane = this.#of.lane as Lane // set with the slot
-    const redelivered = lane.attempts.has(slot.offset)
+    const redelivered = lane.mayBeSeen(slot.offset)
     lane.consume(slot)
     const flight = this.#handOut(lane, slot)
     const record = {

@@ -6,6 +6,9 @@ import type { MetadataChange } from '../storage/interfaces.ts'
 import type { Log } from './log.ts'
 import type { Shard } from './shard.ts'
 
+/** A row in it says that the broker was stopped, and not killed. */
+export const stopTable = 'stop'
+
 export async function checkpoint(shard: Shard): Promise<void> {
   await shard.durable()
   const position = shard.storage.wal.position
@@ -116,8 +119,12 @@ function collectChanges(shard: Shard): Collected {
   for (const topic of shard.topics.values()) if (topic.ids.changed) take(topic.ids, 'ids', String(topic.id), topic.ids)
   for (const { topic, subscription } of shard.subscriptions.values()) {
     if (!subscription.changed || !subscription.durable || topic.config.storage === 'memory') continue
-    const lanes = subscription.lanes.map(({ acked, attempts, handedOut, held }) => {
-      const more = { ...(handedOut.size > 0 && { handedOut: [...handedOut] }), ...(held.size > 0 && { held: [...held] }) }
+    const lanes = subscription.lanes.map(({ acked, attempts, handedOut, held, seenTo }) => {
+      const more = {
+        ...(handedOut.size > 0 && { handedOut: [...handedOut] }),
+        ...(held.size > 0 && { held: [...held] }),
+        ...(seenTo > acked.floor && { seenTo }),
+      }
       return { acked, attempts: [...attempts], ...more }
     })
     take(subscription, 'state', String(subscription.id), { lanes, liveBytes: subscription.liveBytes })

@@ -86,6 +86,8 @@ export class Lane {
   readonly attempts = new Map<number, number>()
   /** How often records were handed out, where that is more than their attempts. */
   readonly handedOut = new Map<number, number>()
+  /** Below this anything may have been handed out before: it was there when the broker was killed, and what it handed out was not written down. */
+  seenTo = 0
   /** Offsets that came back and are not ready before a time, ms. */
   readonly held = new Map<number, number>()
   /** Out, though the cursor may not have come to them. */
@@ -143,6 +145,10 @@ export class Lane {
   }
   timesHandedOut(offset: number): number {
     return this.handedOut.get(offset) ?? this.tries(offset)
+  }
+  /** Whether it was, or may have been, handed out before. */
+  mayBeSeen(offset: number): boolean {
+    return offset < this.seenTo || this.attempts.has(offset)
   }
 
   /** The next ready record, what came back first, or null: nothing is ready, or {@link reading}. It stays until {@link consume}. */
@@ -257,6 +263,7 @@ export class Lane {
   forgetReturns(): void {
     this.attempts.clear()
     this.handedOut.clear()
+    this.seenTo = 0
     this.delayed -= this.held.size
     this.held.clear()
   }

@@ -3,6 +3,7 @@
  * one that was deleted later is passed over.
  */
 import { AckSet } from './ackset.ts'
+import { stopTable } from './checkpoint.ts'
 import { Decisions } from './decisions.ts'
 import { entryBase, entryCount, entryFlags } from './entry.ts'
 import { type OpVisitor, visitFrame } from './ops.ts'
@@ -40,6 +41,7 @@ interface StoredLane {
   attempts: [number, number][]
   handedOut?: [number, number][]
   held?: [number, number][]
+  seenTo?: number
 }
 
 /** `apply` makes what the metadata tables say, live; it is called for the checkpoint's rows and then for each change after it. */
@@ -48,9 +50,30 @@ export async function recover(
   apply: (table: string, key: string, value: string | Uint8Array | null) => void,
 ): Promise<void> {
   shard.recovering = true
-  await replay(shard, apply)
+  let stopped = false
+  await shard.storage.metadata.load(stopTable, () => {
+    stopped = true
+  })
+  await replay(shard, (table, key, value) => {
+    if (table === stopTable) stopped = value !== null
+    else apply(table, key, value)
+  })
   shard.recovering = false
+  if (!stopped) noteSeen(shard)
+  // From here on records are handed out: that must be known whatever happens.
+  if (stopped) {
+    shard.putMetadata(stopTable, '', null)
+    await shard.durable()
+  }
   for (const { subscription } of shard.subscriptions.values()) subscription.wake()
+}
+
+/** Who had which records when the broker was killed was not written down. */
+function noteSeen(shard: Shard): void {
+  for (const { subscription } of shard.subscriptions.values()) {
+    for (const lane of subscription.lanes) lane.seenTo = lane.log.committed
+    subscription.changed = true
+  }
 }
 
 async function replay(
@@ -73,6 +96,7 @@ async function replay(
       for (const [offset, attempts] of state.attempts) lane.attempts.set(offset, attempts)
       for (const [offset, times] of state.handedOut ?? []) lane.handedOut.set(offset, times)
       for (const [offset, notBefore] of state.held ?? []) lane.held.set(offset, notBefore)
+      lane.seenTo = state.seenTo ?? 0
     }
   })
   await metadata.load('producers', (key, value) => {

@@ -7,7 +7,7 @@ import type { Clock } from '../lib/timers.ts'
 import type { Storage } from '../storage/interfaces.ts'
 import type { Backlog } from './backlog.ts'
 import type { Block } from './block.ts'
-import { checkpoint } from './checkpoint.ts'
+import { checkpoint, stopTable } from './checkpoint.ts'
 import { Committer } from './committer.ts'
 import { Compactor } from './compaction.ts'
 import { type EntryContent, entryBytes } from './entry.ts'
@@ -439,6 +439,7 @@ export class Shard {
     await this.compactor.stop()
     if (this.committer.failure === null) {
       await this.durable().catch(() => undefined)
+      this.noteMetadata(stopTable, '', 'stopped')
       await this.checkpoint().catch(() => undefined) // logged; what it would have saved is in the write-ahead log
     }
     this.closed = true

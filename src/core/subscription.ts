@@ -120,7 +120,7 @@ export class Subscription extends Backlog {
   assign(consumer: MemberConsumer, slot: Slot, lane: Lane, onCredit: boolean): void {
     const attempt = lane.tries(slot.offset) + 1
     const handedOut = lane.timesHandedOut(slot.offset)
-    const redelivered = lane.attempts.has(slot.offset)
+    const redelivered = lane.mayBeSeen(slot.offset)
     const bytes = slot.end - slot.start
     this.measure(lane, slot.offset)
     lane.consume(slot)

@@ -256,7 +256,7 @@ export class Outbox implements Sink {
     const retain = envelope.fromStore || (envelope.retain && wanted.some((each) => each.retainAsPublished))
     const ids = wanted.flatMap(({ id }) => (id === 0 ? [] : [id]))
     const properties = version === Version.V5 ? this.#properties(envelope, batch.timestamp[i] as number, ids) : none
-    const duplicate = qos > 0 && batch.redelivered[i] === true && source.shared === null
+    const duplicate = qos > 0 && (batch.handedOut[i] as number) > 0 && source.shared === null
     const publish = { topic, qos, retain, duplicate, properties, payload: envelope.payload }
     if (qos === 0) {
       this.#publish({ ...publish, packetId: 0 })
