@@ -1,6 +1,6 @@
 /** Publishing to a JetStream stream and reading it back, by nats.js. */
 import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
 import { within } from '../interop/cases/cases.ts'
 import { begin, KEYS, type Ledger, type Publisher, send } from './ledger.ts'
 
@@ -37,7 +37,12 @@ export async function jetStreamReadAll(server: string, stream: string): Promise<
   const connection = await open(server)
   const manager = await jetstreamManager(connection)
   const { state } = await manager.streams.info(stream)
-  const { name } = await manager.consumers.add(stream, { ack_policy: AckPolicy.None, mem_storage: true })
+  // Not forgotten while a busy machine thinks.
+  const { name } = await manager.consumers.add(stream, {
+    ack_policy: AckPolicy.None,
+    mem_storage: true,
+    inactive_threshold: nanos(60_000),
+  })
   const consumer = await jetstream(connection).consumers.get(stream, name)
   const found: string[] = []
   while (found.length < state.messages) {
