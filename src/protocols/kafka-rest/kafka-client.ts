@@ -2,7 +2,8 @@
  * The proxy's own Kafka conversation, inside the process: what administrators ask of it goes the way of every Kafka client, so that checks, errors and
  * effects are those of Kafka itself. One for each request that needs one.
  */
-import type { Broker, Connection, ConnectionInfo, HttpRequest, Principal } from '../../broker/face.ts'
+import type { Broker, HttpRequest, Principal } from '../../broker/face.ts'
+import { InnerConnection } from '../../lib/inner-connection.ts'
 import { apis, encodeRequest, FrameDecoder, skipTags } from '../kafka/codec.ts'
 import { KafkaError } from '../kafka/errors.ts'
 import type { Message } from '../kafka/schema.ts'
@@ -29,7 +30,7 @@ export class KafkaConversation {
 
   constructor(broker: Broker, principal: Principal, request: HttpRequest) {
     const decoder = new FrameDecoder(frameBytesMax, (frame) => this.#onFrame(frame))
-    const connection = new InnerConnection(request, {
+    const connection = new InnerConnection(request.connection, {
       bytes: (bytes) => decoder.push(bytes),
       ended: (reason) => this.#onEnd(reason),
     })
@@ -83,66 +84,5 @@ export function check(answer: Message): void {
       throw new RestError(404, message)
     default:
       throw new RestError(40002, message)
-  }
-}
-
-interface Peer {
-  bytes(bytes: Buffer): void
-  ended(reason: string): void
-}
-
-/** What is written to it comes to its peer, when the turn that wrote it is over. */
-class InnerConnection implements Connection {
-  readonly overWebSocket = false
-  readonly id: number
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localAddress: string
-  readonly localPort: number
-  readonly encrypted: boolean
-  /** The caller is known already. */
-  readonly peerName = undefined
-  readonly upgrade = 'none'
-  readonly outboundBytes = 0
-  readonly congested = false
-  info: ConnectionInfo
-  slab = Buffer.alloc(0)
-  readonly #peer: Peer
-
-  constructor({ connection }: HttpRequest, peer: Peer) {
-    this.id = connection.id
-    this.remoteAddress = connection.remoteAddress
-    this.remotePort = connection.remotePort
-    this.localAddress = connection.localAddress
-    this.localPort = connection.localPort
-    this.encrypted = connection.encrypted
-    this.info = { ...connection.info }
-    this.#peer = peer
-  }
-
-  write(bytes: Uint8Array): void {
-    const copy = Buffer.from(bytes)
-    queueMicrotask(() => this.#peer.bytes(copy))
-  }
-
-  reserve(bytes: number): number {
-    this.slab = Buffer.alloc(bytes)
-    return 0
-  }
-
-  commit(bytes: number): void {
-    this.write(this.slab.subarray(0, bytes))
-    this.slab = this.slab.subarray(bytes)
-  }
-
-  pause(): void {}
-  resume(): void {}
-
-  end(reason: string): void {
-    queueMicrotask(() => this.#peer.ended(reason))
-  }
-
-  destroy(reason: string): void {
-    this.end(reason)
   }
 }

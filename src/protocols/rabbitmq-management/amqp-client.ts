@@ -3,7 +3,8 @@
  * texts and effects are those of AMQP itself. One connection for each request that needs one, with one channel; the first refusal ends it.
  */
 import { Buffer } from 'node:buffer'
-import type { Broker, Connection, ConnectionInfo, HttpRequest } from '../../broker/face.ts'
+import type { Broker, ConnectionInfo, HttpRequest } from '../../broker/face.ts'
+import { InnerConnection } from '../../lib/inner-connection.ts'
 import { ByteReader, ByteWriter } from '../amqp/bytes.ts'
 import {
   decodeProperties,
@@ -81,7 +82,7 @@ function apiErrorOf(refused: Refused): ApiError {
 }
 
 export class AmqpChannel {
-  readonly #connection: InnerConnection
+  readonly #connection: InnerConnection<ConnectionInfo>
   readonly #session: Session
   readonly #decoder = new FrameDecoder()
   /** Methods that came and that nobody waited for yet. */
@@ -93,7 +94,7 @@ export class AmqpChannel {
 
   constructor(broker: Broker, request: HttpRequest) {
     this.#decoder.frameMax = frameBytesMax
-    this.#connection = new InnerConnection(request, {
+    this.#connection = new InnerConnection(request.connection, {
       bytes: (bytes) => this.#onBytes(bytes),
       ended: (reason) => this.#end(new Refused(541, reason)),
     })
@@ -232,73 +233,4 @@ function frame(type: number, payload: Buffer): Buffer {
   payload.copy(whole, 7)
   whole[whole.length - 1] = frameEnd
   return whole
-}
-
-interface Peer {
-  bytes(bytes: Buffer): void
-  ended(reason: string): void
-}
-
-/** The session's end of the conversation. What it writes arrives here a moment later, as over a socket. */
-class InnerConnection implements Connection {
-  readonly overWebSocket = false
-  readonly id: number
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly localAddress: string
-  readonly localPort: number
-  readonly encrypted = false
-  readonly peerName = undefined
-  readonly upgrade = 'none'
-  readonly outboundBytes = 0
-  readonly congested = false
-  info: ConnectionInfo
-  slab = Buffer.alloc(4096)
-  #slabAt = 0
-  #pending: Uint8Array[] = []
-  #closed = false
-  readonly #peer: Peer
-
-  constructor({ connection }: HttpRequest, peer: Peer) {
-    this.id = connection.id
-    this.remoteAddress = connection.remoteAddress
-    this.remotePort = connection.remotePort
-    this.localAddress = connection.localAddress
-    this.localPort = connection.localPort
-    this.info = { ...connection.info }
-    this.#peer = peer
-  }
-
-  write(bytes: Uint8Array): void {
-    if (this.#closed) return
-    if (this.#pending.push(Buffer.from(bytes)) === 1) queueMicrotask(() => this.#flush())
-  }
-
-  reserve(bytes: number): number {
-    this.slab = Buffer.alloc(bytes)
-    this.#slabAt = 0
-    return 0
-  }
-
-  commit(bytes: number): void {
-    this.write(this.slab.subarray(this.#slabAt, this.#slabAt + bytes))
-    this.#slabAt += bytes
-  }
-
-  #flush(): void {
-    const bytes = Buffer.concat(this.#pending)
-    this.#pending = []
-    if (!this.#closed) this.#peer.bytes(bytes)
-  }
-
-  pause(): void {}
-  resume(): void {}
-
-  end(reason: string): void {
-    queueMicrotask(() => this.#peer.ended(reason))
-  }
-
-  destroy(): void {
-    this.#closed = true
-  }
 }
