@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { BeanstalkClient } from '../../src/protocols/beanstalkd/client.testing.ts'
+import { untilCut } from './load.ts'
 
 const burst = 20
 /** Each so many is delayed, and buried. */
@@ -64,20 +65,16 @@ export async function beanstalkdLoad(address: string, ledger: BeanstalkdLedger):
       ;(isToBury ? buried : deleted).add(own)
     }
   }
-  // Ends when its connections are cut.
-  const failed = Promise.all([putting(), working()]).then(
-    () => null,
-    (error: Error) => error,
-  )
-  return {
-    stop: async () => {
+  return untilCut(
+    [putting(), working()],
+    () => {
       stopped = true
-      const error = await failed
+    },
+    () => {
       producer.close()
       worker.close()
-      if (error instanceof assert.AssertionError) throw error
     },
-  }
+  )
 }
 
 /** Throws when something confirmed is lost, or something done is back. Returns what was found, in words. */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import type { Answer } from '../../src/lib/resp/client.testing.ts'
 import { pairs, RespClient } from '../../src/lib/resp/socket-client.testing.ts'
+import { untilCut } from './load.ts'
 
 const burst = 20
 
@@ -69,20 +70,16 @@ export async function disqueLoad(address: string, ledger: DisqueLedger): Promise
       for (const [, , body] of own) acknowledged.add(Number(body))
     }
   }
-  // Ends when its connections are cut.
-  const failed = Promise.all([adding(), working()]).then(
-    () => null,
-    (error: Error) => error,
-  )
-  return {
-    stop: async () => {
+  return untilCut(
+    [adding(), working()],
+    () => {
       stopped = true
-      const error = await failed
+    },
+    () => {
       adder.close()
       worker.close()
-      if (error instanceof assert.AssertionError) throw error
     },
-  }
+  )
 }
 
 /** Throws when something confirmed is lost, or something done is back. Returns what was found, in words. */

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { Redis } from 'ioredis'
+import { untilCut } from './load.ts'
 
 const burst = 20
 
@@ -63,17 +64,16 @@ export async function redisLoad(address: string, ledger: RedisLedger): Promise<{
       }
     }
   }
-  const loads = Promise.all([push(), pop()])
-  return {
-    stop: async () => {
+  return untilCut(
+    [push(), pop()],
+    () => {
       stopped = true
-      await loads.catch((error: Error) => {
-        if (error instanceof assert.AssertionError) throw error // else its connection was cut
-      })
+    },
+    () => {
       pusher.disconnect()
       popper.disconnect()
     },
-  }
+  )
 }
 
 /** Throws when something confirmed is lost, or something popped is back. Returns what was found, in words. */
