@@ -161,6 +161,8 @@ export interface KeyProvider {
   owns?(db: Database, key: string): boolean
   /** Somebody waits for the key; calls `db.ready` whenever something comes from elsewhere. Returns how to stop that. */
   watch?(db: Database, key: string): () => void
+  /** A turn, a transaction or a script ends: what was changed and only noted so far goes to the write-ahead log. */
+  store?(): void
   /** For OBJECT ENCODING. */
   encoding(db: Database, key: string): string
   /** For MEMORY USAGE. */

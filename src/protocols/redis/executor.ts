@@ -138,7 +138,7 @@ export class Executor {
     server.statistics.commands++
     if (this.onCommand !== null && !found.flags.has('skip_monitor')) this.onCommand(client, args, false)
     // In the order in which it happens: what goes to topics comes behind what was done to keys before.
-    if (!server.effects.isEmpty && !found.flags.has('readonly') && !privateGroups.has(found.group)) server.keeper.append()
+    if (!server.effects.isEmpty && !found.flags.has('readonly') && !privateGroups.has(found.group)) server.store()
     const startedAt = this.onSlow === null ? 0 : performance.now()
     const written = client.reply.used
     try {

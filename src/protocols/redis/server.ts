@@ -174,7 +174,7 @@ export class Server implements DatabaseHost, KeeperHost {
     this.broker.atomically(
       () => {
         run()
-        if (!this.executor.isHeld && !this.effects.isEmpty) this.keeper.append()
+        if (!this.executor.isHeld) this.store()
       },
       () => undefined,
     )
@@ -209,11 +209,17 @@ export class Server implements DatabaseHost, KeeperHost {
     this.#written.add(client)
   }
 
+  /** What commands have done and only noted so far goes to the write-ahead log. */
+  store(): void {
+    for (const provider of this.providers) provider.store?.()
+    if (!this.effects.isEmpty) this.keeper.append()
+  }
+
   /** Ends a turn: what was changed is asked to be durable, and what may leave leaves. */
   settle(): void {
     // What a script that still runs has changed so far is not confirmed to anybody, and is stored with the rest.
     const { isHeld } = this.executor
-    if (!isHeld && !this.effects.isEmpty) this.keeper.append()
+    if (!isHeld) this.store()
     for (const client of this.#written) this.flush(client)
     this.#written.clear()
     if (!isHeld && this.changes > this.#asked) this.#askDurable()

@@ -7,10 +7,11 @@ import { bounded } from './list-arguments.ts'
 import { perform } from './list-run.ts'
 import type { Stream } from './stream.ts'
 import { countOf, groupAt, idsOf, replyEntries, streamAt, touched } from './stream-arguments.ts'
-import type { Consumer, Group, Pending } from './stream-group.ts'
+import type { Group } from './stream-group.ts'
 import { compareIds, idMin, idText, parseId, parseInterval, type StreamId } from './stream-id.ts'
 import { unknownRead } from './stream-journal.ts'
 import type { Entry } from './stream-log.ts'
+import type { Consumer, Pending } from './stream-pending.ts'
 import { type HeldStream, streamsOf } from './streams.ts'
 
 const keyNeeded =
@@ -197,14 +198,8 @@ function pendingSummary({ reply }: Call, group: Group): void {
     reply.nil()
     return reply.nilArray()
   }
-  let first: Pending | null = null
-  let last: Pending | null = null
-  for (const each of pending.from(idMin)) {
-    first ??= each
-    last = each
-  }
-  reply.bulk(idText(first?.id ?? idMin))
-  reply.bulk(idText(last?.id ?? idMin))
+  reply.bulk(idText(pending.first ?? idMin))
+  reply.bulk(idText(pending.last ?? idMin))
   const consumers = group.sortedConsumers.filter((consumer) => consumer.pending > 0)
   reply.array(consumers.length)
   for (const consumer of consumers) {
@@ -267,15 +262,10 @@ function claim(call: Call): void {
     }
     const { consumer } = stream.consumer(group, name, now)
     const claimed: Entry[] = []
-    const changed: Pending[] = []
     for (const id of ids) {
       const entry = yield* stream.log.find(id)
-      const pending = claimOne(stream, group, consumer, id, entry, wanted, now)
-      if (pending === null || entry === null) continue
-      claimed.push(entry)
-      changed.push(pending)
+      if (claimOne(stream, group, consumer, id, entry, wanted, now) && entry !== null) claimed.push(entry)
     }
-    stream.tellPending(group, changed)
     return claimed
   }
   perform(call, held, steps, (reply, entries) => {
@@ -286,7 +276,7 @@ function claim(call: Call): void {
   })
 }
 
-/** null: it is not claimed. One that is not in the stream any more is pending no longer. */
+/** Whether it is claimed. One that is not in the stream any more is pending no longer. */
 function claimOne(
   stream: Stream,
   group: Group,
@@ -295,21 +285,19 @@ function claimOne(
   entry: Entry | null,
   { minIdleMs, deliveredAt, count, force, justIds }: Claim,
   now: number,
-): Pending | null {
+): boolean {
   const present = group.pending.find(id)
   if (entry === null) {
     if (present !== undefined) stream.acknowledge(group, [id])
-    return null
+    return false
   }
-  if (present === undefined && !force) return null
-  if (present !== undefined && now - present.deliveredAt < minIdleMs) return null
-  const pending = present ?? group.pending.add(id, consumer, deliveredAt, count < 0 && justIds ? 1 : 0)
-  if (pending.consumer !== consumer) group.pending.give(pending, consumer)
-  pending.deliveredAt = deliveredAt
-  if (count >= 0) pending.count = count
-  else if (!justIds) pending.count++
+  if (present === undefined && !force) return false
+  if (present !== undefined && now - present.deliveredAt < minIdleMs) return false
+  const before = present?.count ?? (count < 0 && justIds ? 1 : 0)
+  const times = count >= 0 ? count : justIds ? before : before + 1
+  stream.give(group, id, consumer, deliveredAt, times)
   consumer.activeAt = now
-  return pending
+  return true
 }
 
 /** Pending entries looked at for each that is wanted. */
@@ -338,7 +326,6 @@ function autoClaim(call: Call): void {
     const { consumer } = stream.consumer(group, name, now)
     const claimed: Entry[] = []
     const deleted: StreamId[] = []
-    const changed: Pending[] = []
     let looks = count * looksPerEntry
     let cursor: StreamId | null = null
     for (const pending of [...firstOf(group, start, looks + 1)]) {
@@ -348,12 +335,8 @@ function autoClaim(call: Call): void {
       }
       const entry = yield* stream.log.find(pending.id)
       if (entry === null) deleted.push(pending.id)
-      const done = claimOne(stream, group, consumer, pending.id, entry, wanted, now)
-      if (done === null || entry === null) continue
-      claimed.push(entry)
-      changed.push(done)
+      if (claimOne(stream, group, consumer, pending.id, entry, wanted, now) && entry !== null) claimed.push(entry)
     }
-    stream.tellPending(group, changed)
     return { cursor: cursor ?? idMin, claimed, deleted }
   }
   perform(call, held, steps, (reply, { cursor, claimed, deleted }) => {
@@ -403,8 +386,7 @@ function* deleteOne(stream: Stream, id: StreamId, references: References): Steps
   const entry = yield* stream.log.find(id)
   if (entry === null) return -1
   const groups = [...stream.groups.values()]
-  if (references === 'ACKED' && groups.some((group) => compareIds(group.lastId, id) < 0 || group.pending.find(id) !== undefined))
-    return 2
+  if (references === 'ACKED' && groups.some((group) => compareIds(group.lastId, id) < 0 || group.pending.has(id))) return 2
   if (references === 'DELREF') for (const group of groups) stream.acknowledge(group, [id])
   stream.deleteEntries([entry])
   return 1

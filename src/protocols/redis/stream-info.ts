@@ -7,9 +7,10 @@ import { RedisError, syntaxError, words } from './errors.ts'
 import type { Steps } from './list.ts'
 import { perform } from './list-run.ts'
 import { countOf, replyEntries, replyEntry, streamAt } from './stream-arguments.ts'
-import type { Consumer, Group } from './stream-group.ts'
+import type { Group } from './stream-group.ts'
 import { idMax, idMin, idText } from './stream-id.ts'
 import type { Entry } from './stream-log.ts'
+import type { Consumer } from './stream-pending.ts'
 import type { HeldStream } from './streams.ts'
 
 /** Redis keeps so many entries in one node of its tree; there is no tree here, but tools show the number. */

@@ -41,19 +41,19 @@ export type StreamChange =
       readonly kind: 'pending'
       readonly group: string
       /** Id, consumer, delivered at, how often. */
-      readonly entries: readonly (readonly [string, string, number, number])[]
+      readonly entries: (readonly [string, string, number, number])[]
     }
   /** Entries that a group had not had before, each delivered once, and how far the group is with them. */
   | {
       readonly kind: 'delivered'
       readonly group: string
-      readonly lastId: string
-      readonly entriesRead: number
+      lastId: string
+      entriesRead: number
       readonly consumer: string
       readonly at: number
-      readonly ids: readonly string[]
+      readonly ids: string[]
     }
-  | { readonly kind: 'done'; readonly group: string; readonly ids: readonly string[] }
+  | { readonly kind: 'done'; readonly group: string; readonly ids: string[] }
   | { readonly kind: 'gone' }
 
 export class StreamJournal {
@@ -62,6 +62,7 @@ export class StreamJournal {
   readonly #all: () => Iterable<readonly [topic: string, change: StreamChange]>
   #bytesLast = 0
   #rewriting = false
+  #noted: { readonly topic: string; readonly change: StreamChange } | null = null
 
   /** `all`: everything as it is. */
   constructor(broker: Broker, all: () => Iterable<readonly [topic: string, change: StreamChange]>) {
@@ -78,7 +79,18 @@ export class StreamJournal {
     this.#bytesLast = this.#journal.bytes
   }
 
+  /** Notes it; {@link store} writes it, with what happened to the same group before and after it. */
   append(topic: string, change: StreamChange): void {
+    if (this.#noted !== null && this.#noted.topic === topic && joins(this.#noted.change, change)) return
+    this.store()
+    this.#noted = { topic, change }
+  }
+
+  /** Writes what was noted. */
+  store(): void {
+    if (this.#noted === null) return
+    const { topic, change } = this.#noted
+    this.#noted = null
     // Ids are text everywhere else, and to look at each value takes long.
     const text = JSON.stringify([topic, change], change.kind === 'memory' ? toJson : undefined)
     this.#journal.append(Buffer.from(text))
@@ -89,6 +101,7 @@ export class StreamJournal {
     this.#rewriting = true
     const from = this.#journal.next
     for (const [topic, change] of this.#all()) this.append(topic, change)
+    this.store()
     this.#journal.whenDurable((error) => {
       this.#rewriting = false
       if (error !== null) return
@@ -97,6 +110,30 @@ export class StreamJournal {
       this.#broker.log.debug({ bytes: this.#bytesLast }, 'the journal of streams was written anew')
     })
   }
+}
+
+/** Entries that one change tells of. */
+const entriesMax = 1000
+
+/** Puts a change into the one before it, where both say the same of other entries. */
+function joins(noted: StreamChange, next: StreamChange): boolean {
+  if (noted.kind === 'delivered' && next.kind === 'delivered') {
+    if (noted.group !== next.group || noted.consumer !== next.consumer || noted.at !== next.at) return false
+    if (noted.ids.length + next.ids.length > entriesMax) return false
+    noted.lastId = next.lastId
+    noted.entriesRead = next.entriesRead
+    for (const id of next.ids) noted.ids.push(id)
+    return true
+  }
+  if (noted.kind === 'done' && next.kind === 'done') {
+    if (noted.group !== next.group || noted.ids.length + next.ids.length > entriesMax) return false
+    for (const id of next.ids) noted.ids.push(id)
+    return true
+  }
+  if (noted.kind !== 'pending' || next.kind !== 'pending' || noted.group !== next.group) return false
+  if (noted.entries.length + next.entries.length > entriesMax) return false
+  for (const entry of next.entries) noted.entries.push(entry)
+  return true
 }
 
 const toJson = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? { $u64: value.toString() } : value)

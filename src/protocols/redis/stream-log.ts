@@ -4,9 +4,9 @@
  * started reads it through for that.
  */
 import type { LogRecords, ReadyRecord } from '../../broker/face.ts'
-import type { Steps } from './list.ts'
+import type { Missing, Steps } from './list.ts'
 import { entryId, type Pairs, pairsOf } from './stream-envelope.ts'
-import { compareIds, idMin, nextId, type StreamId } from './stream-id.ts'
+import { compareIds, idMin, idText, nextId, type StreamId } from './stream-id.ts'
 
 const entriesPerMark = 256
 
@@ -23,6 +23,7 @@ export class Entry {
   readonly #buffer: Buffer
   readonly #start: number
   readonly #end: number
+  #idText: string | null = null
 
   constructor(id: StreamId, offset: number, { format, buffer, start, end }: ReadyRecord) {
     this.id = id
@@ -31,6 +32,11 @@ export class Entry {
     this.#buffer = buffer
     this.#start = start
     this.#end = end
+  }
+
+  get idText(): string {
+    this.#idText ??= idText(this.id)
+    return this.#idText
   }
 
   get pairs(): Pairs {
@@ -58,6 +64,11 @@ export class StreamLog {
     return this.records.count
   }
 
+  /** Up to here every entry's id is known. */
+  get known(): number {
+    return this.#known
+  }
+
   /** Whether every entry's id is known. */
   get isKnown(): boolean {
     return this.#known >= this.records.next
@@ -73,7 +84,7 @@ export class StreamLog {
     while (this.#known < this.records.next) {
       const offset = this.#known
       const record = yield* this.#get(offset)
-      this.#note(offset, record === null ? this.#last : this.#idOf(record, offset, this.#last))
+      this.#note(offset, record === null ? this.#last : this.idOf(record, offset, this.#last))
     }
   }
 
@@ -104,7 +115,7 @@ export class StreamLog {
   }
 
   /** What a record's id is behind one that has `before`. */
-  #idOf(record: ReadyRecord, offset: number, before: StreamId): StreamId {
+  idOf(record: ReadyRecord, offset: number, before: StreamId): StreamId {
     const own = entryId(record)
     if (own !== null) return own
     const timed: StreamId = { ms: Math.max(0, record.timestamp), seq: offset }
@@ -116,9 +127,10 @@ export class StreamLog {
   /** The first entry at or after an id; null: there is none. */
   *atOrAfter(id: StreamId): Steps<Entry | null> {
     if (compareIds(id, this.#last) > 0) return null
-    for (const step = this.#from(this.#placeBefore(id)); ; ) {
-      const entry = yield* step()
-      if (entry === null || compareIds(entry.id, id) >= 0) return entry
+    for (const walk = this.#from(this.#placeBefore(id)); ; ) {
+      const entry = walk.next()
+      if (entry === undefined) yield walk.missing
+      else if (entry === null || compareIds(entry.id, id) >= 0) return entry
     }
   }
 
@@ -130,11 +142,15 @@ export class StreamLog {
 
   /** Entries from `start` to `end`, at most `count` (0: all). */
   *range(start: StreamId, end: StreamId, count: number): Steps<Entry[]> {
-    yield* this.catchUp()
+    if (!this.isKnown) yield* this.catchUp()
     const entries: Entry[] = []
     if (compareIds(start, this.#last) > 0 || compareIds(start, end) > 0) return entries
-    for (const step = this.#from(this.#placeBefore(start)); ; ) {
-      const entry = yield* step()
+    for (const walk = this.#from(this.#placeBefore(start)); ; ) {
+      const entry = walk.next()
+      if (entry === undefined) {
+        yield walk.missing
+        continue
+      }
       if (entry === null || compareIds(entry.id, end) > 0) return entries
       if (compareIds(entry.id, start) < 0) continue
       entries.push(entry)
@@ -151,10 +167,11 @@ export class StreamLog {
     for (let mark = this.#markBefore(end); mark >= 0; mark--) {
       const until = this.#marks[mark + 1]?.offset ?? this.#known
       const some: Entry[] = []
-      for (const step = this.#from(this.#marks[mark] ?? null); ; ) {
-        const entry = yield* step()
-        if (entry === null || entry.offset >= until || compareIds(entry.id, end) > 0) break
-        if (compareIds(entry.id, start) >= 0) some.push(entry)
+      for (const walk = this.#from(this.#marks[mark] ?? null); ; ) {
+        const entry = walk.next()
+        if (entry === undefined) yield walk.missing
+        else if (entry === null || entry.offset >= until || compareIds(entry.id, end) > 0) break
+        else if (compareIds(entry.id, start) >= 0) some.push(entry)
       }
       for (const entry of some.reverse()) {
         entries.push(entry)
@@ -168,22 +185,36 @@ export class StreamLog {
   /** Entries from an offset on, in the order of the log, each with its id; `until` it says so. */
   *oldest(until: (entry: Entry) => boolean): Steps<void> {
     yield* this.catchUp()
-    for (const step = this.#from(this.#placeBefore(idMin)); ; ) {
-      const entry = yield* step()
-      if (entry === null || until(entry)) return
+    for (const walk = this.#from(this.#placeBefore(idMin)); ; ) {
+      const entry = walk.next()
+      if (entry === undefined) yield walk.missing
+      else if (entry === null || until(entry)) return
     }
   }
 
   *first(): Steps<Entry | null> {
-    yield* this.catchUp()
-    return yield* this.#from(this.#placeBefore(idMin))()
+    let first: Entry | null = null
+    yield* this.oldest((entry) => {
+      first = entry
+      return true
+    })
+    return first
+  }
+
+  /** Of the oldest entry; undefined where it is not known without looking, or there is none. */
+  get oldestId(): StreamId | undefined {
+    const { records } = this
+    return this.#oldest !== null && this.isKnown && this.#oldest.offset === records.nextKept(records.start)
+      ? this.#oldest.id
+      : undefined
   }
 
   /** Of the oldest entry; the smallest id when there is none. */
   *firstId(): Steps<StreamId> {
     yield* this.catchUp()
+    const known = this.oldestId
+    if (known !== undefined) return known
     const offset = this.records.nextKept(this.records.start)
-    if (this.#oldest?.offset === offset) return this.#oldest.id
     const entry = yield* this.first()
     // A record before it that is not shown yet may come to be the oldest.
     this.#oldest = entry?.offset === offset ? { offset, id: entry.id } : null
@@ -215,23 +246,8 @@ export class StreamLog {
     return Math.max(0, low - 1)
   }
 
-  /** Each call gives the next entry from a mark on. */
-  #from(begin: Mark | null): () => Steps<Entry | null> {
-    const log = this
-    let offset = begin?.offset ?? this.records.start
-    let before = begin?.id ?? idMin
-    return function* next(): Steps<Entry | null> {
-      for (;;) {
-        // What is gone is jumped over.
-        offset = log.records.nextKept(offset)
-        if (offset >= log.#known) return null
-        const at = offset++
-        const record = yield* log.#get(at)
-        if (record === null) continue
-        before = at === begin?.offset ? begin.id : log.#idOf(record, at, before)
-        return new Entry(before, at, record)
-      }
-    }
+  #from(begin: Mark | null): Walk {
+    return new Walk(this, begin ?? { offset: this.records.start, id: idMin }, begin !== null)
   }
 
   *#get(offset: number): Steps<ReadyRecord | null> {
@@ -240,5 +256,44 @@ export class StreamLog {
       if (record !== undefined) return record
       yield { records: this.records, place: offset }
     }
+  }
+}
+
+/** Entry by entry from a place on. */
+class Walk {
+  readonly #log: StreamLog
+  readonly #begin: Mark
+  /** The mark says what id its entry has. */
+  readonly #isMarked: boolean
+  #offset: number
+  #before: StreamId
+
+  constructor(log: StreamLog, begin: Mark, isMarked: boolean) {
+    this.#log = log
+    this.#begin = begin
+    this.#isMarked = isMarked
+    this.#offset = begin.offset
+    this.#before = begin.id
+  }
+
+  /** null: there are no more; undefined: {@link missing} has to be loaded first. */
+  next(): Entry | null | undefined {
+    const { records } = this.#log
+    for (;;) {
+      // What is gone is jumped over.
+      this.#offset = records.nextKept(this.#offset)
+      const at = this.#offset
+      if (at >= this.#log.known) return null
+      const record = records.get(at)
+      if (record === undefined) return undefined
+      this.#offset = at + 1
+      if (record === null) continue
+      if (!this.#isMarked || at !== this.#begin.offset) this.#before = this.#log.idOf(record, at, this.#before)
+      return new Entry(this.#before, at, record)
+    }
+  }
+
+  get missing(): Missing {
+    return { records: this.#log.records, place: this.#offset }
   }
 }

@@ -8,7 +8,7 @@ import type { Steps } from './list.ts'
 import { perform } from './list-run.ts'
 import type { Stream } from './stream.ts'
 import { countOf, noGroup, replyEntries, replyEntry, streamAt, touched } from './stream-arguments.ts'
-import type { Group, Pending } from './stream-group.ts'
+import type { Group } from './stream-group.ts'
 import { idMax, idMin, idText, nextId, parseId, previousId, type StreamId } from './stream-id.ts'
 import type { Entry } from './stream-log.ts'
 import { type HeldStream, streamsOf } from './streams.ts'
@@ -226,7 +226,7 @@ function* gatherOfGroup(
   }
   const claimed: Claimed[] = []
   if (claimIdleMs >= 0) {
-    for (const pending of [...group.pending.from(idMin)]) {
+    for (const pending of group.pending.from(idMin)) {
       if (count > 0 && claimed.length >= count) break
       const idleMs = now - pending.deliveredAt
       if (idleMs < claimIdleMs) continue
@@ -236,11 +236,8 @@ function* gatherOfGroup(
         continue
       }
       claimed.push({ entry, idleMs, count: pending.count })
-      group.pending.give(pending, consumer)
-      pending.deliveredAt = now
-      pending.count++
       consumer.activeAt = now
-      stream.tellPending(group, [pending])
+      stream.give(group, pending.id, consumer, now, pending.count + 1)
     }
   }
   const left = count > 0 ? count - claimed.length : 0
@@ -264,19 +261,13 @@ function* history(
   yield* stream.log.catchUp()
   const start = nextId(after)
   const found: { id: StreamId; entry: Entry | null }[] = []
-  const changed: Pending[] = []
   for (const pending of start === null ? [] : group.pending.from(start)) {
     if (pending.consumer.name !== consumer) continue
     const entry = yield* stream.log.find(pending.id)
     found.push({ id: pending.id, entry })
-    if (entry !== null) {
-      pending.deliveredAt = now
-      pending.count++
-      changed.push(pending)
-    }
+    if (entry !== null) stream.give(group, pending.id, pending.consumer, now, pending.count + 1)
     if (found.length === count) break
   }
-  stream.tellPending(group, changed)
   return found
 }
 

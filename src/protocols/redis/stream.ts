@@ -4,10 +4,11 @@ import { RedisError } from './errors.ts'
 import type { Steps } from './list.ts'
 import { ownConnection } from './pubsub.ts'
 import { encodeEntry, entryFormatId, type Pairs } from './stream-envelope.ts'
-import { type Consumer, Group, type Pending } from './stream-group.ts'
+import { Group } from './stream-group.ts'
 import { compareIds, idMax, idMin, idText, nextId, parseId, type StreamId, type U64, u64Max } from './stream-id.ts'
 import { type StreamChange, type StreamMemory, unknownRead } from './stream-journal.ts'
 import { type Entry, StreamLog } from './stream-log.ts'
+import type { Consumer } from './stream-pending.ts'
 
 const ignore = (): void => undefined
 /** Approximate trimming lets go of whole stretches of so many. */
@@ -196,23 +197,17 @@ export class Stream {
     this.#tell({ kind: 'unconsumer', group: group.name, consumer: consumer.name })
   }
 
-  /** Says how things are with some pending entries. */
-  tellPending(group: Group, pending: readonly Pending[]): void {
-    if (pending.length === 0) return
-    const entries = pending.map(
-      ({ id, consumer, deliveredAt, count }) => [idText(id), consumer.name, deliveredAt, count] as const,
-    )
-    this.#tell({ kind: 'pending', group: group.name, entries })
+  /** A consumer has an entry in hand that was delivered so many times. */
+  give(group: Group, id: StreamId, consumer: Consumer, deliveredAt: number, count: number): void {
+    group.pending.set(id, consumer, deliveredAt, count)
+    this.#tell({ kind: 'pending', group: group.name, entries: [[idText(id), consumer.name, deliveredAt, count]] })
   }
 
   /** Returns how many there were. */
   acknowledge(group: Group, ids: readonly StreamId[]): number {
     const done: string[] = []
     for (const id of ids) {
-      const pending = group.pending.find(id)
-      if (pending === undefined) continue
-      group.pending.remove(pending)
-      done.push(idText(id))
+      if (group.pending.remove(id)) done.push(idText(id))
     }
     if (done.length > 0) this.#tell({ kind: 'done', group: group.name, ids: done })
     return done.length
@@ -220,25 +215,26 @@ export class Stream {
 
   /** Entries that the group has not had yet are its consumer's. */
   *deliver(group: Group, consumer: Consumer, count: number, noAck: boolean, now: number): Steps<Entry[]> {
-    yield* this.log.catchUp()
+    if (!this.log.isKnown) yield* this.log.catchUp()
     const start = nextId(group.lastId)
     const entries = start === null ? [] : yield* this.log.range(start, idMax, count)
     if (entries.length === 0) return entries
-    const firstId = yield* this.log.firstId()
+    const firstId = this.log.oldestId ?? (yield* this.log.firstId())
     consumer.activeAt = now
     const ids: string[] = []
-    for (const { id } of entries) {
+    for (const { id, idText } of entries) {
       if (this.#countsOn(group, firstId)) group.entriesRead++
       else group.entriesRead = this.#distance(id, firstId)
       group.lastId = id
       if (noAck) continue
-      isDelivered(group, id, consumer, now, 1)
-      ids.push(idText(id))
+      group.pending.set(id, consumer, now, 1)
+      ids.push(idText)
     }
     if (noAck) this.tellGroup(group)
     else {
-      const { name, lastId, entriesRead } = group
-      this.#tell({ kind: 'delivered', group: name, lastId: idText(lastId), entriesRead, consumer: consumer.name, at: now, ids })
+      const { name, entriesRead } = group
+      const lastId = ids.at(-1) as string // of the entries, which there are
+      this.#tell({ kind: 'delivered', group: name, lastId, entriesRead, consumer: consumer.name, at: now, ids })
     }
     return entries
   }
@@ -332,16 +328,6 @@ export class Stream {
   }
 }
 
-function isDelivered(group: Group, id: StreamId, consumer: Consumer, at: number, count: number): void {
-  const present = group.pending.find(id)
-  if (present === undefined) group.pending.add(id, consumer, at, count)
-  else {
-    group.pending.give(present, consumer)
-    present.deliveredAt = at
-    present.count = count
-  }
-}
-
 function restoreInGroup(
   group: Group | undefined,
   change: Extract<StreamChange, { readonly kind: 'consumer' | 'unconsumer' | 'pending' | 'delivered' | 'done' }>,
@@ -355,10 +341,7 @@ function restoreInGroup(
     const consumer = group.consumers.get(change.consumer)
     if (consumer !== undefined) group.removeConsumer(consumer)
   } else if (change.kind === 'done') {
-    for (const text of change.ids) {
-      const pending = group.pending.find(parseId(text))
-      if (pending !== undefined) group.pending.remove(pending)
-    }
+    for (const text of change.ids) group.pending.remove(parseId(text))
   } else if (change.kind === 'delivered') {
     group.lastId = parseId(change.lastId)
     group.entriesRead = change.entriesRead
@@ -368,6 +351,6 @@ function restoreInGroup(
 
 function restoreDelivery(group: Group, id: string, name: string, at: number, count: number): void {
   const consumer = group.consumers.get(name) ?? group.addConsumer(name, at)
-  isDelivered(group, parseId(id), consumer, at, count)
+  group.pending.set(parseId(id), consumer, at, count)
   consumer.activeAt = Math.max(consumer.activeAt, at)
 }

@@ -54,6 +54,31 @@ test('groups, what they have read and what is pending are there after a crash an
   await machine.stop()
 })
 
+test('what one turn hands out and acknowledges, command by command, is there after a crash as it was replied', async () => {
+  const { machine, client } = await start()
+  for (let ms = 1; ms <= 6; ms++) await client.run('XADD', 's', `${ms}-1`, 'f', 'v')
+  await client.run('XGROUP', 'CREATE', 's', 'g', '0')
+  const take = (consumer: string) => client.run('XREADGROUP', 'GROUP', 'g', consumer, 'COUNT', 1, 'STREAMS', 's', '>')
+  const acknowledge = (id: string) => client.run('XACK', 's', 'g', id)
+  await Promise.all([take('one'), take('one'), acknowledge('1-1'), acknowledge('2-1'), take('one'), take('two')])
+  await client.run('MULTI')
+  await take('two')
+  await client.run('EXEC')
+  const other = await again(machine, 'crash')
+  const pending = (await other.run('XPENDING', 's', 'g', '-', '+', 10)) as [string, string, number, number][]
+  assert.deepEqual(
+    pending.map(([id, consumer]) => [id, consumer]),
+    [
+      ['3-1', 'one'],
+      ['4-1', 'two'],
+      ['5-1', 'two'],
+    ],
+  )
+  const [info] = (await other.run('XINFO', 'GROUPS', 's')) as [unknown[]]
+  assert.equal(info[info.indexOf('entries-read') + 1], 5)
+  await machine.stop()
+})
+
 test('a stream is read by others as a topic, and a topic kept by time is a stream', async () => {
   const { machine, space, client } = await start()
   await client.run('XADD', 's', '5-5', 'value', 'v', 'color', 'red')

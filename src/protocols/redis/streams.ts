@@ -171,10 +171,15 @@ export class Streams implements KeyProvider {
           target.restore(moved)
           this.#journal.append(this.find(toDb, to)?.info.id.toString('hex') ?? '', moved)
         }
+        this.#journal.store()
       },
       () => undefined,
     )
     done(true)
+  }
+
+  store(): void {
+    this.#journal.store()
   }
 
   encoding(): string {
