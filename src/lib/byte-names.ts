@@ -9,6 +9,8 @@ const prefix = 'bytes:'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
 const ascii = /^[\x00-\x7f]+$/
 
+export const isAscii = (text: string): boolean => text === '' || ascii.test(text)
+
 export function nameOfBytes(key: string): string {
   if (key === '' || key.startsWith(prefix)) return prefix + Buffer.from(key, 'latin1').toString('hex')
   if (ascii.test(key)) return key

@@ -18,6 +18,9 @@ export interface Command {
   /** Arguments with the name: exactly so many, or, negative, at least. */
   readonly arity: number
   readonly flags: ReadonlySet<CommandFlag>
+  /** Its flags `write` and `denyoom`. */
+  readonly writes: boolean
+  readonly grows: boolean
   /** Which arguments are keys. */
   readonly keys: KeySpec
   readonly group: CommandGroup
@@ -69,18 +72,19 @@ export type KeySpec =
   | ((args: readonly Buffer[]) => readonly number[])
   | null
 
-/** `flags` as words. */
+/** `flagWords`: as in Redis, with blanks between. */
 export function command(
   group: CommandGroup,
   name: string,
   arity: number,
-  flags: string,
+  flagWords: string,
   keys: KeySpec,
   run: (call: Call) => void,
 ): Command {
-  const words = flags.split(' ').filter((word) => word !== '') as CommandFlag[] // written beside their commands, below by the thousand
+  const words = flagWords.split(' ').filter((word) => word !== '') as CommandFlag[] // written beside their commands, below by the thousand
   if (typeof keys === 'function') words.push('movablekeys')
-  return { group, name, arity, flags: new Set(words), keys, run }
+  const flags = new Set(words)
+  return { group, name, arity, flags, writes: flags.has('write'), grows: flags.has('denyoom'), keys, run }
 }
 
 /** Places of keys where argument `at` says how many follow. */

@@ -30,6 +30,8 @@ const subscribedCommands = new Set([
 /** Run in a transaction, not queued. */
 const unqueuedCommands = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset'])
 
+/** After a command that took longer than this the time is asked for anew. */
+const clockMs = 1
 /** Commands of these touch private keys alone, nearly always: the effects of several share an entry of the journal. */
 const privateGroups: ReadonlySet<string> = new Set(['string', 'hash', 'set', 'sorted-set', 'bitmap'])
 
@@ -51,6 +53,9 @@ export class Executor {
   #holder: Holder | null = null
   #held: Held[] = []
   readonly #afterRelease: (() => void)[] = []
+  /** When a request came, ms since the epoch, and by a clock that is never set. */
+  #wall: number
+  #steady = 0
   /** CLIENT PAUSE. */
   #pausedUntil = 0
   #pausesAll = false
@@ -62,13 +67,21 @@ export class Executor {
 
   constructor(server: Server) {
     this.#server = server
+    this.#wall = server.now
   }
 
-  /** One request of a client. Whatever it throws has become its reply. */
+  /** Asks for the time. Commands that follow have it until it is asked for again: within a turn, every few commands. */
+  look(): void {
+    const server = this.#server
+    this.#wall = server.broker.clock.now()
+    this.#steady = performance.now()
+    if (this.#holder === null) server.now = this.#wall
+  }
+
+  /** One request of a client, after {@link look}. Whatever it throws has become its reply. */
   execute(client: Client, args: Buffer[]): void {
     const server = this.#server
-    client.lastActiveAt = server.broker.clock.now()
-    if (this.#holder === null) server.now = client.lastActiveAt
+    client.lastActiveAt = this.#wall
     const found = findCommand(args)
     const hidden = client.silent === 'always' || client.silent === 'skipping'
     const written = hidden ? client.reply.used : 0
@@ -123,9 +136,9 @@ export class Executor {
     const server = this.#server
     const { principal } = client
     if (principal !== null && server.broker.authenticationRequired) checkAccess(principal, found, args)
-    if (!found.flags.has('write')) return
+    if (!found.writes) return
     if (server.failure !== null) throw new RedisError(`MISCONF Errors writing to the append only file: ${server.failure.message}`)
-    if (!found.flags.has('denyoom')) return
+    if (!found.grows) return
     if (server.broker.pressure === 'disk')
       throw new RedisError('MISCONF Errors writing to the append only file: No space left on device')
     const { maxMemoryBytes } = server.settings
@@ -139,7 +152,7 @@ export class Executor {
     if (this.onCommand !== null && !found.flags.has('skip_monitor')) this.onCommand(client, args, false)
     // In the order in which it happens: what goes to topics comes behind what was done to keys before.
     if (!server.effects.isEmpty && !found.flags.has('readonly') && !privateGroups.has(found.group)) server.store()
-    const startedAt = this.onSlow === null ? 0 : performance.now()
+    const startedAt = this.#steady
     const written = client.reply.used
     try {
       found.run(new CommandCall(server, client, client.db, args))
@@ -148,7 +161,11 @@ export class Executor {
       if (client.reply.used > written) client.reply.truncate(written)
       throw cause
     } finally {
-      if (this.onSlow !== null) this.onSlow(client, args, (performance.now() - startedAt) * 1000)
+      // The end of one is the beginning of the next.
+      this.#steady = performance.now()
+      const tookMs = this.#steady - startedAt
+      if (tookMs > clockMs) this.look()
+      if (this.onSlow !== null) this.onSlow(client, args, tookMs * 1000)
       if (this.#holder === null) this.ended()
     }
   }
@@ -217,6 +234,7 @@ export class Executor {
   #again(held: readonly Held[]): void {
     for (const { client, args } of held) {
       if (client.closed) continue
+      this.look()
       this.execute(client, args)
       this.#server.wrote(client)
       if (!client.blocked) client.host.resumed()

@@ -6,6 +6,7 @@ import type { Broker, Listener, LiveBatch, LiveSink, Principal, Space } from '..
 import { PublishItem } from '../../broker/face.ts'
 import { CoreError } from '../../core/errors.ts'
 import { formats } from '../../core/record.ts'
+import { isAscii } from '../../lib/byte-names.ts'
 import { Glob } from './arguments.ts'
 import type { Client } from './client.ts'
 import { RedisError } from './errors.ts'
@@ -126,7 +127,7 @@ export class PubSub implements LiveSink {
     const item = new PublishItem(exchange, address, payloadFormatId, Buffer.from(message))
     item.transient = true
     item.connection = ownConnection
-    space.publish([item], () => undefined)
+    space.publish([item], null)
     if (item.errorCode !== null && item.errorCode !== 'NotFound') throw new CoreError(item.errorCode, item.errorMessage)
     return heard + item.heardBy
   }
@@ -211,7 +212,7 @@ export class PubSub implements LiveSink {
 const nothing = Buffer.alloc(0)
 
 /** Addresses are text; channels are bytes, here as latin1. */
-const addressOf = (channel: string): string => Buffer.from(channel, 'latin1').toString()
+const addressOf = (channel: string): string => (isAscii(channel) ? channel : Buffer.from(channel, 'latin1').toString())
 const channelOf = (address: string): string => Buffer.from(address).toString('latin1')
 
 const mayHear = (principal: Principal, address: string): boolean => principal.may('consume', 'default', address)

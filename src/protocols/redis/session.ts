@@ -8,6 +8,9 @@ import { Server } from './server.ts'
 /** Requests of one client before others have their turn. */
 const turnRequests = 1000
 
+/** Requests that see the same time. */
+const clockRequests = 16
+
 export class Session implements ProtocolSession, ClientHost {
   readonly #connection: Connection
   readonly #server: Server
@@ -118,6 +121,7 @@ export class Session implements ProtocolSession, ClientHost {
         }
         const args = this.#decoder.next()
         if (args === null) break
+        if (count % clockRequests === 0) this.#server.executor.look()
         this.#server.executor.execute(client, args)
       }
     } catch (cause) {

@@ -13,8 +13,11 @@ import { type HeldStream, streamsOf } from './streams.ts'
 
 /** The stream of a key that holds one; undefined: there is none. Throws WRONGTYPE. */
 export function streamAt(call: Call, key: string): HeldStream | undefined {
-  call.db.mustBe(key, 'stream')
-  return streamsOf(call.server).find(call.db, key)
+  const { db } = call
+  const held = streamsOf(call.server).find(db, key)
+  if (held === undefined || db.expiring > 0 || db.get(key) !== undefined) db.mustBe(key, 'stream')
+  // It may have expired just now.
+  return held === undefined || db.expiring === 0 ? held : streamsOf(call.server).find(db, key)
 }
 
 export const noGroup = (key: string, group: string, where = ''): RedisError =>

@@ -5,13 +5,15 @@ import { type Call, type Command, command } from './command.ts'
 import { RedisError, syntaxError, words, wrongArguments } from './errors.ts'
 import type { Steps } from './list.ts'
 import { perform } from './list-run.ts'
-import { countOf, idsOf, replyEntries, streamAt, touched, trimOptions, wantedId } from './stream-arguments.ts'
+import { countOf, idsOf, replyEntries, streamAt, type TrimOptions, touched, trimOptions, wantedId } from './stream-arguments.ts'
 import { compareIds, idText, parseId, parseInterval, type StreamId } from './stream-id.ts'
 import { streamsOf } from './streams.ts'
 
+const noOptions: TrimOptions = { trimming: null, onlyPresent: false, next: 2 }
+
 function add(call: Call): void {
   const { args, db } = call
-  const { trimming, onlyPresent, next } = trimOptions(args, 2, true)
+  const { trimming, onlyPresent, next } = text(args[2]) === '*' ? noOptions : trimOptions(args, 2, true)
   const wanted = wantedId(args[next])
   const fields = args.slice(next + 1)
   if (fields.length < 2 || fields.length % 2 !== 0) throw wrongArguments('xadd')
