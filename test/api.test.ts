@@ -232,6 +232,22 @@ test('from the first user on a login is needed, and only an administrator manage
       fetch(`${url}/v1/topics`, { method: 'POST', body: JSON.stringify({ name }), headers: as('shop') })
     assert.equal((await create('a')).status, 201)
     assert.equal((await create('b')).status, 403)
+    const rule = { name: 'b', user: 'shop', from: '127.0.0.0/8', action: 'create', effect: 'allow' }
+    const add = (body: object) =>
+      fetch(`${url}/v1/rules`, { method: 'POST', body: JSON.stringify(body), headers: as('root') }).then(({ status }) => status)
+    assert.equal(await add({ ...rule, from: '10.0.0.1' }), 201)
+    assert.equal((await create('b')).status, 403)
+    assert.equal(await add(rule), 201)
+    assert.equal((await create('b')).status, 201)
+    assert.equal(await add({ ...rule, from: 'example.org' }), 400)
+    const listed = (await (await fetch(`${url}/v1/rules`, { headers: as('root') })).json()) as { rules: object[] }
+    assert.deepEqual(
+      listed.rules,
+      ['10.0.0.1', '127.0.0.0/8'].map((from) => ({ namespace: 'default', kind: 'topic', match: 'exact', ...rule, from })),
+    )
+    const query = new URLSearchParams(rule)
+    assert.equal((await fetch(`${url}/v1/rules?${query}`, { method: 'DELETE', headers: as('root') })).status, 204)
+    assert.equal((await fetch(`${url}/v1/rules`, { headers: as('shop') })).status, 403)
   } finally {
     await own.close()
   }

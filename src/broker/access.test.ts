@@ -14,7 +14,8 @@ function hashed(algorithm: 'sha256' | 'sha512', password: string) {
   return { algorithm, salt: salt.toString('base64'), hash }
 }
 
-const login = (broker: OwnedBroker, user: string, password: string) => broker.authenticate({ kind: 'password', user, password })
+const login = (broker: OwnedBroker, user: string, password: string) =>
+  broker.authenticate({ kind: 'password', user, password }, '127.0.0.1')
 
 async function spaceOf(broker: OwnedBroker, user: string): Promise<Space> {
   return broker.space(await login(broker, user, 'secret'), 'default')

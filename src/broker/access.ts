@@ -2,6 +2,7 @@
 import { createHash, createHmac, pbkdf2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { CoreError } from '../core/errors.ts'
+import { Asker } from './asker.ts'
 import type { Action, KeyPermission, Permission, Principal, ResourceKind, ScramVerifier, UserListing } from './face.ts'
 import { type ImportedHash, matchesImported } from './imported-hash.ts'
 import type { AccessRules } from './rules.ts'
@@ -47,7 +48,6 @@ export async function verifiersFor(password: string): Promise<Pick<StoredUser, '
 
 export class Users {
   readonly #users = new Map<string, StoredUser>()
-  readonly #principals = new Map<string, Principal>()
   /**
    * A keyed digest of the password that last let each user in: a client that logs in for every request would otherwise cost a slow hash each
    * time. The key is this process's own and nothing of this is stored.
@@ -120,38 +120,33 @@ export class Users {
     }
   }
 
-  /** Rules are read at each question, so that a change counts at once; answers are remembered by the caller for a publish path only until then. */
-  /** `known elsewhere`: somebody vouches for the name although it is none of our users; rules then say what it may do. */
-  principal(name: string, knownElsewhere = false): Principal {
-    let principal = knownElsewhere ? undefined : this.#principals.get(name)
-    if (principal === undefined) {
-      principal = {
-        user: name,
-        may: (action, namespace, topic, kind = 'topic') =>
-          this.#may(name, action, namespace, topic, kind) ||
-          (knownElsewhere &&
-            this.#users.get(name) === undefined &&
-            this.#rules.judge(name, action, namespace, kind, topic) === 'allow'),
-        denies: (action, namespace, topic, kind = 'topic') => this.#denies(name, action, namespace, topic, kind),
-        mayUseKey: (action, namespace, exchange, key) => this.#mayUseKey(name, action, namespace, exchange, key),
-      }
-      if (!knownElsewhere) this.#principals.set(name, principal)
+  /**
+   * Rules are read at each question, so that a change counts at once; answers are remembered by the caller for a publish path only until then.
+   * `knownElsewhere`: somebody vouches for the name although it is none of our users; rules then say what it may do.
+   */
+  principal(name: string, from: string, knownElsewhere = false): Principal {
+    const asker = new Asker(name, from)
+    return {
+      user: name,
+      from,
+      may: (action, namespace, topic, kind = 'topic') => this.#may(asker, action, namespace, topic, kind, knownElsewhere),
+      denies: (action, namespace, topic, kind = 'topic') => this.#denies(asker, action, namespace, topic, kind),
+      mayUseKey: (action, namespace, exchange, key) => this.#mayUseKey(name, action, namespace, exchange, key),
     }
-    return principal
   }
 
-  #may(name: string, action: Action, namespace: string, resource: string, kind: ResourceKind): boolean {
-    const user = this.#users.get(name)
-    if (user === undefined) return false
-    if (user.admin) return true
-    const verdict = this.#rules.judge(name, action, namespace, kind, resource)
+  #may(asker: Asker, action: Action, namespace: string, resource: string, kind: ResourceKind, knownElsewhere: boolean): boolean {
+    const user = this.#users.get(asker.user)
+    if (user === undefined && !knownElsewhere) return false
+    if (user?.admin === true) return true
+    const verdict = this.#rules.judge(asker, action, namespace, kind, resource)
     if (verdict !== null) return verdict === 'allow'
-    if (kind === 'cluster') return false
+    if (kind === 'cluster' || user === undefined) return false
     return user.permissions.some((permission) => permission.namespace === namespace && permits(permission, action, resource))
   }
 
-  #denies(name: string, action: Action, namespace: string, resource: string, kind: ResourceKind): boolean {
-    return this.#users.get(name)?.admin !== true && this.#rules.judge(name, action, namespace, kind, resource) === 'deny'
+  #denies(asker: Asker, action: Action, namespace: string, resource: string, kind: ResourceKind): boolean {
+    return this.#users.get(asker.user)?.admin !== true && this.#rules.judge(asker, action, namespace, kind, resource) === 'deny'
   }
 
   #mayUseKey(name: string, action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean {

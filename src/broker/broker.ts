@@ -6,9 +6,9 @@ import { Shard } from '../core/shard.ts'
 import type { Clock } from '../lib/timers.ts'
 import type { Storage } from '../storage/interfaces.ts'
 import { everyone, type StoredUser, Users } from './access.ts'
+import { Asker } from './asker.ts'
 import { Engine } from './engine.ts'
 import type {
-  AccessRule,
   Address,
   Broker,
   BrokerStats,
@@ -33,7 +33,7 @@ import type {
 import { Forwarding } from './forwarding.ts'
 import { holdBack } from './hold-back.ts'
 import { StoredRules } from './rule-admin.ts'
-import { AccessRules } from './rules.ts'
+import { AccessRules, readRule } from './rules.ts'
 import { BrokerSpace } from './space.ts'
 import { type TokenSettings, Tokens } from './tokens.ts'
 import { StoredUsers } from './user-admin.ts'
@@ -108,7 +108,7 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
   let clusterId = ''
   await recover(shard, (table, key, value) => {
     if (table === 'user') users.apply(key, value === null ? null : (JSON.parse(String(value)) as StoredUser))
-    else if (table === 'rule') rules.apply(key, value === null ? null : (JSON.parse(String(value)) as AccessRule))
+    else if (table === 'rule') rules.apply(key, value === null ? null : readRule(String(value)))
     else if (table === 'counter' && key === 'cluster') clusterId = String(value)
     else engine.apply(table, key, value)
   })
@@ -186,8 +186,8 @@ class RunningBroker implements OwnedBroker {
     return this.#users.any
   }
 
-  async authenticate(credential: Credential): Promise<Principal> {
-    if (credential.kind === 'token') return await this.#authenticateToken(credential.token)
+  async authenticate(credential: Credential, from: string): Promise<Principal> {
+    if (credential.kind === 'token') return await this.#authenticateToken(credential.token, from)
     if (!this.#users.any) return credential.user === '' ? everyone : { user: credential.user, may: () => true }
     const known =
       credential.kind === 'password'
@@ -199,14 +199,14 @@ class RunningBroker implements OwnedBroker {
         .renew(credential.user, credential.password)
         .catch((error: Error) => this.log.warn({ user: credential.user, error: error.message }, 'verifiers could not be stored'))
     }
-    return this.#users.principal(credential.user)
+    return this.#users.principal(credential.user, from)
   }
 
-  async #authenticateToken(token: string): Promise<Principal> {
+  async #authenticateToken(token: string, from: string): Promise<Principal> {
     if (this.#tokens === null) throw new CoreError('Unauthenticated', 'it is not configured whose tokens are good')
     const { user, expiresAt } = await this.#tokens.verify(token, this.clock.now())
     if (!this.#users.any) return { user, expiresAt, may: () => true }
-    return { ...this.#users.principal(user, true), expiresAt }
+    return { ...this.#users.principal(user, from, true), expiresAt }
   }
 
   get tokensAccepted(): boolean {
@@ -225,7 +225,7 @@ class RunningBroker implements OwnedBroker {
     const namespace = this.#engine.namespace(name)
     const user = this.#users.get(principal.user)
     const permitted = user === undefined || user.admin || user.permissions.some((permission) => permission.namespace === name)
-    if (!permitted && options.anyone !== true && !this.#rules.admits(principal.user, name)) {
+    if (!permitted && options.anyone !== true && !this.#rules.admits(new Asker(principal.user, principal.from ?? ''), name)) {
       throw new CoreError('AccessDenied', `${principal.user} has no access to namespace "${name}"`)
     }
     return new BrokerSpace(this.#engine, namespace, principal, this.#engine.traffic.of(name, options.protocol ?? ''))

@@ -41,7 +41,7 @@ test('a quota goes with its namespace or user', async () => {
   await broker.quotas.put({ of: 'namespace', name: 'shop', connectionsMax: 0 })
   await broker.quotas.put({ of: 'user', name: 'ada', others: { seats: 3 } })
   assert.deepEqual(broker.quotas.of('user', 'ada')?.others, { seats: 3 })
-  await broker.deleteNamespace(await broker.authenticate({ kind: 'proven', user: 'ada' }), 'shop')
+  await broker.deleteNamespace(await broker.authenticate({ kind: 'proven', user: 'ada' }, ''), 'shop')
   await broker.users.delete('ada')
   assert.deepEqual(broker.quotas.list(), [])
   await machine.stop()

@@ -3,12 +3,15 @@
  * only allow. What a rule denies is denied, whatever else allows it (administrators excepted); what a rule allows needs no permission.
  */
 import { CoreError } from '../core/errors.ts'
+import { networkOf } from '../lib/ip.ts'
+import type { Asker } from './asker.ts'
 import type { AccessRule, Action, ResourceKind } from './face.ts'
 
 export const rulesMax = 10_000
 /** In a rule: every user, and with an exact match every name. */
 const anybody = '*'
 const anything = '*'
+const anywhere = '*'
 
 export type Verdict = 'allow' | 'deny' | null
 
@@ -64,11 +67,11 @@ export class AccessRules {
   }
 
   /** null: no rule says anything. */
-  judge(user: string, action: Action, namespace: string, kind: ResourceKind, name: string): Verdict {
+  judge(asker: Asker, action: Action, namespace: string, kind: ResourceKind, name: string): Verdict {
     if (this.#rules.size === 0) return null
     let verdict: Verdict = null
     const look = (rule: AccessRule): boolean => {
-      if (rule.user !== user && rule.user !== anybody) return false
+      if (!isAbout(rule, asker)) return false
       const denies = rule.effect === 'deny'
       const also = (denies ? deniedBy : allowedBy)[action] ?? []
       if (rule.action !== 'all' && rule.action !== action && !also.includes(rule.action)) return false
@@ -83,14 +86,17 @@ export class AccessRules {
     return verdict
   }
 
-  /** Whether any rule lets this user do something in a namespace. */
-  admits(user: string, namespace: string): boolean {
+  /** Whether any rule lets them do something in a namespace. */
+  admits(asker: Asker, namespace: string): boolean {
     for (const rule of this.#rules.values()) {
-      if (rule.effect === 'allow' && rule.namespace === namespace && (rule.user === user || rule.user === anybody)) return true
+      if (rule.effect === 'allow' && rule.namespace === namespace && isAbout(rule, asker)) return true
     }
     return false
   }
 }
+
+const isAbout = ({ user, from }: AccessRule, asker: Asker): boolean =>
+  (user === asker.user || user === anybody) && (from === anywhere || asker.isFrom(from))
 
 function placeOf(...parts: readonly string[]): string {
   return parts.join('\0')
@@ -98,14 +104,22 @@ function placeOf(...parts: readonly string[]): string {
 
 /** Two rules that say the same have the same key. */
 export function ruleKey(rule: AccessRule): string {
-  const { namespace, kind, match, name, user, action, effect } = rule
-  return JSON.stringify([namespace, kind, match, name, user, action, effect])
+  const { namespace, kind, match, name, user, action, effect, from } = rule
+  // Rules of older versions were from anywhere, and had a key without it.
+  return JSON.stringify([namespace, kind, match, name, user, action, effect, ...(from === anywhere ? [] : [from])])
+}
+
+/** As it is stored. */
+export function readRule(text: string): AccessRule {
+  return { from: anywhere, ...JSON.parse(text) } as AccessRule // our own rows
 }
 
 export function checkRule(rule: AccessRule): void {
   const refuse = (why: string): never => {
     throw new CoreError('Invalid', why)
   }
+  if (rule.from !== anywhere && networkOf(rule.from) === null)
+    refuse(`"${rule.from}" is no IP address and no network (10.0.0.0/8); * is anywhere`)
   if (rule.user === '') refuse('a rule needs a user, or * for all')
   if (rule.name === '' && rule.kind !== 'cluster') refuse('a rule needs a name, or * for all')
   if (rule.kind === 'cluster' && (rule.name !== '' || rule.match !== 'exact')) refuse('there is one cluster, and it has no name')

@@ -23,17 +23,17 @@ export type Login = HttpLogin | { readonly kind: 'certificate'; readonly user: s
 export interface Gate<Principal> {
   readonly authenticationRequired: boolean
   readonly anonymous: Principal
-  authenticate(login: Login): Promise<Principal>
+  authenticate(login: Login, from: string): Promise<Principal>
 }
 
 /** Who sends a request: by its header, else by its certificate, else nobody in particular; null where somebody in particular is wanted. Rejects as the gate does. */
 export async function httpCaller<Principal>(
   gate: Gate<Principal>,
   header: string | string[] | undefined,
-  peerName: string | undefined,
+  { peerName, remoteAddress }: { readonly peerName: string | undefined; readonly remoteAddress: string },
 ): Promise<Principal | null> {
   const login = httpLogin(header)
-  if (login !== null) return await gate.authenticate(login)
-  if (peerName !== undefined) return await gate.authenticate({ kind: 'certificate', user: peerName })
+  if (login !== null) return await gate.authenticate(login, remoteAddress)
+  if (peerName !== undefined) return await gate.authenticate({ kind: 'certificate', user: peerName }, remoteAddress)
   return gate.authenticationRequired ? null : gate.anonymous
 }

@@ -1,4 +1,5 @@
 /** Who somebody is, and what he may do. */
+import type { Connection } from './connections.ts'
 
 export type Credential =
   | { readonly kind: 'password'; readonly user: string; readonly password: string }
@@ -11,6 +12,8 @@ export type Credential =
 
 export interface Principal {
   readonly user: string
+  /** The address it logged in from, as {@link Connection.remoteAddress} has it. Absent: it is nobody's client. */
+  readonly from?: string
   /** When the login stops being good, ms since the epoch. Absent: it does not. */
   readonly expiresAt?: number
   /** `kind` is what the name is of; a topic when left out (exchanges count as such). */
@@ -47,6 +50,8 @@ export interface AccessRule {
   readonly name: string
   /** `*`: every user. */
   readonly user: string
+  /** Where the user's client has to come from: an IP address, or a network (`10.0.0.0/8`). `*`: anywhere. */
+  readonly from: string
   readonly action: Exclude<Action, 'manage'> | 'all'
   readonly effect: 'allow' | 'deny'
 }

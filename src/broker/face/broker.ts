@@ -31,8 +31,11 @@ export interface Broker {
   readonly authenticationRequired: boolean
   /** Whether it is configured whose tokens are good. */
   readonly tokensAccepted: boolean
-  /** Resolves to who it is, or rejects with Unauthenticated. When no users are configured every login is accepted. */
-  authenticate(credential: Credential): Promise<Principal>
+  /**
+   * Resolves to who it is, or rejects with Unauthenticated. When no users are configured every login is accepted. `from` is the address it comes
+   * from ({@link Connection.remoteAddress}), of which rules may speak.
+   */
+  authenticate(credential: Credential, from: string): Promise<Principal>
   /** Who a client is that has not logged in: only where {@link authenticationRequired} is false. */
   readonly anonymous: Principal
   /** The stored SCRAM verifier of a user, or undefined. */

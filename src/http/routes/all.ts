@@ -3,6 +3,7 @@ import type { Route } from '../route.ts'
 import { connectionRoutes } from './connections.ts'
 import { deadLetterRoutes } from './dead-letters.ts'
 import { recordRoutes } from './records.ts'
+import { ruleRoutes } from './rules.ts'
 import { scheduledRoutes } from './scheduled.ts'
 import { subscriptionRoutes } from './subscriptions.ts'
 import { systemRoutes } from './system.ts'
@@ -18,4 +19,5 @@ export const apiRoutes: readonly Route[] = [
   ...deadLetterRoutes,
   ...connectionRoutes,
   ...userRoutes,
+  ...ruleRoutes,
 ]

@@ -109,7 +109,7 @@ export class Handshake {
     const credential = credentialOf(fields.mechanism, fields.response, connection.peerName, broker.tokensAccepted)
     if (credential === undefined) return this.#refuse(fields.mechanism)
     this.#host.waitFor(
-      broker.authenticate(credential).then(
+      broker.authenticate(credential, connection.remoteAddress).then(
         (principal) => {
           this.#principal = principal
           this.userName = credential.kind === 'token' ? principal.user : credential.user
@@ -202,8 +202,9 @@ export class Handshake {
   }
 
   async #updateSecret(secret: string): Promise<void> {
-    const { broker } = this.#host
-    const principal = await broker.authenticate(secretLogin(this.userName, secret, broker.tokensAccepted)).catch(() => null)
+    const { broker, connection } = this.#host
+    const credential = secretLogin(this.userName, secret, broker.tokensAccepted)
+    const principal = await broker.authenticate(credential, connection.remoteAddress).catch(() => null)
     // Rights are the user's, whatever the login was by: only its end is another one now.
     if (principal === null || (principal.expiresAt !== undefined && principal.user !== this.userName))
       throw new AmqpError('NOT_ALLOWED', 'New secret was refused by one of the backends')

@@ -48,7 +48,7 @@ export async function authenticate(broker: Broker, request: HttpRequest, body: B
       'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
       403,
     )
-  return await broker.authenticate({ kind: 'proven', user: signed.accessKey })
+  return await broker.authenticate({ kind: 'proven', user: signed.accessKey }, request.connection.remoteAddress)
 }
 
 function matches(calculated: string, given: string): boolean {

@@ -29,7 +29,7 @@ export class Login implements BrokerSession {
     }
     // What comes meanwhile waits: nobody can send much, since reading is paused.
     connection.pause()
-    broker.authenticate({ kind: 'certificate', user: peerName }).then(
+    broker.authenticate({ kind: 'certificate', user: peerName }, connection.remoteAddress).then(
       (principal) => {
         connection.resume()
         if (!this.#isClosed) this.#open(broker, principal)

@@ -86,6 +86,10 @@ export class Session implements BrokerSession, Waiter {
     return this.#connection.id
   }
 
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress
+  }
+
   get remote(): string {
     return `${this.#connection.remoteAddress}:${this.#connection.remotePort}`
   }

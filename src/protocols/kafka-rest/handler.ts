@@ -45,7 +45,7 @@ export class RestHandler implements HttpHandler {
   async #login({ headers, connection }: HttpRequest): Promise<Principal> {
     let principal: Principal | null
     try {
-      principal = await httpCaller(this.#surroundings.broker, headers['authorization'], connection.peerName)
+      principal = await httpCaller(this.#surroundings.broker, headers['authorization'], connection)
     } catch (cause) {
       if (cause instanceof CoreError && cause.code === 'Unauthenticated') throw unauthorized()
       throw cause

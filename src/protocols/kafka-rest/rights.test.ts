@@ -15,7 +15,7 @@ before(async () => {
   await broker.users.put('writer', { password: 'secret', permissions: [{ ...may, publish: 'orders' }] })
   await broker.users.put('reader', { password: 'secret', permissions: [{ ...may, consume: 'orders|g' }] })
   await broker.users.put('nosy', { password: 'secret', permissions: [{ ...may, consume: 'g|bills' }] })
-  await broker.space(await broker.authenticate({ kind: 'proven', user: 'root' }), 'default').createTopic('orders', {}, 'test')
+  await broker.space(await broker.authenticate({ kind: 'proven', user: 'root' }, ''), 'default').createTopic('orders', {}, 'test')
 })
 after(() => running.stop())
 

@@ -1,5 +1,5 @@
-// Kafka's access control lists over the broker's rules. A rule has the same parts in other words; what has no place in a rule (hosts other than
-// all, principals that are no users, tokens) is refused.
+// Kafka's access control lists over the broker's rules. A rule has the same parts in other words; what has no place in a rule (host names,
+// principals that are no users, tokens) is refused.
 import type { AccessRule, ResourceKind } from '../../broker/face.ts'
 import { KafkaError } from './errors.ts'
 import { actionOf, Operation, operationsOf } from './operations.ts'
@@ -63,7 +63,6 @@ export function ruleFrom(acl: Acl, namespace: string): AccessRule {
   if (resourceName === '') return refuse('the resource has no name')
   if (permissionType !== PermissionType.Allow && permissionType !== PermissionType.Deny)
     return refuse('an entry allows or denies')
-  if (acl.host !== wildcard) return refuse(`entries are for all hosts (*) here, not for ${acl.host}`)
   const user = acl.principal.startsWith(userPrefix) ? acl.principal.slice(userPrefix.length) : ''
   if (user === '') return refuse(`principals are written ${userPrefix}name here, not ${acl.principal}`)
   // Every producer may be idempotent, so that allowing it changes nothing and denying it cannot be done.
@@ -78,6 +77,7 @@ export function ruleFrom(acl: Acl, namespace: string): AccessRule {
     match: patternType === PatternType.Literal ? 'exact' : 'prefix',
     name: kind === 'cluster' ? '' : resourceName,
     user,
+    from: acl.host,
     action,
     effect: permissionType === PermissionType.Allow ? 'allow' : 'deny',
   }
@@ -91,7 +91,7 @@ export function aclFrom(rule: AccessRule): Acl {
     resourceName: cluster ? clusterName : rule.name,
     patternType: rule.match === 'exact' ? PatternType.Literal : PatternType.Prefixed,
     principal: `${userPrefix}${rule.user}`,
-    host: wildcard,
+    host: rule.from,
     operation: cluster && rule.action === 'publish' ? IdempotentWrite : operation,
     permissionType: rule.effect === 'allow' ? PermissionType.Allow : PermissionType.Deny,
   }

@@ -39,15 +39,15 @@ const step = (exchange: SaslExchange | undefined, token: string): Promise<Step> 
 
 test('PLAIN: a right password, a wrong one, a malformed token', async () => {
   const broker = brokerWith('pw')
-  assert.equal((await step(beginSasl('PLAIN', broker), '\0alice\0pw')).principal, alice)
-  assert.match((await step(beginSasl('PLAIN', broker), '\0alice\0no')).failure ?? '', /Authentication failed/)
-  assert.match((await step(beginSasl('PLAIN', broker), 'alice')).failure ?? '', /malformed/)
-  assert.equal(beginSasl('GSSAPI', broker), undefined)
+  assert.equal((await step(beginSasl('PLAIN', broker, '127.0.0.1'), '\0alice\0pw')).principal, alice)
+  assert.match((await step(beginSasl('PLAIN', broker, '127.0.0.1'), '\0alice\0no')).failure ?? '', /Authentication failed/)
+  assert.match((await step(beginSasl('PLAIN', broker, '127.0.0.1'), 'alice')).failure ?? '', /malformed/)
+  assert.equal(beginSasl('GSSAPI', broker, '127.0.0.1'), undefined)
 })
 
 async function scram(mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512', user: string, password: string): Promise<Step> {
   const digest = mechanism === 'SCRAM-SHA-256' ? 'sha256' : 'sha512'
-  const exchange = beginSasl(mechanism, brokerWith('pw'))
+  const exchange = beginSasl(mechanism, brokerWith('pw'), '127.0.0.1')
   const bare = `n=${user},r=fyko+d2lbbFgONRv9qkxdawL`
   const first = await step(exchange, `n,,${bare}`)
   const fields = new Map(first.answer.split(',').map((field) => [field[0], field.slice(2)]))

@@ -17,15 +17,16 @@ export const saslMechanisms = (broker: Broker): readonly string[] =>
 
 const nothing = Buffer.alloc(0)
 
-export function beginSasl(mechanism: string, broker: Broker): SaslExchange | undefined {
+/** `from`: the client's address. */
+export function beginSasl(mechanism: string, broker: Broker, from: string): SaslExchange | undefined {
   switch (mechanism) {
     case 'PLAIN':
-      return new PlainExchange(broker)
+      return new PlainExchange(broker, from)
     case 'SCRAM-SHA-256':
     case 'SCRAM-SHA-512':
-      return new ScramExchange(broker, mechanism)
+      return new ScramExchange(broker, from, mechanism)
     case 'OAUTHBEARER':
-      return broker.tokensAccepted ? new BearerExchange(broker) : undefined
+      return broker.tokensAccepted ? new BearerExchange(broker, from) : undefined
     default:
       return undefined
   }
@@ -33,8 +34,10 @@ export function beginSasl(mechanism: string, broker: Broker): SaslExchange | und
 
 class PlainExchange implements SaslExchange {
   readonly #broker: Broker
-  constructor(broker: Broker) {
+  readonly #from: string
+  constructor(broker: Broker, from: string) {
     this.#broker = broker
+    this.#from = from
   }
 
   step(token: Buffer, done: SaslDone): void {
@@ -42,7 +45,7 @@ class PlainExchange implements SaslExchange {
     if (user === undefined || password === undefined || more.length > 0)
       return done(nothing, 'the PLAIN token is malformed', undefined)
     if (authzid !== '' && authzid !== user) return done(nothing, 'acting for another user is not supported', undefined)
-    this.#broker.authenticate({ kind: 'password', user, password }).then(
+    this.#broker.authenticate({ kind: 'password', user, password }, this.#from).then(
       (principal) => done(nothing, null, principal),
       (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
     )
@@ -52,9 +55,11 @@ class PlainExchange implements SaslExchange {
 /** RFC 7628: one message with a token. What is wrong is told as JSON first; the client answers it with nothing but 0x01, and is refused then. */
 class BearerExchange implements SaslExchange {
   readonly #broker: Broker
+  readonly #from: string
   #refusal: string | null = null
-  constructor(broker: Broker) {
+  constructor(broker: Broker, from: string) {
     this.#broker = broker
+    this.#from = from
   }
 
   step(message: Buffer, done: SaslDone): void {
@@ -64,7 +69,7 @@ class BearerExchange implements SaslExchange {
     const authzid = /^n,(?:a=([^,]*))?,$/.exec(header)?.[1] ?? ''
     const token = pairs.map((pair) => /^auth=Bearer (.+)$/i.exec(pair)?.[1]).find((found) => found !== undefined)
     if (token === undefined || !header.startsWith('n,')) return done(nothing, 'the OAUTHBEARER message is malformed', undefined)
-    this.#broker.authenticate({ kind: 'token', token }).then(
+    this.#broker.authenticate({ kind: 'token', token }, this.#from).then(
       (principal) => {
         if (authzid === '' || authzid === principal.user) return done(nothing, null, principal)
         done(nothing, 'acting for another user is not supported', undefined)
@@ -79,11 +84,13 @@ class BearerExchange implements SaslExchange {
 
 class ScramExchange implements SaslExchange {
   readonly #broker: Broker
+  readonly #from: string
   readonly #server: ScramServer
   #messages = 0
 
-  constructor(broker: Broker, mechanism: ScramMechanism) {
+  constructor(broker: Broker, from: string, mechanism: ScramMechanism) {
     this.#broker = broker
+    this.#from = from
     this.#server = new ScramServer(mechanism, {
       verifierOf: (user) => broker.scramVerifier(user, mechanism),
       secret: broker.clusterId,
@@ -97,7 +104,7 @@ class ScramExchange implements SaslExchange {
       if (this.#messages === 1) return done(Buffer.from(this.#server.first(message)), null, undefined)
       if (this.#messages > 2) return done(nothing, 'the exchange is over', undefined)
       const { user, answer } = this.#server.final(message)
-      this.#broker.authenticate({ kind: 'proven', user }).then(
+      this.#broker.authenticate({ kind: 'proven', user }, this.#from).then(
         (principal) => done(Buffer.from(answer), null, principal),
         (cause: unknown) => done(nothing, `Authentication failed: ${textOf(cause)}`, undefined),
       )

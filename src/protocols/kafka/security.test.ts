@@ -218,7 +218,8 @@ test('groups have rules of their own', async () => {
 test('what a rule cannot say is refused', async () => {
   const admin = await loggedIn('admin')
   const refused: Partial<Entry>[] = [
-    { host: '10.0.0.1' },
+    { host: 'client.example' },
+    { host: '10.0.0.256' },
     { principal: 'Group:admins' },
     { principal: 'alice' },
     { resourceType: 6 },
@@ -233,6 +234,44 @@ test('what a rule cannot say is refused', async () => {
     await createAcls(admin, ...refused),
     refused.map(() => KafkaError.InvalidRequest),
   )
+})
+
+test('an entry for a host is about clients from there alone, and over a restart', async () => {
+  let admin = await loggedIn('admin')
+  for (const name of ['here', 'there', 'kept-out']) assert.equal(await createTopic(admin, name), 0)
+  const literal = { resourcePatternType: Literal, operation: 4 }
+  assert.deepEqual(
+    await createAcls(
+      admin,
+      { ...literal, resourceName: 'here', host: '127.0.0.1' },
+      { ...literal, resourceName: 'there', host: '10.0.0.1' },
+      { ...literal, resourceName: 'kept-out', host: '127.0.0.0/8', principal: 'User:*', permissionType: deny },
+    ),
+    [0, 0, 0],
+  )
+  for (let round = 0; round < 2; round++) {
+    const alice = await loggedIn('alice')
+    assert.equal(await produce(alice, 'here'), 0)
+    assert.equal(await produce(alice, 'there'), KafkaError.TopicAuthorizationFailed)
+    assert.equal(await publishes('alice', 'here'), true)
+    assert.equal(await publishes('alice', 'there'), false)
+    const pat = await loggedIn('pat')
+    assert.equal(await produce(pat, 'there'), 0)
+    assert.equal(await produce(pat, 'kept-out'), KafkaError.TopicAuthorizationFailed)
+    const { resources } = await admin.ask(ApiKey.DescribeAcls, 3, { ...anyFilter, hostFilter: '10.0.0.1' })
+    assert.deepEqual(
+      resources.map((resource: Message) => [resource['resourceName'], resource['acls'][0].host]),
+      [['there', '10.0.0.1']],
+    )
+    if (round === 1) break
+    for (const client of clients.splice(0)) client.close()
+    await broker.stop()
+    await start()
+    admin = await loggedIn('admin')
+  }
+  const { filterResults } = await admin.ask(ApiKey.DeleteAcls, 3, { filters: [{ ...anyFilter, hostFilter: '127.0.0.1' }] })
+  assert.equal(filterResults[0].matchingAcls.length, 1)
+  assert.equal(await produce(await loggedIn('alice'), 'here'), KafkaError.TopicAuthorizationFailed)
 })
 
 test('filters find what matches, and deleting returns it', async () => {

@@ -16,6 +16,7 @@ import {
   type Session,
   type Space,
 } from '../../broker/face.ts'
+import { plainAddress } from '../../lib/ip.ts'
 import { BrokerConfigs } from './broker-configs.ts'
 import {
   type Api,
@@ -163,7 +164,7 @@ export class KafkaSession implements Session {
   #logInByCertificate(user: string): void {
     this.connection.pause()
     this.broker
-      .authenticate({ kind: 'certificate', user })
+      .authenticate({ kind: 'certificate', user }, this.connection.remoteAddress)
       .then(
         (principal) => this.logIn(principal, false),
         // The certificate is good but names nobody: what may be done without a login may still be, SASL above all.
@@ -402,6 +403,3 @@ export class KafkaSession implements Session {
     this.#fail(reason)
   }
 }
-
-/** Without what marks an IPv4 address on a socket of both kinds. */
-const plainAddress = (address: string): string => address.replace(/^::ffff:/, '')

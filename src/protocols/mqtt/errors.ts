@@ -29,6 +29,7 @@ export const Reason = {
   PacketTooLarge: 0x95,
   QuotaExceeded: 0x97,
   PayloadFormatInvalid: 0x99,
+  MaximumConnectTime: 0xa0,
 } as const
 export type Reason = (typeof Reason)[keyof typeof Reason]
 

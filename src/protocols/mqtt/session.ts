@@ -208,7 +208,7 @@ export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxH
         if (authData !== undefined) throw new MqttError(Reason.ProtocolError, 'authentication data without a method')
         return await this.#enter(connect, await logIn(this.broker, this.connection, connect), {})
       }
-      this.#exchange = new Exchange(this.broker, authMethod)
+      this.#exchange = new Exchange(this.broker, this.connection.remoteAddress, authMethod)
       this.#method = authMethod
       this.#connectPacket = connect
       await this.#step(authData)
@@ -223,7 +223,7 @@ export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxH
     const again = reason === Reason.Reauthenticate && this.#state === State.Open
     if (this.#method === null) throw new MqttError(Reason.ProtocolError, 'AUTH without a method in CONNECT')
     if (properties.authMethod !== this.#method) throw new MqttError(Reason.ProtocolError, 'AUTH with another method than CONNECT')
-    if (again) this.#exchange = new Exchange(this.broker, this.#method)
+    if (again) this.#exchange = new Exchange(this.broker, this.connection.remoteAddress, this.#method)
     else if (reason !== Reason.ContinueAuthentication || this.#exchange === null)
       throw new MqttError(Reason.ProtocolError, `AUTH with the reason ${reason} is not for a server, or not now`)
     await this.#step(properties.authData)
@@ -303,7 +303,8 @@ export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxH
       const { namespace, principal } = this.space
       this.#willKey = state.key
       const user = principal === this.broker.anonymous ? '' : principal.user
-      await wills.put(state.key, { clientId: state.clientId, namespace, user }, will, state.expirySeconds)
+      const from = this.connection.remoteAddress
+      await wills.put(state.key, { clientId: state.clientId, namespace, user, from }, will, state.expirySeconds)
     }
     return present
   }
@@ -437,7 +438,11 @@ export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxH
 
   onTick(now: number): void {
     if (this.#state < State.Open && now - this.#openedAt > handshakeMs) this.connection.destroy('handshake timeout')
-    if (this.#state !== State.Open || this.#keepAliveMs === 0 || this.#busy) return
+    if (this.#state !== State.Open) return
+    const { expiresAt } = this.space.principal
+    if (expiresAt !== undefined && expiresAt < now)
+      return this.#fail(new MqttError(Reason.MaximumConnectTime, 'credential expired'))
+    if (this.#keepAliveMs === 0 || this.#busy) return
     // 3.1.2.10: one and a half times the keep alive; ticks come once a second.
     if (now - this.#receivedAt > this.#keepAliveMs + 500) this.#fail(new MqttError(Reason.KeepAliveTimeout, 'keep alive timeout'))
   }

@@ -19,6 +19,8 @@ export interface Author {
   readonly namespace: string
   /** '': nobody had to log in. */
   readonly user: string
+  /** The client's address; absent in rows of older versions. */
+  readonly from?: string
 }
 
 /** As it is stored. */
@@ -123,7 +125,8 @@ export class Wills {
     const { anonymous } = this.#broker
     this.#stop(key)
     try {
-      const principal = row.user === '' ? anonymous : await this.#broker.authenticate({ kind: 'proven', user: row.user })
+      const { user, from = '' } = row
+      const principal = user === '' ? anonymous : await this.#broker.authenticate({ kind: 'proven', user }, from)
       this.#send(key, row, this.#broker.space(principal, row.namespace, { anyone: true, protocol: 'mqtt' }))
     } catch (cause) {
       this.#rows.delete(key)

@@ -107,17 +107,17 @@ export async function logIn(
 
 async function brokerUser(
   broker: Broker,
-  connection: Connection,
+  { peerName, remoteAddress: from }: Connection,
   { user, pass, auth_token: token, nkey, sig }: Options['credentials'],
   nonce: string,
 ): Promise<Principal> {
   if (!broker.authenticationRequired) return broker.anonymous
   if (nkey !== '') {
     if (!verifies(nkey, nonce, sig)) throw new CoreError('Unauthenticated', `the signature is not that of ${nkey}`)
-    return broker.authenticate({ kind: 'proven', user: nkey })
+    return broker.authenticate({ kind: 'proven', user: nkey }, from)
   }
-  if (user !== '') return broker.authenticate({ kind: 'password', user, password: pass })
-  if (token !== '' && broker.tokensAccepted) return broker.authenticate({ kind: 'token', token })
-  if (connection.peerName !== undefined) return broker.authenticate({ kind: 'certificate', user: connection.peerName })
+  if (user !== '') return broker.authenticate({ kind: 'password', user, password: pass }, from)
+  if (token !== '' && broker.tokensAccepted) return broker.authenticate({ kind: 'token', token }, from)
+  if (peerName !== undefined) return broker.authenticate({ kind: 'certificate', user: peerName }, from)
   throw new CoreError('Unauthenticated', 'no login that could be checked')
 }

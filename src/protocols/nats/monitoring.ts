@@ -41,7 +41,7 @@ export class MonitoringHandler implements HttpHandler {
     try {
       if (colon < 0) throw new Error('no login')
       const credential = { kind: 'password', user: login.slice(0, colon), password: login.slice(colon + 1) } as const
-      const principal = await this.#broker.authenticate(credential)
+      const principal = await this.#broker.authenticate(credential, request.connection.remoteAddress)
       request.connection.info.user = principal.user
       if (principal.may('describe', 'default', '', 'cluster')) return null
       return { status: 403, headers: { 'content-type': 'text/plain' }, body: 'only administrators may\n' }

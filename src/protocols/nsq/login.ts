@@ -4,11 +4,11 @@ import { loginOfSecret } from '../../lib/login-secret.ts'
 
 /** Rejects with Unauthenticated, or Full where a quota is reached. */
 export async function logIn(broker: Broker, connection: Connection, secret: string): Promise<Principal> {
-  return admitted(broker, connection, await broker.authenticate(credentialOf(broker, secret)))
+  return admitted(broker, connection, await broker.authenticate(credentialOf(broker, secret), connection.remoteAddress))
 }
 
 export async function logInByCertificate(broker: Broker, connection: Connection, user: string): Promise<Principal> {
-  return admitted(broker, connection, await broker.authenticate({ kind: 'certificate', user }))
+  return admitted(broker, connection, await broker.authenticate({ kind: 'certificate', user }, connection.remoteAddress))
 }
 
 function credentialOf(broker: Broker, secret: string): Credential {

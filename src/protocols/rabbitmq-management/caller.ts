@@ -4,6 +4,8 @@
  */
 import type { Broker, Principal, Space } from '../../broker/face.ts'
 import { CoreError } from '../../broker/face.ts'
+import { httpLogin } from '../../lib/http-login.ts'
+import { secretLogin } from '../../lib/token-login.ts'
 import { ApiError, notAuthorised, notFound } from './errors.ts'
 import { namespaceOf } from './names.ts'
 
@@ -71,30 +73,26 @@ export class Caller {
 
 const known = ['administrator', 'monitoring', 'policymaker', 'management']
 
-export async function authenticate(broker: Broker, header: string | undefined): Promise<Caller> {
-  const login = loginOf(header)
+/** By HTTP's Basic, where the password may be a signed token, or Bearer. `from`: the address of who calls. */
+export async function authenticate(broker: Broker, header: string | undefined, from: string): Promise<Caller> {
+  const login = httpLogin(header)
   if (!broker.authenticationRequired) {
-    const named = login ?? { user: 'guest', password: 'guest' }
+    const named = login?.kind === 'password' ? login : { user: 'guest', password: 'guest' }
     return new Caller(broker, broker.anonymous, named, ['administrator'])
   }
   if (login === null) throw new ApiError(401, 'not_authorized', 'Login failed')
   let principal: Principal
   try {
-    principal = await broker.authenticate({ kind: 'password', ...login })
+    const credential = login.kind === 'token' ? login : secretLogin(login.user, login.password, broker.tokensAccepted)
+    principal = await broker.authenticate(credential, from)
   } catch (cause) {
     if (cause instanceof CoreError && cause.code === 'Unauthenticated') throw new ApiError(401, 'not_authorized', 'Login failed')
     throw cause
   }
-  const user = broker.users.list().find(({ name }) => name === login.user)
+  const { user: name } = principal
+  const user = broker.users.list().find((each) => each.name === name)
   const tags = user === undefined ? [] : [...(user.admin ? ['administrator'] : []), ...user.tags]
   if (!tags.some((tag) => known.includes(tag))) throw new ApiError(401, 'not_authorized', 'Not management user')
-  return new Caller(broker, principal, login, tags)
-}
-
-function loginOf(header: string | undefined): { user: string; password: string } | null {
-  const encoded = /^Basic +([A-Za-z0-9+/=]+) *$/i.exec(header ?? '')?.[1]
-  if (encoded === undefined) return null
-  const decoded = Buffer.from(encoded, 'base64').toString()
-  const colon = decoded.indexOf(':')
-  return colon < 0 ? null : { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) }
+  // Over AMQP a token is the password.
+  return new Caller(broker, principal, { user: name, password: login.kind === 'token' ? login.token : login.password }, tags)
 }

@@ -46,7 +46,7 @@ export class ManagementHandler implements HttpHandler {
     const caller =
       found.route.open === true
         ? new Caller(broker, nobody, { user: '', password: '' }, [])
-        : await authenticate(broker, headerText(request.headers['authorization']))
+        : await authenticate(broker, headerText(request.headers['authorization']), request.connection.remoteAddress)
     request.connection.info.user = caller.name
     this.#surroundings.rates.asked()
     const result = await found.route.handle(new Call(this.#surroundings, caller, request, found.parameters))

@@ -87,10 +87,11 @@ export class PrometheusHandler implements HttpHandler {
     }
   }
 
-  async #refusal({ headers }: HttpRequest): Promise<HttpAnswer | null> {
+  async #refusal({ headers, connection }: HttpRequest): Promise<HttpAnswer | null> {
     try {
       const { authorization } = headers
-      const caller = await authenticate(this.#broker, Array.isArray(authorization) ? authorization[0] : authorization)
+      const header = Array.isArray(authorization) ? authorization[0] : authorization
+      const caller = await authenticate(this.#broker, header, connection.remoteAddress)
       caller.requireMonitor()
       return null
     } catch (cause) {

@@ -8,6 +8,7 @@ import type { Database } from './database.ts'
 export interface ClientHost {
   readonly id: number
   readonly remote: string
+  readonly remoteAddress: string
   readonly local: string
   /** Copies them. */
   send(bytes: Buffer): void

@@ -295,7 +295,7 @@ export class Server implements DatabaseHost, KeeperHost {
   async logIn(client: Client, user: string, password: string): Promise<void> {
     const { broker } = this
     if (!broker.authenticationRequired) return
-    const principal = await broker.authenticate({ kind: 'password', user, password })
+    const principal = await broker.authenticate({ kind: 'password', user, password }, client.host.remoteAddress)
     client.host.admitted(principal.user, broker)
     this.#use(client, principal)
   }

@@ -40,6 +40,10 @@ export class Session implements ProtocolSession, ClientHost {
     return this.#connection.id
   }
 
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress
+  }
+
   get remote(): string {
     return `${this.#connection.remoteAddress}:${this.#connection.remotePort}`
   }

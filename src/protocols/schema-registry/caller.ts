@@ -47,7 +47,7 @@ export async function authenticate(broker: Broker, request: HttpRequest): Promis
   const { connection, headers } = request
   let principal: Principal | null
   try {
-    principal = await httpCaller(broker, headers['authorization'], connection.peerName)
+    principal = await httpCaller(broker, headers['authorization'], connection)
   } catch (cause) {
     if (cause instanceof CoreError && cause.code === 'Unauthenticated') throw unauthorized()
     throw cause

@@ -8,7 +8,6 @@ import {
   type Connection,
   CoreError,
   type CoreErrorCode,
-  type Credential,
   type Session as ProtocolSession,
   type PublishItem,
   PublishStatus,
@@ -16,6 +15,7 @@ import {
   type Transaction,
 } from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
+import { secretLogin } from '../../lib/token-login.ts'
 import { BadFrame, encodeFrame, type Frame, FrameDecoder, type Headers, Version } from './codec.ts'
 import { commands } from './commands.ts'
 import { messages, StompError } from './errors.ts'
@@ -142,11 +142,12 @@ export class Session implements ProtocolSession, SubscriptionHost {
   async #logIn(headers: Headers): Promise<void> {
     const { broker, connection } = this
     const user = headers.get('login') ?? ''
-    const credential: Credential = { kind: 'password', user, password: headers.get('passcode') ?? '' }
+    const credential = secretLogin(user, headers.get('passcode') ?? '', broker.tokensAccepted)
     let principal = broker.anonymous
     if (user === '' && connection.peerName !== undefined)
-      principal = await broker.authenticate({ kind: 'certificate', user: connection.peerName })
-    else if (broker.authenticationRequired || user !== '') principal = await broker.authenticate(credential)
+      principal = await broker.authenticate({ kind: 'certificate', user: connection.peerName }, connection.remoteAddress)
+    else if (broker.authenticationRequired || user !== '')
+      principal = await broker.authenticate(credential, connection.remoteAddress)
     this.space = broker.space(principal, namespaceOf(headers.get('host') ?? '', broker))
     this.clientId = headers.get('client-id') ?? ''
     Object.assign(connection.info, {
@@ -287,6 +288,9 @@ export class Session implements ProtocolSession, SubscriptionHost {
       if (now - this.#openedAt > handshakeMs) this.connection.destroy('handshake timeout')
       return
     }
+    const { expiresAt } = this.space.principal
+    if (expiresAt !== undefined && expiresAt < now)
+      return this.fail(new StompError('Connection closed', 'credential expired'), null)
     // Ticks come once a second: rather early than late, and twice the time (and a second) before the peer is given up.
     if (this.#sendEvery > 0 && now - this.#sentAt >= this.#sendEvery - 1000) {
       this.connection.write(heartBeat)

@@ -155,7 +155,9 @@ public final class KafkaAdmin {
     String denied = prefix + ".denied";
     AclBinding deny = new AclBinding(new ResourcePattern(ResourceType.TOPIC, denied, PatternType.LITERAL), new AccessControlEntry("User:alice", "*", AclOperation.WRITE, AclPermissionType.DENY));
     AclBinding allow = new AclBinding(new ResourcePattern(ResourceType.TOPIC, prefix, PatternType.PREFIXED), new AccessControlEntry("User:*", "*", AclOperation.READ, AclPermissionType.ALLOW));
-    AclBinding byHost = new AclBinding(new ResourcePattern(ResourceType.TOPIC, denied, PatternType.LITERAL), new AccessControlEntry("User:alice", "10.0.0.1", AclOperation.READ, AclPermissionType.ALLOW));
+    AclBinding elsewhere = new AclBinding(deny.pattern(), new AccessControlEntry("User:alice", "10.0.0.1", AclOperation.WRITE, AclPermissionType.DENY));
+    AclBinding here = new AclBinding(deny.pattern(), new AccessControlEntry("User:alice", "127.0.0.1", AclOperation.WRITE, AclPermissionType.DENY));
+    AclBinding byName = new AclBinding(deny.pattern(), new AccessControlEntry("User:alice", "client.example", AclOperation.READ, AclPermissionType.ALLOW));
     try (Admin admin = admin(); Admin user = Admin.create(alice()); KafkaProducer<String, String> producer = producer(alice())) {
       admin.createTopics(List.of(new NewTopic(denied, 1, (short) 1))).all().get();
       producer.send(new ProducerRecord<>(denied, "v")).get();
@@ -164,9 +166,16 @@ public final class KafkaAdmin {
       AclBindingFilter all = new AclBindingFilter(deny.pattern().toFilter(), new AccessControlEntry("User:alice", "*", AclOperation.WRITE, AclPermissionType.DENY).toFilter());
       Cases.equal(List.copyOf(admin.describeAcls(all).values().get()), List.of(deny), "found by its filter");
       Cases.check(fails(ClusterAuthorizationException.class, user.createAcls(List.of(allow)).all()::get), "only administrators make rules");
-      Cases.check(fails(InvalidRequestException.class, admin.createAcls(List.of(byHost)).all()::get), "rules by host are refused");
       Cases.equal(admin.deleteAcls(List.of(all)).all().get().size(), 1, "deleted");
       producer.send(new ProducerRecord<>(denied, "v")).get();
+      admin.createAcls(List.of(elsewhere)).all().get();
+      producer.send(new ProducerRecord<>(denied, "v")).get();
+      admin.createAcls(List.of(here)).all().get();
+      Cases.check(fails(TopicAuthorizationException.class, producer.send(new ProducerRecord<>(denied, "v"))::get), "a write from this host is refused");
+      AclBindingFilter byHost = new AclBindingFilter(deny.pattern().toFilter(), new AccessControlEntryFilter(null, "10.0.0.1", AclOperation.ANY, AclPermissionType.ANY));
+      Cases.equal(List.copyOf(admin.deleteAcls(List.of(byHost)).all().get()), List.of(elsewhere), "found by its host");
+      Cases.equal(List.copyOf(admin.deleteAcls(List.of(here.toFilter())).all().get()), List.of(here), "the other one stayed");
+      Cases.check(fails(InvalidRequestException.class, admin.createAcls(List.of(byName)).all()::get), "hosts by name are refused");
     }
   }
 

@@ -14,7 +14,7 @@ function authenticate({ args, server, client, reply, wait }: Call): void {
   if (!server.broker.authenticationRequired) throw new Refusal(words.noPassword)
   const credential = credentialOf(args.slice(1).map((arg) => arg.toString()))
   wait((goOn) => {
-    server.broker.authenticate(credential).then(
+    server.broker.authenticate(credential, client.remoteAddress).then(
       (principal) =>
         goOn(() => {
           client.use(principal)

@@ -1,5 +1,6 @@
 // The classic group requests: each finds its group in the coordinator and turns answers into messages.
 import type { Action } from '../../../broker/face.ts'
+import { plainAddress } from '../../../lib/ip.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { GroupState, sessionTimeoutMaxMs, sessionTimeoutMinMs } from '../group.ts'
 import type { GroupProtocol, JoinAsk, SyncAsk } from '../group-member.ts'
@@ -7,7 +8,7 @@ import { mayGroup } from '../operations.ts'
 import type { Message } from '../schema.ts'
 import type { KafkaSession, Request } from '../session.ts'
 
-export const clientHost = (session: KafkaSession): string => `/${session.connection.remoteAddress.replace(/^::ffff:/, '')}`
+export const clientHost = (session: KafkaSession): string => `/${plainAddress(session.connection.remoteAddress)}`
 
 /** Every use of a group needs the right to consume under its name; to look at it or to delete it takes less, and other rights. */
 export function mayUse(session: KafkaSession, groupId: string, action: Action = 'consume'): boolean {

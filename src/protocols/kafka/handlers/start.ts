@@ -38,7 +38,7 @@ function isOtherBroker(body: Message, clusterId: string): boolean {
 export function saslHandshake(request: Request): void {
   const { session } = request
   const mechanisms = saslMechanisms(session.broker)
-  const exchange = beginSasl(request.body()['mechanism'], session.broker)
+  const exchange = beginSasl(request.body()['mechanism'], session.broker, session.connection.remoteAddress)
   session.sasl = exchange
   if (exchange === undefined) return request.respond({ errorCode: KafkaError.UnsupportedSaslMechanism, mechanisms })
   session.rawTokens = request.version === 0

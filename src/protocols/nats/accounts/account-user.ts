@@ -1,6 +1,6 @@
 /** A user of an account, as its token says who it is: checked up to the operator, with the user's signature of what this connection was told. */
-import { BlockList, isIP } from 'node:net'
 import { type Connection, CoreError, type Principal } from '../../../broker/face.ts'
+import { networkOf, plainAddress } from '../../../lib/ip.ts'
 import type { Clock } from '../../../lib/timers.ts'
 import { verifies } from '../nkeys.ts'
 import type { Account } from './account.ts'
@@ -91,17 +91,9 @@ function checkConnection(
   if (sources.length > 0 && !isWithin(remoteAddress, sources)) throw refused(user, `${remoteAddress} is none of its addresses`)
 }
 
-function isWithin(address: string, networks: readonly string[]): boolean {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/, '')
-  const list = new BlockList()
-  for (const network of networks) {
-    const [base = '', prefix = ''] = network.trim().split('/')
-    const bits = Number(prefix)
-    if (isIP(base) === 0 || !/^\d{1,3}$/.test(prefix) || bits > (isIP(base) === 4 ? 32 : 128)) continue
-    list.addSubnet(base, bits, isIP(base) === 4 ? 'ipv4' : 'ipv6')
-  }
-  return isIP(plain) !== 0 && list.check(plain, isIP(plain) === 4 ? 'ipv4' : 'ipv6')
-}
+/** A network has to be written as one, as for nats-server. */
+const isWithin = (address: string, networks: readonly string[]): boolean =>
+  networks.some((each) => each.includes('/') && networkOf(each.trim())?.(plainAddress(address)) === true)
 
 const limitOf = (ofUser: unknown, ofAccount: number): number => (number(ofUser) > 0 ? number(ofUser) : ofAccount)
 

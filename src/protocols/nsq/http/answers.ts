@@ -83,7 +83,7 @@ export async function answerBy(broker: Broker, routes: Routes<Route>, request: H
     const principal =
       found.route.open === true
         ? broker.anonymous
-        : await httpCaller(broker, request.headers['authorization'], request.connection.peerName)
+        : await httpCaller(broker, request.headers['authorization'], request.connection)
     if (principal === null) return unauthorized()
     request.connection.info.user = principal.user
     const query = new URLSearchParams(request.query)

@@ -181,6 +181,6 @@ async function login(call: Call): Promise<string> {
     fields = Object.fromEntries(new URLSearchParams(sent)) // not JSON, so the form that browsers send
   }
   const encoded = Buffer.from(`${String(fields['username'])}:${String(fields['password'])}`).toString('base64')
-  await authenticate(call.broker, `Basic ${encoded}`)
+  await authenticate(call.broker, `Basic ${encoded}`, call.request.connection.remoteAddress)
   return 'ok'
 }

@@ -95,7 +95,7 @@ async function logIn(session: Session, mechanism: string, data: Buffer) {
   const credential = mechanism === 'EXTERNAL' ? certificateOf(session) : plainCredential(data, session.broker.tokensAccepted)
   if (credential === undefined) throw new Refusal(Code.SaslError, `a malformed response to ${mechanism}`, !session.opened)
   try {
-    return await session.broker.authenticate(credential)
+    return await session.broker.authenticate(credential, session.connection.remoteAddress)
   } catch {
     const who = credential.kind === 'token' ? 'by token' : `of "${credential.user}"`
     throw new Refusal(Code.AuthenticationFailure, `login ${who} was refused`, true)
