@@ -207,7 +207,7 @@ test('access control lists are made, found and deleted', async () => {
   assert.deepEqual([deleted.status, deleted.json.data.length], [200, 1])
   assert.equal((await call('GET', '/acls')).json.data.length, 1)
   assert.equal(await code('POST', '/acls', { ...acl, operation: 'PAINT' }), 400)
-  assert.equal(await code('POST', '/acls', { ...acl, host: '10.0.0.1' }), 40002)
+  assert.equal(await code('POST', '/acls', { ...acl, host: 'client.example' }), 40002)
   assert.equal(await code('GET', '/acls?colour=red'), 400)
 })
 
