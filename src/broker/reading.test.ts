@@ -42,3 +42,26 @@ test('a read has a limit of its own', async () => {
   assert.equal(entries.length, Math.floor(readBytesMax / (1024 * 1024)) - 1)
   await machine.stop()
 })
+
+test('memory of a read that is given back serves the next one, and only then', async () => {
+  const machine = new Machine(1, { cacheBytes: 10_000 })
+  const space = spaceOf(await machine.start())
+  await space.createTopic('t', {}, 'test')
+  const value = (index: number): string => String.fromCharCode(97 + index).repeat(300_000)
+  for (let index = 0; index < 20; index++) await publish(space, plainItem('t', { value: value(index) }))
+  const read = (offset: number): Promise<ReadResult> => new Promise((resolve) => space.read('t', 0, offset, 400_000, resolve))
+  const kept: ReadResult[] = []
+  // Not in order, so that nothing is read ahead.
+  for (const offset of [2, 9, 5]) kept.push(await read(offset))
+  kept.forEach(({ entries: [entry] }, index) => {
+    assert(entry?.buffer.subarray(entry.start, entry.end).includes(value([2, 9, 5][index] as number)), 'nobody wrote into it')
+  })
+  const memory = new Set(kept.map(({ entries }) => entries[0]?.buffer.buffer))
+  assert.equal(memory.size, 3)
+  kept[1]?.giveBack?.()
+  kept[1]?.giveBack?.()
+  const [fourth, fifth] = [await read(12), await read(7)]
+  assert.equal(fourth.entries[0]?.buffer.buffer, kept[1]?.entries[0]?.buffer.buffer)
+  assert(!memory.has(fifth.entries[0]?.buffer.buffer), 'given back twice is given back once')
+  await machine.stop()
+})

@@ -29,10 +29,15 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
     return done({ error: 'OutOfRange', entries: [], aborted: [], ...offsetsOf(log) })
   }
   const entries: EntryView[] = []
+  const read: (() => void)[] = []
+  const giveBack = (): void => {
+    for (const give of read.splice(0)) give()
+  }
   let next = offset
   const step = (from: number, left: number): void => {
-    log.readChunk(from, left, (error, buffer, start, end) => {
+    log.readChunk(from, left, (error, buffer, start, end, give) => {
       if (error !== null) return done(failedRead('Internal'))
+      if (give !== null) read.push(give)
       const full = entries.length > 0 && end - start > left
       for (let at = start; at < end && !full && entryBase(buffer, at) < log.readable; at += entryLength(buffer, at)) {
         const view = viewOf(buffer, at, log)
@@ -45,7 +50,7 @@ export function readEntries(log: Log, offset: number, maxBytes: number, done: (r
       const remaining = left - (end - start)
       // Blocks are small: go on while more stands in memory and fits.
       if (end > start && remaining > 0 && next > from && next < log.readable && log.inBlocks(next)) return step(next, remaining)
-      done({ error: null, entries, ...offsetsOf(log), aborted: log.decisions?.abortedBetween(offset, next) ?? [] })
+      done({ error: null, entries, ...offsetsOf(log), aborted: log.decisions?.abortedBetween(offset, next) ?? [], giveBack })
     })
   }
   step(offset, Math.min(maxBytes, readBytesMax))

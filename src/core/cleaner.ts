@@ -266,10 +266,11 @@ export class Cleaner {
 
   #read(segment: Segment, place: number, length: number): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      this.#store.read(this.#log.id, segment.object, place, length, (error, bytes) => {
+      const buffer = Buffer.allocUnsafeSlow(length)
+      this.#store.read(this.#log.id, segment.object, place, buffer, (error, bytes) => {
         if (!this.#log.segments.includes(segment)) reject(new CleaningAborted())
-        else if (error !== null || bytes === null) reject(error ?? new Error('nothing was read'))
-        else resolve(bytes)
+        else if (error !== null) reject(error)
+        else resolve(buffer.subarray(0, bytes))
       })
     })
   }

@@ -10,8 +10,8 @@ import { Log } from './log.ts'
 /** Segments whose reads wait for {@link answer}. */
 class SlowSegments extends MemorySegments {
   #waiting: (() => void)[] = []
-  override read(...[log, base, position, length, done]: Parameters<MemorySegments['read']>): void {
-    super.read(log, base, position, length, (error, bytes) => this.#waiting.push(() => done(error, bytes)))
+  override read(...[log, base, position, into, done]: Parameters<MemorySegments['read']>): void {
+    super.read(log, base, position, into, (error, bytes) => this.#waiting.push(() => done(error, bytes)))
   }
   async answer(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))

@@ -21,13 +21,17 @@ import {
 } from './entry.ts'
 import type { HoldBack } from './hold-back.ts'
 import type { Chunk, ReadAhead } from './read-ahead.ts'
+import type { ReadBuffers } from './read-buffers.ts'
 import { formats } from './record.ts'
 import { Segment } from './segment.ts'
 
 const readBytesMin = 64 * 1024
 
-/** Called with a stretch of whole entries `buffer[start..end)`; an empty one when there is nothing (yet) from that offset on. */
-export type ChunkDone = (error: Error | null, buffer: Buffer, start: number, end: number) => void
+/**
+ * Called with a stretch of whole entries `buffer[start..end)`; an empty one when there is nothing (yet) from that offset on. Whoever calls `giveBack`
+ * lets its memory be used again, and keeps no view of it; null where it is shared. Who never calls it leaves it to the garbage collector.
+ */
+export type ChunkDone = (error: Error | null, buffer: Buffer, start: number, end: number, giveBack: (() => void) | null) => void
 
 const nothing = Buffer.alloc(0)
 
@@ -64,6 +68,7 @@ export class Log {
   /** Tells the owner of the memory budget of new blocks, and of those let go. */
   readonly #onBlock: (log: Log, block: Block) => void
   readonly #readAhead: ReadAhead | null
+  readonly #buffers: ReadBuffers | null
 
   constructor(
     id: number,
@@ -74,6 +79,7 @@ export class Log {
     readAhead: ReadAhead | null = null,
   ) {
     this.#readAhead = readAhead
+    this.#buffers = readAhead?.buffers ?? null
     this.id = id
     this.#store = store
     this.segmentBytes = segmentBytes
@@ -242,7 +248,7 @@ export class Log {
 
   /** Up to about `maxBytes` of whole entries, the first being the one that holds `offset` or the next after it. May answer at once. */
   readChunk(offset: number, maxBytes: number, done: ChunkDone): void {
-    if (offset >= this.committed) return done(null, nothing, 0, 0)
+    if (offset >= this.committed) return done(null, nothing, 0, 0, null)
     const from = Math.max(offset, this.start)
     if (this.inBlocks(from)) return this.#readBlocks(from, maxBytes, done)
     this.#readSegments(from, maxBytes, done)
@@ -250,20 +256,20 @@ export class Log {
 
   #readBlocks(offset: number, maxBytes: number, done: ChunkDone): void {
     const block = this.#block(offset)
-    if (block === undefined) return done(null, nothing, 0, 0)
+    if (block === undefined) return done(null, nothing, 0, 0, null)
     const start = block.locate(offset)
     // Only what is committed: within a block, offsets grow, so the readable part is a prefix.
     const readable = block.next <= this.committed ? block.used : block.locate(this.committed)
-    done(null, block.buffer, start, endWithin(block.buffer, start, readable, maxBytes))
+    done(null, block.buffer, start, endWithin(block.buffer, start, readable, maxBytes), null)
   }
 
   #readSegments(offset: number, maxBytes: number, done: ChunkDone): void {
     const segment = this.segments.find((candidate) => candidate.next > offset)
     if (segment === undefined) return this.#readBlocks(Math.max(offset, this.cleanedTo), maxBytes, done)
-    if (segment.damage !== null) return done(new Error(segment.damage), nothing, 0, 0)
+    if (segment.damage !== null) return done(new Error(segment.damage), nothing, 0, 0, null)
     const answer = (chunk: Chunk): void => {
       this.#readAhead?.went(this, offset, maxBytes, chunk, (read) => this.#readOn(chunk, maxBytes, read))
-      done(null, chunk.buffer, chunk.start, chunk.end)
+      done(null, chunk.buffer, chunk.start, chunk.end, () => this.#buffers?.give(chunk.buffer))
     }
     const ahead = this.#readAhead?.take(this, offset, maxBytes, (chunk) => {
       // Deleted or replaced meanwhile, or it could not be read.
@@ -291,23 +297,26 @@ export class Log {
     found: (chunk: Chunk) => void,
   ): void {
     const wanted = Math.min(bytes, segment.bytes - place)
-    this.#store.read(this.id, segment.object, place, wanted, (error, buffer) => {
+    const buffer = this.#buffers?.take(wanted) ?? Buffer.allocUnsafeSlow(wanted)
+    this.#store.read(this.id, segment.object, place, buffer, (error, read) => {
       // Deleted or replaced meanwhile: read what is there now.
       if (!this.segments.includes(segment)) return this.readChunk(offset, maxBytes, done)
-      if (error !== null || buffer === null) return done(error ?? new Error('nothing was read'), nothing, 0, 0)
-      if (buffer.length < wanted) return done(this.#damaged(segment, place + buffer.length), nothing, 0, 0)
+      if (error !== null) return done(error, nothing, 0, 0, null)
+      if (read < wanted) return done(this.#damaged(segment, place + read), nothing, 0, 0, null)
       let at = 0
       let whole = 0
       let start = -1
       // An entry that is whole may still be one that belongs elsewhere.
       let next = segment.offsetAt(place)
-      if (next >= 0 && entryBase(buffer, 0) !== next) return done(this.#damaged(segment, place), nothing, 0, 0)
+      if (next >= 0 && entryBase(buffer, 0) !== next) return done(this.#damaged(segment, place), nothing, 0, 0, null)
       while (at + 4 <= buffer.length) {
         const length = entryLength(buffer, at)
-        if (length < entryHeaderBytes || length > segment.bytes) return done(this.#damaged(segment, place + at), nothing, 0, 0)
+        if (length < entryHeaderBytes || length > segment.bytes)
+          return done(this.#damaged(segment, place + at), nothing, 0, 0, null)
         if (at + length > buffer.length) break
         const base = entryBase(buffer, at)
-        if (base < next || !entryIsWhole(buffer, at, at + length)) return done(this.#damaged(segment, place + at), nothing, 0, 0)
+        if (base < next || !entryIsWhole(buffer, at, at + length))
+          return done(this.#damaged(segment, place + at), nothing, 0, 0, null)
         next = base + entryCount(buffer, at)
         if (start < 0 && next > offset) start = at
         at += length
@@ -317,7 +326,7 @@ export class Log {
         // The entry lies further on, or is longer than what was read.
         const needed = whole === 0 && buffer.length >= 4 ? entryLength(buffer, 0) : bytes
         if (place + whole >= segment.bytes) return this.readChunk(Math.max(segment.next, offset), maxBytes, done)
-        if (wanted < bytes && whole === 0) return done(this.#damaged(segment, place), nothing, 0, 0)
+        if (wanted < bytes && whole === 0) return done(this.#damaged(segment, place), nothing, 0, 0, null)
         return this.#readAt(segment, place + whole, Math.max(needed, bytes), offset, maxBytes, done, found)
       }
       const end = endWithin(buffer, start, whole, maxBytes)

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../lib/timers.ts'
 import type { Log } from './log.ts'
+import { ReadBuffers } from './read-buffers.ts'
 import type { Segment } from './segment.ts'
 
 /** Smaller reads are of single records, larger ones would take too much. */
@@ -38,6 +39,8 @@ interface Stretch {
 }
 
 export class ReadAhead {
+  /** For all reading of segments. */
+  readonly buffers = new ReadBuffers()
   readonly #clock: Clock
   readonly #bytesMin: number
   /** The oldest first. */
@@ -87,6 +90,7 @@ export class ReadAhead {
     this.#timer = null
     const now = this.#clock.now()
     this.#stretches = this.#stretches.filter(({ since }) => now - since < keptMs)
-    if (this.#stretches.length > 0) this.#timer = this.#clock.after(keptMs, () => this.#letGo())
+    if (this.#stretches.length === 0) this.buffers.letGo()
+    else this.#timer = this.#clock.after(keptMs, () => this.#letGo())
   }
 }

@@ -53,6 +53,11 @@ export class InnerConnection<Info> {
     if (this.#pending.push(Buffer.from(bytes)) === 1) queueMicrotask(() => this.#flush())
   }
 
+  /** What was written has been copied. */
+  whenSent(then: () => void): void {
+    then()
+  }
+
   reserve(bytes: number): number {
     this.slab = Buffer.alloc(bytes)
     this.#slabAt = 0

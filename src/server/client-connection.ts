@@ -42,6 +42,8 @@ export class ClientConnection implements Connection {
   /** Nothing was written since the last tick. */
   #quiet = false
   #pieces: Uint8Array[] = []
+  /** Who waits for the pieces to be sent. */
+  #whenSent: (() => void)[] = []
   #queuedBytes = 0
   #flushScheduled = false
   #pauses = 0
@@ -124,6 +126,10 @@ export class ClientConnection implements Connection {
     this.#sealPiece()
     this.#pieces.push(bytes)
     this.#queue(bytes.length)
+  }
+
+  whenSent(then: () => void): void {
+    this.#whenSent.push(then)
   }
 
   reserve(bytes: number): number {
@@ -239,12 +245,21 @@ export class ClientConnection implements Connection {
     if (pieces.length === 0) return
     this.#pieces = []
     this.#queuedBytes = 0
-    this.#transport.send(pieces)
+    this.#transport.send(pieces, this.#takeWhenSent())
     if (this.#transport.bufferedBytes > 0) return
     // The kernel took all of it at once: the slab is free again, and no drain event follows.
     this.#slabAt = 0
     this.#pieceAt = 0
     this.#relieve()
+  }
+
+  #takeWhenSent(): (() => void) | null {
+    const waiting = this.#whenSent
+    if (waiting.length === 0) return null
+    this.#whenSent = []
+    return () => {
+      for (const then of waiting) then()
+    }
   }
 
   #relieve(): void {

@@ -37,16 +37,15 @@ export class TcpTransport implements Transport {
     return this.#socket.destroyed
   }
 
-  send(pieces: readonly Uint8Array[]): void {
-    const [only] = pieces
-    if (only !== undefined && pieces.length === 1) {
-      this.#socket.write(only)
-      return
-    }
+  send(pieces: readonly Uint8Array[], sent: (() => void) | null): void {
     // Corked, so that all pieces leave in one writev.
-    this.#socket.cork()
-    for (const piece of pieces) this.#socket.write(piece)
-    this.#socket.uncork()
+    const last = pieces.length - 1
+    if (last > 0) this.#socket.cork()
+    for (let index = 0; index < last; index++) this.#socket.write(pieces[index] as Uint8Array) // index < length
+    const bytes = pieces[last] as Uint8Array // there is one at least
+    if (sent === null) this.#socket.write(bytes)
+    else this.#socket.write(bytes, (error) => (error ? undefined : sent()))
+    if (last > 0) this.#socket.uncork()
   }
 
   pause(): void {

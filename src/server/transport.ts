@@ -17,8 +17,8 @@ export interface Transport {
   readonly closed: boolean
   /** Called after a part of {@link bufferedBytes} has gone. */
   onDrain: () => void
-  /** Takes the pieces in order and by reference, all of them at once. */
-  send(pieces: readonly Uint8Array[]): void
+  /** Takes the pieces in order and by reference, all of them at once. `sent` is called once the kernel has them, and never if that fails. */
+  send(pieces: readonly Uint8Array[], sent: (() => void) | null): void
   pause(): void
   resume(): void
   /** Closes once everything sent has gone. */

@@ -85,7 +85,7 @@ test('what the peer does not read is counted, and a drain follows when it reads'
   const drained = new Promise<void>((resolve) => {
     transport.onDrain = () => resolve()
   })
-  transport.send([Buffer.alloc(4_000_000), Buffer.alloc(4_000_000)])
+  transport.send([Buffer.alloc(4_000_000), Buffer.alloc(4_000_000)], null)
   assert(transport.bufferedBytes > 1_000_000)
   client.resume()
   const [message] = await once(client, 'message')

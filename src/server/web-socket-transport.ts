@@ -68,14 +68,19 @@ export class WebSocketTransport implements Transport {
     return this.#webSocket.readyState !== this.#webSocket.OPEN
   }
 
-  send(pieces: readonly Uint8Array[]): void {
+  send(pieces: readonly Uint8Array[], sent: (() => void) | null): void {
     const [only] = pieces
     // One message costs its peer less than one for each piece; a fragmented one not every peer can read.
     const bytes = only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces)
     const options = { binary: this.#messages !== 'text' || !isUtf8(bytes) }
     // What is compressed goes to the socket later: that is no drain of it.
-    if (this.#webSocket.extensions === '') this.#webSocket.send(bytes, options)
-    else this.#webSocket.send(bytes, options, () => this.onDrain())
+    const isCompressed = this.#webSocket.extensions !== ''
+    if (!isCompressed && sent === null) this.#webSocket.send(bytes, options)
+    else
+      this.#webSocket.send(bytes, options, (error) => {
+        if (isCompressed) this.onDrain()
+        if (!error) sent?.()
+      })
   }
 
   pause(): void {

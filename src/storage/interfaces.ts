@@ -32,14 +32,8 @@ export interface SegmentStore {
   append(log: number, base: number, position: number, chunks: readonly Buffer[], done: (error: Error | null) => void): void
   /** Makes what was appended durable. */
   sync(log: number, base: number): Promise<void>
-  /** Up to `length` bytes from `position`. */
-  read(
-    log: number,
-    base: number,
-    position: number,
-    length: number,
-    done: (error: Error | null, bytes: Buffer | null) => void,
-  ): void
+  /** Fills `into` from `position` on, as far as there is something; `done` with how many bytes that were. Later, never within the call. */
+  read(log: number, base: number, position: number, into: Buffer, done: (error: Error | null, bytes: number) => void): void
   delete(log: number, base: number): Promise<void>
   /** Everything of a log that is none of `keep`. */
   deleteOthers(log: number, keep: ReadonlySet<number>): Promise<void>

@@ -27,6 +27,8 @@ export interface Connection {
   startTls?(early: Buffer, done: () => void): void
   /** Queues bytes by reference; the caller does not change them afterwards. Flushed at the end of the turn. */
   write(bytes: Uint8Array): void
+  /** Runs `then` once the kernel has all that was written so far: from then on its memory may be used again. Never if the connection ends before. */
+  whenSent(then: () => void): void
   /** A place for `bytes` bytes in the connection's slab: write at `slab[at...]`, then call {@link commit}. Nothing else may be written between. */
   reserve(bytes: number): number
   readonly slab: Buffer

@@ -11,7 +11,7 @@ export type StartAt =
   | { readonly time: number }
   | { readonly records: readonly number[] }
 
-/** One stored entry as a view: `buffer[start..end)` is its payload. Buffers are never recycled. */
+/** One stored entry as a view: `buffer[start..end)` is its payload. It stays as it is; where it came with a {@link ReadResult.giveBack}, until that is called. */
 export interface EntryView {
   readonly buffer: Buffer
   readonly start: number
@@ -37,6 +37,8 @@ export interface ReadResult {
   readonly stableOffset: number
   /** Transactions that were aborted, with records among the entries: those of the producer from `first` to the marker at `last` never happened. */
   readonly aborted: readonly { readonly producerId: number; readonly first: number; readonly last: number }[]
+  /** Lets the memory of the entries be used again: for who has sent them on and holds no view of them. Nobody has to call it. */
+  readonly giveBack?: () => void
 }
 
 /** The end of a producer's transaction. */

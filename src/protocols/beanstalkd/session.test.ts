@@ -296,6 +296,7 @@ function silentConnection(told: { text: string; paused: boolean }): Connection {
     write: (bytes) => {
       told.text += Buffer.from(bytes).toString('latin1')
     },
+    whenSent: (then) => then(),
     reserve: () => 0,
     slab,
     commit: (bytes) => {

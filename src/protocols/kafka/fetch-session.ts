@@ -24,6 +24,8 @@ export class FetchPart {
   /** The client wants what is decided alone (read_committed), and who was aborted within; else null. */
   aborted: ReadResult['aborted'] | null = null
   entries: readonly EntryView[] = []
+  /** Of the read that gave the entries. */
+  giveBack: (() => void) | undefined
   bytes = 0
   /** Filled when the answer is written. */
   batches: Buffer[] = []
@@ -156,6 +158,7 @@ export class FetchSession {
       part.toldLogStartOffset = part.logStartOffset
       if (part.entries.length > 0 && this.pending.delete(part)) this.pending.add(part)
       part.entries = []
+      part.giveBack = undefined
       part.batches = []
     }
   }

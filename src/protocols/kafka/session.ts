@@ -60,6 +60,8 @@ export class Request {
   readonly reader: Reader
   /** null: not answered yet. An empty list: answered with silence (acks=0). */
   answer: Buffer[] | null = null
+  /** Runs once the answer has left. */
+  whenSent: (() => void) | null = null
 
   constructor(session: KafkaSession, api: Api, version: number, correlationId: number, clientId: string | null, reader: Reader) {
     this.session = session
@@ -330,6 +332,7 @@ export class KafkaSession implements Session {
     for (const request of this.#pending) {
       if (request.answer === null) break
       for (const part of request.answer) this.connection.write(part)
+      if (request.whenSent !== null) this.connection.whenSent(request.whenSent)
       answered++
     }
     if (answered === 0) return

@@ -47,6 +47,7 @@ export class TestClient {
       peerName: undefined,
       upgrade: 'none',
       write: received,
+      whenSent: (then) => then(),
       reserve() {
         return 0
       },

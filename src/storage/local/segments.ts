@@ -46,19 +46,10 @@ export class LocalSegments implements SegmentStore {
     await this.#disk.syncDirectory(path.join(this.#directory, String(log)))
   }
 
-  read(
-    log: number,
-    base: number,
-    position: number,
-    length: number,
-    done: (error: Error | null, bytes: Buffer | null) => void,
-  ): void {
+  read(log: number, base: number, position: number, into: Buffer, done: (error: Error | null, bytes: number) => void): void {
     this.#file(log, base).then(
-      (file) => {
-        const into = Buffer.allocUnsafeSlow(length)
-        file.read(into, length, position, (error, count) => done(error, error === null ? into.subarray(0, count) : null))
-      },
-      (error: Error) => done(error, null),
+      (file) => file.read(into, into.length, position, done),
+      (error: Error) => done(error, 0),
     )
   }
 

@@ -36,22 +36,16 @@ export class MemorySegments implements SegmentStore {
     setImmediate(done, null)
   }
   async sync(): Promise<void> {}
-  read(
-    log: number,
-    base: number,
-    position: number,
-    length: number,
-    done: (error: Error | null, bytes: Buffer | null) => void,
-  ): void {
-    const parts: Buffer[] = []
+  read(log: number, base: number, position: number, into: Buffer, done: (error: Error | null, bytes: number) => void): void {
     let at = 0
+    let read = 0
     for (const part of this.#objects.get(`${log}/${base}`) ?? []) {
       const from = Math.max(0, position - at)
-      const to = Math.min(part.length, position + length - at)
-      if (from < to) parts.push(part.subarray(from, to))
+      const to = Math.min(part.length, position + into.length - at)
+      if (from < to) read += part.copy(into, read, from, to)
       at += part.length
     }
-    setImmediate(done, null, Buffer.concat(parts))
+    setImmediate(done, null, read)
   }
   async delete(log: number, base: number): Promise<void> {
     this.#objects.delete(`${log}/${base}`)

@@ -96,6 +96,7 @@ class FetchOperation implements FetchUser {
   /** `isFirst`: nothing was found yet, so that one whole batch is given however big it is; a client with small limits gets on. */
   #read(part: FetchPart, left: number, isFirst: boolean, done: () => void): void {
     part.entries = []
+    part.giveBack = undefined
     part.aborted = this.#committedOnly ? [] : null
     part.bytes = 0
     part.errorCode = part.requestError
@@ -158,6 +159,10 @@ class FetchOperation implements FetchUser {
     for (const part of answered) for (const batch of part.batches) bytes += batch.length
     const throttleTimeMs = this.#request.throttle('consumer_byte_rate', bytes)
     writeFetchResponse(writer, isKept ? this.#session.id : 0, answered, this.#request.version, throttleTimeMs)
+    const read = answered.flatMap(({ giveBack }) => giveBack ?? [])
+    this.#request.whenSent = () => {
+      for (const giveBack of read) giveBack()
+    }
     this.#session.settle(answered)
     if (isKept) {
       for (const part of [...pending]) {
@@ -190,6 +195,7 @@ function accept(part: FetchPart, result: ReadResult, limit: number, isFirst: boo
     // The core gives one entry at least; here only the first partition with records does, as in Kafka.
     if (isFirst || part.bytes <= limit) {
       part.entries = entries
+      part.giveBack = result.giveBack
       if (committedOnly) part.aborted = result.aborted
     } else part.bytes = 0
   }
