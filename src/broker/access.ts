@@ -60,6 +60,9 @@ export class Users {
     this.#rules = rules
   }
 
+  /** Told when somebody may do more, or less, than before. */
+  onChanged: () => void = () => undefined
+
   get any(): boolean {
     return this.#users.size > 0
   }
@@ -76,6 +79,7 @@ export class Users {
     this.#proven.delete(name)
     if (user === null) this.#users.delete(name)
     else this.#users.set(name, user)
+    this.onChanged()
   }
 
   async verify(name: string, password: string): Promise<boolean> {
@@ -130,6 +134,7 @@ export class Users {
       user: name,
       from,
       may: (action, namespace, topic, kind = 'topic') => this.#may(asker, action, namespace, topic, kind, knownElsewhere),
+      mayAll: () => this.#users.get(name)?.admin === true,
       denies: (action, namespace, topic, kind = 'topic') => this.#denies(asker, action, namespace, topic, kind),
       mayUseKey: (action, namespace, exchange, key) => this.#mayUseKey(name, action, namespace, exchange, key),
     }
@@ -226,4 +231,4 @@ function checkPattern(action: string, pattern: string): void {
 }
 
 /** Everyone, where no users are configured. */
-export const everyone: Principal = { user: 'anonymous', may: () => true }
+export const everyone: Principal = { user: 'anonymous', may: () => true, mayAll: () => true }

@@ -117,6 +117,10 @@ export async function createBroker(options: BrokerOptions): Promise<OwnedBroker>
     shard.putMetadata('counter', 'cluster', clusterId)
   }
   for (const namespace of engine.namespaces.values()) engine.governAll(namespace)
+  // Who may hear a subject is remembered.
+  users.onChanged = rules.onChanged = () => {
+    for (const { subjects } of engine.namespaces.values()) subjects.forget()
+  }
   await engine.scheduler.start()
   for (const topic of shard.topics.values()) await holdBack(topic, clock.now())
   const spaceOf = (name: string): Space => new BrokerSpace(engine, engine.namespace(name), everyone, engine.traffic.of(name, ''))
@@ -188,7 +192,7 @@ class RunningBroker implements OwnedBroker {
 
   async authenticate(credential: Credential, from: string): Promise<Principal> {
     if (credential.kind === 'token') return await this.#authenticateToken(credential.token, from)
-    if (!this.#users.any) return credential.user === '' ? everyone : { user: credential.user, may: () => true }
+    if (!this.#users.any) return credential.user === '' ? everyone : { ...everyone, user: credential.user }
     const known =
       credential.kind === 'password'
         ? await this.#users.verify(credential.user, credential.password)
@@ -205,7 +209,7 @@ class RunningBroker implements OwnedBroker {
   async #authenticateToken(token: string, from: string): Promise<Principal> {
     if (this.#tokens === null) throw new CoreError('Unauthenticated', 'it is not configured whose tokens are good')
     const { user, expiresAt } = await this.#tokens.verify(token, this.clock.now())
-    if (!this.#users.any) return { user, expiresAt, may: () => true }
+    if (!this.#users.any) return { ...everyone, user, expiresAt }
     return { ...this.#users.principal(user, from, true), expiresAt }
   }
 

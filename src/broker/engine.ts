@@ -69,7 +69,7 @@ export class Engine implements TopicOwner {
     )
     this.subscriptions = new Subscriptions(shard, this.counters, this.watches)
     this.exchanges = new StoredExchanges(shard, this.namespaces, this.policies, this.publisher, this.histories)
-    this.#hidden = new Namespace('', () => this.#random())
+    this.#hidden = new Namespace('', () => this.#random(), this.shard.clock)
     this.makeNamespace('default')
     shard.onReadable = (topic, partition) => {
       this.waiters.readable(topic, partition)
@@ -81,7 +81,7 @@ export class Engine implements TopicOwner {
   onGoverned: (topic: Topic) => void = () => undefined
 
   makeNamespace(name: string): void {
-    this.namespaces.set(name, new Namespace(name, () => this.#random()))
+    this.namespaces.set(name, new Namespace(name, () => this.#random(), this.shard.clock))
   }
 
   #random(): number {

@@ -1,5 +1,6 @@
 /** One namespace's topics, exchanges and cursors, as stored and live. */
 import type { Topic } from '../core/topic.ts'
+import type { Clock } from '../lib/timers.ts'
 import { Router } from './router.ts'
 import { Subjects } from './subjects.ts'
 
@@ -15,12 +16,13 @@ export class Namespace {
   readonly name: string
   readonly topics = new Map<string, Topic>()
   readonly router: Router
-  readonly subjects = new Subjects()
+  readonly subjects: Subjects
   /** By group, then topic and partition as `topic/partition`. */
   readonly cursors = new Map<string, Map<string, Cursor>>()
 
-  constructor(name: string, random: () => number) {
+  constructor(name: string, random: () => number, clock: Clock) {
     this.name = name
+    this.subjects = new Subjects(clock)
     this.router = new Router((topic) => this.topics.has(topic), random)
   }
 

@@ -99,6 +99,18 @@ export class Publisher {
     }
   }
 
+  /**
+   * Hands a record that nothing stores to who listens; returns to how many. -1, and nothing is done: it may be stored somewhere, or refused, as
+   * {@link publish} finds out.
+   */
+  tell(namespace: Namespace, principal: Principal, address: string, format: number, payload: Buffer, connection: number): number {
+    const { router, subjects, topics } = namespace
+    if (this.#shard.committer.failure !== null || this.#shard.pressure.lowOnSpace) return -1
+    if (topics.has(address) || !router.leadsNowhere(subjectExchange)) return -1
+    if (!principal.may('publish', namespace.name, address)) return -1
+    return subjects.tellUncaptured(address, format, payload, connection)
+  }
+
   /** Asks for the time only where the item names one. */
   #isForLater({ deliverAt }: PublishItem): boolean {
     return deliverAt > 0 && deliverAt > this.#shard.clock.now()
@@ -330,10 +342,11 @@ export class Publisher {
   }
 
   #tell(namespace: Namespace, item: PublishItem): void {
-    const timestamp = item.timestamp || this.#shard.clock.now()
-    for (const address of [item.address, ...(item.extraAddresses ?? [])]) {
-      item.heardBy += namespace.subjects.tell(address, item.format, item.payload, timestamp, item.connection)
-    }
+    const { subjects } = namespace
+    const { format, payload, timestamp, connection } = item
+    item.heardBy += subjects.tell(item.address, format, payload, timestamp, connection)
+    for (const address of item.extraAddresses ?? [])
+      item.heardBy += subjects.tell(address, format, payload, timestamp, connection)
   }
 
   #checkRoom(topic: Topic, item: PublishItem, ahead: number, address: string): void {
@@ -490,7 +503,8 @@ function isForListenersAlone(
   { address, extraAddresses, undecided }: PublishItem,
 ): boolean {
   if (undecided || extraAddresses !== null || topics.has(address) || router.hasBindings(subjectExchange)) return false
-  return subjects.captures(address).length === 0 && router.route(subjectExchange, address, null).length === 0
+  if (subjects.captures(address).length > 0) return false
+  return router.leadsNowhere(subjectExchange) || router.route(subjectExchange, address, null).length === 0
 }
 
 /** Some envelopes name where they were published to; only captures ask for more. */

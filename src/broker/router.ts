@@ -139,6 +139,12 @@ export class Router {
     return (this.#exchanges.get(name)?.bindings.length ?? 0) > 0
   }
 
+  /** Whether it leads nowhere, whatever the key. */
+  leadsNowhere(name: string): boolean {
+    const exchange = this.#exchanges.get(name)
+    return exchange !== undefined && exchange.bindings.length === 0 && exchange.alternate === null
+  }
+
   bindingsFrom(name: string): readonly Binding[] {
     return this.#exchanges.get(name)?.bindings ?? []
   }

@@ -30,6 +30,9 @@ export class AccessRules {
   readonly #exact = new Map<string, Set<AccessRule>>()
   readonly #prefixes = new Map<string, Set<AccessRule>>()
 
+  /** Told of every change. */
+  onChanged: () => void = () => undefined
+
   get size(): number {
     return this.#rules.size
   }
@@ -44,6 +47,7 @@ export class AccessRules {
 
   /** Takes a rule in, or with null out. */
   apply(key: string, rule: AccessRule | null): void {
+    this.onChanged()
     const present = this.#rules.get(key)
     if (present !== undefined) {
       this.#rules.delete(key)

@@ -325,6 +325,15 @@ export class BrokerSpace implements Space {
     countPublished(this.#traffic, items)
   }
 
+  tell(address: string, format: number, payload: Buffer, connection: number): number {
+    const heardBy = this.#engine.publisher.tell(this.#namespace, this.principal, address, format, payload, connection)
+    if (heardBy > 0) {
+      this.#traffic.recordsIn++
+      this.#traffic.bytesIn += payload.length
+    }
+    return heardBy
+  }
+
   begin(): Transaction {
     return new BrokerTransaction(this.#engine, this.#namespace, this.principal, (items) => countPublished(this.#traffic, items))
   }

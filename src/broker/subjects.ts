@@ -4,6 +4,7 @@
  */
 import { formats } from '../core/record.ts'
 import type { Topic } from '../core/topic.ts'
+import type { Clock } from '../lib/timers.ts'
 import { matchesPattern, PatternTrie } from '../lib/trie.ts'
 import type { Listener, ListenSpec, LiveBatch, LiveSink, Principal } from './face.ts'
 
@@ -34,6 +35,15 @@ export class Subjects {
   readonly #awaiting = new Set<{ readonly subject: string; readonly wake: () => void }>()
   #listening = 0
   #cache = new Map<string, Interest>()
+  /** By all words but the last, where that is the same to everybody: many subjects are heard once, as those of answers are. */
+  #cacheOfFamilies = new Map<string, Interest>()
+  readonly #clock: Clock
+  /** When the first record of this turn was told, ms. */
+  #toldAt = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** True when there is nobody, whatever the subject. */
   get idle(): boolean {
@@ -46,23 +56,24 @@ export class Subjects {
     if (patterns.length === 0) this.#patterns.delete(topic)
     else this.#patterns.set(topic, patterns)
     for (const pattern of patterns) this.#captures.add(pattern, topic)
+    this.forget()
+  }
+
+  /** Looks anew who wants what, and may have it. */
+  forget(): void {
     this.#cache.clear()
+    this.#cacheOfFamilies.clear()
   }
 
   listen(spec: ListenSpec, principal: Principal, namespace: string, sink: LiveSink): Listener {
-    const listener = new LiveListener(
-      spec,
-      sink,
-      (subject) => principal.may('consume', namespace, subject),
-      () => {
-        this.#listeners.remove(spec.pattern, listener)
-        this.#listening--
-        this.#cache.clear()
-      },
-    )
+    const listener = new LiveListener(spec, sink, { principal, namespace }, () => {
+      this.#listeners.remove(spec.pattern, listener)
+      this.#listening--
+      this.forget()
+    })
     this.#listeners.add(spec.pattern, listener)
     this.#listening++
-    this.#cache.clear()
+    this.forget()
     for (const awaiting of this.#awaiting) {
       if (!matchesPattern(spec.pattern, awaiting.subject)) continue
       this.#awaiting.delete(awaiting)
@@ -89,11 +100,22 @@ export class Subjects {
     return listeners.length + groups.length > 0
   }
 
-  /** Hands a record to who listens now; returns to how many. */
+  /** Hands a record to who listens now; returns to how many. `timestamp` 0: now. */
   tell(subject: string, formatId: number, payload: Buffer, timestamp: number, connection: number): number {
-    if (this.#listening === 0) return 0
-    const { listeners, groups } = this.#of(subject)
+    return this.#listening === 0 ? 0 : this.#tell(this.#of(subject), subject, formatId, payload, timestamp, connection)
+  }
+
+  /** The same for a subject that no topic captures; -1, and nothing is done, where one does. */
+  tellUncaptured(subject: string, formatId: number, payload: Buffer, connection: number): number {
+    const interest = this.#of(subject)
+    return interest.captures.length > 0 ? -1 : this.#tell(interest, subject, formatId, payload, 0, connection)
+  }
+
+  #tell(interest: Interest, subject: string, formatId: number, payload: Buffer, at: number, connection: number): number {
+    const { listeners, groups } = interest
     if (listeners.length + groups.length === 0) return 0
+    if (this.#waiting.size === 0) this.#toldAt = this.#clock.now()
+    const timestamp = at === 0 ? this.#toldAt : at
     const format = formats.get(formatId)
     const records = format.batched && format.open !== undefined ? format.open(payload, timestamp) : [payload]
     const single = format.batched ? (format.recordFormat ?? format.id) : format.id
@@ -131,11 +153,16 @@ export class Subjects {
   #of(subject: string): Interest {
     const cached = this.#cache.get(subject)
     if (cached !== undefined) return cached
+    const family = subject.slice(0, subject.lastIndexOf('.') + 1)
+    const ofFamily = this.#cacheOfFamilies.get(family)
+    if (ofFamily !== undefined) return ofFamily
     const captures = new Set<Topic>()
     const listeners: LiveListener[] = []
     const groups = new Map<string, LiveListener[]>()
+    let hearsAll = true
     this.#captures.match(subject, (topic) => captures.add(topic))
     this.#listeners.match(subject, (listener) => {
+      hearsAll &&= listener.mayHearAll
       if (!listener.mayHear(subject)) return
       const { group } = listener
       if (group === undefined) listeners.push(listener)
@@ -145,10 +172,16 @@ export class Subjects {
       captures.size + listeners.length + groups.size === 0
         ? nobody
         : { captures: [...captures], listeners, groups: [...groups.values()].map((members) => ({ members, turn: -1 })) }
-    if (this.#cache.size >= cachedSubjectsMax) this.#cache.clear()
-    this.#cache.set(subject, interest)
+    const isOfFamily = hearsAll && this.#captures.isSameForAnyLast(subject) && this.#listeners.isSameForAnyLast(subject)
+    if (isOfFamily) remember(this.#cacheOfFamilies, family, interest)
+    else remember(this.#cache, subject, interest)
     return interest
   }
+}
+
+function remember(cache: Map<string, Interest>, key: string, interest: Interest): void {
+  if (cache.size >= cachedSubjectsMax) cache.clear()
+  cache.set(key, interest)
 }
 
 /** Whose turn it is; null when nobody takes what this connection publishes. */
@@ -183,7 +216,7 @@ class Batch implements LiveBatch {
 class LiveListener implements Listener {
   readonly pattern: string
   readonly group: string | undefined
-  readonly mayHear: (subject: string) => boolean
+  readonly #of: { readonly principal: Principal; readonly namespace: string }
   readonly #sink: LiveSink
   readonly #gone: () => void
   readonly #exceptConnection: number
@@ -193,13 +226,27 @@ class LiveListener implements Listener {
   handed = 0
   batch = new Batch()
 
-  constructor(spec: ListenSpec, sink: LiveSink, mayHear: (subject: string) => boolean, gone: () => void) {
+  constructor(
+    spec: ListenSpec,
+    sink: LiveSink,
+    of: { readonly principal: Principal; readonly namespace: string },
+    gone: () => void,
+  ) {
     this.pattern = spec.pattern
     this.group = spec.group
     this.#exceptConnection = spec.exceptConnection ?? 0
-    this.mayHear = mayHear
+    this.#of = of
     this.#sink = sink
     this.#gone = gone
+  }
+
+  mayHear(subject: string): boolean {
+    return this.#of.principal.may('consume', this.#of.namespace, subject)
+  }
+
+  /** Whether that is so of every subject. */
+  get mayHearAll(): boolean {
+    return this.#of.principal.mayAll?.('consume', this.#of.namespace) === true
   }
 
   /** Whether it still takes what the connection (0: not known) publishes. */

@@ -40,6 +40,13 @@ test('a key finds each value whose pattern matches, once for each time it was ad
         trie.match(each.key, (value) => found.push(value))
         const wanted = added.filter((one) => matches(one.pattern.split('.'), each.key.split('.'))).map(({ value }) => value)
         assert.deepEqual(found.sort(), wanted.sort(), each.key)
+        if (!trie.isSameForAnyLast(each.key)) continue
+        for (const last of ['a', 'b', '', 'long', 'other', '*', '#']) {
+          const sibling = [...each.key.split('.').slice(0, -1), last].join('.')
+          const same: number[] = []
+          trie.match(sibling, (value) => same.push(value))
+          assert.deepEqual(same.sort(), wanted, `${sibling} as ${each.key}`)
+        }
       }
     }),
   )
@@ -52,4 +59,17 @@ test('a pattern of many # takes no longer than its length times that of the key'
   trie.match('a.'.repeat(60), (value) => found.push(value))
   trie.match(`${'a.'.repeat(60)}end`, (value) => found.push(value))
   assert.deepEqual(found, ['found'])
+})
+
+test('whether the last word of a key matters: only where a pattern names one there', () => {
+  const trie = new PatternTrie<string>()
+  trie.add('inbox.one.*', 'one')
+  trie.add('inbox.two.last', 'two')
+  assert.equal(trie.isSameForAnyLast('inbox.one.1'), true)
+  assert.equal(trie.isSameForAnyLast('inbox.three.1'), true)
+  assert.equal(trie.isSameForAnyLast('inbox.two.1'), false)
+  assert.equal(trie.isSameForAnyLast('inbox.one'), false, 'another last word than "one" leads nowhere')
+  assert.equal(trie.isSameForAnyLast('inbox'), false)
+  trie.add('#.tail', 'tail')
+  assert.equal(trie.isSameForAnyLast('inbox.one.1'), false)
 })

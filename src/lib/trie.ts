@@ -48,6 +48,12 @@ export class PatternTrie<T> {
   match(key: string, visit: (value: T) => void): void {
     walk(this.#root, key.split('.'), 0, this.#ambiguous > 0 ? new Map() : null, visit)
   }
+
+  /** Whether a key with any other last word matches the same patterns. */
+  isSameForAnyLast(key: string): boolean {
+    const words = key.split('.')
+    return this.#ambiguous === 0 && asksNothingOfLast(this.#root, words, 0, words.length - 1)
+  }
 }
 
 const isAmbiguous = (words: readonly string[]): boolean => words.indexOf('#') !== words.lastIndexOf('#')
@@ -73,6 +79,17 @@ function walk<T>(
   if (exact !== undefined && word !== '#') walk(exact, words, at + 1, tried, visit)
   const one = node.children.get('*')
   if (one !== undefined && one !== exact) walk(one, words, at + 1, tried, visit)
+}
+
+/** Whether no place that the search comes to before the last word leads on by that word alone. */
+function asksNothingOfLast<T>(node: Node<T>, words: readonly string[], at: number, last: number): boolean {
+  const many = node.children.get('#')
+  const one = node.children.get('*')
+  if (many !== undefined) for (let next = at; next <= last; next++) if (!asksNothingOfLast(many, words, next, last)) return false
+  if (at === last) return node.children.size === (many === undefined ? 0 : 1) + (one === undefined ? 0 : 1)
+  const exact = node.children.get(words[at] as string) // at < last
+  if (exact !== undefined && exact !== one && exact !== many && !asksNothingOfLast(exact, words, at + 1, last)) return false
+  return one === undefined || asksNothingOfLast(one, words, at + 1, last)
 }
 
 function isNew<T>(tried: Map<Node<T>, Set<number>>, node: Node<T>, at: number): boolean {

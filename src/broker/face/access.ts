@@ -18,6 +18,8 @@ export interface Principal {
   readonly expiresAt?: number
   /** `kind` is what the name is of; a topic when left out (exchanges count as such). */
   may(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
+  /** Whether it may do so with every name of topics, so that it need not be asked for each. Absent: that is not known. */
+  mayAll?(action: Action, namespace: string): boolean
   /** Whether a rule says no, whatever else says yes. Absent: none does. */
   denies?(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
   /** Whether it may publish with this routing key to, or bind it from, an exchange of the kind `topic`. Absent: any key. */

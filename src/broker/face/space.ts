@@ -84,6 +84,11 @@ export interface Space {
    * whether all is durable ({@link Broker.atomically}, {@link Journal.whenDurable}); what became of each item stands in it when this returns.
    */
   publish(items: readonly PublishItem[], done: (() => void) | null): void
+  /**
+   * Hands a record that nothing stores to live subscribers at the end of the turn; returns how many there are. -1, and nothing is done: something may
+   * store it, or it may be refused, so that it is to be published. `connection`: as of {@link PublishItem.connection}.
+   */
+  tell(address: string, format: number, payload: Buffer, connection: number): number
   begin(): Transaction
   /**
    * Ends a producer's transaction in each partition it wrote to; takes effect when durable. Call it within {@link Broker.atomically} when

@@ -5,7 +5,7 @@ import type { Principal } from '../../broker/face.ts'
 export const declaredBy = 'nats'
 
 /** JetStream itself: it acts for whoever asked, and was allowed to ask. */
-export const everything: Principal = { user: 'jetstream', may: () => true }
+export const everything: Principal = { user: 'jetstream', may: () => true, mayAll: () => true }
 
 /** What the broker shares of the server around it. */
 export const factsKey = 'nats.facts'

@@ -43,6 +43,7 @@ export class Publisher {
   /** Batches that the broker has not answered yet, and what is to be said when it has. */
   #publishing = 0
   #answers: Buffer[] = []
+  #handing = false
 
   constructor(client: Client) {
     this.#client = client
@@ -55,12 +56,16 @@ export class Publisher {
     if (user !== null && user.payloadBytesMax >= 0 && payload.length > user.payloadBytesMax) throw new NatsError(words.payload)
     if (this.#client.options.pedantic && !isLiteral(subject)) return this.complain(words.publishSubject)
     if (subject.startsWith('$') && onRequest(this.#client, identity, publish)) return this.done()
-    const plain = reply === '' && headerBytes === 0
-    const envelope = plain ? payload : encodeEnvelope(reply, headerBytes, payload)
-    const item = new PublishItem(null, subject, plain ? payloadFormatId : messageFormatId, envelope)
+    const stream = jetStream?.streamOf(subject)
+    // Where a stream's answer goes is nothing that the stream keeps; who listens is told.
+    const kept = stream === undefined || stream.config.no_ack || identity.space.isHeard(subject) ? reply : ''
+    const plain = kept === '' && headerBytes === 0
+    const envelope = plain ? payload : encodeEnvelope(kept, headerBytes, payload)
+    const format = plain ? payloadFormatId : messageFormatId
+    if (stream === undefined && this.#tell(identity, subject, reply, format, envelope)) return this.done()
+    const item = new PublishItem(null, subject, format, envelope)
     item.transient = true
     item.connection = this.#client.connection.id
-    const stream = jetStream?.streamOf(subject)
     // The name of a stream is no subject of it, unless it captures that, too.
     if (stream === undefined && jetStream?.hasStream(subject) === true) item.exchange = 'amq.topic'
     if (stream !== undefined && jetStream !== null && this.#takenSpecially(publish, stream, item, identity.space, jetStream))
@@ -75,6 +80,35 @@ export class Publisher {
       user?.permissions.published(subject)
     }
     this.done()
+  }
+
+  /** The short way of what nothing stores; false, where it is to be published. */
+  #tell({ space, user }: Identity, subject: string, reply: string, format: number, envelope: Buffer): boolean {
+    // In the order of the operations.
+    this.flush()
+    const heardBy = space.tell(subject, format, envelope, this.#client.connection.id)
+    if (heardBy < 0) return false
+    if (this.#client.onReply !== null) user?.permissions.published(subject)
+    if (heardBy > 0) this.#handOn()
+    else if (reply !== '') {
+      const line = this.#client.subscriptions.nobodyLine(subject, reply)
+      if (line !== null) this.answer(line)
+    }
+    return true
+  }
+
+  /** What was told is handed on at the end of the turn. */
+  #handOn(): void {
+    if (this.#handing) return
+    this.#handing = true
+    this.#publishing++
+    queueMicrotask(this.#handedOn)
+  }
+
+  readonly #handedOn = (): void => {
+    this.#handing = false
+    this.#publishing--
+    if (this.#publishing === 0) this.sayAnswers()
   }
 
   /** Parts of batches, what is counted, and schedules. */

@@ -45,6 +45,24 @@ test('wildcards: one word, and one or more at the end', async () => {
   )
 })
 
+test('what a client hears of what it published itself, and that nobody heard, comes before the PONG behind it', async () => {
+  const client = await open()
+  client.send('SUB mine.* 1', 'SUB answers 2')
+  await client.flush()
+  const published = ['PUB mine.1 1', 'a', 'PUB nobody answers 1', 'b', 'PUB mine.2 answers 1', 'c']
+  client.send(...published, 'PING')
+  const nobody = ['HMSG answers 2 38 38', 'NATS/1.0 503', 'Nats-Subject: nobody', '', '']
+  assert.deepEqual(await client.lines(10), ['MSG mine.1 1 1', 'a', 'MSG mine.2 1 answers 1', 'c', ...nobody, 'PONG'])
+})
+
+test('subjects and sids of any letters are written as they were', async () => {
+  const client = await open()
+  client.send('SUB ü.* ß')
+  client.publish('ü.€😀', 'x')
+  const line = (await client.flush())[0] ?? ''
+  assert.equal(Buffer.from(line, 'latin1').toString(), 'MSG ü.€😀 ß 1')
+})
+
 test('messages come in the order of publishing, before the PONG that follows them, however large', async () => {
   const [publisher, subscriber] = [await open(), await open()]
   subscriber.send('SUB order 1')

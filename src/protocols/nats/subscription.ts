@@ -40,14 +40,14 @@ export class Subscription implements LiveSink {
   messages = 0
   readonly #host: SubscriptionHost
   #listener: Listener | null = null
-  /** `subject sid ` of the last message: most subscriptions have one subject. */
-  #subject = ''
-  #prefix: Buffer = Buffer.alloc(0)
+  /** ` sid ` of a message's line. */
+  readonly #afterSubject: string
   readonly #places = { replyAt: 0, headersAt: 0, payloadAt: 0 }
 
   constructor(host: SubscriptionHost, sid: string, subject: string, queue: string) {
     this.#host = host
     this.sid = sid
+    this.#afterSubject = ` ${sid} `
     this.subject = subject
     this.queue = queue
   }
@@ -102,18 +102,15 @@ export class Subscription implements LiveSink {
 
   /** The reply stands at `replyAt` to `replyEnd`, what is sent begins at `from`, of it headers up to `payloadAt`. */
   #frame(subject: string, bytes: Buffer, replyAt: number, replyEnd: number, from: number, payloadAt: number): void {
-    if (subject !== this.#subject || this.#prefix.length === 0) {
-      this.#subject = subject
-      this.#prefix = Buffer.from(`${subject} ${this.sid} `)
-    }
-    const prefix = this.#prefix
     const { connection } = this.#host
     const headerBytes = payloadAt - from
     const bodyBytes = bytes.length - from
     const copied = bodyBytes <= copyBytesMax
     const replyBytes = replyEnd - replyAt
     if (replyBytes > 0) this.#host.onReply?.(bytes.toString('utf8', replyAt, replyEnd))
-    const start = connection.reserve(prefix.length + replyBytes + numbersBytes + (copied ? bodyBytes : 0))
+    const start = connection.reserve(
+      3 * (subject.length + this.#afterSubject.length) + replyBytes + numbersBytes + (copied ? bodyBytes : 0),
+    )
     // Read after reserving, which may exchange it.
     const { slab } = connection
     let at = start
@@ -122,8 +119,8 @@ export class Subscription implements LiveSink {
     slab[at++] = 83 // S
     slab[at++] = 71 // G
     slab[at++] = space
-    prefix.copy(slab, at)
-    at += prefix.length
+    at = writeText(slab, at, subject)
+    at = writeText(slab, at, this.#afterSubject)
     if (replyBytes > 0) {
       bytes.copy(slab, at, replyAt, replyEnd)
       at += replyBytes
@@ -153,6 +150,16 @@ function writeLineEnd(slab: Buffer, at: number): number {
   slab[at] = 13
   slab[at + 1] = 10
   return at + 2
+}
+
+/** In UTF-8, up to three bytes for each unit; returns where it ends. What is short and ASCII, as nearly all of it is, costs no call. */
+function writeText(slab: Buffer, at: number, text: string): number {
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit > 127) return at + slab.write(text, at)
+    slab[at + index] = unit
+  }
+  return at + text.length
 }
 
 /** In decimal digits; returns where they end. */

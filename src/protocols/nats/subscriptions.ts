@@ -71,16 +71,24 @@ export class Subscriptions {
     return false
   }
 
-  /** A request that nobody hears is answered at once, if its client wants that: to the first of its own subscriptions that the answer would have reached. */
-  tellNobody(subject: string, reply: string): void {
-    if (!this.#client.options.noResponders) return
+  /**
+   * A request that nobody hears is answered at once, if its client wants that: to the first of its own subscriptions that the answer would have reached.
+   * null: there is none.
+   */
+  nobodyLine(subject: string, reply: string): Buffer | null {
+    if (!this.#client.options.noResponders) return null
     for (const subscription of this.#bySid.values()) {
       // A member of a group waits for what is the group's.
       if (subscription.queue !== '' || !matchesSubject(subscription.subject, reply)) continue
       const block = Buffer.from(`NATS/1.0 503\r\nNats-Subject: ${subject}\r\n\r\n`)
-      this.#client.write(Buffer.from(`HMSG ${reply} ${subscription.sid} ${block.length} ${block.length}\r\n${block}\r\n`))
-      return
+      return Buffer.from(`HMSG ${reply} ${subscription.sid} ${block.length} ${block.length}\r\n${block}\r\n`)
     }
+    return null
+  }
+
+  tellNobody(subject: string, reply: string): void {
+    const line = this.nobodyLine(subject, reply)
+    if (line !== null) this.#client.write(line)
   }
 
   close(): void {

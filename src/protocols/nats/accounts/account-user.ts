@@ -103,6 +103,7 @@ function principalOf({ subject, expiresAt }: Claims, { namespace: own, claims }:
   return {
     user: subject,
     ...(ends.length === 0 ? {} : { expiresAt: Math.min(...ends) * 1000 }),
+    mayAll: (_, namespace) => namespace === own && permissions.all,
     may: (action, namespace, name, kind = 'topic') => {
       if (namespace !== own || kind !== 'topic') return false
       if (action === 'publish') return permissions.mayPublish(name)

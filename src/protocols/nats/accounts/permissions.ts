@@ -25,10 +25,13 @@ export class Permissions {
   readonly #responses: { readonly most: number; readonly forMs: number } | null
   readonly #replies = new Map<string, Reply>()
   readonly #clock: Clock
+  /** Whether they forbid nothing. */
+  readonly all: boolean
 
   /** `said`: as the token says it. */
   constructor(said: Readonly<Record<string, unknown>>, clock: Clock) {
     this.#clock = clock
+    this.all = !Permissions.areSaid(said)
     this.#publish = ruleOf(said['pub'])
     this.#subscribe = ruleOf(said['sub'])
     const responses = said['resp']

@@ -33,6 +33,28 @@ test('a publish is answered with the sequence, a repetition with the one it had'
   assert.deepEqual(await client.publish('pub.a', 'x', id), { stream: 'pub', seq: 3 })
 })
 
+test('where an answer goes is not stored; who listens hears it', async () => {
+  await client.stream('asked')
+  await client.publish('asked.a', 'unheard')
+  await client.publish('asked.a', 'with headers', { Colour: 'blue' })
+  const listening = await JetStreamClient.open(broker.port('nats'))
+  listening.nats.send('SUB asked.> 1')
+  await listening.nats.flush()
+  const reply = client.ask('asked.a', 'heard')
+  assert.equal((await listening.next()).reply, reply)
+  await client.next()
+  listening.close()
+  const stored = await broker.messages('asked')
+  assert.deepEqual(
+    stored.map(({ text, attributes, headers }) => [text, attributes['replyTo'], headers['Colour']]),
+    [
+      ['unheard', undefined, undefined],
+      ['with headers', undefined, 'blue'],
+      ['heard', reply, undefined],
+    ],
+  )
+})
+
 test('publishes of one chunk that build on each other are judged in their order', async () => {
   await client.stream('chain')
   for (const last of [0, 1, 1]) client.ask('chain.a', 'x', { 'Nats-Expected-Last-Sequence': String(last) })
