@@ -38,7 +38,9 @@ console.log(`seed ${seed}; what is sent is the same again with --seed ${seed}, w
 
 const standstill = monitorEventLoopDelay()
 standstill.enable()
-const broker = await startAnyMQ({ nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=96'] })
+const broker = await startAnyMQ({
+  nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=96', '--max-semi-space-size=16'],
+})
 const log = new BrokerLog(broker.process.child)
 const problems: string[] = []
 let lastBeatMs = 0
