@@ -153,6 +153,8 @@ export class Subjects {
   #of(subject: string): Interest {
     const cached = this.#cache.get(subject)
     if (cached !== undefined) return cached
+    // Of many subjects each comes once, and they are nobody's.
+    if (!this.#listeners.begins(subject) && !this.#captures.begins(subject)) return nobody
     const family = subject.slice(0, subject.lastIndexOf('.') + 1)
     const ofFamily = this.#cacheOfFamilies.get(family)
     if (ofFamily !== undefined) return ofFamily

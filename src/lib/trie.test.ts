@@ -40,6 +40,7 @@ test('a key finds each value whose pattern matches, once for each time it was ad
         trie.match(each.key, (value) => found.push(value))
         const wanted = added.filter((one) => matches(one.pattern.split('.'), each.key.split('.'))).map(({ value }) => value)
         assert.deepEqual(found.sort(), wanted.sort(), each.key)
+        if (wanted.length > 0) assert.ok(trie.begins(each.key), each.key)
         if (!trie.isSameForAnyLast(each.key)) continue
         for (const last of ['a', 'b', '', 'long', 'other', '*', '#']) {
           const sibling = [...each.key.split('.').slice(0, -1), last].join('.')
@@ -72,4 +73,15 @@ test('whether the last word of a key matters: only where a pattern names one the
   assert.equal(trie.isSameForAnyLast('inbox'), false)
   trie.add('#.tail', 'tail')
   assert.equal(trie.isSameForAnyLast('inbox.one.1'), false)
+})
+
+test('a key that begins like no pattern is told by its first word', () => {
+  const trie = new PatternTrie<string>()
+  assert.equal(trie.begins('a'), false)
+  trie.add('inbox.one.*', 'one')
+  assert.deepEqual([trie.begins('inbox'), trie.begins('inbox.two'), trie.begins('inboxes.one.1')], [true, true, false])
+  trie.add('*.x', 'any')
+  assert.equal(trie.begins('inboxes.one.1'), true)
+  trie.remove('*.x', 'any')
+  assert.equal(trie.begins('inboxes.one.1'), false)
 })

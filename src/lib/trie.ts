@@ -49,6 +49,15 @@ export class PatternTrie<T> {
     walk(this.#root, key.split('.'), 0, this.#ambiguous > 0 ? new Map() : null, visit)
   }
 
+  /** Whether some pattern begins as the key does: nothing matches else. */
+  begins(key: string): boolean {
+    const { children } = this.#root
+    if (children.size === 0) return false
+    if (children.has('#') || children.has('*')) return true
+    const end = key.indexOf('.')
+    return children.has(end < 0 ? key : key.slice(0, end))
+  }
+
   /** Whether a key with any other last word matches the same patterns. */
   isSameForAnyLast(key: string): boolean {
     const words = key.split('.')

@@ -10,6 +10,8 @@ import { headersOf, type Publish } from './publisher.ts'
 import { answerSystem } from './system/requests.ts'
 import { userInfo, userInfoSubject } from './system/user-info.ts'
 
+const accepted = Buffer.from('+ACK')
+
 /** False: it is a subject like any other. */
 export function onRequest(client: Client, identity: Identity, publish: Publish): boolean {
   return onJetStreamSubject(client, identity, publish) || onSystemRequest(client, identity, publish)
@@ -24,13 +26,24 @@ function onJetStreamSubject(client: Client, { space, asking, jetStream }: Identi
   client.publisher.flush()
   if (!space.principal.may('publish', space.namespace, subject)) return false
   if (space.isHeard(subject)) tell(client, space, publish)
-  const body = payload.toString('utf8', headerBytes)
   let known: boolean
-  if (isAck) known = jetStream.onAck(subject, body, reply)
-  else if (isApi) known = onApiRequest(jetStream, asking, { subject, reply, headers: headersOf(publish), body })
+  if (isAck) known = jetStream.onAck(subject, wordOf(payload, headerBytes), reply)
+  else if (isApi)
+    known = onApiRequest(jetStream, asking, {
+      subject,
+      reply,
+      headers: headersOf(publish),
+      body: payload.toString('utf8', headerBytes),
+    })
   else known = jetStream.onFlow(subject)
   if (!known && reply !== '') client.subscriptions.tellNobody(subject, reply)
   return true
+}
+
+/** What an acknowledgement says: nearly always the same. */
+function wordOf(payload: Buffer, from: number): string {
+  const isAccepted = payload.length - from === accepted.length && payload.compare(accepted, 0, accepted.length, from) === 0
+  return isAccepted ? '+ACK' : payload.toString('utf8', from)
 }
 
 /** Who listens to it hears it, whatever else becomes of it. */

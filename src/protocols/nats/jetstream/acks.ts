@@ -26,13 +26,34 @@ export const ackPrefix = (stream: string, consumer: string): string => `$JS.ACK.
 
 /** Also the longer form, with a domain and an account before the stream. null for what is none. */
 export function parseAck(subject: string): AckPlace | null {
-  const words = subject.split('.')
-  const from = words.length === 9 ? 2 : words.length >= 11 ? 4 : -1
-  if (from < 0) return null
-  const numbers = words.slice(from + 2, from + 5).map(Number)
-  if (!numbers.every(Number.isSafeInteger)) return null
-  const [deliveries = 0, streamSequence = 0, consumerSequence = 0] = numbers
-  return { stream: words[from] ?? '', consumer: words[from + 1] ?? '', deliveries, streamSequence, consumerSequence }
+  let words = 1
+  for (let at = subject.indexOf('.'); at >= 0; at = subject.indexOf('.', at + 1)) words++
+  const before = words === 9 ? 2 : words >= 11 ? 4 : -1
+  if (before < 0) return null
+  let at = 0
+  for (let word = 0; word < before; word++) at = subject.indexOf('.', at) + 1
+  const streamEnd = subject.indexOf('.', at)
+  const consumerEnd = subject.indexOf('.', streamEnd + 1)
+  const deliveriesEnd = subject.indexOf('.', consumerEnd + 1)
+  const streamSequenceEnd = subject.indexOf('.', deliveriesEnd + 1)
+  const deliveries = numberIn(subject, consumerEnd + 1, deliveriesEnd)
+  const streamSequence = numberIn(subject, deliveriesEnd + 1, streamSequenceEnd)
+  const consumerSequence = numberIn(subject, streamSequenceEnd + 1, subject.indexOf('.', streamSequenceEnd + 1))
+  if (deliveries < 0 || streamSequence < 0 || consumerSequence < 0) return null
+  const stream = subject.slice(at, streamEnd)
+  return { stream, consumer: subject.slice(streamEnd + 1, consumerEnd), deliveries, streamSequence, consumerSequence }
+}
+
+/** -1 for what is no number that can be told exactly. */
+function numberIn(text: string, start: number, end: number): number {
+  if (start === end || end - start > 15) return -1
+  let value = 0
+  for (let at = start; at < end; at++) {
+    const digit = text.charCodeAt(at) - 48
+    if (digit < 0 || digit > 9) return -1
+    value = value * 10 + digit
+  }
+  return value
 }
 
 /** What a negative acknowledgement asks for: `{"delay": nanoseconds}`, or a duration as Go writes it. */

@@ -86,6 +86,7 @@ export class Consumer implements Sink, TakerHost {
   #pauseTimer: Timer | null = null
   #acknowledged = 0
   #started = false
+  #refreshing = false
   #unwatch: () => void = () => undefined
   #closed = false
 
@@ -196,6 +197,16 @@ export class Consumer implements Sink, TakerHost {
 
   // ---------------------------------------------------------------------------------------------------------------- delivering
 
+  /** Once, for all of this turn. */
+  #refreshSoon(): void {
+    if (this.#refreshing) return
+    this.#refreshing = true
+    queueMicrotask(() => {
+      this.#refreshing = false
+      this.refresh()
+    })
+  }
+
   refresh(): void {
     if (this.#closed || !this.#started) return
     if (this.paused || this.#pace.waiting) return this.#core.setCredit(0)
@@ -205,6 +216,7 @@ export class Consumer implements Sink, TakerHost {
   }
 
   onDeliveries(_: CoreConsumer, batch: DeliveryBatch): void {
+    const paced = Pace.atOnce(this.config) !== Infinity
     for (let at = 0; at < batch.length; at++) {
       const offset = batch.offset[at] as number // at < length, as in all columns
       const attempt = batch.attempt[at] as number
@@ -212,32 +224,19 @@ export class Consumer implements Sink, TakerHost {
       const bytes = (batch.buffer[at] as Buffer).subarray(batch.start[at], batch.end[at])
       const subject = batch.subject[at] ?? this.owner.name
       const { headers, payload } = contentOf(batch.format[at] as number, bytes)
-      const message = {
-        id: batch.id[at] as number,
-        offset,
-        attempt,
-        subject,
-        headers,
-        payload,
-        time: batch.timestamp[at] as number,
-      }
-      const paced = {
-        sequence: offset + this.owner.base,
-        time: message.time,
-        bytes: headers.length + payload.length + subject.length,
-      }
-      if (
-        !this.#pace.holds(
-          paced,
-          this.config,
-          () => this.#late(message),
-          () => this.refresh(),
-        )
-      )
-        this.#deliver(message)
+      const time = batch.timestamp[at] as number
+      const message = { id: batch.id[at] as number, offset, attempt, subject, headers, payload, time }
+      if (!paced || !this.#waits(message)) this.#deliver(message)
     }
     this.#taker.exhausted()
     this.refresh()
+  }
+
+  #waits(message: Message): boolean {
+    const { offset, time, headers, payload, subject } = message
+    const paced = { sequence: offset + this.owner.base, time, bytes: headers.length + payload.length + subject.length }
+    const deliver = (): void => this.#late(message)
+    return this.#pace.holds(paced, this.config, deliver, () => this.refresh())
   }
 
   /** After its wait. */
@@ -268,6 +267,7 @@ export class Consumer implements Sink, TakerHost {
       return
     }
     this.#pending.set(sequence, { id, consumerSequence, deliveries: attempt, subject, at: now })
+    if (config.backoff.length === 0) return
     const waitMs = msOf(config.backoff[Math.min(attempt, config.backoff.length) - 1] ?? config.ack_wait)
     if (waitMs !== msOf(config.ack_wait)) this.#core.settle([id], { kind: 'extend', deadlineMs: waitMs })
   }
@@ -296,7 +296,7 @@ export class Consumer implements Sink, TakerHost {
   /** What came on an acknowledgement's subject. */
   onAck(place: AckPlace, body: string, reply: string): void {
     if (this.#closed) return
-    const word = /^[+-]\w+/.exec(body)?.[0] ?? ''
+    const word = body === '+ACK' ? body : (/^[+-]\w+/.exec(body)?.[0] ?? '')
     const rest = body.slice(word.length).trim()
     switch (word === '' ? '+ACK' : word) {
       case '+ACK':
@@ -321,7 +321,7 @@ export class Consumer implements Sink, TakerHost {
         break
       default:
     }
-    this.refresh()
+    this.#refreshSoon()
   }
 
   /** Once it is durable. */

@@ -110,8 +110,12 @@ export class PullTaker implements Taker {
   // ---------------------------------------------------------------------------------------------------------------- deliveries
 
   take(message: Outgoing, bytes: number): boolean {
-    for (const request of this.#requests) {
-      if (!this.#mayServe(request, 1)) continue
+    for (let at = 0, request = this.#requests.at(at); request !== undefined; request = this.#requests.at(at)) {
+      if (!this.#mayServe(request, 1)) {
+        at++
+        continue
+      }
+      // What is not served now is gone, and the next one stands in its place.
       if (request.expiresAt <= this.#clock.now()) {
         this.#timeOut(request)
         continue
@@ -121,9 +125,9 @@ export class PullTaker implements Taker {
         continue
       }
       const pinned = this.#pin(request)
-      const headers = pinned ? withHeaders(message.headers, [['Nats-Pin-Id', this.#pinId]]) : message.headers
+      const shown = pinned ? { ...message, headers: withHeaders(message.headers, [['Nats-Pin-Id', this.#pinId]]) } : message
       // Whoever asked may be gone.
-      if (!this.#outbox.deliver(request.reply, { ...message, headers })) {
+      if (!this.#outbox.deliver(request.reply, shown)) {
         this.#requests.remove(request)
         continue
       }

@@ -95,6 +95,11 @@ export class WaitingRequests {
     return wanted
   }
 
+  /** In the order of serving. */
+  at(index: number): Request | undefined {
+    return this.#queue[index]
+  }
+
   [Symbol.iterator](): IterableIterator<Request> {
     return [...this.#queue][Symbol.iterator]()
   }
@@ -112,7 +117,7 @@ export class WaitingRequests {
   /** It got a message: the next one is another's turn, unless their priorities decide. */
   served(request: Request): void {
     const at = this.#queue.indexOf(request)
-    if (at < 0) return
+    if (at < 0 || (request.left > 0 && this.#queue.length === 1)) return
     if (request.left <= 0) this.#queue.splice(at, 1)
     else if (!this.#byPriority) {
       this.#queue.splice(at, 1)
