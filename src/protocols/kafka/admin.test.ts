@@ -7,7 +7,6 @@ import { batchCodec, buildBatch, openBatch } from './batch.ts'
 import { ApiKey } from './codec.ts'
 import { KafkaError } from './errors.ts'
 import { recordFormat } from './mapping.ts'
-import { Quotas } from './quotas.ts'
 import type { Message } from './schema.ts'
 import { TestClient } from './test-client.ts'
 
@@ -153,64 +152,6 @@ test('producers are described by what they wrote', async () => {
     [producer.producerId, producer.producerEpoch, producer.lastSequence, producer.currentTxnStartOffset],
     [producerId, 0, 1, -1],
   )
-})
-
-test('who goes beyond a quota is told to be silent, and not read for so long', async () => {
-  const clientId = 'test' // what TestClient says it is
-  const alter = async (entity: object[], key: string, value: number, remove = false): Promise<number> =>
-    (await to.ask(ApiKey.AlterClientQuotas, 1, { entries: [{ entity, ops: [{ key, value, remove }] }] }))['entries'][0].errorCode
-  const own = [{ entityType: 'client-id', entityName: clientId }]
-  assert.equal(await alter(own, 'request_percentage', 50), KafkaError.InvalidRequest)
-  await createTopic('metered')
-  const batch = batchAt(...Array.from({ length: 20 }, () => Date.now()))
-  assert.equal(await alter(own, 'producer_byte_rate', batch.length), 0)
-  const other = new TestClient(broker.port('kafka'))
-  const body = { acks: -1, timeoutMs: 1000, topicData: [{ name: 'metered', partitionData: [{ index: 0, records: batch }] }] }
-  const throttled = async (): Promise<number> => (await other.ask(ApiKey.Produce, 9, body))['throttleTimeMs']
-  assert.equal(await throttled(), 0)
-  const first = await throttled()
-  assert.ok(first > 0 && first <= 1000, String(first))
-  let answered = false
-  const second = throttled().then((ms) => {
-    answered = true
-    return ms
-  })
-  // Another connection is read meanwhile, which shows that time passed for the broker too.
-  await to.ask(ApiKey.Metadata, 9, { topics: [] })
-  assert.equal(answered, false)
-  await broker.clock.advance(1000)
-  assert.ok((await second) > 0)
-  await broker.clock.advance(60_000)
-  assert.equal(await alter(own, 'producer_byte_rate', 0, true), 0)
-  assert.equal(await throttled(), 0)
-  const { entries } = await to.ask(ApiKey.DescribeClientQuotas, 1, { components: [], strict: false })
-  assert.deepEqual(entries, [])
-  other.close()
-})
-
-test('of the quotas that fit a client, the one that says most of it counts', () => {
-  const stored = new Map<string, string>()
-  const rows = {
-    size: 0,
-    get: (key: string) => stored.get(key),
-    entries: () => stored.entries(),
-    put: (key: string, value: string) => void stored.set(key, value),
-    delete: (key: string) => stored.delete(key),
-    durable: async () => {},
-  }
-  const quotas = new Quotas(rows)
-  void quotas.put({ clientId: null }, { producer_byte_rate: 100 })
-  void quotas.put({ user: null }, { producer_byte_rate: 1000 })
-  void quotas.put({ user: 'alice', clientId: 'app' }, { producer_byte_rate: 10_000 })
-  const after = (user: string, clientId: string): number => quotas.record('producer_byte_rate', user, clientId, 20_000, 0)
-  assert.equal(after('alice', 'app'), 1000)
-  assert.equal(after('alice', 'other'), 19_000)
-  // Shared by all clients of the user.
-  assert.equal(after('alice', 'third'), 30_000)
-  assert.equal(after('bob', 'app'), 19_000)
-  const again = new Quotas(rows)
-  assert.equal(again.record('producer_byte_rate', 'alice', 'app', 20_000, 0), 1000)
-  assert.equal(again.record('consumer_byte_rate', 'alice', 'app', 20_000, 0), 0)
 })
 
 test('what an AMQP consumer gives back of a Kafka topic comes again after its delay, and what it rejects goes to the dead-letter topic', async () => {

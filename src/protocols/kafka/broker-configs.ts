@@ -90,6 +90,15 @@ function rowsFor(nodeId: number, limits: Limits): BrokerConfigRow[] {
       ...known('max.connections.per.ip.overrides', string, '', 'How many one address may have instead: address:number, …'),
       check: (value) => void addressOverrides(value),
     },
+    {
+      ...count('max.connection.creation.rate', unlimited, 'Connections a second at most; others wait.'),
+      check: (value) => {
+        if (!/^[1-9]\d*$/.test(value) || Number(value) > unlimited)
+          throw new ConfigRefused(
+            `Invalid value ${value} for configuration max.connection.creation.rate: a whole number from 1 to ${unlimited}`,
+          )
+      },
+    },
     known('offsets.retention.minutes', int, '10080', 'How long the offsets of a group without members are kept.'),
     known('socket.request.max.bytes', int, String(limits.frameBytesMax), 'The largest request that is read.'),
     known(

@@ -1,10 +1,15 @@
 // How many connections Kafka clients may have together, and from one address: max.connections and its like, which are set at run time.
 import { isIP } from 'node:net'
 import type { Broker } from '../../broker/face.ts'
+import { Meter } from './meter.ts'
 import { ConfigRefused } from './refused.ts'
 
 /** The greatest int, as Kafka writes no limit. */
 export const unlimited = 0x7fffffff
+
+/** How many seconds' worth of connections may come at once, as in Kafka, which counts over so long. */
+const atOnceSeconds = 10
+const waitMsMax = 30_000
 
 interface Configs {
   get(name: string): string
@@ -14,6 +19,7 @@ export class ConnectionLimits {
   readonly #configs: Configs
   readonly #byAddress = new Map<string, number>()
   #all = 0
+  #pace: { readonly rate: number; readonly meter: Meter } | null = null
 
   static of(broker: Broker, configs: Configs): ConnectionLimits {
     return broker.shared('kafka.connection-limits', () => new ConnectionLimits(configs))
@@ -35,6 +41,14 @@ export class ConnectionLimits {
     this.#all++
     this.#byAddress.set(address, here + 1)
     return null
+  }
+
+  /** One more has come, at this time: how long it has to wait until it is served (max.connection.creation.rate), ms. */
+  arrive(now: number): number {
+    const rate = Number(this.#configs.get('max.connection.creation.rate'))
+    if (rate === unlimited) return 0
+    if (this.#pace?.rate !== rate) this.#pace = { rate, meter: new Meter(rate, atOnceSeconds, now) }
+    return Math.min(this.#pace.meter.take(1, now), waitMsMax)
   }
 
   leave(address: string): void {

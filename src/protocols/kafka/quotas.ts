@@ -1,24 +1,54 @@
-// Client quotas: how many bytes a second a user, a client id, or both may produce and fetch. Who goes beyond is answered, told for how long to
-// be silent, and not read for so long (KIP-219). Durable in the rows "kafka.quotas".
+// Client quotas: how many bytes a second a user, a client id, or both may produce and fetch, how much of the broker's time their requests may take, how
+// many partitions they may make and delete, and how many connections an address may open. Who goes beyond is answered, told for how long to be silent,
+// and not read for so long (KIP-219, KIP-599, KIP-612). Durable in the rows "kafka.quotas".
 import type { Broker, Rows } from '../../broker/face.ts'
+import { Meter } from './meter.ts'
 
-export const quotaKeys = ['producer_byte_rate', 'consumer_byte_rate'] as const
-export type QuotaKey = (typeof quotaKeys)[number]
+interface Measure {
+  /** What the meter counts of one unit of the quota. */
+  readonly scale: number
+  /** How many seconds' worth may be used at once. */
+  readonly seconds: number
+  /** Nobody is kept silent longer at a time, ms; what is left counts on. */
+  readonly throttleMsMax: number
+}
 
-/** What a quota is for: each part a name, null for whoever has none of his own, or undefined when it does not matter. */
+const bytes: Measure = { scale: 1, seconds: 1, throttleMsMax: 30_000 }
+const measures = {
+  producer_byte_rate: bytes,
+  consumer_byte_rate: bytes,
+  // Percent of one thread, counted in ms of each second.
+  request_percentage: { scale: 10, seconds: 1, throttleMsMax: 1000 },
+  controller_mutation_rate: { scale: 1, seconds: 11, throttleMsMax: 30_000 },
+  connection_creation_rate: { scale: 1, seconds: 10, throttleMsMax: 1000 },
+} as const satisfies Record<string, Measure>
+
+export type QuotaKey = keyof typeof measures
+export type ClientQuotaKey = Exclude<QuotaKey, 'connection_creation_rate'>
+
+/** By what they are for: users and client ids have other quotas than addresses. */
+export const clientQuotaKeys: readonly QuotaKey[] = [
+  'producer_byte_rate',
+  'consumer_byte_rate',
+  'request_percentage',
+  'controller_mutation_rate',
+]
+export const addressQuotaKeys: readonly QuotaKey[] = ['connection_creation_rate']
+
+/** What a quota is for: each part a name, null for whoever has none of his own, or undefined when it does not matter. An `ip` stands alone. */
 export interface QuotaEntity {
   readonly user?: string | null
   readonly clientId?: string | null
+  readonly ip?: string | null
 }
 export type QuotaValues = Readonly<Partial<Record<QuotaKey, number>>>
 
 export const quotasMax = 10_000
-/** Whose use is remembered at a time; who used least recently starts anew, at worst with one second's worth more. */
+/** Whose use is remembered at a time; who used least recently starts anew, at worst with so much more as may be used at once. */
 const metersMax = 10_000
-/** Nobody is kept silent longer at a time; what is left is kept for the next request. */
-const throttleMsMax = 30_000
 
-const keyOf = ({ user, clientId }: QuotaEntity): string => JSON.stringify([partOf(user), partOf(clientId)])
+const keyOf = ({ user, clientId, ip }: QuotaEntity): string =>
+  JSON.stringify(ip === undefined ? [partOf(user), partOf(clientId)] : [partOf(ip)])
 /** A name, true for the default and false for no matter who: a name cannot look like either. */
 const partOf = (name: string | null | undefined): string | boolean => name ?? name === null
 
@@ -27,10 +57,17 @@ interface Stored {
   readonly values: QuotaValues
 }
 
+/** The quota that counts, and whom it is shared by. */
+interface Found {
+  readonly rate: number
+  readonly shared: string
+}
+
 export class Quotas {
   readonly #rows: Rows
   readonly #stored = new Map<string, Stored>()
   readonly #meters = new Map<string, Meter>()
+  #areTimed = false
 
   static of(broker: Broker): Quotas {
     return broker.shared('kafka.quotas', () => new Quotas(broker.rows('kafka.quotas')))
@@ -39,6 +76,7 @@ export class Quotas {
   constructor(rows: Rows) {
     this.#rows = rows
     for (const [key, text] of rows.entries()) this.#stored.set(key, JSON.parse(text) as Stored) // only put() writes these rows
+    this.#learn()
   }
 
   all(): Stored[] {
@@ -47,6 +85,11 @@ export class Quotas {
 
   get full(): boolean {
     return this.#stored.size >= quotasMax
+  }
+
+  /** Whether the time that requests take has to be measured. */
+  get areTimed(): boolean {
+    return this.#areTimed
   }
 
   get(entity: QuotaEntity): QuotaValues {
@@ -64,16 +107,45 @@ export class Quotas {
       this.#rows.put(key, JSON.stringify({ entity, values }))
     }
     this.#meters.clear()
+    this.#learn()
     await this.#rows.durable()
   }
 
-  /** Counts bytes; how long their client must be silent for them, ms. */
-  record(key: QuotaKey, user: string, clientId: string, bytes: number, now: number): number {
+  #learn(): void {
+    this.#areTimed = this.all().some(({ values }) => values.request_percentage !== undefined)
+  }
+
+  /** Counts what a client used: bytes, ms of time, partitions. How long it must be silent for them, ms. */
+  record(key: ClientQuotaKey, user: string, clientId: string, amount: number, now: number): number {
+    const meter = this.#meterOf(key, user, clientId, now)
+    return meter === null ? 0 : Math.min(meter.take(amount, now), measures[key].throttleMsMax)
+  }
+
+  /** How long a client must be silent for what it used so far, ms. */
+  owed(key: ClientQuotaKey, user: string, clientId: string, now: number): number {
+    const meter = this.#meterOf(key, user, clientId, now)
+    return meter === null ? 0 : Math.min(meter.owed(now), measures[key].throttleMsMax)
+  }
+
+  /** Counts a connection from an address; or, where there were too many, does not, and says how long there may be no other, ms. */
+  connect(address: string, now: number): number {
     if (this.#stored.size === 0) return 0
+    const rate = this.get({ ip: address }).connection_creation_rate ?? this.get({ ip: null }).connection_creation_rate
+    if (rate === undefined) return 0
+    const meter = this.#shared('connection_creation_rate', { rate, shared: JSON.stringify(address) }, now)
+    return Math.min(meter.takeWhole(1, now), measures.connection_creation_rate.throttleMsMax)
+  }
+
+  #meterOf(key: ClientQuotaKey, user: string, clientId: string, now: number): Meter | null {
+    if (this.#stored.size === 0) return null
     const found = this.#find(key, user, clientId)
-    if (found === null) return 0
-    const name = `${key}/${found.shared}`
-    const meter = this.#meters.get(name) ?? new Meter(found.rate, now)
+    return found === null ? null : this.#shared(key, found, now)
+  }
+
+  #shared(key: QuotaKey, { rate, shared }: Found, now: number): Meter {
+    const name = `${key}/${shared}`
+    const { scale, seconds } = measures[key]
+    const meter = this.#meters.get(name) ?? new Meter(rate * scale, seconds, now)
     // Used most recently, so last in the order in which they are forgotten.
     this.#meters.delete(name)
     this.#meters.set(name, meter)
@@ -81,11 +153,11 @@ export class Quotas {
       const [oldest] = this.#meters.keys()
       if (oldest !== undefined) this.#meters.delete(oldest)
     }
-    return Math.min(meter.take(bytes, now), throttleMsMax)
+    return meter
   }
 
-  /** The quota that counts, in Kafka's order, and whom it is shared by. */
-  #find(key: QuotaKey, user: string, clientId: string): { rate: number; shared: string } | null {
+  /** In Kafka's order. */
+  #find(key: ClientQuotaKey, user: string, clientId: string): Found | null {
     const both = JSON.stringify([user, clientId])
     const [ofUser, ofClient] = [JSON.stringify([user]), JSON.stringify([null, clientId])]
     const order: readonly (readonly [QuotaEntity, string])[] = [
@@ -103,25 +175,5 @@ export class Quotas {
       if (rate !== undefined) return { rate, shared }
     }
     return null
-  }
-}
-
-/** A bucket that fills at a rate and holds one second's worth; taking more than there is leaves a debt, which is paid by waiting. */
-class Meter {
-  readonly #rate: number
-  #left: number
-  #at: number
-
-  constructor(rate: number, now: number) {
-    this.#rate = rate
-    this.#left = rate
-    this.#at = now
-  }
-
-  /** How long until the debt is paid, ms; 0: there is none. */
-  take(bytes: number, now: number): number {
-    this.#left = Math.min(this.#rate, this.#left + ((now - this.#at) / 1000) * this.#rate) - bytes
-    this.#at = now
-    return this.#left >= 0 ? 0 : Math.ceil((-this.#left / this.#rate) * 1000)
   }
 }

@@ -2,6 +2,8 @@
 // in handlers/produce.ts, then broker/.
 //
 //   state      on                               to
+//   Refused    connection_creation_rate is over Closed
+//   Waiting    max.connection.creation.rate is  Open: what was sent until then is read then
 //   Open       a frame                          Open (a handler answers, now or later)
 //   Open       SASL handshake v0                RawToken: the next frame is a bare SASL token, until it is decided
 //   Open       drain()                          Draining: what is in flight is answered, new requests are not read
@@ -18,28 +20,19 @@ import {
 } from '../../broker/face.ts'
 import { plainAddress } from '../../lib/ip.ts'
 import { BrokerConfigs } from './broker-configs.ts'
-import {
-  type Api,
-  ApiKey,
-  apis,
-  beginResponse,
-  encodeResponse,
-  FrameDecoder,
-  finishResponse,
-  readRequestHeader,
-} from './codec.ts'
+import { type Api, ApiKey, apis, encodeResponse, FrameDecoder, readRequestHeader } from './codec.ts'
 import { ConnectionLimits } from './connection-limits.ts'
 import { Coordinator } from './coordinator.ts'
 import { codeOf, KafkaError, textOf } from './errors.ts'
 import { type Handler, handlers } from './handlers/table.ts'
 import { namespaceName } from './names.ts'
-import { type QuotaKey, Quotas } from './quotas.ts'
+import { Quotas } from './quotas.ts'
+import { Request } from './request.ts'
 import type { SaslExchange } from './sasl.ts'
-import type { Message } from './schema.ts'
 import { TransactionCoordinator } from './transaction-coordinator.ts'
-import { MalformedFrame, Reader, type Writer } from './wire.ts'
+import { MalformedFrame, Reader } from './wire.ts'
 
-const State = { Open: 0, Draining: 1, Closed: 2 } as const
+const State = { Refused: 0, Waiting: 1, Open: 2, Draining: 3, Closed: 4 } as const
 type State = (typeof State)[keyof typeof State]
 
 /** Requests read and not yet answered; then the socket is not read until there is room. Clients keep up to 5. */
@@ -49,65 +42,6 @@ const deletedNamesMax = 1000
 /** The one broker of the cluster, as its clients see it. */
 export const nodeId = 1
 export const softwareNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
-
-/** One request and the place of its answer in the order of answers. */
-export class Request {
-  readonly session: KafkaSession
-  readonly api: Api
-  readonly version: number
-  readonly correlationId: number
-  readonly clientId: string | null
-  readonly reader: Reader
-  /** null: not answered yet. An empty list: answered with silence (acks=0). */
-  answer: Buffer[] | null = null
-  /** Runs once the answer has left. */
-  whenSent: (() => void) | null = null
-
-  constructor(session: KafkaSession, api: Api, version: number, correlationId: number, clientId: string | null, reader: Reader) {
-    this.session = session
-    this.api = api
-    this.version = version
-    this.correlationId = correlationId
-    this.clientId = clientId
-    this.reader = reader
-  }
-
-  body(): Message {
-    return this.api.request.decode(this.reader, this.version)
-  }
-
-  respond(body: Message): void {
-    this.finish(encodeResponse(this.api, this.version, this.correlationId, body))
-  }
-
-  /** For the answers written by hand. */
-  begin(bytes?: number): Writer {
-    return beginResponse(this.api, this.version, this.correlationId, bytes)
-  }
-
-  respondWritten(writer: Writer): void {
-    this.finish(finishResponse(writer))
-  }
-
-  silent(): void {
-    this.finish([])
-  }
-
-  /** Counts bytes towards the client's quota, and reads no more of its requests for as long as it went beyond: the time to tell it, ms. */
-  throttle(key: QuotaKey, bytes: number): number {
-    const { session } = this
-    const now = session.broker.clock.now()
-    const ms = session.quotas.record(key, session.principal.user, this.clientId ?? '', bytes, now)
-    if (ms > 0) session.mute(ms)
-    return ms
-  }
-
-  finish(answer: Buffer[]): void {
-    if (this.answer !== null) return
-    this.answer = answer
-    this.session.onAnswered()
-  }
-}
 
 export class KafkaSession implements Session {
   readonly connection: Connection
@@ -130,6 +64,7 @@ export class KafkaSession implements Session {
   #state: State = State.Open
   #pending: Request[] = []
   #paused = false
+  readonly #early: Buffer[] = []
   /** Names of topics that were deleted here and not asked for since; see {@link wasDeleted}. */
   readonly #deleted = new Set<string>()
   readonly #whenClosed = new Set<() => void>()
@@ -160,6 +95,26 @@ export class KafkaSession implements Session {
     const refused = limits.enter(address)
     if (refused !== null) return this.#fail(refused)
     this.#leave = () => limits.leave(address)
+    const now = this.broker.clock.now()
+    const closesIn = this.quotas.connect(address, now)
+    if (closesIn > 0) return this.#keepOut(closesIn, address)
+    const opensIn = limits.arrive(now)
+    if (opensIn > 0) this.#keepWaiting(opensIn)
+  }
+
+  /** KIP-612: who connects too often is closed when there may be another, so that trying again at once gains nothing. */
+  #keepOut(ms: number, address: string): void {
+    this.#state = State.Refused
+    this.#after(ms, () => this.#fail(`${address} connects too often (connection_creation_rate)`))
+  }
+
+  /** KIP-612: connections that come too fast are not lost, they are served later. */
+  #keepWaiting(ms: number): void {
+    this.#state = State.Waiting
+    this.#after(ms, () => {
+      this.#state = State.Open
+      for (const chunk of this.#early.splice(0)) this.onBytes(chunk)
+    })
   }
 
   /** A verified certificate is a login, as on Kafka's SSL listeners; SASL on top of it takes its place. */
@@ -221,6 +176,8 @@ export class KafkaSession implements Session {
   }
 
   onBytes(chunk: Buffer): void {
+    // Nothing more is read while it waits: this can only be what came with the connection.
+    if (this.#state === State.Waiting) this.#early.push(chunk)
     if (this.#state !== State.Open) return
     try {
       this.decoder.push(chunk)
@@ -261,9 +218,12 @@ export class KafkaSession implements Session {
   }
 
   #run(handler: Handler, request: Request): void {
-    try {
+    const handle = (): void => {
       const running = handler.run(request)
       if (running instanceof Promise) running.catch((cause: unknown) => this.#onHandlerFailed(request, cause))
+    }
+    try {
+      request.timed(handle)
     } catch (cause) {
       this.#onHandlerFailed(request, cause)
     }
@@ -318,10 +278,16 @@ export class KafkaSession implements Session {
 
   /** KIP-219: answers go out, requests are not read. */
   mute(ms: number): void {
+    this.#after(ms, () => undefined)
+  }
+
+  /** Nothing is read until then. */
+  #after(ms: number, run: () => void): void {
     this.connection.pause()
     const forget = this.whenClosed(() => timer.cancel())
     const timer = this.broker.clock.after(ms, () => {
       forget()
+      run()
       this.connection.resume()
     })
   }
@@ -361,6 +327,7 @@ export class KafkaSession implements Session {
   }
 
   drain(): void {
+    if (this.#state === State.Refused || this.#state === State.Waiting) return this.#fail('shutting down')
     if (this.#state !== State.Open) return
     this.#state = State.Draining
     // Long polls would hold the shutdown up; whoever waits is told by the end of the connection, as by any broker that goes.

@@ -8,6 +8,7 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.CreateTopicsOptions;
 import org.apache.kafka.clients.admin.DescribeClusterOptions;
 import org.apache.kafka.clients.admin.DescribeConfigsOptions;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
@@ -39,6 +40,7 @@ import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.SaslAuthenticationException;
+import org.apache.kafka.common.errors.ThrottlingQuotaExceededException;
 import org.apache.kafka.common.errors.TopicAuthorizationException;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
@@ -60,6 +62,9 @@ public final class KafkaAdmin {
         .add("access control: allowed, denied, found and deleted", KafkaAdmin::acls)
         .add("credentials made by the client log their user in", KafkaAdmin::scram)
         .add("quotas set, found and enforced", KafkaAdmin::quotas)
+        .add("a quota of time keeps a producer silent", KafkaAdmin::quotaOfTime)
+        .add("a quota of partitions made refuses, and the client tries again", KafkaAdmin::quotaOfMutations)
+        .add("a quota of connections for an address", KafkaAdmin::quotaOfConnections)
         .add("elections, reassignments, log directories, quorum, features, tokens", KafkaAdmin::nodes)
         .run();
   }
@@ -219,7 +224,56 @@ public final class KafkaAdmin {
       }
       admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", null))))).all().get();
       Cases.check(admin.describeClientQuotas(filter).entities().get().isEmpty(), "removed");
-      Cases.check(fails(InvalidRequestException.class, admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("request_percentage", 50.0))))).all()::get), "what is not enforced is refused");
+    }
+  }
+
+  static void quota(Admin admin, ClientQuotaEntity entity, String key, Double value) throws Exception {
+    admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op(key, value))))).all().get();
+  }
+
+  static void quotaOfTime() throws Exception {
+    String client = Cases.unique("timed");
+    ClientQuotaEntity entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, client));
+    String topic = Cases.unique("admin.timed");
+    Map<String, Object> settings = alice();
+    settings.put("client.id", client);
+    settings.put("linger.ms", 0);
+    try (Admin admin = admin(); KafkaProducer<String, String> producer = producer(settings)) {
+      admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all().get();
+      quota(admin, entity, "request_percentage", 0.01);
+      for (int i = 0; i < 3; i++) producer.send(new ProducerRecord<>(topic, "v".repeat(1_000))).get();
+      double throttled = producer.metrics().entrySet().stream().filter(each -> each.getKey().name().equals("produce-throttle-time-max")).mapToDouble(each -> (double) each.getValue().metricValue()).max().orElse(0);
+      quota(admin, entity, "request_percentage", null);
+      Cases.check(throttled > 0, "the producer was throttled");
+    }
+  }
+
+  static void quotaOfMutations() throws Exception {
+    String client = Cases.unique("mutating");
+    ClientQuotaEntity entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, client));
+    Map<String, Object> settings = alice();
+    settings.put("client.id", client);
+    try (Admin admin = admin(); Admin mutating = Admin.create(settings)) {
+      quota(admin, entity, "controller_mutation_rate", 1.0);
+      NewTopic large = new NewTopic(Cases.unique("admin.mutated"), 12, (short) 1);
+      NewTopic small = new NewTopic(Cases.unique("admin.mutated"), 1, (short) 1);
+      var once = new CreateTopicsOptions().retryOnQuotaViolation(false);
+      mutating.createTopics(List.of(large), once).all().get();
+      Cases.check(fails(ThrottlingQuotaExceededException.class, mutating.createTopics(List.of(small), once).all()::get), "refused beyond the quota");
+      mutating.createTopics(List.of(small)).all().get();
+      quota(admin, entity, "controller_mutation_rate", null);
+    }
+  }
+
+  static void quotaOfConnections() throws Exception {
+    ClientQuotaEntity entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.IP, "10.11.12.13"));
+    try (Admin admin = admin()) {
+      quota(admin, entity, "connection_creation_rate", 2.0);
+      var filter = ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.IP, "10.11.12.13")));
+      Cases.equal(admin.describeClientQuotas(filter).entities().get(), Map.of(entity, Map.of("connection_creation_rate", 2.0)), "described");
+      quota(admin, entity, "connection_creation_rate", null);
+      Cases.check(admin.describeClientQuotas(filter).entities().get().isEmpty(), "removed");
+      Cases.check(fails(InvalidRequestException.class, admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1.0))))).all()::get), "an address has no byte rates");
     }
   }
 

@@ -5,8 +5,9 @@ import { KafkaError } from '../errors.ts'
 import { namespaceName } from '../names.ts'
 import { mayCluster } from '../operations.ts'
 import { failure, Refused } from '../refused.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 
 /** Throws Refused where rules cannot be had. */
 function checkMay(session: KafkaSession, action: 'describe' | 'alter'): void {

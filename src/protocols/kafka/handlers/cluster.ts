@@ -4,8 +4,9 @@ import { configFrom } from '../config.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { collidingTopic, isTopicName } from '../names.ts'
 import { clusterOperations, mayTopic, topicOperations } from '../operations.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import { type KafkaSession, nodeId, type Request } from '../session.ts'
+import { type KafkaSession, nodeId } from '../session.ts'
 
 export async function metadata(request: Request): Promise<void> {
   const { session, version } = request
@@ -18,7 +19,7 @@ export async function metadata(request: Request): Promise<void> {
           .topics()
           .filter((topic) => mayTopic(session, 'describe', topic.name))
           .map(describe)
-      : await Promise.all(asked.map((topic) => describeAsked(session, topic, version, body['allowAutoTopicCreation'], describe)))
+      : await Promise.all(asked.map((topic) => describeAsked(request, topic, body['allowAutoTopicCreation'], describe)))
   request.respond({
     brokers: [{ nodeId, host: session.host, port: session.port, rack: null }],
     clusterId: session.broker.clusterId,
@@ -31,12 +32,12 @@ export async function metadata(request: Request): Promise<void> {
 const noTopicId = '0'.repeat(32)
 
 async function describeAsked(
-  session: KafkaSession,
+  request: Request,
   topic: Message,
-  version: number,
   mayCreate: boolean,
   describe: (topic: TopicInfo) => object,
 ): Promise<object> {
+  const { session, version } = request
   // Who asks by id may leave the name null or empty.
   if (version >= 10 && (topic['name'] === null || topic['topicId'] !== noTopicId)) {
     const found = session.space.topicById(Buffer.from(topic['topicId'], 'hex'))
@@ -57,7 +58,9 @@ async function describeAsked(
     if (!isTopicName(name)) return failed(KafkaError.InvalidTopic)
     if (!mayCreate || session.wasDeleted(name)) return failed(KafkaError.UnknownTopicOrPartition)
     if (collidingTopic(session.space, name) !== undefined) return failed(KafkaError.InvalidTopic)
-    return describe(await session.space.createTopic(name, configFrom({}, session.configs), 'kafka'))
+    const created = await session.space.createTopic(name, configFrom({}, session.configs), 'kafka')
+    request.throttle('controller_mutation_rate', created.config.partitions)
+    return describe(created)
   } catch (cause) {
     const raced = cause instanceof CoreError && cause.code === 'AlreadyExists' ? session.space.topic(name) : undefined
     return raced ? describe(raced) : failed(codeOf(cause))

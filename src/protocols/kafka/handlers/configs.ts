@@ -16,8 +16,9 @@ import { GroupConfigs } from '../group-config.ts'
 import { isTopicName } from '../names.ts'
 import { mayCluster, mayGroup, mayTopic } from '../operations.ts'
 import { ConfigRefused, failure, Refused } from '../refused.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import { type KafkaSession, nodeId, type Request } from '../session.ts'
+import { type KafkaSession, nodeId } from '../session.ts'
 
 const ResourceType = { Topic: 2, Broker: 4, BrokerLogger: 8, ClientMetrics: 16, Group: 32 } as const
 const Operation = { Set: 0, Delete: 1, Append: 2, Subtract: 3 } as const

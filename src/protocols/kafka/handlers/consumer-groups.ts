@@ -7,8 +7,9 @@ import { KafkaError } from '../errors.ts'
 import { Features } from '../features.ts'
 import { type Assignment, assignmentOf, topicsOf } from '../group-assignment.ts'
 import type { GroupTopics } from '../group-topics.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 import { clientHost, mayUse } from './groups.ts'
 
 export function consumerGroupHeartbeat(request: Request): void {

@@ -4,8 +4,9 @@ import type { ScramMechanism, ScramVerifier } from '../../../broker/face.ts'
 import { KafkaError } from '../errors.ts'
 import { mayCluster } from '../operations.ts'
 import { failure, Refused } from '../refused.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 
 const mechanisms: readonly (readonly [number, ScramMechanism, 'sha256' | 'sha512'])[] = [
   [1, 'SCRAM-SHA-256', 'sha256'],

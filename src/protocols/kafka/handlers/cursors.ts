@@ -1,8 +1,9 @@
 // OffsetCommit, OffsetFetch, OffsetDelete: a group's cursors, kept by the broker.
 import type { CursorPosition } from '../../../broker/face.ts'
 import { codeOf, KafkaError } from '../errors.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 import { mayUse } from './groups.ts'
 
 const metadataBytesMax = 4096

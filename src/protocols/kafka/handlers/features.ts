@@ -2,8 +2,8 @@
 import { codeOf, KafkaError, textOf } from '../errors.ts'
 import { type FeatureLevel, Features } from '../features.ts'
 import { mayCluster } from '../operations.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { Request } from '../session.ts'
 
 const UpgradeType = { Upgrade: 1, SafeDowngrade: 2, UnsafeDowngrade: 3 } as const
 

@@ -4,8 +4,8 @@ import type { EntryView, ReadResult } from '../../../broker/face.ts'
 import { codeOf, KafkaError, wireCode } from '../errors.ts'
 import { type FetchPart, type FetchSession, FetchSessions, type FetchUser, type PartAsk } from '../fetch-session.ts'
 import { entriesToBatches } from '../mapping.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { Request } from '../session.ts'
 import { writeFetchResponse } from './fetch-response.ts'
 
 /** What one answer carries at most, whatever the client allows; it asks again at once. */
@@ -126,9 +126,10 @@ class FetchOperation implements FetchUser {
     const { session } = this.#request
     const { clock } = session.broker
     const waitMs = this.#deadline - clock.now()
-    if (failed || total >= this.#minBytes || waitMs <= 0 || this.#session.parts.size === 0) return this.answer()
+    if (failed || total >= this.#minBytes || waitMs <= 0 || this.#session.parts.size === 0)
+      return this.#request.timed(() => this.answer())
     if (this.#cancels.length === 0) {
-      const timer = clock.after(waitMs, () => this.answer())
+      const timer = clock.after(waitMs, () => this.#request.timed(() => this.answer()))
       const forget = session.whenClosed(() => this.#finish())
       this.#cancels = [() => timer.cancel(), forget]
     }

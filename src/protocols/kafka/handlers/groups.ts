@@ -5,8 +5,9 @@ import { codeOf, KafkaError } from '../errors.ts'
 import { GroupState, sessionTimeoutMaxMs, sessionTimeoutMinMs } from '../group.ts'
 import type { GroupProtocol, JoinAsk, SyncAsk } from '../group-member.ts'
 import { mayGroup } from '../operations.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 
 export const clientHost = (session: KafkaSession): string => `/${plainAddress(session.connection.remoteAddress)}`
 

@@ -3,8 +3,9 @@
 import type { Action } from '../../../broker/face.ts'
 import { KafkaError } from '../errors.ts'
 import { clusterOperations, mayCluster } from '../operations.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import { type KafkaSession, nodeId, type Request } from '../session.ts'
+import { type KafkaSession, nodeId } from '../session.ts'
 
 /** The one log directory, by the name clients know it. */
 const logDir = '/data'

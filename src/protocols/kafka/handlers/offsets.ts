@@ -5,8 +5,8 @@ import { openBatch } from '../batch.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
 import { mayTopic } from '../operations.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { Request } from '../session.ts'
 
 const At = { Latest: -1, Earliest: -2, MaxTimestamp: -3, EarliestLocal: -4, LatestTiered: -5, EarliestPendingUpload: -6 } as const
 

@@ -2,8 +2,9 @@
 import { KafkaError } from '../errors.ts'
 import { isTopicName } from '../names.ts'
 import { mayTopic, topicOperations } from '../operations.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import { type KafkaSession, nodeId, type Request } from '../session.ts'
+import { type KafkaSession, nodeId } from '../session.ts'
 
 /** Kafka's max.request.partition.size.limit. */
 const partitionsMax = 2000

@@ -16,7 +16,7 @@ import { type Split, splitDelayed } from '../delays.ts'
 import { KafkaError, produceCode, textOf } from '../errors.ts'
 import { batchFormatId } from '../mapping.ts'
 import { asConfigured, refusedTime } from '../produce-rules.ts'
-import type { Request } from '../session.ts'
+import type { Request } from '../request.ts'
 import { MalformedFrame, type Reader } from '../wire.ts'
 import { admit, isInTransaction, joiningVersion } from './transaction-records.ts'
 
@@ -90,11 +90,16 @@ export function produce(request: Request): void {
   for (const part of parts) prepare(request, part)
   if (parts.some((part) => part.item?.undecided)) admit(request, transactionalId, parts)
   const items = parts.flatMap((part) => part.item ?? [])
+  if (acks === 0) {
+    countBytes(request, parts)
+    request.silent()
+  }
   if (items.length === 0) return answer(request, parts, acks)
-  if (acks === 0) request.silent()
   session.space.publish(items, () => {
-    for (const part of parts) conclude(part)
-    answer(request, parts, acks)
+    request.timed(() => {
+      for (const part of parts) conclude(part)
+      answer(request, parts, acks)
+    })
   })
 }
 
@@ -191,14 +196,19 @@ function conclude(part: ProducePart): void {
 }
 
 function answer(request: Request, parts: readonly ProducePart[], acks: number): void {
-  const bytes = parts.reduce((sum, part) => sum + (part.records?.length ?? 0), 0)
-  const throttleTimeMs = request.throttle('producer_byte_rate', bytes)
-  if (acks !== 0) return request.respond({ responses: responsesOf(request, parts), throttleTimeMs })
-  request.silent()
+  if (acks !== 0) {
+    countBytes(request, parts)
+    return request.respond({ responses: responsesOf(request, parts) })
+  }
   // acks=0 has no answer: the only sign of an error is the end of the connection, at which the client refreshes what it knows.
   const failed = parts.find((part) => part.errorCode !== KafkaError.None)
   if (failed !== undefined)
     request.session.fail(`produce with acks=0 failed: error ${failed.errorCode} on ${failed.topic}-${failed.index}`)
+}
+
+function countBytes(request: Request, parts: readonly ProducePart[]): void {
+  const bytes = parts.reduce((sum, part) => sum + (part.records?.length ?? 0), 0)
+  request.throttle('producer_byte_rate', bytes)
 }
 
 interface TopicResponse {

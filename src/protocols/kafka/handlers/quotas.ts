@@ -1,15 +1,20 @@
 // DescribeClientQuotas, AlterClientQuotas (KIP-546).
+import { isIP } from 'node:net'
+import { plainAddress } from '../../../lib/ip.ts'
 import { KafkaError } from '../errors.ts'
 import { mayCluster } from '../operations.ts'
-import { type QuotaEntity, type QuotaKey, Quotas, type QuotaValues, quotaKeys } from '../quotas.ts'
+import { addressQuotaKeys, clientQuotaKeys, type QuotaEntity, type QuotaKey, Quotas, type QuotaValues } from '../quotas.ts'
 import { failure, Refused } from '../refused.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 
-/** Known to Kafka, and not enforced here: better refused than kept for nothing. */
-const notEnforced = new Set(['request_percentage', 'controller_mutation_rate', 'connection_creation_rate'])
 const MatchType = { Exact: 0, Default: 1, Any: 2 } as const
-const fields: Readonly<Record<string, 'user' | 'clientId'>> = { user: 'user', 'client-id': 'clientId' }
+type Field = 'user' | 'clientId' | 'ip'
+const fields: Readonly<Record<string, Field>> = { user: 'user', 'client-id': 'clientId', ip: 'ip' }
+/** May be fractions. */
+const fractionKeys: readonly QuotaKey[] = ['request_percentage', 'controller_mutation_rate']
+const greatestInt = 0x7fffffff
 
 export function describeClientQuotas(request: Request): void {
   const { session } = request
@@ -42,14 +47,10 @@ function shownEntity(entity: QuotaEntity): object[] {
 
 /** `strict`: the entity has the parts that are asked for and no others. */
 function matcherOf(components: Message[], strict: boolean): (entity: QuotaEntity) => boolean {
-  const asked = new Map<'user' | 'clientId', (name: string | null) => boolean>()
+  const asked = new Map<Field, (name: string | null) => boolean>()
   for (const { entityType, matchType, match } of components) {
     const field = fields[entityType]
-    if (field === undefined) {
-      // Connections by address have no quota here, so none is found.
-      if (entityType === 'ip') return () => false
-      throw new Refused(KafkaError.UnsupportedVersion, `Unsupported entity type ${entityType}`)
-    }
+    if (field === undefined) throw new Refused(KafkaError.UnsupportedVersion, `Unsupported entity type ${entityType}`)
     if (asked.has(field))
       throw new Refused(KafkaError.InvalidRequest, `Entity type ${entityType} cannot appear more than once in the filter.`)
     if (matchType === MatchType.Exact) asked.set(field, (name) => name === match)
@@ -57,6 +58,11 @@ function matcherOf(components: Message[], strict: boolean): (entity: QuotaEntity
     else if (matchType === MatchType.Any) asked.set(field, () => true)
     else throw new Refused(KafkaError.InvalidRequest, `Unknown match type ${matchType}`)
   }
+  if (asked.has('ip') && asked.size > 1)
+    throw new Refused(
+      KafkaError.InvalidRequest,
+      'Invalid entity filter component combination. IP filter component should not be used with User or ClientId filter component.',
+    )
   return (entity) => {
     for (const field of Object.values(fields)) {
       const name = entity[field]
@@ -93,19 +99,23 @@ export async function alterClientQuotas(request: Request): Promise<void> {
 }
 
 function entityOf(entry: Message): QuotaEntity {
-  const entity: { user?: string | null; clientId?: string | null } = {}
+  const entity: { -readonly [Part in keyof QuotaEntity]: QuotaEntity[Part] } = {}
   for (const { entityType, entityName } of entry['entity'] as Message[]) {
     const field = fields[entityType]
-    if (field === undefined) {
-      const why =
-        entityType === 'ip' ? 'connections by address are not limited here' : `Unhandled client quota entity type: ${entityType}`
-      throw new Refused(KafkaError.InvalidRequest, why)
-    }
+    if (field === undefined) throw new Refused(KafkaError.InvalidRequest, `Unhandled client quota entity type: ${entityType}`)
     if (entityName === '') throw new Refused(KafkaError.InvalidRequest, `Empty ${entityType} not supported`)
     entity[field] = entityName
   }
   if (Object.keys(entity).length === 0) throw new Refused(KafkaError.InvalidRequest, 'Invalid empty client quota entity')
-  return entity
+  if (entity.ip === undefined) return entity
+  if (Object.keys(entity).length > 1)
+    throw new Refused(
+      KafkaError.InvalidRequest,
+      'Invalid quota entity combination, IP entity should not be combined with User or ClientId',
+    )
+  if (entity.ip !== null && isIP(entity.ip) === 0)
+    throw new Refused(KafkaError.InvalidRequest, `${entity.ip} is not a valid IP (names are not looked up here).`)
+  return { ip: entity.ip === null ? null : plainAddress(entity.ip) }
 }
 
 async function alterOne(session: KafkaSession, entity: QuotaEntity, ops: Message[], validateOnly: boolean): Promise<void> {
@@ -114,21 +124,21 @@ async function alterOne(session: KafkaSession, entity: QuotaEntity, ops: Message
   const quotas = Quotas.of(session.broker)
   const values: Partial<Record<QuotaKey, number>> = { ...quotas.get(entity) }
   for (const { key, value, remove } of ops) {
-    const known = quotaKeys.find((each) => each === key)
-    if (known === undefined) {
-      const why = notEnforced.has(key) ? `${key} is not enforced here` : `Invalid configuration key ${key}`
-      throw new Refused(KafkaError.InvalidRequest, why)
-    }
+    const known = (entity.ip === undefined ? clientQuotaKeys : addressQuotaKeys).find((each) => each === key)
+    if (known === undefined) throw new Refused(KafkaError.InvalidRequest, `Invalid configuration key ${key}`)
     if (remove) delete values[known]
-    else values[known] = checkRate(key, value)
+    else values[known] = checkRate(known, value)
   }
   if (quotas.full && Object.keys(quotas.get(entity)).length === 0)
     throw new Refused(KafkaError.PolicyViolation, 'there are as many quotas as there can be')
   if (!validateOnly) await quotas.put(entity, values satisfies QuotaValues)
 }
 
-function checkRate(key: string, value: number): number {
+function checkRate(key: QuotaKey, value: number): number {
   if (!(value > 0)) throw new Refused(KafkaError.InvalidRequest, `Quota ${key} must be greater than 0`)
+  if (fractionKeys.includes(key)) return value
   if (!Number.isInteger(value)) throw new Refused(KafkaError.InvalidRequest, `${key} cannot be a fractional value.`)
+  if (key === 'connection_creation_rate' && value > greatestInt)
+    throw new Refused(KafkaError.InvalidRequest, `Proposed value for ${key} is too large for an INT.`)
   return value
 }

@@ -3,8 +3,9 @@
 import { GroupRefusal } from '../consumer-group.ts'
 import { KafkaError, textOf } from '../errors.ts'
 import { deliveriesToBatch } from '../mapping.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 import {
   AcknowledgeType,
   type Acquired,

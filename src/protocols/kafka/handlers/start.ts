@@ -1,9 +1,10 @@
 // ApiVersions, SaslHandshake, SaslAuthenticate: what a client says first.
 import { encodeResponse } from '../codec.ts'
 import { KafkaError } from '../errors.ts'
+import type { Request } from '../request.ts'
 import { beginSasl, saslMechanisms } from '../sasl.ts'
 import type { Message } from '../schema.ts'
-import { nodeId, type Request, softwareNamePattern } from '../session.ts'
+import { nodeId, softwareNamePattern } from '../session.ts'
 import { describeFeatures } from './features.ts'
 import { handlers } from './table.ts'
 

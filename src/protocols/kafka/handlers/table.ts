@@ -1,6 +1,6 @@
 // Which requests are served, in which versions, by what. ApiVersions advertises exactly this.
 import { ApiKey } from '../codec.ts'
-import type { Request } from '../session.ts'
+import type { Request } from '../request.ts'
 import { createAcls, deleteAcls, describeAcls } from './acls.ts'
 import { findCoordinator, metadata } from './cluster.ts'
 import { alterConfigs, describeConfigs, incrementalAlterConfigs, listConfigResources } from './configs.ts'

@@ -6,14 +6,14 @@ import { codeOf, KafkaError } from '../errors.ts'
 import { collidingTopic, isTopicName } from '../names.ts'
 import { mayCluster, mayTopic } from '../operations.ts'
 import { ConfigRefused, failure, Refused } from '../refused.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import { type KafkaSession, nodeId, type Request } from '../session.ts'
+import { type KafkaSession, nodeId } from '../session.ts'
 
 /** A topic's partitions are logs of their own; this bounds what one request may ask for. */
 const partitionsMax = 10_000
 
 export async function createTopics(request: Request): Promise<void> {
-  const { session } = request
   const body = request.body()
   const twice = namedTwice(body['topics'])
   const topics: object[] = []
@@ -21,7 +21,7 @@ export async function createTopics(request: Request): Promise<void> {
     const { name } = topic
     try {
       if (twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
-      topics.push(await createOne(session, topic, body['validateOnly']))
+      topics.push(await createOne(request, topic, body['validateOnly']))
     } catch (cause) {
       topics.push({ name, numPartitions: -1, replicationFactor: -1, configs: [], ...failure(cause) })
     }
@@ -41,7 +41,8 @@ const oneEach = (topics: readonly Message[]): Message[] =>
     (topic, index) => topic['name'] === null || topics.findIndex((other) => other['name'] === topic['name']) === index,
   )
 
-async function createOne(session: KafkaSession, topic: Message, validateOnly: boolean): Promise<object> {
+async function createOne(request: Request, topic: Message, validateOnly: boolean): Promise<object> {
+  const { session } = request
   const name: string = topic['name']
   if (!isTopicName(name))
     throw new Refused(KafkaError.InvalidTopic, `"${name}" is not a topic name: 1 to 249 of a-z A-Z 0-9 . _ -`)
@@ -57,6 +58,7 @@ async function createOne(session: KafkaSession, topic: Message, validateOnly: bo
     set[config['name']] = config['value']
   }
   const config = { ...configFrom(set, session.configs), partitions }
+  if (!validateOnly) request.countMutations(partitions, 6)
   const created = validateOnly ? undefined : await session.space.createTopic(name, config, 'kafka', declarationWith({}, set))
   const configs = shownConfigs(created?.config ?? { ...topicDefaults, ...config }, set, session.configs)
   const id = created === undefined ? {} : { topicId: created.id.toString('hex') }
@@ -108,6 +110,7 @@ export async function deleteTopics(request: Request): Promise<void> {
     try {
       if (name !== null && twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
       const found = topicToDelete(session, name, topicId)
+      request.countMutations(found.config.partitions, 5)
       await session.space.deleteTopic(found.name)
       session.noteDeleted(found.name)
       responses.push({ name: found.name, topicId: found.id.toString('hex'), errorMessage: null })
@@ -138,7 +141,7 @@ export async function createPartitions(request: Request): Promise<void> {
     const { name } = topic
     try {
       if (twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
-      await growOne(request.session, topic, body['validateOnly'])
+      await growOne(request, topic, body['validateOnly'])
       results.push({ name, errorMessage: null })
     } catch (cause) {
       results.push({ name, ...failure(cause) })
@@ -147,7 +150,8 @@ export async function createPartitions(request: Request): Promise<void> {
   request.respond({ results })
 }
 
-async function growOne(session: KafkaSession, topic: Message, validateOnly: boolean): Promise<void> {
+async function growOne(request: Request, topic: Message, validateOnly: boolean): Promise<void> {
+  const { session } = request
   const { name, count, assignments } = topic
   const found = session.space.topic(name)
   if (found === undefined) throw new Refused(KafkaError.UnknownTopicOrPartition, `no such topic: ${name}`)
@@ -163,7 +167,9 @@ async function growOne(session: KafkaSession, topic: Message, validateOnly: bool
       throw new Refused(KafkaError.InvalidReplicaAssignment, 'one assignment for each new partition')
     checkAssignments(assignments.map((assignment: Message) => assignment['brokerIds']))
   }
-  if (!validateOnly) await session.space.alterTopic(name, { partitions: count })
+  if (validateOnly) return
+  request.countMutations(count - present, 3)
+  await session.space.alterTopic(name, { partitions: count })
 }
 
 export async function deleteRecords(request: Request): Promise<void> {

@@ -2,7 +2,7 @@
 import type { PublishItem } from '../../../broker/face.ts'
 import { KafkaError } from '../errors.ts'
 import { mayTopic, mayTransaction } from '../operations.ts'
-import type { Request } from '../session.ts'
+import type { Request } from '../request.ts'
 import type { TopicPartition } from '../transaction.ts'
 import type { ProducePart } from './produce.ts'
 

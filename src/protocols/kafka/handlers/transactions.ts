@@ -3,8 +3,9 @@
 import type { CursorPosition } from '../../../broker/face.ts'
 import { codeOf, KafkaError } from '../errors.ts'
 import { mayGroup, mayTransaction } from '../operations.ts'
+import type { Request } from '../request.ts'
 import type { Message } from '../schema.ts'
-import type { KafkaSession, Request } from '../session.ts'
+import type { KafkaSession } from '../session.ts'
 import type { ProducerIdentity, TopicPartition } from '../transaction.ts'
 import { checkCommit, topicOf } from './cursors.ts'
 
