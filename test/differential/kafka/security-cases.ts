@@ -25,6 +25,8 @@ export function securityCases(): Case[] {
     (entity: object[], ops: object[], more: object = {}) =>
     (): Message => ({ entries: [{ entity, ops }], validateOnly: false, ...more })
   const user = { entityType: 'user', entityName: 'alice' }
+  const address = { entityType: 'ip', entityName: '10.11.12.13' }
+  const anyAddress = { entityType: 'ip', entityName: null }
   const client = { entityType: 'client-id', entityName: 'app' }
   const op = (key: string, value: number, remove = false): object => ({ key, value, remove })
   const find =
@@ -95,6 +97,33 @@ export function securityCases(): Case[] {
       body: find([{ entityType: 'user', matchType: 0, match: 'alice' }], true),
       until: (a) => a['entries']?.length === 0,
     },
+    { name: 'a part of the time', key: 49, body: quota([user], [op('request_percentage', 12.5)]) },
+    { name: 'a rate of mutations', key: 49, body: quota([user, client], [op('controller_mutation_rate', 2.5)]) },
+    { name: 'a rate of connections for an address', key: 49, body: quota([address], [op('connection_creation_rate', 5)]) },
+    { name: 'a rate of connections for any', key: 49, body: quota([anyAddress], [op('connection_creation_rate', 1000)]) },
+    { name: 'a broken rate of connections', key: 49, body: quota([address], [op('connection_creation_rate', 1.5)]) },
+    { name: 'too high a rate of connections', key: 49, body: quota([address], [op('connection_creation_rate', 3e9)]) },
+    { name: 'a rate of connections for a user', key: 49, body: quota([user], [op('connection_creation_rate', 5)]) },
+    { name: 'a byte rate for an address', key: 49, body: quota([address], [op('producer_byte_rate', 5)]) },
+    { name: 'an address and a user', key: 49, body: quota([address, user], [op('connection_creation_rate', 5)]) },
+    { name: 'no percentage', key: 49, body: quota([user], [op('request_percentage', 0)]) },
+    {
+      name: 'with time and addresses',
+      key: 48,
+      body: find([]),
+      until: (a) => a['entries']?.length === 6,
+    },
+    { name: 'of an address', key: 48, body: find([{ entityType: 'ip', matchType: 0, match: '10.11.12.13' }], true) },
+    { name: 'of any address', key: 48, body: find([{ entityType: 'ip', matchType: 1, match: null }]) },
+    {
+      name: 'of an address and a user',
+      key: 48,
+      body: find([
+        { entityType: 'ip', matchType: 2, match: null },
+        { entityType: 'user', matchType: 2, match: null },
+      ]),
+    },
+    { name: 'removed for any', key: 49, body: quota([anyAddress], [op('connection_creation_rate', 0, true)]) },
     { name: 'no users', key: 50, body: () => ({ users: null }) },
     { name: 'a missing user', key: 50, body: () => ({ users: [{ name: 'nobody' }] }) },
     { name: 'one user twice', key: 50, body: () => ({ users: [{ name: 'nobody' }, { name: 'nobody' }] }) },

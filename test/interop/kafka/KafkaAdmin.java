@@ -241,7 +241,7 @@ public final class KafkaAdmin {
     try (Admin admin = admin(); KafkaProducer<String, String> producer = producer(settings)) {
       admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all().get();
       quota(admin, entity, "request_percentage", 0.01);
-      for (int i = 0; i < 3; i++) producer.send(new ProducerRecord<>(topic, "v".repeat(1_000))).get();
+      for (int i = 0; i < 2; i++) producer.send(new ProducerRecord<>(topic, "v".repeat(1_000))).get();
       double throttled = producer.metrics().entrySet().stream().filter(each -> each.getKey().name().equals("produce-throttle-time-max")).mapToDouble(each -> (double) each.getValue().metricValue()).max().orElse(0);
       quota(admin, entity, "request_percentage", null);
       Cases.check(throttled > 0, "the producer was throttled");
