@@ -51,6 +51,28 @@ test('topics kept in memory refuse at their limit together, raise pressure befor
   await machine.stop()
 })
 
+test('what was acknowledged takes no memory, long before the cache is full', async () => {
+  const machine = new Machine()
+  const broker = await machine.start()
+  const space = spaceOf(broker)
+  await space.createTopic('t', { retention: 'acknowledged' }, 'test')
+  for (let index = 0; index < 50; index++) await publish(space, plainItem('t', { value: 'x'.repeat(100_000) }))
+  assert(broker.stats().cachedBytes > 5_000_000)
+  const sink = new RememberingSink()
+  const consumer = space.subscribe({ topic: 't', subscription: '', autoSettle: false, name: 'c' }, sink)
+  consumer.credit(1000)
+  await until(() => sink.got.length === 50)
+  consumer.settle(
+    sink.got.map(({ id }) => id),
+    accept,
+  )
+  await until(() => {
+    machine.clock.advance(100)
+    return broker.stats().cachedBytes < 600_000
+  }, 'its blocks were kept')
+  await machine.stop()
+})
+
 test('a deleted topic gives its memory back', async () => {
   const machine = new Machine(1, { limits: { memoryBytesMax: mebibyte } })
   const broker = await machine.start()

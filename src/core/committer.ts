@@ -11,9 +11,9 @@ import { type AppendMarks, Frame } from './ops.ts'
 const frameBytesFirst = 256 * 1024
 /** Kept for reuse up to this size, and so many. */
 const frameBytesKept = 6 * 1024 * 1024
-const framesKept = 3
-/** A frame takes no further group above this, so that one write stays short. */
-export const frameBytesGoal = 2 * 1024 * 1024
+const framesKept = 2
+/** A frame takes no further group above this, so that one write stays short, and small records stay within 2 MiB. */
+export const frameBytesGoal = 1.75 * 1024 * 1024
 
 interface Batch {
   frame: Frame

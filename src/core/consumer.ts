@@ -39,6 +39,11 @@ export class InFlight {
   }
 }
 
+/** Batches that are not being put together just now, whose columns have room already. */
+const spareBatches: Batch[] = []
+const spareBatchesMax = 16
+const spareRecordsMax = 4096
+
 class Batch implements DeliveryBatch {
   length = 0
   readonly id: number[] = []
@@ -79,6 +84,10 @@ class Batch implements DeliveryBatch {
   }
 }
 
+function takeBatch(): Batch {
+  return spareBatches.pop() ?? new Batch()
+}
+
 /** A member of a subscription. */
 export class MemberConsumer implements Consumer {
   readonly name: string
@@ -96,7 +105,8 @@ export class MemberConsumer implements Consumer {
   onHandedOver: (records: number, bytes: number) => void = () => undefined
   readonly #of: Subscription
   readonly #flights = new Map<number, InFlight>()
-  readonly #batch = new Batch()
+  /** null between two of them. */
+  #batch: Batch | null = null
   #batchBytes = 0
   #nextId = 1
   #credit = 0
@@ -170,12 +180,20 @@ export class MemberConsumer implements Consumer {
 
   /** What was taken for a pull, handed to who pulled. */
   flushTo(done: (batch: DeliveryBatch) => void): void {
-    if (!this.#closed) {
-      this.onHandedOver(this.#batch.length, this.#batchBytes)
-      done(this.#batch)
-    }
+    const batch = this.#batch ?? takeBatch()
+    this.#handOver(batch, done)
+  }
+
+  #handOver(batch: Batch, to: (batch: DeliveryBatch) => void): void {
+    const bytes = this.#batchBytes
+    this.#batch = null
     this.#batchBytes = 0
-    this.#batch.clear()
+    if (!this.#closed) {
+      this.onHandedOver(batch.length, bytes)
+      to(batch)
+    }
+    batch.clear()
+    if (spareBatches.length < spareBatchesMax && batch.id.length <= spareRecordsMax) spareBatches.push(batch)
   }
 
   take(id: number, lane: Lane, attempt: number, handedOut: number, redelivered: boolean, slot: Slot, bytes: number): void {
@@ -187,17 +205,12 @@ export class MemberConsumer implements Consumer {
   /** As {@link take}, not on credit. */
   push(id: number, lane: Lane, attempt: number, handedOut: number, redelivered: boolean, slot: Slot): void {
     this.#batchBytes += slot.end - slot.start
+    this.#batch ??= takeBatch()
     this.#batch.push(id, lane.index, attempt, handedOut, redelivered, slot)
   }
 
   flush(): void {
-    if (this.#batch.length === 0) return
-    if (!this.#closed) {
-      this.onHandedOver(this.#batch.length, this.#batchBytes)
-      this.sink.onDeliveries(this, this.#batch)
-    }
-    this.#batchBytes = 0
-    this.#batch.clear()
+    if (this.#batch !== null) this.#handOver(this.#batch, (batch) => this.sink.onDeliveries(this, batch))
   }
 
   settle(deliveries: readonly number[], outcome: Outcome, transaction?: Transaction): number {

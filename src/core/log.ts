@@ -89,7 +89,7 @@ export class Log {
 
   /** What is stored and not to be seen yet. null: nothing ever was. */
   held: HoldBack | null = null
-  /** Where the entry of the last {@link append} stands. */
+  /** Where the entry of the last {@link append} stands; null once it may be gone. */
   lastBlock: Block | null = null
   lastStart = 0
 
@@ -389,6 +389,7 @@ export class Log {
   #forget(block: Block): void {
     this.memoryBytes -= block.buffer.length
     block.gone = true
+    if (this.lastBlock === block) this.lastBlock = null
     this.#onBlock(this, block)
   }
 

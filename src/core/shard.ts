@@ -24,6 +24,8 @@ import type { Topic } from './topic.ts'
 const settleDelayMs = 20
 /** Entries that could not be written to a segment are tried again after this. */
 const flushRetryMs = 1000
+/** Blocks still in use that one round of freeing memory passes over. */
+const keptBlocksMax = 1000
 export const checkpointBytesDefault = 96 * 1024 * 1024
 
 export interface ShardOptions {
@@ -64,8 +66,7 @@ export class Shard {
   readonly #settled = new Set<Backlog>()
   #settleTimer = false
   /** Blocks in memory, the oldest first. */
-  #blocks: ({ readonly log: Log; readonly block: Block } | null)[] = []
-  #blocksAt = 0
+  readonly #blocks = new Map<Block, Log>()
   #blockBytes = 0
   #balancing = false
   #checkpointAt = 0
@@ -112,7 +113,8 @@ export class Shard {
     const memory = topic.config.storage === 'memory'
     const onBlock = (owner: Log, block: Block): void => {
       if (owner.inMemory) this.pressure.addMemory(block.gone ? -block.buffer.length : block.buffer.length)
-      else if (!block.gone) this.#blockAdded(owner, block)
+      else if (block.gone) this.#blockGone(block)
+      else this.#blockAdded(owner, block)
     }
     const log = new Log(id, this.storage.segments, topic.config.segmentBytes, memory, onBlock, this.#readAhead)
     this.logs.set(id, { log, topic, partition })
@@ -320,7 +322,7 @@ export class Shard {
   }
 
   #blockAdded(log: Log, block: Block): void {
-    this.#blocks.push({ log, block })
+    this.#blocks.set(block, log)
     this.#blockBytes += block.buffer.length
     if (this.#blockBytes > this.#cacheBytes && !this.#balancing) {
       this.#balancing = true
@@ -328,23 +330,25 @@ export class Shard {
     }
   }
 
+  #blockGone(block: Block): void {
+    if (this.#blocks.delete(block)) this.#blockBytes -= block.buffer.length
+  }
+
   /** Lets the oldest blocks go, writing them to segments first. Several rounds if need be: writing is asynchronous. */
   #balance(): void {
     let kept = 0
-    while (this.#blockBytes > this.#cacheBytes * 0.8 && this.#blocksAt < this.#blocks.length && kept < 1000) {
-      const oldest = this.#blocks[this.#blocksAt] as { log: Log; block: Block } // at < length; passed ones alone are null
-      const { log, block } = oldest
-      if (block.gone || log.evict(block)) {
-        this.#pass()
-        this.#blockBytes -= block.buffer.length
+    for (const [block, log] of this.#blocks) {
+      if (this.#blockBytes <= this.#cacheBytes * 0.8 || kept === keptBlocksMax) break
+      if (log.evict(block)) continue
+      const owner = this.logs.get(log.id)
+      if (owner === undefined) {
+        this.#blockGone(block)
         continue
       }
-      const owner = this.logs.get(log.id)
-      if (owner === undefined || block === log.blocks.at(-1)) {
+      if (block === log.blocks.at(-1)) {
         // Still in use: asked again when all others were.
-        this.#pass()
-        if (owner === undefined) this.#blockBytes -= block.buffer.length
-        else this.#blocks.push(oldest)
+        this.#blocks.delete(block)
+        this.#blocks.set(block, log)
         kept++
         continue
       }
@@ -389,14 +393,6 @@ export class Shard {
       if (error === null) setImmediate(() => this.#balance())
       else this.#balancing = false // nothing becomes durable any more, and nothing is added
     })
-  }
-
-  /** The oldest block is dealt with; the list must not hold on to its buffer. */
-  #pass(): void {
-    this.#blocks[this.#blocksAt++] = null
-    if (this.#blocksAt < 1024 || this.#blocksAt * 2 < this.#blocks.length) return
-    this.#blocks = this.#blocks.slice(this.#blocksAt)
-    this.#blocksAt = 0
   }
 
   // ------------------------------------------------------------------------------------------------------------- maintenance

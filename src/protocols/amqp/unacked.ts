@@ -1,7 +1,7 @@
 // A channel's deliveries that wait for their acknowledgement: delivery tag → consumer and handle. Tags only grow, so they sit in
 // a ring; what stays unsettled while the tags run far ahead moves to a small map, so that the ring follows what is in flight.
 
-const startCapacity = 256
+const startCapacity = 16
 
 export class Unacked<Owner extends object> {
   #owners: (Owner | null)[] = new Array<Owner | null>(startCapacity).fill(null)
