@@ -16,6 +16,7 @@ export const policiesMax = 10_000
 const limits = [
   'recordTtlMs',
   'expiresMs',
+  'settleTimeoutMs',
   'recordsMax',
   'bytesMax',
   'deliveryLimit',

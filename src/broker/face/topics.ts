@@ -62,6 +62,8 @@ export interface TopicConfig {
   readonly singleActiveConsumer: boolean
   /** The single active consumer gets nothing more once there is one of higher priority, which is active when all that the former had is settled. */
   readonly activeConsumerYields: boolean
+  /** How long a consumer may keep what it was given unsettled, ms, where its protocol has such a time and holds its clients to it; -1: as long as that says. */
+  readonly settleTimeoutMs: number
   /** Deleted after so long without consumers or redeclaration, ms; -1: never. */
   readonly expiresMs: number
   /** Deleted when its last consumer goes (after there was one). */
@@ -154,6 +156,7 @@ export const topicDefaults: TopicConfig = {
   deliveryLimit: -1,
   singleActiveConsumer: false,
   activeConsumerYields: false,
+  settleTimeoutMs: -1,
   expiresMs: -1,
   autoDelete: false,
   captures: [],
@@ -213,6 +216,7 @@ export interface Policy {
 export interface PolicySettings {
   readonly recordTtlMs?: number
   readonly expiresMs?: number
+  readonly settleTimeoutMs?: number
   readonly recordsMax?: number
   readonly bytesMax?: number
   readonly deliveryLimit?: number

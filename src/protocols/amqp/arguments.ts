@@ -292,6 +292,7 @@ function queueConfig(declare: Declare): Partial<TopicConfig> {
     deliveryLimit: limit < 0 ? -1 : limit,
     singleActiveConsumer: flagOf(table.get('x-single-active-consumer')) ?? false,
     activeConsumerYields: quorum,
+    settleTimeoutMs: numberOf(table, 'x-consumer-timeout'),
     expiresMs: numberOf(table, 'x-expires'),
     autoDelete: declare.autoDelete,
     kind: queueType(table),

@@ -70,3 +70,17 @@ test('deleting, purging and reading are refused whether it is there or not', asy
     await refused((channel) => channel.consume(name, () => undefined), `read access to queue '${name}'`)
   }
 })
+
+test('binding and unbinding take writing to the one and reading from the other, whether they are there or not', async () => {
+  for (const name of ['secret', 'missing']) {
+    await refused((channel) => channel.bindQueue(name, 'readable', ''), `write access to queue '${name}'`)
+    await refused((channel) => channel.bindQueue('writable', name, ''), `read access to exchange '${name}'`)
+    await refused((channel) => channel.unbindQueue(name, 'readable', ''), `write access to queue '${name}'`)
+    await refused((channel) => channel.unbindQueue('writable', name, ''), `read access to exchange '${name}'`)
+    await refused((channel) => channel.bindExchange(name, 'readable', ''), `write access to exchange '${name}'`)
+    await refused((channel) => channel.bindExchange('writable', name, ''), `read access to exchange '${name}'`)
+  }
+  const channel = await eve.createChannel()
+  await channel.bindQueue('writable', 'readable', '')
+  await channel.unbindQueue('writable', 'readable', '')
+})

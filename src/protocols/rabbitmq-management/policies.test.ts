@@ -1,5 +1,6 @@
 // Policies set over the API, seen by what AMQP clients see. The same steps against RabbitMQ 3.10 give the same messages and reasons.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import type { Channel, ConfirmChannel, Options } from 'amqplib'
 import { eventually, taken } from '../../../test/support/amqp.ts'
@@ -121,6 +122,25 @@ test('an unused queue goes after the time that a policy says', async () => {
     await management.broker.clock.advance(1000)
     return (await call('GET', '/queues/%2F/q')).status === 404
   })
+})
+
+test('a consumer timeout: the smaller of argument and policy', async () => {
+  await put('slow', { 'consumer-timeout': 60_000 })
+  for (const [queue, own, advance, ms] of [
+    ['q.plain', {}, '62s', 60_000],
+    ['q.quick', { 'x-consumer-timeout': 20_000 }, '22s', 20_000],
+    ['q.slow', { 'x-consumer-timeout': 900_000 }, '62s', 60_000],
+  ] as const) {
+    const channel = await confirming()
+    await channel.assertQueue(queue, declared({ arguments: own }))
+    await send(channel, queue, 'x')
+    await new Promise((resolve) => void channel.consume(queue, resolve))
+    const closed = once(channel, 'error') as Promise<[Error]>
+    await management.broker.clock.advance(advance)
+    assert.match((await closed)[0].message, new RegExp(`timed out. Timeout value used: ${ms} ms`))
+  }
+  const bad = await call('PUT', '/policies/%2F/p', { pattern: 'q', definition: { 'consumer-timeout': 'x' } })
+  assert.match(bad.json.reason, /"x">> is not a valid consumer timeout/)
 })
 
 test('an alternate exchange of a policy takes what finds no queue', async () => {

@@ -45,6 +45,10 @@ const keys: Readonly<Record<string, Key>> = {
     cap: true,
   },
   expires: { wrong: whole('a valid queue expiry', 1), set: (settings, value) => (settings.expiresMs = value), cap: true },
+  'consumer-timeout': {
+    wrong: whole('a valid consumer timeout'),
+    set: (settings, value) => (settings.settleTimeoutMs = value),
+  },
   'max-length': {
     wrong: whole('a valid maximum length'),
     set: (settings, value) => (settings.recordsMax = value),

@@ -7,7 +7,7 @@ import { checkConsumerArguments, streamStart } from '../arguments.ts'
 import { type Channel, discard, failed, putBack } from '../channel.ts'
 import { ChannelConsumer, type DeliveryOwner, deliverable, returnHeaders } from '../consumer.ts'
 import { writeContent } from '../content.ts'
-import { type Declaration, declaredType, type QueueType } from '../declaration.ts'
+import { declaredType, type QueueType } from '../declaration.ts'
 import { AmqpError, named, preconditionFailed } from '../errors.ts'
 import { decodeEnvelope } from '../mapping.ts'
 import type { MethodFields } from '../methods.ts'
@@ -160,12 +160,11 @@ function integerIn(table: Table, name: string): number | undefined {
   return field === undefined ? undefined : integerOf(field)
 }
 
-/** The consumer's own time, else the queue's, else RabbitMQ's default. */
+/** The consumer's own time, else the queue's (by argument or policy), else RabbitMQ's default. */
 function timeoutOf(topic: TopicInfo, fields?: MethodFields<'basic.consume'>): number {
   const own = fields === undefined ? undefined : integerIn(fields.arguments, 'x-consumer-timeout')
-  const declared = topic.declaration['arguments'] as Declaration['arguments'] | undefined // written by declarationOf
-  const queues = declared?.['x-consumer-timeout']?.[1]
-  return own ?? (queues === undefined ? consumerTimeoutMs : Number(queues))
+  const { settleTimeoutMs } = topic.config
+  return own ?? (settleTimeoutMs < 0 ? consumerTimeoutMs : settleTimeoutMs)
 }
 
 /** What basic.get took: settled by itself, outside every prefetch. */

@@ -7,7 +7,7 @@ import { AmqpError, named, notFound, preconditionFailed } from '../errors.ts'
 import { checkBindingKey, exchangeOptions, typeOf } from '../exchange-types.ts'
 import { plain } from '../mapping.ts'
 import type { MethodFields } from '../methods.ts'
-import { assertMay } from '../rights.ts'
+import { assertMay, assertMayUseKey } from '../rights.ts'
 import { type Table, textOf, typeName } from '../table.ts'
 import type { Handlers } from './all.ts'
 
@@ -166,7 +166,10 @@ export function bindingOf(
 ): Binding {
   const { space, vhost } = channel.session
   refuseDefault(source)
+  assertMay(space, 'publish', destination, destinationKind)
+  assertMay(space, 'consume', source, 'exchange')
   const exchange = space.exchange(source)
+  if (exchange?.kind === 'topic') assertMayUseKey(space, source, key)
   if (exchange === undefined && !removing) throw notFound('exchange', source, vhost)
   if (exchange !== undefined && !removing) {
     const topic = destinationKind === 'topic' ? space.topic(destination) : undefined
