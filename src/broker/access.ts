@@ -3,9 +3,10 @@ import { createHash, createHmac, pbkdf2, randomBytes, scrypt, timingSafeEqual } 
 import { promisify } from 'node:util'
 import { CoreError } from '../core/errors.ts'
 import { Asker } from './asker.ts'
-import type { Action, KeyPermission, Permission, Principal, ResourceKind, ScramVerifier, UserListing } from './face.ts'
+import type { Action, KeyPermission, Permission, Principal, ScramVerifier, UserListing } from './face.ts'
 import { type ImportedHash, matchesImported } from './imported-hash.ts'
 import type { AccessRules } from './rules.ts'
+import type { TokenScopes } from './token-scopes.ts'
 
 const scramIterations = 8192
 const deriveKey = promisify(pbkdf2)
@@ -126,32 +127,41 @@ export class Users {
 
   /**
    * Rules are read at each question, so that a change counts at once; answers are remembered by the caller for a publish path only until then.
-   * `knownElsewhere`: somebody vouches for the name although it is none of our users; rules then say what it may do.
+   * `voucher`: somebody else has said who it is. It need not be one of our users: then rules say what it may do, beside scopes, which stand in place of
+   * the user's own permissions.
    */
-  principal(name: string, from: string, knownElsewhere = false): Principal {
+  principal(name: string, from: string, voucher?: Voucher): Principal {
     const asker = new Asker(name, from)
+    const scopes = voucher?.scopes ?? null
+    const isAdmin = (): boolean => (scopes === null ? this.#users.get(name)?.admin === true : scopes.isAdministrator)
     return {
       user: name,
       from,
-      may: (action, namespace, topic, kind = 'topic') => this.#may(asker, action, namespace, topic, kind, knownElsewhere),
-      mayAll: () => this.#users.get(name)?.admin === true,
-      denies: (action, namespace, topic, kind = 'topic') => this.#denies(asker, action, namespace, topic, kind),
-      mayUseKey: (action, namespace, exchange, key) => this.#mayUseKey(name, action, namespace, exchange, key),
+      may: (action, namespace, topic, kind = 'topic') => {
+        if (voucher === undefined && this.#users.get(name) === undefined) return false
+        if (isAdmin()) return true
+        const verdict = this.#rules.judge(asker, action, namespace, kind, topic)
+        if (verdict !== null) return verdict === 'allow'
+        return kind !== 'cluster' && this.#isPermitted(name, scopes, action, namespace, topic)
+      },
+      mayAll: isAdmin,
+      denies: (action, namespace, topic, kind = 'topic') =>
+        !isAdmin() && this.#rules.judge(asker, action, namespace, kind, topic) === 'deny',
+      mayUseKey: (action, namespace, exchange, key) =>
+        scopes?.mayUseKey(action, namespace, exchange, key) ?? this.#mayUseKey(name, action, namespace, exchange, key),
+      ...(scopes === null
+        ? {}
+        : { tags: scopes.tags, enters: (namespace: string) => scopes.isAdministrator || scopes.enters(namespace) }),
     }
   }
 
-  #may(asker: Asker, action: Action, namespace: string, resource: string, kind: ResourceKind, knownElsewhere: boolean): boolean {
-    const user = this.#users.get(asker.user)
-    if (user === undefined && !knownElsewhere) return false
-    if (user?.admin === true) return true
-    const verdict = this.#rules.judge(asker, action, namespace, kind, resource)
-    if (verdict !== null) return verdict === 'allow'
-    if (kind === 'cluster' || user === undefined) return false
-    return user.permissions.some((permission) => permission.namespace === namespace && permits(permission, action, resource))
-  }
-
-  #denies(asker: Asker, action: Action, namespace: string, resource: string, kind: ResourceKind): boolean {
-    return this.#users.get(asker.user)?.admin !== true && this.#rules.judge(asker, action, namespace, kind, resource) === 'deny'
+  #isPermitted(user: string, scopes: TokenScopes | null, action: Action, namespace: string, resource: string): boolean {
+    const rights = rightsFor(action)
+    if (scopes !== null) return rights.some((right) => scopes.may(right, namespace, resource))
+    const permissions = this.#users.get(user)?.permissions ?? []
+    return permissions.some(
+      (permission) => permission.namespace === namespace && rights.some((right) => wholeMatch(permission[right], resource)),
+    )
   }
 
   #mayUseKey(name: string, action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean {
@@ -162,22 +172,29 @@ export class Users {
   }
 }
 
-function permits(permission: Permission, action: Action, name: string): boolean {
+/** Who somebody is, said by somebody else. */
+interface Voucher {
+  /** null: nothing is said of what it may do. */
+  readonly scopes: TokenScopes | null
+}
+
+/** Which rights of a permission, any of them, let somebody do this. */
+function rightsFor(action: Action): readonly ('publish' | 'consume' | 'manage')[] {
   switch (action) {
     case 'publish':
     case 'consume':
-      return wholeMatch(permission[action], name)
+      return [action]
     case 'manage':
     case 'create':
     case 'delete':
     case 'alter':
     case 'configure':
-      return wholeMatch(permission.manage, name)
+      return ['manage']
     case 'describe':
     case 'describeConfig':
-      return (['publish', 'consume', 'manage'] as const).some((each) => wholeMatch(permission[each], name))
+      return ['publish', 'consume', 'manage']
     case 'operate':
-      return false
+      return []
   }
 }
 

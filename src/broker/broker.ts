@@ -208,9 +208,9 @@ class RunningBroker implements OwnedBroker {
 
   async #authenticateToken(token: string, from: string): Promise<Principal> {
     if (this.#tokens === null) throw new CoreError('Unauthenticated', 'it is not configured whose tokens are good')
-    const { user, expiresAt } = await this.#tokens.verify(token, this.clock.now())
+    const { user, expiresAt, scopes } = await this.#tokens.verify(token, this.clock.now())
     if (!this.#users.any) return { ...everyone, user, expiresAt }
-    return { ...this.#users.principal(user, from, true), expiresAt }
+    return { ...this.#users.principal(user, from, { scopes }), expiresAt }
   }
 
   get tokensAccepted(): boolean {
@@ -228,7 +228,9 @@ class RunningBroker implements OwnedBroker {
   space(principal: Principal, name: string, options: SpaceOptions = {}): Space {
     const namespace = this.#engine.namespace(name)
     const user = this.#users.get(principal.user)
-    const permitted = user === undefined || user.admin || user.permissions.some((permission) => permission.namespace === name)
+    const permitted =
+      principal.enters?.(name) ??
+      (user === undefined || user.admin || user.permissions.some((permission) => permission.namespace === name))
     if (!permitted && options.anyone !== true && !this.#rules.admits(new Asker(principal.user, principal.from ?? ''), name)) {
       throw new CoreError('AccessDenied', `${principal.user} has no access to namespace "${name}"`)
     }

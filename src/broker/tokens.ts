@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { JWTVerifyGetKey } from 'jose'
 import { CoreError } from '../core/errors.ts'
+import { TokenScopes } from './token-scopes.ts'
 
 export interface TokenSettings {
   /** A file or an http(s) URL. */
@@ -14,11 +15,14 @@ export interface TokenSettings {
   readonly audience: string | null
   /** The claim that is the user's name. */
   readonly userClaim: string
+  /** What the scopes begin with that say what a token's holder may do, in place of its user's permissions; null: scopes are not read. */
+  readonly scopePrefix?: string | null
 }
 
 export interface VerifiedToken {
   readonly user: string
   readonly expiresAt: number
+  readonly scopes: TokenScopes | null
 }
 
 /** A shared secret would let whoever may check a token make one. */
@@ -37,7 +41,7 @@ export class Tokens {
 
   /** Rejects with Unauthenticated. */
   async verify(token: string, now: number): Promise<VerifiedToken> {
-    const { issuer, audience, userClaim } = this.#settings
+    const { issuer, audience, userClaim, scopePrefix = null } = this.#settings
     // Loaded at the first login that needs it.
     const { jwtVerify } = await import('jose')
     try {
@@ -50,7 +54,8 @@ export class Tokens {
       })
       const user = payload[userClaim]
       if (typeof user !== 'string' || user === '') throw new Error(`the claim ${userClaim} is no name`)
-      return { user, expiresAt: (payload.exp ?? 0) * 1000 }
+      const scopes = scopePrefix === null ? null : new TokenScopes(payload['scope'], scopePrefix)
+      return { user, expiresAt: (payload.exp ?? 0) * 1000, scopes }
     } catch (cause) {
       throw new CoreError('Unauthenticated', `the token was refused: ${cause instanceof Error ? cause.message : String(cause)}`)
     }

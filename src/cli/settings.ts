@@ -45,6 +45,7 @@ export interface Settings {
   tokenIssuer: string | null
   tokenAudience: string | null
   tokenUserClaim: string | null
+  tokenScopePrefix: string | null
   limits: Partial<Limits>
   users: ConfiguredUser[]
   /** What the file says to protocols, by their names; each checks its own. */
@@ -184,6 +185,14 @@ export const settingsTable: readonly Setting[] = [
   setting('token-user-claim', 'NAME', 'the claim that names the user (default sub)', (settings, value, from) => {
     settings.tokenUserClaim = text(value, from)
   }),
+  setting(
+    'token-scope-prefix',
+    'TEXT',
+    "what the scopes of tokens begin with (rabbitmq.) that say what their holders may do (read:VHOST/NAME, write:, configure:, tag:), in place of the user's permissions",
+    (settings, value, from) => {
+      settings.tokenScopePrefix = text(value, from)
+    },
+  ),
 ]
 
 /** Options of every command that resolves settings. */
@@ -229,6 +238,7 @@ export function resolveSettings(parsed: ParsedArguments, environment: NodeJS.Pro
     tokenIssuer: null,
     tokenAudience: null,
     tokenUserClaim: null,
+    tokenScopePrefix: null,
     limits: {},
     users: [],
     protocolSettings: new Map(),
@@ -357,10 +367,11 @@ export function tlsSettings(settings: Settings): TlsSettings | null {
 }
 
 /** What the settings say of tokens, or null when none are accepted. */
-export function tokenSettings({ tokenKeys, tokenIssuer, tokenAudience, tokenUserClaim }: Settings): TokenSettings | null {
-  if (tokenKeys !== null)
-    return { keySet: tokenKeys, issuer: tokenIssuer, audience: tokenAudience, userClaim: tokenUserClaim ?? 'sub' }
-  if (tokenIssuer !== null || tokenAudience !== null || tokenUserClaim !== null) throw new UsageError('tokens need --token-keys')
+export function tokenSettings(settings: Settings): TokenSettings | null {
+  const { tokenKeys, tokenIssuer: issuer, tokenAudience: audience, tokenUserClaim, tokenScopePrefix: scopePrefix } = settings
+  if (tokenKeys !== null) return { keySet: tokenKeys, issuer, audience, userClaim: tokenUserClaim ?? 'sub', scopePrefix }
+  if ([issuer, audience, tokenUserClaim, scopePrefix].some((each) => each !== null))
+    throw new UsageError('tokens need --token-keys')
   return null
 }
 

@@ -22,6 +22,5 @@ export async function authenticateRequest(broker: Broker, request: HttpRequest):
 
 export function requireAdmin(broker: Broker, principal: Principal): void {
   if (!broker.authenticationRequired) return
-  const admin = broker.users.list().some((user) => user.name === principal.user && user.admin)
-  if (!admin) throw new CoreError('AccessDenied', 'only an administrator may do this')
+  if (!principal.may('operate', '', '', 'cluster')) throw new CoreError('AccessDenied', 'only an administrator may do this')
 }

@@ -7,7 +7,8 @@ export type Credential =
   | { readonly kind: 'proven'; readonly user: string }
   /** {@link Connection.peerName}: who signed the client's certificate says that it is this user. */
   | { readonly kind: 'certificate'; readonly user: string }
-  /** A signed token that names its user: only where {@link Broker.tokensAccepted}. The user need not be one of the broker's: then rules alone say what it may do. */
+  /** A signed token that names its user: only where {@link Broker.tokensAccepted}. The user need not be one of the broker's: then rules alone say what it may do,
+   *  and the token's scopes where they are read. */
   | { readonly kind: 'token'; readonly token: string }
 
 export interface Principal {
@@ -16,6 +17,10 @@ export interface Principal {
   readonly from?: string
   /** When the login stops being good, ms since the epoch. Absent: it does not. */
   readonly expiresAt?: number
+  /** Words like those of {@link UserListing}, of this login alone, in place of its user's. Absent: the user's count. */
+  readonly tags?: readonly string[]
+  /** Whether it may do anything in a namespace. Absent: its user's permissions say so. */
+  enters?(namespace: string): boolean
   /** `kind` is what the name is of; a topic when left out (exchanges count as such). */
   may(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
   /** Whether it may do so with every name of topics, so that it need not be asked for each. Absent: that is not known. */

@@ -36,6 +36,8 @@ export interface HandshakeHost {
   /** Frames of the client may be so large from now on. */
   frameLimit(bytes: number): void
   opened(space: Space): void
+  /** Of the same user, who may do other things from now on. */
+  renewed(space: Space): void
   end(reason: string): void
 }
 
@@ -205,10 +207,10 @@ export class Handshake {
     const { broker, connection } = this.#host
     const credential = secretLogin(this.userName, secret, broker.tokensAccepted)
     const principal = await broker.authenticate(credential, connection.remoteAddress).catch(() => null)
-    // Rights are the user's, whatever the login was by: only its end is another one now.
     if (principal === null || (principal.expiresAt !== undefined && principal.user !== this.userName))
       throw new AmqpError('NOT_ALLOWED', 'New secret was refused by one of the backends')
     this.#principal = principal
+    this.#host.renewed(this.#spaceOf(this.vhost))
     this.#host.send(0, 'connection.update-secret-ok', {})
   }
 }

@@ -312,6 +312,10 @@ export class Session implements BrokerSession, HandshakeHost {
     sessionsOf(this.broker).add(this)
   }
 
+  renewed(space: Space): void {
+    this.space = space
+  }
+
   waitFor(pending: Promise<void>, key: number): void {
     this.#await(pending, undefined, key)
   }

@@ -91,7 +91,7 @@ export async function authenticate(broker: Broker, header: string | undefined, f
   }
   const { user: name } = principal
   const user = broker.users.list().find((each) => each.name === name)
-  const tags = user === undefined ? [] : [...(user.admin ? ['administrator'] : []), ...user.tags]
+  const tags = principal.tags ?? (user === undefined ? [] : [...(user.admin ? ['administrator'] : []), ...user.tags])
   if (!tags.some((tag) => known.includes(tag))) throw new ApiError(401, 'not_authorized', 'Not management user')
   // Over AMQP a token is the password.
   return new Caller(broker, principal, { user: name, password: login.kind === 'token' ? login.token : login.password }, tags)
