@@ -5,7 +5,7 @@ export const serverName = 'anymq'
 /** Clients decide by it what they may ask of the server: this one's operations and headers. */
 export const serverVersion = '2.14.0'
 /** Of JetStream's API, whose features clients look for. */
-export const apiLevel = 2
+export const apiLevel = 4
 export const controlLineBytesMax = 4096
 export const pingEveryMs = 2 * 60_000
 export const pingsMax = 2

@@ -62,6 +62,24 @@ test('a password lets in, and permissions hold for each subject', async () => {
   ])
 })
 
+test('batches are refused to who may not publish, as a message alone is', async () => {
+  const admin = await open({ user: 'admin', pass: 'secret' })
+  const stream = JSON.stringify({ name: 'SECRET', subjects: ['secret.>'], allow_atomic: true, allow_batched: true })
+  admin.send('SUB answers 1')
+  admin.publish('$JS.API.STREAM.CREATE.SECRET', stream, 'answers')
+  while (!(await admin.line()).startsWith('MSG answers'));
+  const client = await open({ user: 'alice', pass: 'love' })
+  const violation = `-ERR 'Permissions Violation for Publish to "secret.a"'`
+  client.publish('secret.a', 'x', '_INBOX.one.b.10.ok.1.2.$FI')
+  assert.deepEqual(await client.flush(), [violation])
+  const block = 'NATS/1.0\r\nNats-Batch-Id: b\r\nNats-Batch-Sequence: 1\r\nNats-Batch-Commit: 1\r\n\r\n'
+  client.send(`HPUB secret.a _INBOX.one ${block.length} ${block.length + 1}`, `${block}x`)
+  assert.deepEqual(await client.flush(), [violation])
+  assert.equal(running.broker.space(running.broker.anonymous, 'default').status('SECRET')?.partitions[0]?.records, 0)
+  admin.publish('$JS.API.STREAM.DELETE.SECRET', '', 'answers')
+  while (!(await admin.line()).startsWith('MSG answers'));
+})
+
 test('an nkey lets in by its signature of the nonce alone', async () => {
   const connect = async (forge: (nonce: string) => string): Promise<NatsClient> => {
     const client = await open(null)

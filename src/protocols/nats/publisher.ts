@@ -6,6 +6,7 @@ import { PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
 import { type Client, errorLine, type Identity } from './client.ts'
 import { NatsError, publishRefusal, words } from './errors.ts'
 import type { ApiError } from './jetstream/errors.ts'
+import { isPart } from './jetstream/fast-batches.ts'
 import { headerOf } from './jetstream/headers.ts'
 import type { JetStream } from './jetstream/jetstream.ts'
 import { acknowledgement, prepare } from './jetstream/publishing.ts'
@@ -114,10 +115,13 @@ export class Publisher {
   /** Parts of batches, what is counted, and schedules. */
   #takenSpecially(publish: Publish, stream: Stream, item: PublishItem, space: Space, jetStream: JetStream): boolean {
     const { reply, headerBytes, payload } = publish
-    if (headerBytes === 0 && !stream.config.allow_msg_counter) return false
+    const isFast = isPart(reply)
+    if (headerBytes === 0 && !stream.config.allow_msg_counter && !isFast) return false
     const headers = headersOf(publish)
-    const special = headers.includes('Nats-Batch-Id:') || headers.includes('Nats-Schedule')
+    const special = isFast || headers.includes('Nats-Batch-Id:') || headers.includes('Nats-Schedule')
     if (!special && !stream.config.allow_msg_counter) return false
+    // What is forbidden is refused as any other publish is.
+    if (!space.principal.may('publish', space.namespace, item.address)) return false
     // In the order of the operations.
     this.flush()
     item.transient = false

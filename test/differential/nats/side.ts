@@ -8,6 +8,8 @@ export interface Step {
   readonly headers?: Readonly<Record<string, string>>
   /** Messages that are waited for; 1 if it is not said. 0: nothing is asked for. */
   readonly answers?: number
+  /** Of the reply subject, what follows the inbox. */
+  readonly part?: string
   /** Goes on only when this many more have come to what is listened to. */
   readonly heard?: number
 }
@@ -52,7 +54,9 @@ export class Side {
       all.push(heard)
       wake()
     }
-    const subscriptions = [inbox, ...listen].map((subject) => this.#connection.subscribe(subject, { callback: onMessage }))
+    const subscriptions = [inbox, `${inbox}.>`, ...listen].map((subject) =>
+      this.#connection.subscribe(subject, { callback: onMessage }),
+    )
     await this.#connection.flush()
     const heard: Heard[][] = []
     for (const each of steps) {
@@ -62,7 +66,7 @@ export class Side {
       for (const [name, value] of Object.entries(step.headers ?? {})) block.set(name, value)
       const body = typeof step.body === 'object' ? JSON.stringify(step.body) : (step.body ?? '')
       const options = {
-        ...(step.answers === 0 ? {} : { reply: inbox }),
+        ...(step.part !== undefined ? { reply: `${inbox}.${step.part}` } : step.answers === 0 ? {} : { reply: inbox }),
         ...(step.headers === undefined ? {} : { headers: block }),
       }
       this.#connection.publish(step.to, body, options)
@@ -86,13 +90,13 @@ export class Side {
   }
 }
 
-const isAnswer = ({ subject }: Heard): boolean => subject === 'the inbox'
+const isAnswer = ({ subject }: Heard): boolean => subject.startsWith('the inbox')
 
 function told(message: Msg, inbox: string): Heard {
   const names = message.headers?.keys() ?? []
   const text = message.string()
   return {
-    subject: message.subject === inbox ? 'the inbox' : message.subject,
+    subject: message.subject.replace(inbox, 'the inbox'),
     reply: message.reply ?? '',
     status: message.headers === undefined ? '' : `${message.headers.code || ''} ${message.headers.description}`.trim(),
     headers: Object.fromEntries(names.map((name) => [name, message.headers?.values(name) ?? []])),

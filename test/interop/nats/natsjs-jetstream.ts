@@ -1,6 +1,7 @@
 /** nats.js: streams, publishes with an answer, pull, push and ordered consumers, key-value buckets and object stores. */
 import assert from 'node:assert/strict'
 import { AckPolicy, DeliverPolicy, JetStreamApiError, jetstream, jetstreamManager, RetentionPolicy } from '@nats-io/jetstream'
+import { startFastIngest } from '@nats-io/jetstream/internal'
 import { Kvm } from '@nats-io/kv'
 import { Objm } from '@nats-io/obj'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
@@ -51,6 +52,19 @@ await runCases({
     assert.equal((await manager.streams.purge(stream)).purged, 1)
     assert.equal(await manager.streams.delete(stream), true)
     await assert.rejects(manager.streams.info(stream), (cause) => cause instanceof JetStreamApiError && cause.code === 10059)
+  }),
+
+  'a fast batch: all of it is stored, in its order': withJetStream(async ({ connection, manager }) => {
+    const stream = name()
+    await manager.streams.add({ name: stream, subjects: [stream], allow_batched: true })
+    const batch = await startFastIngest(connection, stream, '1', { allowGaps: false, ackInterval: 100 })
+    for (let i = 2; i < 5000; i++) await batch.add(stream, String(i))
+    assert.ok((await batch.ping()).ackSeq > 0)
+    const { seq, count } = await batch.last(stream, '5000')
+    assert.deepEqual([seq, count], [5000, 5000])
+    for (const place of [1, 2500, 5000])
+      assert.equal((await manager.streams.getMessage(stream, { seq: place }))?.string(), String(place))
+    await manager.streams.delete(stream)
   }),
 
   'a pull consumer: fetch, consume, every kind of acknowledgement': withJetStream(async ({ js, manager }) => {

@@ -22,6 +22,7 @@ import { filtersOf } from './consumer-config.ts'
 import { Copy } from './copies.ts'
 import { Counters } from './counters.ts'
 import { refusal } from './errors.ts'
+import { FastBatches, isPart } from './fast-batches.ts'
 import { Follower } from './follower.ts'
 import { headerOf, type Line, withHeaders } from './headers.ts'
 import { Outbox } from './outbox.ts'
@@ -40,7 +41,12 @@ const separator = '\u0000'
 const cachedSubjectsMax = 10_000
 
 /** Of streams that were stored before there was such a thing. */
-const addedLater = { subject_transform: null, allow_msg_schedules: false, subject_delete_marker_ttl: 0 } as const
+const addedLater = {
+  allow_batched: false,
+  subject_transform: null,
+  allow_msg_schedules: false,
+  subject_delete_marker_ttl: 0,
+} as const
 
 interface StoredConsumer {
   readonly config: ConsumerConfig
@@ -69,6 +75,7 @@ export class JetStream implements ConsumerHost {
   readonly #retention: Retention
   readonly #batches: Batches
   readonly #counters: Counters
+  readonly #fastBatches: FastBatches
   readonly #schedules: Schedules
   readonly #behind = new Set<Receiver>()
   /** Which stream a subject belongs to. */
@@ -85,6 +92,7 @@ export class JetStream implements ConsumerHost {
     this.#retention = new Retention(this.space)
     this.#batches = new Batches(this.outbox, broker.clock)
     this.#counters = new Counters(this.outbox)
+    this.#fastBatches = new FastBatches(this)
     for (const topic of this.space.topics()) if (topic.declaredBy === declaredBy) this.#adopt(topic)
     this.#schedules = new Schedules({
       broker,
@@ -280,7 +288,11 @@ export class JetStream implements ConsumerHost {
 
   /** Whether a publish is part of a batch, counts, or has to do with schedules: then it is published and answered from here. */
   takes(incoming: Incoming): boolean {
-    const { stream, headers } = incoming
+    const { stream, headers, reply } = incoming
+    if (isPart(reply)) {
+      this.#fastBatches.take(incoming)
+      return true
+    }
     const batch = headers === '' ? undefined : headerOf(headers, 'Nats-Batch-Id')
     const schedule = Schedules.concerns(headers)
     if (batch === undefined && !stream.config.allow_msg_counter && !schedule) return false

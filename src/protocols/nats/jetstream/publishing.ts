@@ -135,7 +135,8 @@ export function refusalText({ name }: Stream, error: ApiError): string {
   return JSON.stringify({ error, stream: name, seq: 0 })
 }
 
-function whyNot(stream: Stream, item: PublishItem, space: Space): ApiError {
+/** Why what was tried was not stored. */
+export function whyNot(stream: Stream, item: PublishItem, space: Space): ApiError {
   const { config } = stream
   switch (item.errorCode) {
     case 'Mismatch':

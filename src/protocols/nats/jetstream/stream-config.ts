@@ -44,6 +44,7 @@ export interface StreamConfig {
   readonly subject_delete_marker_ttl: number
   readonly allow_msg_counter: boolean
   readonly allow_atomic: boolean
+  readonly allow_batched: boolean
   readonly allow_msg_schedules: boolean
   readonly persist_mode: 'default' | 'async'
   readonly metadata: Readonly<Record<string, string>>
@@ -177,6 +178,7 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
     subject_delete_marker_ttl: given.subject_delete_marker_ttl,
     allow_msg_counter: given.allow_msg_counter,
     allow_atomic: given.allow_atomic,
+    allow_batched: given.allow_batched,
     allow_msg_schedules: schedules,
     persist_mode: given.persist_mode,
     metadata: withoutServerMetadata(given.metadata),
@@ -218,7 +220,8 @@ function refuseUnsupported(given: Given): void {
   if (given.mirror_direct && given.mirror === null) throw invalid('stream has no mirror but does have mirror direct')
   const asked: readonly [unknown, string][] = [
     [given.compression === 's2' ? 's2' : null, 'compression is'],
-    [given.allow_batched || null, 'batch publishing is'],
+    [(given.allow_batched && given.allow_msg_counter) || null, 'batch publishing of what is counted is'],
+    [(given.allow_batched && given.allow_msg_schedules) || null, 'batch publishing of schedules is'],
   ]
   for (const [value, what] of asked) if (value !== null) throw invalid(`${what} not supported here`)
 }
@@ -262,6 +265,7 @@ function checkCopies({ mirror, sources, subjects, first_seq: first, ...config }:
   if (sources.length > 0) throw refusal('mirrorWithSources')
   if (config.allow_msg_counter) throw refusal('mirrorWithCounters')
   if (config.allow_atomic) throw refusal('mirrorWithAtomic')
+  if (config.allow_batched) throw refusal('mirrorWithBatches')
   if (config.allow_msg_schedules) throw refusal('mirrorWithSchedules')
   if (config.subject_delete_marker_ttl > 0) throw invalid('subject delete markers forbidden on mirrors')
   if (mirror.opt_start_seq > 0 && mirror.opt_start_time !== '') throw refusal('mirrorStart')
@@ -386,7 +390,9 @@ export function serverMetadata(needed: number): Record<string, string> {
   return { '_nats.level': String(apiLevel), '_nats.req.level': String(needed), '_nats.ver': serverVersion }
 }
 
-const neededLevel = (config: StreamConfig): number =>
+const neededLevel = (config: StreamConfig): number => (config.allow_batched ? 4 : neededBefore(config))
+
+const neededBefore = (config: StreamConfig): number =>
   config.allow_msg_counter || config.allow_atomic || config.allow_msg_schedules || config.persist_mode === 'async'
     ? 2
     : config.allow_msg_ttl

@@ -195,6 +195,35 @@ test('a batch is stored whole or not at all', async () => {
   assert.equal(await refused(plain), 10174)
 })
 
+test('a fast batch: what is durable is told now and then, and at its end; what both servers say is compared by test/differential', async () => {
+  await client.stream('fast', { allow_batched: true })
+  const send = (words: string, body = 'x'): void => client.nats.publish('fast.a', body, `${client.inbox}.${words}.$FI`)
+  const told = async (count: number): Promise<unknown[]> => (await client.take(count)).map(({ body }) => JSON.parse(body))
+  send('b.3.fail.1.0', '1')
+  assert.deepEqual(await told(1), [{ type: 'ack', seq: 0, msgs: 3 }])
+  for (const part of [2, 3, 4]) send(`b.3.fail.${part}.1`, String(part))
+  assert.deepEqual(await told(1), [{ type: 'ack', seq: 3, msgs: 3 }])
+  send('b.3.fail.5.2', '5')
+  assert.deepEqual(await told(1), [{ stream: 'fast', seq: 5, batch: 'b', count: 5 }])
+  const stored = await broker.messages('fast')
+  assert.deepEqual(
+    stored.map(({ text }) => text),
+    ['1', '2', '3', '4', '5'],
+  )
+  // Of nothing that came for ten seconds nobody knows any more; a ping keeps it.
+  send('idle.9.ok.1.0')
+  await told(1)
+  await broker.clock.advance('9s')
+  send('idle.9.ok.1.4')
+  await told(1)
+  await broker.clock.advance('9s')
+  send('idle.9.ok.2.1')
+  await client.nats.flush()
+  await broker.clock.advance('11s')
+  send('idle.9.ok.3.2')
+  assert.equal((((await told(1))[0] as Json)['error'] as Json)['err_code'], 10208)
+})
+
 test('a stream of counters keeps totals', async () => {
   await client.stream('count', { allow_msg_counter: true })
   const add = async (increment: string, body = ''): Promise<Json> => client.publish('count.a', body, { 'Nats-Incr': increment })
