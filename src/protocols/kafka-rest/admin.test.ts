@@ -211,6 +211,41 @@ test('access control lists are made, found and deleted', async () => {
   assert.equal(await code('GET', '/acls?colour=red'), 400)
 })
 
+test('several access control lists are made at once', async () => {
+  const entry = {
+    resource_type: 'GROUP',
+    pattern_type: 'LITERAL',
+    principal: 'User:carol',
+    operation: 'READ',
+    permission: 'ALLOW',
+  }
+  const data = ['one', 'two'].map((resource_name) => ({ ...entry, resource_name, host: '10.0.0.1' }))
+  assert.equal(await code('POST', '/acls:batch', { data }), 201)
+  assert.equal((await call('GET', '/acls?principal=User:carol&host=10.0.0.1')).json.data.length, 2)
+  assert.equal(await code('POST', '/acls:batch', { data: [{ ...data[0], host: 'client.example' }] }), 40002)
+  assert.equal(await code('POST', '/acls:batch', { data: [{ ...data[0], colour: 'red' }] }), 422)
+})
+
+test('topics are made as Kafka makes them, grown, shown with all their configs, and none of them moves', async () => {
+  assert.equal(await code('POST', '/topics', { topic_name: 'grown', configs: [{ name: 'retention.ms', value: '1000' }] }), 201)
+  assert.equal(await code('POST', '/topics', { topic_name: 'grown' }), 40002)
+  assert.equal(await code('POST', '/topics', { topic_name: 'no good!' }), 40002)
+  assert.equal(await code('POST', '/topics', { topic_name: 'copied', replication_factor: 3 }), 40002)
+  assert.equal(await code('POST', '/topics', { topic_name: 'half', partitions_count: 1.5 }), 400)
+  assert.equal((await call('PATCH', '/topics/grown', { partitions_count: 3 })).json.partitions_count, 3)
+  assert.equal(await code('PATCH', '/topics/grown', { partitions_count: 2 }), 40002)
+  assert.equal(await code('PATCH', '/topics/grown', { partitions_count: 4 }, 'reader'), 40301)
+  const { kind, data } = (await call('GET', '/topics/-/configs')).json
+  const own = data.find((each: Answer['json']) => each.topic_name === 'grown' && each.name === 'retention.ms')
+  assert.deepEqual([kind, own.value], ['KafkaTopicConfigList', '1000'])
+  for (const path of ['/topics/-/partitions/-/reassignment', '/topics/grown/partitions/-/reassignment'])
+    assert.deepEqual((await call('GET', path)).json.data, [])
+  assert.equal(await code('GET', '/topics/grown/partitions/1/reassignment'), 404)
+  assert.equal(await code('GET', '/topics/grown/partitions/7/reassignment'), 40402)
+  assert.equal(await code('DELETE', '/topics/grown', undefined, 'reader'), 40301)
+  assert.equal(await code('DELETE', '/topics/grown'), 204)
+})
+
 test('who has no rights is refused', async () => {
   assert.equal(await code('GET', '/acls', undefined, 'reader'), 40301)
   assert.equal(await code('GET', '/broker-configs', undefined, 'reader'), 40301)

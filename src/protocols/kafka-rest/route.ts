@@ -11,10 +11,10 @@ import {
 import { isObject, type JsonObject, parseJson } from '../../lib/schemas/json-text.ts'
 import type { Registry } from '../schema-registry/registry.ts'
 import type { Consumers } from './consumers.ts'
-import { denied, topicNotFound, unprocessable } from './errors.ts'
+import { denied, partitionNotFound, topicNotFound, unprocessable } from './errors.ts'
 
 export interface Route {
-  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE'
   readonly path: string
   /** What it resolves to is sent as JSON with 200; undefined is 204, an {@link Answer} is sent as it is. */
   handle(call: Call): unknown
@@ -95,6 +95,14 @@ export class Call {
       throw unprocessable(`the body is no JSON: ${cause instanceof Error ? cause.message : String(cause)}`)
     }
     return onlyKnown(parsed, known, 'the body')
+  }
+
+  /** The number of the partition in the path, of the topic there. */
+  partition(): number {
+    const { config } = this.topic(this.parameter('topic'))
+    const written = this.parameter('partition')
+    if (!/^\d{1,9}$/.test(written) || Number(written) >= config.partitions) throw partitionNotFound()
+    return Number(written)
   }
 
   may(action: 'describe' | 'create' | 'delete', topic: string): boolean {

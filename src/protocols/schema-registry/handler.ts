@@ -8,6 +8,9 @@ import { registryOf } from './registry.ts'
 import { Call, RawText } from './route.ts'
 import { routes } from './routes/all.ts'
 
+/** A client may be configured with the address of a context, of which there is one. */
+const theContext = /^\/contexts\/(:|%3A)\.(:|%3A)(?=\/.)/i
+
 export class RegistryHandler implements HttpHandler {
   readonly #surroundings
   readonly #routes = new Routes(routes)
@@ -27,7 +30,7 @@ export class RegistryHandler implements HttpHandler {
   }
 
   async #answer(request: HttpRequest): Promise<HttpAnswer> {
-    const found = this.#routes.find(request.method, request.path)
+    const found = this.#routes.find(request.method, request.path.replace(theContext, ''))
     if ('allowed' in found) {
       if (found.allowed.length === 0) throw new RegistryError(404, 'HTTP 404 Not Found')
       return { ...json({ error_code: 405, message: 'HTTP 405 Method Not Allowed' }, 405) }

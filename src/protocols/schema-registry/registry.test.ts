@@ -92,6 +92,19 @@ suite('the Schema Registry API', () => {
     await refused(405, call('PUT', '/subjects'))
   })
 
+  test('the one context may be named, in subjects and in the address', async () => {
+    const { id } = (await register(':.:named-value', one)).json
+    assert.equal((await call('GET', '/subjects/named-value/versions/1')).json.subject, 'named-value')
+    assert.equal((await call('GET', '/subjects/%3A.%3Anamed-value/versions/latest')).json.id, id)
+    assert.equal((await call('GET', '/contexts/.:/subjects')).status, 404)
+    for (const path of ['/contexts/%3A.%3A', '/contexts/:.:'])
+      assert.equal((await call('GET', `${path}/subjects/named-value/versions/1`)).json.id, id, path)
+    assert.deepEqual((await call('GET', '/contexts')).json, ['.'])
+    const versions = `/schemas/ids/${id}/versions?subject=${encodeURIComponent(':.:named-value')}`
+    assert.deepEqual((await call('GET', versions)).json, [{ subject: 'named-value', version: 1 }])
+    await refused(40401, call('GET', '/subjects/%3A.other%3Anamed-value/versions'))
+  })
+
   test('keeps to each level of compatibility', async () => {
     // What may follow `one`: needy has a field without default, two one with, less has none of them.
     const less = record()

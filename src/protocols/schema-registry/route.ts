@@ -50,6 +50,11 @@ export class Call {
     return this.#parameters.get(name) ?? ''
   }
 
+  /** The subject in the path; '' where none is. */
+  get subject(): string {
+    return unqualified(this.parameter('subject'))
+  }
+
   flag(name: string): boolean {
     return this.query.get(name)?.toLowerCase() === 'true'
   }
@@ -109,6 +114,9 @@ export class Call {
   }
 }
 
+/** A subject may be named within its context (`:.name:subject`); there is one, whose name is empty. */
+export const unqualified = (subject: string): string => subject.replace(/^:\.:/, '')
+
 const bodyBytesMax = 4 * 1024 * 1024
 
 /** Refuses keys that nobody reads: a misspelt one would otherwise do nothing, silently. */
@@ -134,7 +142,7 @@ function referencesOf(value: unknown): Submission['references'] {
       !Number.isInteger(each['version'])
     )
       throw unprocessable('a reference has a name, a subject and a version')
-    return { name: each['name'], subject: each['subject'], version: Number(each['version']) }
+    return { name: each['name'], subject: unqualified(each['subject']), version: Number(each['version']) }
   })
 }
 

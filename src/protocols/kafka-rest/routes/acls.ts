@@ -1,9 +1,10 @@
 /** v3: access control lists, as Kafka's admin client makes, finds and deletes them. */
+import type { JsonObject } from '../../../lib/schemas/json-text.ts'
 import { ApiKey } from '../../kafka/codec.ts'
 import type { Message } from '../../kafka/schema.ts'
 import { badRequest } from '../errors.ts'
 import { check, withKafka } from '../kafka-client.ts'
-import { Answer, type Call, type Route } from '../route.ts'
+import { Answer, type Call, listOf, onlyKnown, type Route } from '../route.ts'
 import { base, clusterPath, list, own, related, url } from '../v3.ts'
 
 /** By the numbers that the protocol has for them; '' where it has one that is not for requests. */
@@ -39,19 +40,21 @@ export const aclRoutes: readonly Route[] = [
     path,
     handle: async (call) => {
       own(call)
-      const body = await call.body(fields)
-      const creation = {
-        resourceType: numberOf('resource_type', body['resource_type']),
-        resourceName: textOf('resource_name', body['resource_name']),
-        resourcePatternType: numberOf('pattern_type', body['pattern_type']),
-        principal: textOf('principal', body['principal']),
-        host: textOf('host', body['host']),
-        operation: numberOf('operation', body['operation']),
-        permissionType: numberOf('permission', body['permission']),
-      }
-      const { results } = await withKafka(call, (kafka) => kafka.ask(ApiKey.CreateAcls, 3, { creations: [creation] }))
-      check(results[0])
+      await create(call, [creationOf(await call.body(fields))])
       return new Answer({ status: 201, headers: { location: url(call, `${base(call)}/acls`) } })
+    },
+  },
+  {
+    method: 'POST',
+    path: `${path}:batch`,
+    handle: async (call) => {
+      own(call)
+      const entries = listOf(await call.body(['data']), 'data')
+      await create(
+        call,
+        entries.map((each) => creationOf(onlyKnown(each, fields, 'an entry'))),
+      )
+      return new Answer({ status: 201 })
     },
   },
   {
@@ -68,6 +71,24 @@ export const aclRoutes: readonly Route[] = [
     },
   },
 ]
+
+function creationOf(entry: JsonObject): Message {
+  return {
+    resourceType: numberOf('resource_type', entry['resource_type']),
+    resourceName: textOf('resource_name', entry['resource_name']),
+    resourcePatternType: numberOf('pattern_type', entry['pattern_type']),
+    principal: textOf('principal', entry['principal']),
+    host: textOf('host', entry['host']),
+    operation: numberOf('operation', entry['operation']),
+    permissionType: numberOf('permission', entry['permission']),
+  }
+}
+
+/** Those that can be are made; throws for the first that cannot. */
+async function create(call: Call, creations: Message[]): Promise<void> {
+  const { results } = await withKafka(call, (kafka) => kafka.ask(ApiKey.CreateAcls, 3, { creations }))
+  for (const result of results) check(result)
+}
 
 /** What the query does not say is anything. */
 function filterOf({ query }: Call): Message {

@@ -6,6 +6,7 @@ import { clusterRoutes } from './clusters.ts'
 import { configRoutes } from './configs.ts'
 import { consumerRoutes } from './consumers.ts'
 import { groupRoutes } from './groups.ts'
+import { reassignmentRoutes } from './reassignments.ts'
 import { recordRoutes } from './records.ts'
 import { topicRoutes } from './topics.ts'
 
@@ -18,4 +19,5 @@ export const routes: readonly Route[] = [
   ...configRoutes,
   ...groupRoutes,
   ...aclRoutes,
+  ...reassignmentRoutes,
 ]

@@ -1,16 +1,16 @@
 /** v3: the cluster, its topics and partitions. */
 
 import type { TopicInfo } from '../../../broker/face.ts'
-import { BrokerConfigs } from '../../kafka/broker-configs.ts'
-import { configFrom, declarationWith } from '../../kafka/config.ts'
-import { collidingTopic, isTopicName } from '../../kafka/names.ts'
-import { ConfigRefused } from '../../kafka/refused.ts'
+import { ApiKey } from '../../kafka/codec.ts'
 import { nodeId } from '../../kafka/session.ts'
-import { badRequest, denied, partitionNotFound, RestError } from '../errors.ts'
+import { badRequest } from '../errors.ts'
+import { check, withKafka } from '../kafka-client.ts'
 import { Answer, type Call, listOf, onlyKnown, type Route } from '../route.ts'
 import { base, clusterPath, list, own, related, url } from '../v3.ts'
 
-const partitionsMax = 10_000
+const noId = '0'.repeat(32)
+/** Kafka asks for it; nothing waits here. */
+const timeoutMs = 10_000
 
 export const clusterRoutes: readonly Route[] = [
   {
@@ -54,9 +54,23 @@ export const clusterRoutes: readonly Route[] = [
     path: `${clusterPath}/topics/:topic`,
     handle: async (call) => {
       own(call)
+      const topics = [{ name: call.topic(call.parameter('topic')).name, topicId: noId }]
+      const { responses } = await withKafka(call, (kafka) => kafka.ask(ApiKey.DeleteTopics, 6, { topics, timeoutMs }))
+      check(responses[0])
+    },
+  },
+  {
+    method: 'PATCH',
+    path: `${clusterPath}/topics/:topic`,
+    handle: async (call) => {
+      own(call)
       const { name } = call.topic(call.parameter('topic'))
-      if (!call.may('delete', name)) throw denied(`${call.principal.user} may not delete "${name}"`)
-      await call.space.deleteTopic(name)
+      const { partitions_count: count } = await call.body(['partitions_count'])
+      if (!isInt(count)) throw badRequest('partitions_count must be a whole number')
+      const topics = [{ name, count, assignments: null }]
+      const { results } = await withKafka(call, (kafka) => kafka.ask(ApiKey.CreatePartitions, 3, { topics, timeoutMs }))
+      check(results[0])
+      return topic(call, call.topic(name))
     },
   },
   {
@@ -74,10 +88,7 @@ export const clusterRoutes: readonly Route[] = [
     path: `${clusterPath}/topics/:topic/partitions/:partition`,
     handle: (call) => {
       own(call)
-      const { name, config } = call.topic(call.parameter('topic'))
-      const written = call.parameter('partition')
-      if (!/^\d{1,9}$/.test(written) || Number(written) >= config.partitions) throw partitionNotFound()
-      return partition(call, name, Number(written))
+      return partition(call, call.topic(call.parameter('topic')).name, call.partition())
     },
   },
 ]
@@ -109,6 +120,7 @@ function topic(call: Call, { name, config }: TopicInfo): object {
     partitions_count: config.partitions,
     partitions: { related: url(call, `${self}/partitions`) },
     configs: { related: url(call, `${self}/configs`) },
+    partition_reassignments: { related: url(call, `${self}/partitions/-/reassignment`) },
   }
 }
 
@@ -122,41 +134,34 @@ function partition(call: Call, name: string, index: number): object {
     partition_id: index,
     leader: related(call, `brokers/${nodeId}`),
     replicas: { related: url(call, `${self}/replicas`) },
+    reassignment: { related: url(call, `${self}/reassignment`) },
     leader_id: nodeId,
   }
 }
 
+/** What is not said is the broker's default, as Kafka has it. */
 async function createTopic(call: Call): Promise<Answer> {
   own(call)
   const body = await call.body(['topic_name', 'partitions_count', 'replication_factor', 'configs', 'validate_only'])
-  const {
-    topic_name: name,
-    partitions_count: partitions = 1,
-    replication_factor: factor = 1,
-    validate_only: validateOnly = false,
-  } = body
-  if (typeof name !== 'string' || !isTopicName(name)) throw badRequest('topic_name must be 1 to 249 of a-z A-Z 0-9 . _ -')
-  if (!Number.isInteger(partitions) || Number(partitions) < 1 || Number(partitions) > partitionsMax)
-    throw new RestError(40002, `partitions_count must be 1 to ${partitionsMax}`)
-  if (factor !== 1 && factor !== -1)
-    throw new RestError(40002, `Unable to replicate the partition ${String(factor)} time(s): there is 1 broker.`)
-  if (!call.may('create', name)) throw denied(`${call.principal.user} may not create "${name}"`)
-  if (call.space.topic(name) !== undefined) throw new RestError(40002, `Topic '${name}' already exists.`)
-  const other = collidingTopic(call.space, name)
-  if (other !== undefined) throw new RestError(40002, `Topic '${name}' collides with existing topic: ${other}`)
-  const set: Record<string, string> = {}
-  for (const each of body['configs'] === undefined ? [] : listOf(body, 'configs')) {
-    const { name: config, value } = onlyKnown(each, ['name', 'value'], 'a config')
-    if (typeof config !== 'string' || typeof value !== 'string') throw badRequest('a config has a name and a value, both text')
-    set[config] = value
-  }
-  try {
-    const config = { ...configFrom(set, BrokerConfigs.of(call.broker)), partitions: Number(partitions) }
-    if (validateOnly !== true) await call.space.createTopic(name, config, 'kafka', declarationWith({}, set))
-  } catch (cause) {
-    if (cause instanceof ConfigRefused) throw new RestError(40002, cause.message)
-    throw cause
-  }
-  const shown = validateOnly === true ? { topic_name: name, partitions_count: partitions } : topic(call, call.topic(name))
+  const { topic_name: name, partitions_count: numPartitions = -1, replication_factor: replicationFactor = -1 } = body
+  if (typeof name !== 'string') throw badRequest('topic_name must be text')
+  if (!isInt(numPartitions)) throw badRequest('partitions_count must be a whole number')
+  if (!isInt(replicationFactor) || Math.abs(replicationFactor) > 0x7fff)
+    throw badRequest('replication_factor must be a whole number')
+  const configs = body['configs'] === undefined ? [] : listOf(body, 'configs').map(configOf)
+  const validateOnly = body['validate_only'] === true
+  const topics = [{ name, numPartitions, replicationFactor, assignments: [], configs }]
+  const answer = await withKafka(call, (kafka) => kafka.ask(ApiKey.CreateTopics, 7, { topics, timeoutMs, validateOnly }))
+  const [made] = answer['topics']
+  check(made)
+  const shown = validateOnly ? { topic_name: name, partitions_count: made.numPartitions } : topic(call, call.topic(name))
   return new Answer({ status: 201, headers: { 'content-type': 'application/json' }, body: JSON.stringify(shown) })
 }
+
+function configOf(each: unknown): object {
+  const { name, value } = onlyKnown(each, ['name', 'value'], 'a config')
+  if (typeof name !== 'string' || typeof value !== 'string') throw badRequest('a config has a name and a value, both text')
+  return { name, value }
+}
+
+const isInt = (value: unknown): value is number => Number.isInteger(value) && Math.abs(Number(value)) <= 0x7fffffff

@@ -30,7 +30,10 @@ const defaultSource = 5
 
 function ofTopic(call: Call): Owner {
   own(call)
-  const { name } = call.topic(call.parameter('topic'))
+  return topicOwner(call.topic(call.parameter('topic')).name)
+}
+
+function topicOwner(name: string): Owner {
   const path = `topics/${encodeURIComponent(name)}/configs`
   return { type: topicType, name, kind: 'KafkaTopicConfig', path, fields: { topic_name: name } }
 }
@@ -48,6 +51,19 @@ function ofCluster(call: Call): Owner {
 }
 
 export const configRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: `${clusterPath}/topics/-/configs`,
+    handle: async (call) => {
+      own(call)
+      const configs: object[] = []
+      for (const { name } of call.space.topics().filter((each) => call.may('describe', each.name))) {
+        const owner = topicOwner(name)
+        for (const config of await described(call, owner, null)) configs.push(shown(call, owner, config))
+      }
+      return list(call, 'KafkaTopicConfigList', `${base(call)}/topics/-/configs`, configs)
+    },
+  },
   ...routesOf('topics/:topic/configs', ofTopic),
   ...routesOf('brokers/:broker/configs', ofBroker),
   ...routesOf('broker-configs', ofCluster),

@@ -45,13 +45,13 @@ export const topicRoutes: readonly Route[] = [
     handle: (call) =>
       Array.from({ length: call.topic(call.parameter('topic')).config.partitions }, (_, index) => partition(index)),
   },
-  { method: 'GET', path: '/topics/:topic/partitions/:partition', handle: (call) => partition(known(call)) },
-  { method: 'POST', path: '/topics/:topic/partitions/:partition', handle: (call) => produceTo(call, known(call)) },
+  { method: 'GET', path: '/topics/:topic/partitions/:partition', handle: (call) => partition(call.partition()) },
+  { method: 'POST', path: '/topics/:topic/partitions/:partition', handle: (call) => produceTo(call, call.partition()) },
   {
     method: 'GET',
     path: '/topics/:topic/partitions/:partition/offsets',
     handle: (call) => {
-      const status = call.space.status(call.parameter('topic'))?.partitions[known(call)]
+      const status = call.space.status(call.parameter('topic'))?.partitions[call.partition()]
       if (status === undefined) throw partitionNotFound()
       return { beginning_offset: status.startOffset, end_offset: status.nextOffset }
     },
@@ -63,13 +63,6 @@ const partition = (index: number): object => ({
   leader: nodeId,
   replicas: [{ broker: nodeId, leader: true, in_sync: true }],
 })
-
-function known(call: Call): number {
-  const { config } = call.topic(call.parameter('topic'))
-  const written = call.parameter('partition')
-  if (!/^\d{1,9}$/.test(written) || Number(written) >= config.partitions) throw partitionNotFound()
-  return Number(written)
-}
 
 async function produceTo(call: Call, partition: number | null): Promise<object> {
   const { name, config } = call.topic(call.parameter('topic'))

@@ -21,7 +21,7 @@ export const compatibilityRoutes: readonly Route[] = [
 
 async function judge(call: Call, against: (subject: string) => readonly Version[]): Promise<object> {
   const { registry, caller } = call
-  const subject = call.parameter('subject')
+  const subject = call.subject
   caller.toRead(subject)
   const schema = registry.candidate(await call.submission())
   const messages = registry.compare(subject, schema, against(subject))

@@ -2,7 +2,7 @@
 
 import { schemaLanguages } from '../../../lib/schemas/parse-schema.ts'
 import { denied, schemaNotFound } from '../errors.ts'
-import { type Call, RawText, type Route } from '../route.ts'
+import { type Call, RawText, type Route, unqualified } from '../route.ts'
 import { shownSchema, shownVersion, textOf } from '../shown.ts'
 import type { Version } from '../store.ts'
 import { subjectPrefix } from './subjects.ts'
@@ -72,10 +72,10 @@ function wanted(call: Call): number {
 }
 
 function versionsOf(call: Call, id: number): Version[] {
-  const subject = call.query.get('subject')
+  const subject = unqualified(call.query.get('subject') ?? '')
   return call.registry.store
     .versionsOf(id)
     .sort((a, b) => (a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : a.version - b.version))
     .filter((each) => !each.deleted || call.flag('deleted'))
-    .filter((each) => call.caller.mayRead(each.subject) && (subject === null || subject === '' || each.subject === subject))
+    .filter((each) => call.caller.mayRead(each.subject) && (subject === '' || each.subject === subject))
 }

@@ -108,13 +108,13 @@ async function putConfig(call: Call): Promise<object> {
 }
 
 function scopeToRead(call: Call): string {
-  const subject = call.parameter('subject')
+  const subject = call.subject
   if (subject !== '') call.caller.toRead(subject)
   return subject
 }
 
 function scopeToChange(call: Call): string {
-  const subject = call.parameter('subject')
+  const subject = call.subject
   if (subject === '') call.caller.toChangeAll()
   else call.caller.toChange(subject)
   return subject

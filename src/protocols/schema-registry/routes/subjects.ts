@@ -24,7 +24,7 @@ export const subjectRoutes: readonly Route[] = [
     path: '/subjects/:subject',
     handle: async (call) => {
       const { registry, caller, query } = call
-      const subject = call.parameter('subject')
+      const subject = call.subject
       caller.toRead(subject)
       const found = registry.lookUp(subject, await call.submission(), call.flag('normalize'), call.flag('deleted'))
       return shownVersion(registry, found, query.get('format'))
@@ -34,15 +34,15 @@ export const subjectRoutes: readonly Route[] = [
     method: 'DELETE',
     path: '/subjects/:subject',
     handle: (call) => {
-      call.caller.toChange(call.parameter('subject'))
-      return call.registry.deleteSubject(call.parameter('subject'), call.flag('permanent'))
+      call.caller.toChange(call.subject)
+      return call.registry.deleteSubject(call.subject, call.flag('permanent'))
     },
   },
   {
     method: 'GET',
     path: '/subjects/:subject/versions',
     handle: (call) => {
-      const subject = call.parameter('subject')
+      const subject = call.subject
       call.caller.toRead(subject)
       const only = call.flag('deletedOnly')
       const versions = call.registry.versions(subject, call.flag('deleted') || only).filter(({ deleted }) => !only || deleted)
@@ -53,7 +53,7 @@ export const subjectRoutes: readonly Route[] = [
     method: 'POST',
     path: '/subjects/:subject/versions',
     handle: async (call) => {
-      const subject = call.parameter('subject')
+      const subject = call.subject
       call.caller.toRegister(subject)
       const { id, version } = await call.registry.register(subject, await call.submission(), call.flag('normalize'))
       return { id, version }
@@ -78,7 +78,7 @@ export const subjectRoutes: readonly Route[] = [
     method: 'DELETE',
     path: '/subjects/:subject/versions/:version',
     handle: (call) => {
-      const subject = call.parameter('subject')
+      const subject = call.subject
       call.caller.toChange(subject)
       return call.registry.deleteVersion(subject, call.parameter('version'), call.flag('permanent'))
     },
@@ -86,7 +86,7 @@ export const subjectRoutes: readonly Route[] = [
 ]
 
 function wanted(call: Parameters<Route['handle']>[0]): Version {
-  const subject = call.parameter('subject')
+  const subject = call.subject
   call.caller.toRead(subject)
   return call.registry.version(subject, call.parameter('version'), call.flag('deleted'))
 }
