@@ -1,11 +1,10 @@
 // The broker's own configs as Kafka names them. Those that Kafka lets be changed at run time and that mean something here can be: what topics have
 // that say nothing themselves, and how many connections there may be. Kept in the rows "kafka.broker-configs", for all brokers ('') and for this one.
-import type { Broker, Limits, Principal, Rows } from '../../broker/face.ts'
+import type { Broker, Principal, Rows } from '../../broker/face.ts'
+import { type BrokerConfigRow, brokerConfigRows, topicConfigs } from './broker-config-rows.ts'
 import {
   ConfigSource,
   type ConfigSynonym,
-  ConfigType,
-  configRows,
   followDefaults,
   kafkaDefaults,
   type SetConfigs,
@@ -13,14 +12,9 @@ import {
   settingOf,
   type TopicDefaults,
 } from './config.ts'
-import { configNotes } from './config-notes.ts'
-import { addressOverrides, unlimited } from './connection-limits.ts'
 import { KafkaError, textOf } from './errors.ts'
 import { namespaceName } from './names.ts'
-import { ConfigRefused, Refused } from './refused.ts'
-import { idExpirationMs, transactionTimeoutMaxMs } from './transaction-coordinator.ts'
-
-const { Boolean: bool, String: string, Int: int } = ConfigType
+import { Refused } from './refused.ts'
 
 /** Of all brokers, or of one by its number. */
 export type ConfigLevel = '' | '1'
@@ -28,105 +22,6 @@ const levels = [
   ['1', ConfigSource.DynamicBroker],
   ['', ConfigSource.DynamicDefaultBroker],
 ] as const
-
-interface BrokerConfigRow {
-  readonly name: string
-  readonly type: number
-  readonly documentation: string
-  /** null: it has none, and another one counts while it is not set. */
-  readonly standard: string | null
-  readonly fallback?: readonly [name: string, value: string] | undefined
-  readonly source: number
-  /** Throws {@link ConfigRefused} for what is no value of it. null: it is read-only. */
-  readonly check: ((value: string) => void) | null
-}
-
-/** Topic configs by the broker config that is their default. */
-const topicConfigs = new Map(
-  configRows.flatMap((row) => {
-    const broker = configNotes[row.name]?.broker
-    return broker === undefined ? [] : [[broker, row] as const]
-  }),
-)
-
-function rowsFor(nodeId: number, limits: Limits): BrokerConfigRow[] {
-  const fixed = (name: string, type: number, standard: string, documentation: string, source: number): BrokerConfigRow => ({
-    name,
-    type,
-    documentation,
-    standard,
-    source,
-    check: null,
-  })
-  const given = (name: string, type: number, value: string, documentation: string): BrokerConfigRow =>
-    fixed(name, type, value, documentation, ConfigSource.StaticBroker)
-  const known = (name: string, type: number, value: string, documentation: string): BrokerConfigRow =>
-    fixed(name, type, value, documentation, ConfigSource.Default)
-  const count = (name: string, standard: number, documentation: string): BrokerConfigRow => ({
-    ...known(name, int, String(standard), documentation),
-    check: (value) => {
-      if (!/^\d+$/.test(value) || Number(value) > unlimited)
-        throw new ConfigRefused(`Invalid value ${value} for configuration ${name}: a whole number from 0 to ${unlimited}`)
-    },
-  })
-  return [
-    given('broker.id', int, String(nodeId), 'The number of this node.'),
-    given('node.id', int, String(nodeId), 'The number of this node.'),
-    known('num.partitions', int, String(kafkaDefaults.partitions), 'The partitions of a topic that is created without a number.'),
-    known(
-      'auto.create.topics.enable',
-      bool,
-      'true',
-      'Whether asking for a missing topic creates it, where the client allows it.',
-    ),
-    known('default.replication.factor', int, '1', 'The replicas of a topic that is created without a number.'),
-    known('delete.topic.enable', bool, 'true', 'Whether topics can be deleted.'),
-    known('group.initial.rebalance.delay.ms', int, '0', 'How long a new group waits for more members.'),
-    known('group.max.session.timeout.ms', int, '1800000', 'The longest session of a group member.'),
-    known('group.min.session.timeout.ms', int, '6000', 'The shortest session of a group member.'),
-    count('max.connections', limits.connectionsMax, 'Connections at most.'),
-    count('max.connections.per.ip', unlimited, 'Connections from one address at most.'),
-    {
-      ...known('max.connections.per.ip.overrides', string, '', 'How many one address may have instead: address:number, …'),
-      check: (value) => void addressOverrides(value),
-    },
-    {
-      ...count('max.connection.creation.rate', unlimited, 'Connections a second at most; others wait.'),
-      check: (value) => {
-        if (!/^[1-9]\d*$/.test(value) || Number(value) > unlimited)
-          throw new ConfigRefused(
-            `Invalid value ${value} for configuration max.connection.creation.rate: a whole number from 1 to ${unlimited}`,
-          )
-      },
-    },
-    known('offsets.retention.minutes', int, '10080', 'How long the offsets of a group without members are kept.'),
-    known('socket.request.max.bytes', int, String(limits.frameBytesMax), 'The largest request that is read.'),
-    known(
-      'transaction.max.timeout.ms',
-      int,
-      String(transactionTimeoutMaxMs),
-      'The longest time that a transaction may be given.',
-    ),
-    known('transactional.id.expiration.ms', int, String(idExpirationMs), 'How long a transactional id that is not used is kept.'),
-    ...[...topicConfigs].flatMap(([name, row]) => {
-      const { documentation = '', fallback } = configNotes[row.name] ?? {}
-      const own: BrokerConfigRow = {
-        name,
-        type: row.type,
-        documentation,
-        standard: fallback === undefined ? row.read(kafkaDefaults, {}) : null,
-        fallback,
-        source: ConfigSource.Default,
-        check: (value) => {
-          // A topic may keep nothing at all, the broker may not say so for all.
-          if (name === 'log.retention.ms' && value === '0') throw new ConfigRefused('-1, or 1 and more')
-          settingOf(row.name, value)
-        },
-      }
-      return fallback === undefined ? [own] : [own, known(fallback[0], int, fallback[1], documentation)]
-    }),
-  ]
-}
 
 /** For what the broker does to topics by itself; whether a client may ask for it was asked before. */
 const operator: Principal = { user: '', may: () => true }
@@ -140,6 +35,7 @@ export class BrokerConfigs implements TopicDefaults {
   readonly #table: ReadonlyMap<string, BrokerConfigRow>
   #config = kafkaDefaults
   #set: SetConfigs = {}
+  #levels: Readonly<Record<ConfigLevel, SetConfigs>> = { '': {}, '1': {} }
 
   static of(broker: Broker): BrokerConfigs {
     return broker.shared('kafka.broker-configs', () => new BrokerConfigs(broker))
@@ -148,7 +44,7 @@ export class BrokerConfigs implements TopicDefaults {
   constructor(broker: Broker) {
     this.#broker = broker
     this.#rows = broker.rows('kafka.broker-configs')
-    this.#table = new Map(rowsFor(1, broker.limits).map((row) => [row.name, row]))
+    this.#table = new Map(brokerConfigRows(1, broker.limits).map((row) => [row.name, row]))
     this.#learn()
   }
 
@@ -161,7 +57,7 @@ export class BrokerConfigs implements TopicDefaults {
   }
 
   setAt(level: ConfigLevel): SetConfigs {
-    return JSON.parse(this.#rows.get(`set:${level}`) ?? '{}') as SetConfigs // our own rows
+    return this.#levels[level]
   }
 
   get(name: string): string {
@@ -257,6 +153,8 @@ export class BrokerConfigs implements TopicDefaults {
   }
 
   #learn(): void {
+    const read = (level: ConfigLevel): SetConfigs => JSON.parse(this.#rows.get(`set:${level}`) ?? '{}') as SetConfigs // our own rows
+    this.#levels = { '': read(''), '1': read('1') }
     const set: Record<string, string> = {}
     for (const [name, row] of topicConfigs) {
       const value = this.setAt('1')[name] ?? this.setAt('')[name]

@@ -143,3 +143,19 @@ export function sameProtocols(a: readonly GroupProtocol[], b: readonly GroupProt
     a.every((protocol, index) => protocol.name === b[index]?.name && protocol.metadata.equals(b[index].metadata))
   )
 }
+
+/** Each member votes for the first of its protocols that all have. */
+export function electedProtocol(members: Iterable<Member>): string | null {
+  const [first, ...others] = members
+  if (first === undefined) return null
+  const common = new Set(first.protocols.map(({ name }) => name))
+  for (const member of others) for (const name of common) if (!member.supports(name)) common.delete(name)
+  const votes = new Map<string, number>()
+  for (const { protocols } of [first, ...others]) {
+    const choice = protocols.find(({ name }) => common.has(name))
+    if (choice !== undefined) votes.set(choice.name, (votes.get(choice.name) ?? 0) + 1)
+  }
+  let best: string | null = null
+  for (const [name, count] of votes) if (best === null || count > (votes.get(best) ?? 0)) best = name
+  return best
+}

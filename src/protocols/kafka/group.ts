@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../../lib/timers.ts'
 import { KafkaError } from './errors.ts'
 import { consumerProtocolType, readSubscription } from './group-consumer-protocol.ts'
 import {
+  electedProtocol,
   type JoinAnswer,
   type JoinAsk,
   joinFailure,
@@ -231,7 +232,11 @@ export class ClassicGroup {
     if (ask.instanceId !== null) this.#byInstance.set(ask.instanceId, id)
     if (wasLeader) this.leader = id
     this.#watch(member)
-    if (this.state === GroupState.Stable && this.#vote() === this.protocolName && this.#wantsTheSame(old, member)) {
+    if (
+      this.state === GroupState.Stable &&
+      electedProtocol(this.members.values()) === this.protocolName &&
+      this.#wantsTheSame(old, member)
+    ) {
       return this.#options.store(this, (error) => {
         if (error !== null) return answer(joinFailure(KafkaError.CoordinatorNotAvailable, id))
         const usual = this.#joinAnswer(member)
@@ -296,7 +301,7 @@ export class ClassicGroup {
     this.generation++
     if (joined === undefined) return this.#becomeEmpty()
     if (this.members.get(this.leader)?.joining == null) this.leader = joined.id
-    this.protocolName = this.#vote()
+    this.protocolName = electedProtocol(this.members.values())
     this.state = GroupState.Completing
     this.#arm(() => this.#dropUnsynced())
     for (const member of this.members.values()) {
@@ -328,21 +333,6 @@ export class ClassicGroup {
       skipAssignment: false,
       members,
     }
-  }
-
-  /** Each member votes for the first of its protocols that all have. */
-  #vote(): string | null {
-    const [first, ...others] = this.members.values()
-    const common = new Set(first?.protocols.map((protocol) => protocol.name))
-    for (const member of others) for (const name of common) if (!member.supports(name)) common.delete(name)
-    const votes = new Map<string, number>()
-    for (const member of this.members.values()) {
-      const choice = member.protocols.find((protocol) => common.has(protocol.name))
-      if (choice !== undefined) votes.set(choice.name, (votes.get(choice.name) ?? 0) + 1)
-    }
-    let best: string | null = null
-    for (const [name, count] of votes) if (best === null || count > (votes.get(best) ?? 0)) best = name
-    return best
   }
 
   // ------------------------------------------------------------------------------------------------------------------------ sync

@@ -110,6 +110,8 @@ export async function deleteTopics(request: Request): Promise<void> {
     try {
       if (name !== null && twice.has(name)) throw new Refused(KafkaError.InvalidRequest, 'Duplicate topic name.')
       const found = topicToDelete(session, name, topicId)
+      if (!mayTopic(session, 'delete', found.name))
+        throw new Refused(KafkaError.TopicAuthorizationFailed, 'Topic authorization failed.')
       request.countMutations(found.config.partitions, 5)
       await session.space.deleteTopic(found.name)
       session.noteDeleted(found.name)
@@ -168,6 +170,7 @@ async function growOne(request: Request, topic: Message, validateOnly: boolean):
     checkAssignments(assignments.map((assignment: Message) => assignment['brokerIds']))
   }
   if (validateOnly) return
+  if (!mayTopic(session, 'alter', name)) throw new Refused(KafkaError.TopicAuthorizationFailed, 'Topic authorization failed.')
   request.countMutations(count - present, 3)
   await session.space.alterTopic(name, { partitions: count })
 }
