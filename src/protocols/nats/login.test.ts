@@ -157,4 +157,13 @@ test('the monitoring pages ask for an administrator', async () => {
   assert.ok(Number(pages[1]?.['num_subscriptions']) >= 1)
   assert.deepEqual([pages[2]?.['streams'], pages[2]?.['total']], [0, 1])
   assert.equal((await get('/nothing', 'admin:secret')).status, 404)
+  const read = async (page: string): Promise<Record<string, unknown>> =>
+    (await (await get(page, 'admin:secret')).json()) as Record<string, unknown>
+  assert.deepEqual((await read('/accountz'))['accounts'], ['default'])
+  assert.equal(((await read('/accountz?acc=default'))['account_detail'] as Record<string, unknown>)['account_name'], 'default')
+  assert.equal((await get('/accountz?acc=none', 'admin:secret')).status, 400)
+  assert.equal(((await read('/accstatz'))['account_statz'] as object[]).length, 1)
+  assert.deepEqual([(await read('/routez'))['num_routes'], (await read('/leafz'))['leafs']], [0, []])
+  assert.deepEqual((await read('/gatewayz'))['outbound_gateways'], {})
+  assert.equal((await get('/accountz', '')).status, 401)
 })

@@ -157,6 +157,19 @@ export class Pages {
     }
   }
 
+  /** As a server answers that has no others around it. */
+  routez(): object {
+    return { server_id: serverId(this.#broker), server_name: serverName, now: this.#now, num_routes: 0, routes: [] }
+  }
+
+  gatewayz(): object {
+    return { server_id: serverId(this.#broker), now: this.#now, outbound_gateways: {}, inbound_gateways: {} }
+  }
+
+  leafz(): object {
+    return { server_id: serverId(this.#broker), now: this.#now, leafnodes: 0, leafs: [] }
+  }
+
   /** Of one namespace: what is its own. */
   async jsz(query: URLSearchParams): Promise<object> {
     if (this.#namespace !== null) return await accountDetails(jetStreamOf(this.#broker, this.#namespace), query)

@@ -63,3 +63,18 @@ test('JetStream of an account, and of all', async () => {
   assert(Number(all['storage']) > 0)
   assert.equal((await dataOf('SERVER.PING.HEALTHZ'))['status_code'], 200)
 })
+
+test('accounts, and what a server without others around it says of them', async () => {
+  const { accounts } = await dataOf('SERVER.PING.ACCOUNTZ')
+  assert.deepEqual(accounts, ['default'])
+  const { account_detail: detail } = await dataOf('SERVER.PING.ACCOUNTZ', { account: 'default' })
+  assert.equal((detail as Json)['client_connections'], 1)
+  assert.equal(((await ask('SERVER.PING.ACCOUNTZ', { account: 'nobody' }))['error'] as Json)['code'], 500)
+  const stats = async (options: Json): Promise<Json[]> => (await dataOf('ACCOUNT.PING.STATZ', options))['account_statz'] as Json[]
+  const [one] = await stats({})
+  assert.deepEqual([one?.['acc'], one?.['conns'], one?.['leafnodes']], ['default', 1, 0])
+  assert.deepEqual(await stats({ accounts: ['nobody'], include_unused: true }), [])
+  assert.deepEqual((await dataOf('SERVER.PING.ROUTEZ'))['routes'], [])
+  assert.deepEqual((await dataOf('SERVER.PING.GATEWAYZ'))['inbound_gateways'], {})
+  assert.equal((await dataOf('SERVER.PING.LEAFZ'))['leafnodes'], 0)
+})

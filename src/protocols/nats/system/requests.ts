@@ -3,12 +3,10 @@
  * there are no accounts, administrators.
  */
 import type { Broker, ServerFacts } from '../../../broker/face.ts'
-import type { Account } from '../accounts/account.ts'
-import { accountsOf } from '../accounts/accounts.ts'
 import { serverFacts, serverId, serverName } from '../info.ts'
-import { jetStreamOf } from '../jetstream/of.ts'
 import { factsKey } from '../owner.ts'
 import { Pages } from '../pages.ts'
+import { accountInfo, accountNamed, accountStatz, accountz } from './account-pages.ts'
 
 type Ask = (pages: Pages, query: URLSearchParams) => object | Promise<object>
 
@@ -17,6 +15,9 @@ const ofServer: Readonly<Record<string, Ask>> = {
   CONNZ: (pages, query) => pages.connz(query),
   SUBSZ: (pages) => pages.subsz(),
   JSZ: (pages, query) => pages.jsz(query),
+  ROUTEZ: (pages) => pages.routez(),
+  GATEWAYZ: (pages) => pages.gatewayz(),
+  LEAFZ: (pages) => pages.leafz(),
   HEALTHZ: (pages) => ({ ...pages.healthz(), status_code: pages.ready ? 200 : 503 }),
 }
 const ofAccount: Readonly<Record<string, Ask>> = {
@@ -35,14 +36,25 @@ export async function answerSystem(broker: Broker, subject: string, body: string
   if (facts === null || more.length > 0 || options === null || !isMeant(broker, options)) return null
   const query = queryOf(options)
   if (whose === 'SERVER' && (which === 'PING' || which === serverId(broker))) return await server(broker, facts, word, query)
-  return whose === 'ACCOUNT' ? await account(broker, facts, which, word, query) : null
+  if (whose !== 'ACCOUNT') return null
+  if (which !== 'PING') return await account(broker, facts, which, word, query)
+  if (word !== 'STATZ') return null
+  const { accounts, include_unused: unused } = options
+  const names = Array.isArray(accounts) && accounts.length > 0 ? accounts.map(String) : null
+  return { server: serverFacts(broker), data: accountStatz(broker, facts, names, unused === true) }
 }
 
 async function server(broker: Broker, facts: ServerFacts, word: string, query: URLSearchParams): Promise<object | null> {
   const pages = new Pages(broker, facts)
   if (word === '' || word === 'STATSZ') return { server: serverFacts(broker), statsz: pages.statsz() }
   if (word === 'IDZ') return { name: serverName, host: '', id: serverId(broker) }
-  if (word === 'ACCOUNTZ') return { server: serverFacts(broker), data: accountz(broker) }
+  if (word === 'ACCOUNTZ') {
+    const data = accountz(broker, facts, query.get('account') ?? '')
+    return {
+      server: serverFacts(broker),
+      ...(data === null ? { error: { code: 500, description: 'no such account' } } : { data }),
+    }
+  }
   const ask = ofServer[word]
   return ask === undefined ? null : { server: serverFacts(broker), data: await ask(pages, query) }
 }
@@ -54,48 +66,14 @@ async function account(
   word: string,
   query: URLSearchParams,
 ): Promise<object | null> {
-  const found = accountsOf(broker)?.get(name)
-  const namespace = found?.namespace ?? name
-  if (!broker.namespaces().includes(namespace)) return null
-  const pages = new Pages(broker, facts, namespace)
+  const named = accountNamed(broker, name)
+  if (named === undefined) return null
+  const pages = new Pages(broker, facts, named.namespace)
   const clients = pages.clients()
   if (word === 'CONNS') return { server: serverFacts(broker), acc: name, leafnodes: 0, total_conns: clients.conns, ...clients }
-  if (word === 'INFO') return { server: serverFacts(broker), data: accountInfo(broker, name, namespace, found, clients) }
+  if (word === 'INFO') return { server: serverFacts(broker), data: accountInfo(broker, facts, named) }
   const ask = ofAccount[word]
   return ask === undefined ? null : { server: serverFacts(broker), data: await ask(pages, query) }
-}
-
-function accountInfo(
-  broker: Broker,
-  name: string,
-  namespace: string,
-  found: Account | undefined,
-  { conns, num_subscriptions }: ReturnType<Pages['clients']>,
-): object {
-  return {
-    account_name: name,
-    update_time: new Date(broker.clock.now()).toISOString(),
-    ...(accountsOf(broker)?.system === name ? { is_system: true } : {}),
-    expired: false,
-    complete: true,
-    jetstream_enabled: found?.hasStreams ?? true,
-    leafnode_connections: 0,
-    client_connections: conns,
-    subscriptions: num_subscriptions,
-    ...(found === undefined ? {} : { name_tag: found.claims.name, issuer_key: found.claims.issuer }),
-    ...(namespace === name ? {} : { namespace }),
-    jetstream_streams: found?.hasStreams === false ? 0 : jetStreamOf(broker, namespace).streams().length,
-  }
-}
-
-function accountz(broker: Broker): object {
-  const accounts = accountsOf(broker)
-  return {
-    server_id: serverId(broker),
-    now: new Date(broker.clock.now()).toISOString(),
-    ...(accounts === null || accounts.system === '' ? {} : { system_account: accounts.system }),
-    accounts: accounts?.all.map(({ claims }) => claims.subject) ?? broker.namespaces(),
-  }
 }
 
 function optionsOf(body: string): Record<string, unknown> | null {
