@@ -6,6 +6,9 @@ import type { Tube } from './tube.ts'
 /** ready → reserved | gone; reserved → ready | delayed | buried | gone; delayed, buried → ready | reserved | gone. */
 export type State = 'ready' | 'reserved' | 'delayed' | 'buried' | 'gone'
 
+/** Jobs of lower numbers are counted as urgent. */
+export const urgentPriority = 1024
+
 export class Job {
   readonly id: number
   readonly tube: Tube
@@ -49,6 +52,6 @@ export class Job {
   }
 
   get urgent(): boolean {
-    return this.priority < 1024
+    return this.priority < urgentPriority
   }
 }

@@ -116,7 +116,8 @@ export class Server {
 
   /** Its topic is gone, and its jobs with it. */
   #clear(tube: Tube): void {
-    for (const job of [...tube.jobs]) this.#forget(job)
+    for (const job of [...tube.byPlace.values()]) this.#forget(job)
+    tube.clearPlain()
     tube.elsewhere.clear()
     tube.topicId = ''
     tube.scannedTo = -1
@@ -147,7 +148,10 @@ export class Server {
         tube.isWoken = false
         if (error !== null) return
         const now = this.space.topic(tube.name)
-        if (now === undefined) return this.#clear(tube)
+        if (now === undefined) {
+          this.#clear(tube)
+          return this.vanish(tube)
+        }
         if (tube.topicId !== now.id.toString('hex')) this.#open(tube, now)
         else this.#scan(tube)
         this.match()
@@ -190,8 +194,10 @@ export class Server {
     const own = record.format === jobFormatId ? decodeHead(envelope) : null
     const head = own ?? foreignHead
     const id = stored?.id ?? (own === null || own.id === 0 ? this.#store.nextId() : own.id)
+    // In a topic of several lanes places are met again and again, and have to be known.
+    if (stored === undefined && head.delaySeconds === 0 && tube.records?.lanes === 1)
+      return tube.addPlain({ id, priority: head.priority, place, ttrSeconds: head.ttrSeconds, createdAt: record.timestamp })
     const job = new Job(id, tube, place, record.timestamp, head)
-    tube.jobs.add(job)
     tube.byPlace.set(place, job)
     this.#jobs.set(id, job)
     job.dueAt = record.timestamp + head.delaySeconds * 1000
@@ -299,7 +305,7 @@ export class Server {
       const now = this.broker.clock.now()
       for (const tube of this.tubes.values()) {
         if (tube.waiting.size === 0 || tube.pausedUntil > now || !this.#isCurrent(tube)) continue
-        const first = tube.firstReady()
+        const first = this.firstReady(tube)
         if (first !== undefined && (best === undefined || before(first, best))) best = first
       }
       if (best === undefined) return
@@ -316,8 +322,14 @@ export class Server {
   /** Whether a tube of these has a job that may be reserved. */
   hasReady(tubes: Iterable<Tube>): boolean {
     const now = this.broker.clock.now()
-    for (const tube of tubes) if (tube.pausedUntil <= now && this.#isCurrent(tube) && tube.firstReady() !== undefined) return true
+    for (const tube of tubes)
+      if (tube.pausedUntil <= now && this.#isCurrent(tube) && this.firstReady(tube) !== undefined) return true
     return false
+  }
+
+  /** The ready job of a tube that is wanted first. */
+  firstReady(tube: Tube): Job | undefined {
+    return tube.firstReady((job) => this.#jobs.set(job.id, job))
   }
 
   /** Takes a ready job out of its tube. undefined: it is being loaded; null: others have it, or had it. */
@@ -388,8 +400,18 @@ export class Server {
   }
 
   find(id: number): Job | undefined {
-    const job = this.#jobs.get(id)
+    const job = this.#jobs.get(id) ?? this.#fromPlain(id)
     return job === undefined || job.state === 'gone' || !this.#isCurrent(job.tube) ? undefined : job
+  }
+
+  #fromPlain(id: number): Job | undefined {
+    for (const tube of this.tubes.values()) {
+      const job = tube.fromPlain(id)
+      if (job === undefined) continue
+      this.#jobs.set(id, job)
+      return job
+    }
+    return undefined
   }
 
   /** `done` with its body, or null when nobody has such a job, or somebody has it reserved. */
@@ -511,7 +533,6 @@ export class Server {
     if (job.state === 'reserved') this.#fromReserved(job)
     this.#unpark(job)
     job.state = 'gone'
-    tube.jobs.delete(job)
     tube.byPlace.delete(job.place)
     this.#jobs.delete(job.id)
     this.vanish(tube)

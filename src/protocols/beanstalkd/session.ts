@@ -208,7 +208,7 @@ export class Session implements BrokerSession, Worker {
       case 'peek ':
         return this.#withId(command, given, (id) => this.#peek(this.#server.find(id)))
       case 'peek-ready':
-        return this.#alone(command, given, () => this.#peek(this.#used.firstReady()))
+        return this.#alone(command, given, () => this.#peek(this.#server.firstReady(this.#used)))
       case 'peek-delayed':
         return this.#alone(command, given, () => this.#peek(this.#used.firstDelayed()))
       case 'peek-buried':

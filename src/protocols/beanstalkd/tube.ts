@@ -1,7 +1,8 @@
 /** A tube: the topic of its name, with its jobs in the order in which they are wanted. */
 import type { ReadyRecords, TopicInfo } from '../../broker/face.ts'
 import { Heap } from '../../lib/heap.ts'
-import type { Job } from './job.ts'
+import { Job, urgentPriority } from './job.ts'
+import { type WaitingJob, WaitingJobs } from './waiting-jobs.ts'
 
 /** A job's place in the order as it was when it came there: its priority may be another one by now, and this entry none any more. */
 interface Entry {
@@ -27,7 +28,9 @@ export class Tube {
   scannedTo = -1
   /** How the watching of the topic is ended. */
   unwatch: () => void = () => undefined
-  readonly jobs = new Set<Job>()
+  /** Ready, and as they were put: no {@link Job} is made of them until somebody asks for one. */
+  readonly #plain = new WaitingJobs()
+  /** All others. */
   readonly byPlace = new Map<number, Job>()
   /** Places of records that others have. */
   readonly elsewhere = new Set<number>()
@@ -56,7 +59,35 @@ export class Tube {
   }
 
   get unused(): boolean {
-    return this.jobs.size === 0 && this.elsewhere.size === 0 && this.using === 0 && this.watching === 0
+    return (
+      this.byPlace.size === 0 && this.#plain.size === 0 && this.elsewhere.size === 0 && this.using === 0 && this.watching === 0
+    )
+  }
+
+  /** A job that is ready, and as it was put. */
+  addPlain(job: WaitingJob): void {
+    this.#plain.add(job)
+    this.ready++
+    if (job.priority < urgentPriority) this.urgent++
+  }
+
+  /** Of a job that is ready, and as it was put; undefined: there is no such one. */
+  fromPlain(id: number): Job | undefined {
+    const plain = this.#plain.take(id)
+    if (plain === undefined) return undefined
+    const job = new Job(id, this, plain.place, plain.createdAt, { ...plain, delaySeconds: 0 })
+    this.byPlace.set(job.place, job)
+    this.ready--
+    if (job.urgent) this.urgent--
+    this.addReady(job)
+    return job
+  }
+
+  /** The topic is gone: nothing is known of its jobs any more. */
+  clearPlain(): void {
+    this.#plain.clear()
+    this.ready = 0
+    this.urgent = 0
   }
 
   addReady(job: Job): void {
@@ -74,8 +105,17 @@ export class Tube {
     if (job.urgent) this.urgent--
   }
 
-  /** The job that is wanted first. */
-  firstReady(): Job | undefined {
+  /** The job that is wanted first. `made` is told of one that there was no {@link Job} of. */
+  firstReady(made: (job: Job) => void): Job | undefined {
+    const known = this.#firstKnown()
+    const { first } = this.#plain
+    if (first === undefined || (known !== undefined && before(known, first))) return known
+    const job = this.fromPlain(first.id)
+    if (job !== undefined) made(job)
+    return job
+  }
+
+  #firstKnown(): Job | undefined {
     for (let entry = this.#heap.peek(); entry !== undefined; entry = this.#heap.peek()) {
       if (entry.job.state === 'ready' && entry.job.stamp === entry.stamp) return entry.job
       this.#heap.pop()
