@@ -1,6 +1,7 @@
 // How many connections Kafka clients may have together, and from one address: max.connections and its like, which are set at run time.
 import { isIP } from 'node:net'
 import type { Broker } from '../../broker/face.ts'
+import { plainAddress } from '../../lib/ip.ts'
 import { Meter } from './meter.ts'
 import { ConfigRefused } from './refused.ts'
 
@@ -70,7 +71,7 @@ export function addressOverrides(text: string): Map<string, number> {
       throw new ConfigRefused(
         `Invalid value ${text} for configuration max.connections.per.ip.overrides: address:number, … (names are not looked up)`,
       )
-    overrides.set(address, Number(number))
+    overrides.set(plainAddress(address), Number(number))
   }
   return overrides
 }

@@ -303,8 +303,14 @@ export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxH
       const { namespace, principal } = this.space
       this.#willKey = state.key
       const user = principal === this.broker.anonymous ? '' : principal.user
-      const from = this.connection.remoteAddress
-      await wills.put(state.key, { clientId: state.clientId, namespace, user, from }, will, state.expirySeconds)
+      const author = {
+        clientId: state.clientId,
+        namespace,
+        user,
+        from: this.connection.remoteAddress,
+        byToken: principal.expiresAt !== undefined,
+      }
+      await wills.put(state.key, author, will, state.expirySeconds)
     }
     return present
   }

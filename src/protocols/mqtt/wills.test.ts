@@ -4,7 +4,12 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
+import { TokenIssuer } from '../../../test/support/tokens.ts'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
+import { VirtualClock } from '../../lib/timers.ts'
+import type { RunningBroker } from '../../server/start.ts'
+import { openLocalStorage } from '../../storage/local/index.ts'
 import { type ConnectOptions, frame, TestClient } from './client.testing.ts'
 import { Packet, readPublish, Version } from './codec.ts'
 import { returnMs } from './wills.ts'
@@ -112,4 +117,43 @@ test('a retained will is retained over a kill', async () => {
     assert.deepEqual([String(payload), retain], ['offline', true])
     break
   }
+})
+
+test('after a kill a will is sent by the rules for where its client was, and not for who logged in by a token', async (t) => {
+  const clock = new VirtualClock()
+  const issuer = await TokenIssuer.start(clock)
+  t.after(() => issuer.stop())
+  const folder = folderOf()
+  const start = (from: string): Promise<RunningBroker> =>
+    startTestBroker({
+      clock,
+      only: ['mqtt'],
+      tokens: issuer.settings,
+      storage: openLocalStorage(from, false),
+      beforeListening: async ({ users, rules }) => {
+        if (users.list().length > 0) return
+        await users.put('root', { password: 'root', admin: true })
+        await users.put('eve', { password: 'eve' })
+        const rule = { namespace: 'default', kind: 'topic', user: 'eve', action: 'publish', effect: 'allow' } as const
+        await rules.add([
+          { ...rule, match: 'exact', name: 'wills.near', from: '127.0.0.1' },
+          { ...rule, match: 'exact', name: 'wills.far', from: '10.0.0.0/8' },
+        ])
+      },
+    })
+  const before = await start(folder)
+  const login = (user: string): ConnectOptions => ({ user, password: user })
+  for (const id of ['far', 'near']) await TestClient.connected(portOf(before, 'mqtt'), { ...withWill(id), ...login('eve') })
+  const byToken = { user: 'eve', password: await issuer.token('eve', 600) }
+  await TestClient.connected(portOf(before, 'mqtt'), { ...withWill('near'), clientId: 'other', ...byToken })
+  const copy = folderOf()
+  cpSync(folder, copy, { recursive: true, filter: (file) => path.basename(file) !== 'lock' })
+  const broker = await start(copy)
+  const watcher = await TestClient.connected(portOf(broker, 'mqtt'), login('root'))
+  await watcher.subscribe('wills/#')
+  clock.advance(returnMs)
+  assert.equal(await watcher.text(), 'wills/near gone')
+  await watcher.quiet()
+  await before.stop()
+  await broker.stop()
 })

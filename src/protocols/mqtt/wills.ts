@@ -4,7 +4,7 @@
  * after a while, so that whoever listens for them had time to come back as well.
  */
 import { Buffer } from 'node:buffer'
-import type { Broker, Rows, Space } from '../../broker/face.ts'
+import { type Broker, CoreError, type Rows, type Space } from '../../broker/face.ts'
 import type { Timer } from '../../lib/timers.ts'
 import type { Qos, Will } from './codec.ts'
 import { isRetained, itemOf, keep, type Message } from './message.ts'
@@ -21,6 +21,8 @@ export interface Author {
   readonly user: string
   /** The client's address; absent in rows of older versions. */
   readonly from?: string
+  /** It logged in by a signed token, of which nothing is kept: what it may do is not known without it. */
+  readonly byToken?: boolean
 }
 
 /** As it is stored. */
@@ -125,7 +127,8 @@ export class Wills {
     const { anonymous } = this.#broker
     this.#stop(key)
     try {
-      const { user, from = '' } = row
+      const { user, from = '', byToken = false } = row
+      if (byToken) throw new CoreError('Unauthenticated', `${user} logged in by a token, of which nothing was kept`)
       const principal = user === '' ? anonymous : await this.#broker.authenticate({ kind: 'proven', user }, from)
       this.#send(key, row, this.#broker.space(principal, row.namespace, { anyone: true, protocol: 'mqtt' }))
     } catch (cause) {
