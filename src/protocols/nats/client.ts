@@ -20,12 +20,12 @@ export interface Identity {
 
 export interface Client {
   readonly broker: Broker
-  readonly connection: Connection
+  readonly connection: Pick<Connection, 'id'>
   /** null until who it is is known. */
   readonly identity: Identity | null
   readonly options: Options
   readonly publisher: Publisher
-  readonly subscriptions: Subscriptions
+  readonly subscriptions: Pick<Subscriptions, 'tellNobody' | 'nobodyLine'>
   /** Told of reply subjects that it is sent, where it may answer only those. */
   readonly onReply: ((reply: string) => void) | null
   /** Nothing once the connection has ended. */

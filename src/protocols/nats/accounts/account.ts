@@ -2,6 +2,7 @@
 import { CoreError } from '../../../broker/face.ts'
 import { isKey } from '../nkeys.ts'
 import { type Claims, number, record, strings } from './claims.ts'
+import { type Export, exportsOf, type Import } from './exports.ts'
 
 export interface AccountLimits {
   /** -1: no limit, for each. */
@@ -24,6 +25,9 @@ export class Account {
   /** What users signed by a key of the account may: the scope of the key, null for any. */
   readonly #signers = new Map<string, Readonly<Record<string, unknown>> | null>()
   readonly #revoked: Readonly<Record<string, unknown>>
+  readonly exports: readonly Export[]
+  /** Found when all accounts are known. */
+  imports: readonly Import[] = []
   /** Connections of its users. */
   readonly connected = new Set<object>()
 
@@ -46,6 +50,7 @@ export class Account {
     this.hasStreams = number(limits['disk_storage']) !== 0 || number(limits['mem_storage']) !== 0
     this.defaultPermissions = record(own['default_permissions'])
     this.#revoked = record(own['revocations'])
+    this.exports = exportsOf(own, subject)
     this.#signers.set(subject, null)
     for (const signer of Array.isArray(own['signing_keys']) ? own['signing_keys'] : []) this.#addSigner(signer)
   }
@@ -82,7 +87,6 @@ function refuseUnsupported({ own, subject }: Claims, limits: Record<string, unkn
   const refuse = (what: string): never => {
     throw new CoreError('Invalid', `NATS account ${subject}: ${what} cannot be held here`)
   }
-  for (const name of ['imports', 'exports']) if (entriesOf(own[name]) > 0) refuse(`${name} of other accounts' subjects`)
   for (const name of ['mappings', 'authorization', 'trace']) if (entriesOf(own[name]) > 0) refuse(`"${name}"`)
   for (const name of unlimited) if (number(limits[name]) > 0) refuse(`the limit "${name}"`)
   if (limits['max_bytes_required'] === true) refuse('the limit "max_bytes_required"')

@@ -10,8 +10,10 @@
 import { readFileSync } from 'node:fs'
 import { type Broker, CoreError } from '../../../broker/face.ts'
 import { everything } from '../owner.ts'
+import { collide } from '../subjects.ts'
 import { Account } from './account.ts'
 import { type Claims, decodeClaims, mustBeCurrent, record, strings } from './claims.ts'
+import { importsOf } from './exports.ts'
 
 export class Accounts {
   readonly #byKey = new Map<string, Account>()
@@ -41,6 +43,8 @@ export class Accounts {
       if (this.all.some(({ namespace }) => namespace === name)) throw invalid(`two accounts cannot be the namespace "${name}"`)
       this.#byKey.set(claims.subject, new Account(claims, name))
     }
+    for (const account of this.all) account.imports = importsOf(account, (key) => this.#byKey.get(key), now)
+    refuseCycles(this.all)
     if (this.#byKey.size === 0) throw invalid('accounts must list tokens, or names of files that hold one')
     const stranger = Object.keys(names).find((key) => !this.#byKey.has(key))
     if (stranger !== undefined) throw invalid(`namespaces: ${stranger} is none of the accounts`)
@@ -52,6 +56,25 @@ export class Accounts {
 
   get(key: string): Account | undefined {
     return this.#byKey.get(key)
+  }
+}
+
+/** What comes back to where it came from would go round for ever. */
+function refuseCycles(accounts: readonly Account[]): void {
+  const steps = accounts.flatMap((account) =>
+    account.imports.map(({ kind, from, subject, local }) => {
+      const there = { account: from, subject }
+      const here = { account, subject: local.replace(/\$\d+/g, '*') }
+      return kind === 'stream' ? { from: there, to: here } : { from: here, to: there }
+    }),
+  )
+  type Step = (typeof steps)[number]
+  const after = ({ to }: Step): Step[] =>
+    steps.filter(({ from }) => from.account === to.account && collide(from.subject, to.subject))
+  for (const first of steps) {
+    const reached = new Set(after(first))
+    for (const step of reached) for (const next of after(step)) reached.add(next)
+    if (reached.has(first)) throw invalid(`imports of "${first.from.subject}" lead round in a circle`)
   }
 }
 
@@ -91,4 +114,6 @@ export function accountsOf(broker: Broker): Accounts | null {
 export async function makeNamespaces(broker: Broker): Promise<void> {
   for (const { namespace } of accountsOf(broker)?.all ?? [])
     if (!broker.namespaces().includes(namespace)) await broker.createNamespace(everything, namespace)
+  const accounts = accountsOf(broker)?.all ?? []
+  if (accounts.some(({ imports }) => imports.length > 0)) (await import('./crossings.ts')).openCrossings(broker, accounts)
 }

@@ -20,10 +20,16 @@ export interface Claims {
   readonly own: Readonly<Record<string, unknown>>
 }
 
-const issuers = { operator: 'operator', account: 'operator', user: 'account' } as const satisfies Record<KeyOf, KeyOf>
+/** Beside those of keys, what one account gives to another. */
+export type Kind = KeyOf | 'activation'
+
+const issuers = { operator: 'operator', account: 'operator', user: 'account', activation: 'account' } as const satisfies Record<
+  Kind,
+  KeyOf
+>
 
 /** Throws Unauthenticated for what is none, of another kind, or not signed by its issuer. Who that is, and whether it is time, is not looked at. */
-export function decodeClaims(token: string, kind: KeyOf): Claims {
+export function decodeClaims(token: string, kind: Kind): Claims {
   const parts = token.trim().split('.')
   const [header = '', body = '', signature = ''] = parts
   if (parts.length !== 3 || token.length > tokenBytesMax) throw bad(kind, 'it has not three parts')
@@ -32,7 +38,7 @@ export function decodeClaims(token: string, kind: KeyOf): Claims {
   const { sub, iss, name, iat, exp, nbf, nats } = objectOf(body, kind)
   const own = record(nats)
   if (own['type'] !== kind || own['version'] !== 2) throw bad(kind, 'it is of another kind or version')
-  if (!isKey(sub, kind)) throw bad(kind, 'its subject is no such key')
+  if (!isKey(sub, kind === 'activation' ? 'account' : kind)) throw bad(kind, 'its subject is no such key')
   if (typeof iss !== 'string' || !verifies(iss, `${header}.${body}`, signature, issuers[kind]))
     throw bad(kind, 'it is not signed by its issuer')
   return {
@@ -52,9 +58,9 @@ export function mustBeCurrent({ expiresAt, notBefore, subject }: Claims, now: nu
   if (notBefore * 1000 > now) throw new CoreError('Unauthenticated', `the token of ${subject} is not good yet`)
 }
 
-const bad = (kind: KeyOf, why: string): CoreError => new CoreError('Unauthenticated', `no token of an ${kind}: ${why}`)
+const bad = (kind: Kind, why: string): CoreError => new CoreError('Unauthenticated', `no token of an ${kind}: ${why}`)
 
-function objectOf(part: string, kind: KeyOf): Record<string, unknown> {
+function objectOf(part: string, kind: Kind): Record<string, unknown> {
   try {
     return record(JSON.parse(Buffer.from(part, 'base64url').toString()))
   } catch {

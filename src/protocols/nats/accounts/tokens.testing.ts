@@ -1,6 +1,7 @@
 /** For tests: keys and tokens of operators, accounts and users, as nsc makes them. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { encodeKey, type KeyOf } from '../nkeys.ts'
+import type { Kind } from './claims.ts'
 
 export interface Key {
   readonly publicKey: string
@@ -24,7 +25,7 @@ interface Parts {
   readonly own?: Readonly<Record<string, unknown>>
 }
 
-export function makeToken(type: KeyOf, { subject, issuer, name = type, own = {}, ...times }: Parts): string {
+export function makeToken(type: Kind, { subject, issuer, name = type, own = {}, ...times }: Parts): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const claims = {
     iat: Math.floor(Date.now() / 1000),
