@@ -129,7 +129,7 @@ export class Channel {
     if (this.sharedPrefetch !== 0) this.topUp()
   }
 
-  /** Notes for how long deliveries to come may stay unacknowledged. */
+  /** Notes for how long deliveries, those to come as well, may stay unacknowledged. */
   watch(timeoutMs: number): void {
     if (0 < timeoutMs && (this.timeoutMsLeast === 0 || timeoutMs < this.timeoutMsLeast)) this.timeoutMsLeast = timeoutMs
   }

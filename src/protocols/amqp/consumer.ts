@@ -46,7 +46,8 @@ export interface ConsumeOptions {
   /** 0: no limit. */
   readonly prefetch: number
   readonly type: QueueType
-  readonly timeoutMs: number
+  /** What of {@link DeliveryOwner.timeoutMs} counts now: a policy may change it. */
+  readonly timeoutMs: () => number
   /** Set when this reads a stream. */
   readonly stream: StreamReader | null
   readonly exclusive: boolean
@@ -59,8 +60,8 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
   readonly queue: string
   readonly noAck: boolean
   readonly type: QueueType
-  readonly timeoutMs: number
   readonly limited = true
+  readonly #timeoutMs: () => number
   readonly #stream: StreamReader | null
   readonly #prefix: Buffer
   /** 0: no limit. */
@@ -82,12 +83,16 @@ export class ChannelConsumer implements Sink, DeliveryOwner {
     this.queue = queue
     this.noAck = options.noAck
     this.type = options.type
-    this.timeoutMs = options.noAck ? 0 : options.timeoutMs
+    this.#timeoutMs = options.timeoutMs
     this.#stream = options.stream
     this.prefetch = options.noAck ? 0 : options.prefetch
     this.exclusive = options.exclusive
     this.arguments = options.arguments
     this.#prefix = deliverPrefix(channel.number, tag)
+  }
+
+  get timeoutMs(): number {
+    return this.noAck ? 0 : this.#timeoutMs()
   }
 
   get active(): boolean {

@@ -9,7 +9,9 @@ const gone: DeliveryOwner = { limited: false, timeoutMs: 0, settle() {}, settled
 
 /** Called about once a second. */
 export function checkTimeouts(channel: Channel, now: number): void {
-  if (!channel.open || channel.unacked.count === 0 || channel.timeoutMsLeast === 0) return
+  if (!channel.open || channel.unacked.count === 0) return
+  for (const consumer of channel.consumers.values()) channel.watch(consumer.timeoutMs)
+  if (channel.timeoutMsLeast === 0) return
   const late = new Set<DeliveryOwner>()
   channel.unacked.olderThan(now - channel.timeoutMsLeast, (owner, at) => {
     if (0 < owner.timeoutMs && owner.timeoutMs <= now - at) late.add(owner)

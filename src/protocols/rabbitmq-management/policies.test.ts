@@ -134,7 +134,10 @@ test('a consumer timeout: the smaller of argument and policy', async () => {
     const channel = await confirming()
     await channel.assertQueue(queue, declared({ arguments: own }))
     await send(channel, queue, 'x')
+    // Here, too, a policy counts at once.
+    if (queue === 'q.plain') await call('DELETE', '/policies/%2F/slow')
     await new Promise((resolve) => void channel.consume(queue, resolve))
+    if (queue === 'q.plain') await put('slow', { 'consumer-timeout': 60_000 })
     const closed = once(channel, 'error') as Promise<[Error]>
     await management.broker.clock.advance(advance)
     assert.match((await closed)[0].message, new RegExp(`timed out. Timeout value used: ${ms} ms`))
