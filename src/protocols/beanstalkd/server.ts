@@ -28,8 +28,8 @@ const operator: Principal = { user: '', may: () => true }
 export interface Worker extends Waiter {
   /** It has the job. */
   onReserved(job: Job, body: Buffer): void
-  /** Its time to run is over: it has the job no longer. */
-  onTimeout(job: Job): void
+  /** It has the job no longer: it has settled it, or the time to run is over. */
+  onLost(job: Job): void
 }
 
 export interface NewJob {
@@ -368,11 +368,9 @@ export class Server {
     const ttrMs = Math.max(1, job.ttrSeconds) * 1000
     job.dueAt = this.broker.clock.now() + ttrMs
     this.#timer(job, () => {
-      const worker = job.worker as Worker // of a reserved job
       job.timeouts++
       this.counters.timeouts++
       this.#fromReserved(job)
-      worker.onTimeout(job)
       this.#free(job)
       this.match()
     })
@@ -386,8 +384,10 @@ export class Server {
   }
 
   #fromReserved(job: Job): void {
+    const worker = job.worker as Worker // of a reserved job
     job.timer?.cancel()
     job.worker = null
+    worker.onLost(job)
     job.tube.reserved--
     this.counters.reserved--
   }

@@ -261,6 +261,35 @@ test('puts sent at once are stored together, and answered in their order, refusa
   producer.close()
 })
 
+test('commands that settle jobs are answered in their order, none waiting for the one before, and quit after all of them', async () => {
+  const machine = new Machine()
+  const broker = await machine.start()
+  formats.register(jobFormat)
+  await Server.of(broker).start()
+  const told = { text: '', paused: false, ended: false }
+  const session = new Session(silentConnection(told), broker, broker.anonymous)
+  for (let count = 0; count < 4; count++) session.onBytes(Buffer.from('put 0 0 60 1\r\na\r\n'))
+  await eventually(async () => told.text.endsWith('INSERTED 4\r\n'))
+  told.text = ''
+  const server = Server.of(broker)
+  session.onBytes(
+    Buffer.from(
+      'reserve\r\ndelete 1\r\nreserve\r\nrelease 2 9 0\r\ndelete 99\r\nreserve\r\nbury 3 0\r\nlist-tube-used\r\ndelete 4\r\nquit\r\n',
+    ),
+  )
+  // All is done within the turn; what is told waits for the disk.
+  assert.equal(server.find(1), undefined)
+  assert.equal(server.find(2)?.priority, 9)
+  assert.equal(server.find(3)?.state, 'buried')
+  assert.equal(server.find(4), undefined)
+  assert.equal(told.text, 'RESERVED 1 1\r\na\r\n')
+  assert.equal(told.ended, false)
+  await eventually(async () => told.ended)
+  const answers = ['RESERVED 1 1', 'a', 'DELETED', 'RESERVED 2 1', 'a', 'RELEASED', 'NOT_FOUND', 'RESERVED 3 1', 'a', 'BURIED']
+  assert.equal(told.text, [...answers, 'USING default', 'DELETED', ''].join('\r\n'))
+  await machine.stop()
+})
+
 test('of a client that sends on while it waits, no more is read than it may send ahead', async () => {
   const machine = new Machine()
   const broker = await machine.start()
@@ -281,7 +310,7 @@ test('of a client that sends on while it waits, no more is read than it may send
 })
 
 /** Takes all that is written, and remembers whether it is asked to read. */
-function silentConnection(told: { text: string; paused: boolean }): Connection {
+function silentConnection(told: { text: string; paused: boolean; ended?: boolean }): Connection {
   const slab = Buffer.alloc(64 * 1024)
   return {
     id: 1,
@@ -310,7 +339,9 @@ function silentConnection(told: { text: string; paused: boolean }): Connection {
     resume: () => {
       told.paused = false
     },
-    end: () => undefined,
+    end: () => {
+      told.ended = true
+    },
     destroy: () => undefined,
     info: { protocol: '', clientName: '', clientVersion: '', user: '', namespace: '' },
   }

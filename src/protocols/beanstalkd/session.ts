@@ -1,12 +1,13 @@
 /**
- * One connection: a command at a time, each answered before the next one is looked at; but puts that follow one another are stored together, and answered in
- * their order. What the commands do to jobs is in server.ts.
+ * One connection: a command at a time. Puts that follow one another are stored together, and commands that settle jobs do not wait for the disk one by one:
+ * answers leave in the order of the commands (answers.ts). What the commands do to jobs is in server.ts.
  *
  * State: Command → Body (put) | Skipping (a body that is too large) | Answering (its answer comes later) | Waiting (reserve) → Command; Closed ends it.
  */
 import { Buffer } from 'node:buffer'
 import type { Broker, Session as BrokerSession, CloseCause, Connection, Principal } from '../../broker/face.ts'
 import type { Timer } from '../../lib/timers.ts'
+import { Answers } from './answers.ts'
 import { Arguments, Decoder, isTubeName } from './codec.ts'
 import { answers } from './errors.ts'
 import type { Job } from './job.ts'
@@ -18,7 +19,7 @@ export const jobBytesMax = 65_535
 const safetyMarginMs = 1000
 const namespace = 'default'
 const crlf = Buffer.from('\r\n')
-/** Of puts that are not answered yet. */
+/** Of puts that are not answered yet, and of answers that wait for others. */
 const unansweredMax = 1000
 const unansweredBytesMax = 4 * 1024 * 1024
 /** Larger bodies are written as they are. */
@@ -83,17 +84,17 @@ export class Session implements BrokerSession, Worker {
   #isWorker = false
   #reading = false
   #isPaused = false
-  /** A command that waits until the puts before it are answered. */
+  /** A command that waits until some before it are answered. */
   #line: string | null = null
   /** Puts of this turn. */
   #collected: NewJob[] = []
   #puts = 0
   #putBytes = 0
-  /** In their order: what is to be said, or the puts whose answers come first. */
-  #answers: (string | readonly NewJob[])[] = []
+  readonly #answers: Answers
 
   constructor(connection: Connection, broker: Broker, principal: Principal) {
     this.#connection = connection
+    this.#answers = new Answers((bytes) => connection.write(bytes))
     this.#principal = principal
     this.#server = Server.of(broker)
     this.#used = this.#server.tube('default')
@@ -182,7 +183,7 @@ export class Session implements BrokerSession, Worker {
     const line = this.#line ?? this.#decoder.line()
     this.#line = null
     if (line === null) return false
-    if (this.#puts > 0 && !this.#mayFollowPuts(line)) {
+    if (!this.#mayFollow(line)) {
       this.#line = line
       return false
     }
@@ -196,7 +197,14 @@ export class Session implements BrokerSession, Worker {
     return true
   }
 
-  #mayFollowPuts(line: string): boolean {
+  /** Whether a command need not wait for the answers before its own. What comes behind puts may be about their jobs. */
+  #mayFollow(line: string): boolean {
+    const { size, bytes } = this.#answers
+    if (size >= unansweredMax || bytes >= unansweredBytesMax || (size > 0 && line.startsWith('quit'))) return false
+    return this.#puts === 0 || this.#isPutToFollow(line)
+  }
+
+  #isPutToFollow(line: string): boolean {
     return line.startsWith('put ') && this.#puts < unansweredMax && this.#putBytes < unansweredBytesMax
   }
 
@@ -336,18 +344,15 @@ export class Session implements BrokerSession, Worker {
     const jobs = this.#collected
     if (jobs.length === 0) return
     this.#collected = []
-    this.#answers.push(jobs)
-    this.#server.put(this.#used, jobs, () => this.#wasPut(jobs))
-  }
-
-  #wasPut(jobs: readonly NewJob[]): void {
-    if (this.#state === State.Closed) return
-    const said = jobs.map(({ id, error }) => `${error === null ? `INSERTED ${id}` : answers[error]}\r\n`).join('')
-    this.#answers[this.#answers.indexOf(jobs)] = said // it waits among them
-    this.#puts -= jobs.length
-    if (this.#puts === 0) this.#putBytes = 0
-    while (typeof this.#answers[0] === 'string') this.#connection.write(Buffer.from(this.#answers.shift() as string, 'latin1'))
-    this.#read()
+    const tell = this.#answers.later()
+    this.#server.put(this.#used, jobs, () => {
+      if (this.#state === State.Closed) return
+      const said = jobs.map(({ id, error }) => `${error === null ? `INSERTED ${id}` : answers[error]}\r\n`).join('')
+      this.#puts -= jobs.length
+      if (this.#puts === 0) this.#putBytes = 0
+      tell(Buffer.from(said, 'latin1'))
+      this.#read()
+    })
   }
 
   #use(name: string): void {
@@ -425,7 +430,7 @@ export class Session implements BrokerSession, Worker {
     this.#jobAnswer('RESERVED', job, body)
   }
 
-  onTimeout(job: Job): void {
+  onLost(job: Job): void {
     this.#reserved.delete(job)
   }
 
@@ -531,19 +536,20 @@ export class Session implements BrokerSession, Worker {
 
   // --------------------------------------------------------------------------------------------------------------- answering
 
-  /** `act` calls back, at once or later. */
+  /** `act` does it at once, and calls back when that is durable: at once or later. The next command need not wait for it. */
   #later<Result>(act: (done: (result: Result) => void) => void, answer: (result: Result) => string): void {
-    this.#state = State.Answering
-    act((result) => this.#answerLater(answer(result)))
-    // What is settled is the worker's no longer.
-    for (const job of this.#reserved) if (job.state !== 'reserved' || job.worker !== this) this.#reserved.delete(job)
+    const tell = this.#answers.later()
+    act((result) => {
+      if (this.#state === State.Closed) return
+      tell(Buffer.from(`${answer(result)}\r\n`, 'latin1'))
+      this.#read()
+    })
   }
 
   #answer(word: string): void {
     this.#state = State.Command
     this.#putCollected()
-    if (this.#answers.length > 0) this.#answers.push(`${word}\r\n`)
-    else this.#connection.write(Buffer.from(`${word}\r\n`, 'latin1'))
+    this.#answers.add(Buffer.from(`${word}\r\n`, 'latin1'))
   }
 
   /** An answer that did not come within the command's own call lets the next command in. */
@@ -557,9 +563,9 @@ export class Session implements BrokerSession, Worker {
     if (this.#state === State.Closed) return
     const connection = this.#connection
     const head = `${word} ${job.id} ${body.length}\r\n`
-    if (body.length > copiedBytesMax) {
-      connection.write(Buffer.from(head, 'latin1'))
-      connection.write(body)
+    if (body.length > copiedBytesMax || !this.#answers.isEmpty) {
+      this.#answers.add(Buffer.from(head, 'latin1'))
+      this.#answers.add(body)
     } else {
       const at = connection.reserve(head.length + body.length)
       connection.slab.write(head, at, 'latin1')
@@ -571,8 +577,8 @@ export class Session implements BrokerSession, Worker {
 
   #yaml(text: string): void {
     const bytes = Buffer.from(text)
-    this.#connection.write(Buffer.from(`OK ${bytes.length}\r\n`, 'latin1'))
-    this.#connection.write(bytes)
+    this.#answers.add(Buffer.from(`OK ${bytes.length}\r\n`, 'latin1'))
+    this.#answers.add(bytes)
     this.#answer('')
   }
 }
