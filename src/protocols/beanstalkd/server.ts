@@ -1,6 +1,6 @@
 /**
- * The tubes and jobs of one broker. A job is a record in the topic of its tube; here is what is known of it in memory, as the reference server has it:
- * one order by priority over any number of tubes. A job that is not ready is held in flight, so that nobody else gets it.
+ * What becomes of jobs. A job is a record in the topic of its tube; what is known of it stands in memory, as the reference server has it: one order by priority
+ * over any number of tubes (tubes.ts). A job that is not ready is held in flight, so that nobody else gets it.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -11,14 +11,14 @@ import {
   PublishStatus,
   placesOfPartition,
   type Space,
-  type TopicInfo,
 } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
 import { Counters } from './counters.ts'
-import { Job } from './job.ts'
-import { decodeHead, encodeJob, foreignHead, headBytes, type JobHead, jobFormatId } from './mapping.ts'
+import type { Job } from './job.ts'
+import { decodeHead, encodeJob, headBytes, type JobHead, jobFormatId } from './mapping.ts'
 import { JobStore } from './store.ts'
-import { before, Tube, type Waiter } from './tube.ts'
+import { before, type Tube, type Waiter } from './tube.ts'
+import { Tubes, type TubesHost } from './tubes.ts'
 
 const namespace = 'default'
 /** For what is done for everybody: what a client may do is asked before. */
@@ -39,195 +39,26 @@ export interface NewJob {
   error: CoreErrorCode | null
 }
 
-export class Server {
+export class Server implements TubesHost {
   readonly broker: Broker
   readonly space: Space
   readonly counters = new Counters()
-  readonly tubes = new Map<string, Tube>()
+  readonly tubes: Tubes
   readonly id = randomBytes(8).toString('hex')
   readonly startedAt: number
   draining = false
   readonly #store: JobStore
-  readonly #jobs = new Map<number, Job>()
-  /** Records that are on their way from the disk. */
-  #loading = 0
-  #settled: (() => void)[] = []
 
   constructor(broker: Broker) {
     this.broker = broker
     this.space = broker.space(operator, namespace, { protocol: 'beanstalkd' })
     this.#store = new JobStore(broker)
     this.startedAt = broker.clock.now()
+    this.tubes = new Tubes(broker, this.space, this.#store, this)
   }
 
   static of(broker: Broker): Server {
     return broker.shared('beanstalkd.server', () => new Server(broker))
-  }
-
-  /** Before anybody else takes records: what is delayed or buried is held. */
-  async start(): Promise<void> {
-    const topics = new Map(this.space.topics().map((topic) => [topic.id.toString('hex'), topic]))
-    this.#store.clean((id, place) => {
-      const topic = topics.get(id)
-      return topic !== undefined && !this.space.ready(topic.name).isDone(place)
-    })
-    const known = this.#store.topicIds()
-    for (const [id, topic] of topics)
-      if (topic.declaredBy === 'beanstalkd' || known.has(id)) this.#open(this.tube(topic.name), topic)
-    await new Promise<void>((resolve) => this.whenSettled(resolve))
-    for (const tube of this.tubes.values()) tube.sortBuried()
-    for (const tube of this.tubes.values()) this.vanish(tube)
-    this.tube('default')
-  }
-
-  // ------------------------------------------------------------------------------------------------------------------- tubes
-
-  /** Made when it is first spoken of. */
-  tube(name: string): Tube {
-    let tube = this.tubes.get(name)
-    if (tube !== undefined) return tube
-    tube = new Tube(name)
-    this.tubes.set(name, tube)
-    const { space } = this
-    const known = tube
-    tube.unwatch = space.watch(name, () => this.#wake(known))
-    const topic = space.topic(name)
-    if (topic !== undefined) this.#open(tube, topic)
-    return tube
-  }
-
-  /** A tube that holds nothing, and that nobody uses, is no more; its topic stays. */
-  vanish(tube: Tube): void {
-    if (!tube.unused || tube.name === 'default' || tube.pausedUntil > this.broker.clock.now()) return
-    tube.unwatch()
-    this.tubes.delete(tube.name)
-  }
-
-  #open(tube: Tube, topic: TopicInfo): void {
-    const id = topic.id.toString('hex')
-    if (tube.topicId === id) return
-    // The topic was deleted and made anew.
-    this.#clear(tube)
-    tube.topicId = id
-    tube.topic = topic
-    tube.records = this.space.ready(tube.name)
-    this.#scan(tube)
-  }
-
-  /** Its topic is gone, and its jobs with it. */
-  #clear(tube: Tube): void {
-    for (const job of [...tube.byPlace.values()]) this.#forget(job)
-    tube.clearPlain()
-    tube.elsewhere.clear()
-    tube.topicId = ''
-    tube.scannedTo = -1
-    tube.records = null
-  }
-
-  /** Whether its jobs are those of a topic that is there; others are forgotten. */
-  #isCurrent(tube: Tube): boolean {
-    if (tube.records === null) return true
-    const topic = this.space.topic(tube.name)
-    if (topic !== undefined && topic === tube.topic) return true
-    if (topic?.id.toString('hex') === tube.topicId) {
-      tube.topic = topic
-      return true
-    }
-    this.#clear(tube)
-    if (topic !== undefined) this.#open(tube, topic)
-    return false
-  }
-
-  /** Something may be new: it counts once it is durable. */
-  #wake(tube: Tube): void {
-    if (tube.isWoken) return
-    tube.isWoken = true
-    this.broker.atomically(
-      () => undefined,
-      (error) => {
-        tube.isWoken = false
-        if (error !== null) return
-        const now = this.space.topic(tube.name)
-        if (now === undefined) {
-          this.#clear(tube)
-          return this.vanish(tube)
-        }
-        if (tube.topicId !== now.id.toString('hex')) this.#open(tube, now)
-        else this.#scan(tube)
-        this.match()
-      },
-    )
-  }
-
-  /** Finds what is not known yet, and what came back from others. */
-  #scan(tube: Tube): void {
-    const { records } = tube
-    if (records === null) return
-    for (const place of tube.elsewhere) {
-      if (records.isDone(place)) this.#lost(tube, place)
-      else if (records.has(place)) {
-        tube.elsewhere.delete(place)
-        this.#index(tube, place)
-      }
-    }
-    const from = records.lanes > 1 ? 0 : tube.scannedTo + 1
-    for (let place = records.notDone(from); place >= 0; place = records.notDone(place + 1)) {
-      if (!tube.byPlace.has(place) && !tube.elsewhere.has(place)) this.#index(tube, place)
-      tube.scannedTo = place
-    }
-  }
-
-  #lost(tube: Tube, place: number): void {
-    tube.elsewhere.delete(place)
-    const job = tube.byPlace.get(place)
-    if (job !== undefined) this.#forget(job)
-  }
-
-  #index(tube: Tube, place: number): void {
-    const known = tube.byPlace.get(place)
-    if (known !== undefined) return tube.addReady(known)
-    const record = tube.records?.get(place)
-    if (record === null) return void tube.elsewhere.add(place)
-    if (record === undefined) return this.#load(tube, place, () => this.#index(tube, place))
-    const stored = this.#store.find(tube.topicId, place)
-    const envelope = record.buffer.subarray(record.start, record.end)
-    const own = record.format === jobFormatId ? decodeHead(envelope) : null
-    const head = own ?? foreignHead
-    const id = stored?.id ?? (own === null || own.id === 0 ? this.#store.nextId() : own.id)
-    // In a topic of several lanes places are met again and again, and have to be known.
-    if (stored === undefined && head.delaySeconds === 0 && tube.records?.lanes === 1)
-      return tube.addPlain({ id, priority: head.priority, place, ttrSeconds: head.ttrSeconds, createdAt: record.timestamp })
-    const job = new Job(id, tube, place, record.timestamp, head)
-    tube.byPlace.set(place, job)
-    this.#jobs.set(id, job)
-    job.dueAt = record.timestamp + head.delaySeconds * 1000
-    if (stored !== undefined) restore(job, stored)
-    const state = stored?.state ?? (head.delaySeconds > 0 ? 'delayed' : 'ready')
-    if (state === 'ready' || (state === 'delayed' && job.dueAt <= this.broker.clock.now())) return tube.addReady(job)
-    job.held = tube.records?.hold(place) ?? null
-    if (state === 'delayed') this.#delay(job)
-    else this.#toBuried(job)
-  }
-
-  #load(tube: Tube, place: number, then: () => void): void {
-    const { records } = tube
-    if (records === null) return
-    this.#loading++
-    records.load(place, (error) => {
-      this.#loading--
-      if (error !== null) this.broker.log.error({ tube: tube.name, error: error.message }, 'a job could not be read')
-      // Not when its topic went meanwhile.
-      else if (tube.records === records) then()
-      if (this.#loading > 0) return
-      this.match()
-      for (const told of this.#settled.splice(0)) told()
-    })
-  }
-
-  /** Told when nothing is on its way from the disk. */
-  whenSettled(told: () => void): void {
-    if (this.#loading === 0) told()
-    else this.#settled.push(told)
   }
 
   // ----------------------------------------------------------------------------------------------------------------- putting
@@ -242,7 +73,7 @@ export class Server {
   put(tube: Tube, jobs: readonly NewJob[], done: () => void): void {
     const topic = this.space.topic(tube.name)
     if (topic !== undefined) {
-      this.#open(tube, topic)
+      this.tubes.open(tube, topic)
       return this.#publish(tube, jobs, done)
     }
     this.#make(tube).then(
@@ -265,8 +96,8 @@ export class Server {
           this.counters.totalJobs++
         }
       }
-      this.#scan(tube)
-      this.whenSettled(() => {
+      this.tubes.scan(tube)
+      this.tubes.whenSettled(() => {
         done()
         this.match()
       })
@@ -277,7 +108,7 @@ export class Server {
     tube.made ??= this.space.createTopic(tube.name, { retention: 'acknowledged' }, 'beanstalkd').then(
       (made) => {
         tube.made = null
-        this.#open(tube, made)
+        this.tubes.open(tube, made)
       },
       (error: unknown) => {
         tube.made = null
@@ -303,9 +134,9 @@ export class Server {
     for (;;) {
       let best: Job | undefined
       const now = this.broker.clock.now()
-      for (const tube of this.tubes.values()) {
-        if (tube.waiting.size === 0 || tube.pausedUntil > now || !this.#isCurrent(tube)) continue
-        const first = this.firstReady(tube)
+      for (const tube of this.tubes.byName.values()) {
+        if (tube.waiting.size === 0 || tube.pausedUntil > now || !this.tubes.isCurrent(tube)) continue
+        const first = this.tubes.firstReady(tube)
         if (first !== undefined && (best === undefined || before(first, best))) best = first
       }
       if (best === undefined) return
@@ -323,13 +154,8 @@ export class Server {
   hasReady(tubes: Iterable<Tube>): boolean {
     const now = this.broker.clock.now()
     for (const tube of tubes)
-      if (tube.pausedUntil <= now && this.#isCurrent(tube) && this.firstReady(tube) !== undefined) return true
+      if (tube.pausedUntil <= now && this.tubes.isCurrent(tube) && this.tubes.firstReady(tube) !== undefined) return true
     return false
-  }
-
-  /** The ready job of a tube that is wanted first. */
-  firstReady(tube: Tube): Job | undefined {
-    return tube.firstReady((job) => this.#jobs.set(job.id, job))
   }
 
   /** Takes a ready job out of its tube. undefined: it is being loaded; null: others have it, or had it. */
@@ -338,13 +164,13 @@ export class Server {
     const { records } = tube
     const record = records?.get(place)
     if (record === undefined && records !== null) {
-      this.#load(tube, place, () => undefined)
+      this.tubes.load(tube, place, () => undefined)
       return undefined
     }
     if (record === null || record === undefined || records === null) {
       tube.removeReady(job)
       job.state = 'gone'
-      if (records === null || records.isDone(place)) this.#forget(job)
+      if (records === null || records.isDone(place)) this.tubes.forget(job)
       else tube.elsewhere.add(place)
       return null
     }
@@ -399,34 +225,24 @@ export class Server {
     job.tube.addReady(job)
   }
 
-  find(id: number): Job | undefined {
-    const job = this.#jobs.get(id) ?? this.#fromPlain(id)
-    return job === undefined || job.state === 'gone' || !this.#isCurrent(job.tube) ? undefined : job
-  }
-
-  #fromPlain(id: number): Job | undefined {
-    for (const tube of this.tubes.values()) {
-      const job = tube.fromPlain(id)
-      if (job === undefined) continue
-      this.#jobs.set(id, job)
-      return job
-    }
-    return undefined
-  }
-
   /** `done` with its body, or null when nobody has such a job, or somebody has it reserved. */
   reserveJob(id: number, worker: Worker, done: (isReserved: boolean) => void): void {
     this.#withBody(id, (job, body) => {
       if (job === null || body === null || job.state === 'reserved') return done(false)
       if (job.state === 'ready') {
         const held = this.#hold(job)
-        if (held === undefined) return this.whenSettled(() => this.reserveJob(id, worker, done))
+        if (held === undefined) return this.tubes.whenSettled(() => this.reserveJob(id, worker, done))
         if (held === null) return done(false)
       }
       this.#unpark(job)
       done(true)
       this.#toReserved(job, worker, body)
     })
+  }
+
+  drop(job: Job): void {
+    if (job.state === 'reserved') this.#fromReserved(job)
+    this.#unpark(job)
   }
 
   #unpark(job: Job): void {
@@ -442,7 +258,7 @@ export class Server {
   }
 
   #mine(id: number, worker: Worker): Job | undefined {
-    const job = this.find(id)
+    const job = this.tubes.find(id)
     return job?.state === 'reserved' && job.worker === worker ? job : undefined
   }
 
@@ -467,19 +283,19 @@ export class Server {
     job.delaySeconds = delaySeconds
     job.releases++
     job.dueAt = this.broker.clock.now() + delaySeconds * 1000
-    if (delaySeconds > 0) this.#delay(job)
+    if (delaySeconds > 0) this.delay(job)
     else this.#free(job)
     this.#stored(job, delaySeconds > 0 ? 'delayed' : 'ready', () => done(true))
     this.match()
   }
 
-  bury(id: number, worker: Worker, priority: number, done: (isMine: boolean) => void): void {
+  buryReserved(id: number, worker: Worker, priority: number, done: (isMine: boolean) => void): void {
     const job = this.#mine(id, worker)
     if (job === undefined) return done(false)
     this.#fromReserved(job)
     job.priority = priority
     job.buries++
-    this.#toBuried(job)
+    this.bury(job)
     this.#stored(job, 'buried', () => done(true))
   }
 
@@ -488,7 +304,7 @@ export class Server {
     this.#store.durable().then(done, done)
   }
 
-  #delay(job: Job): void {
+  delay(job: Job): void {
     job.state = 'delayed'
     job.tube.delayed.add(job)
     this.#timer(job, () => {
@@ -498,20 +314,20 @@ export class Server {
     })
   }
 
-  #toBuried(job: Job): void {
+  bury(job: Job): void {
     job.state = 'buried'
     job.tube.buried.add(job)
   }
 
   /** `done` when it is durable; with false when there is none, or another worker has it. */
   delete(id: number, worker: Worker, done: (deleted: boolean) => void): void {
-    const job = this.find(id)
+    const job = this.tubes.find(id)
     if (job === undefined || (job.state === 'reserved' && job.worker !== worker)) return done(false)
     const { tube, held, place } = job
     const { records } = tube
     if (job.state === 'ready' && records?.has(place) !== true) return done(false)
     tube.deletes++
-    this.#forget(job)
+    this.tubes.forget(job)
     if (held === null) {
       return this.broker.atomically(
         () => {
@@ -525,17 +341,6 @@ export class Server {
     held.settle({ kind: 'accept' }, transaction)
     this.#store.delete(job)
     transaction.commit((error) => done(error === null))
-  }
-
-  #forget(job: Job): void {
-    const { tube } = job
-    if (job.state === 'ready') tube.removeReady(job)
-    if (job.state === 'reserved') this.#fromReserved(job)
-    this.#unpark(job)
-    job.state = 'gone'
-    tube.byPlace.delete(job.place)
-    this.#jobs.delete(job.id)
-    this.vanish(tube)
   }
 
   /** Of a tube: buried ones, or if there are none delayed ones. `done` with how many, when it is durable. */
@@ -557,7 +362,7 @@ export class Server {
   }
 
   kickJob(id: number, done: (kicked: boolean) => void): void {
-    const job = this.find(id)
+    const job = this.tubes.find(id)
     if (job === undefined || (job.state !== 'buried' && job.state !== 'delayed')) return done(false)
     this.#kick(job)
     this.#store.durable().then(
@@ -581,7 +386,7 @@ export class Server {
     tube.pauses++
     this.broker.clock.after(ms, () => {
       this.match()
-      this.vanish(tube)
+      this.tubes.vanish(tube)
     })
   }
 
@@ -594,7 +399,7 @@ export class Server {
 
   /** Whatever its state is; its bytes are read where they stand. */
   #withBody(id: number, done: (job: Job | null, body: Buffer | null) => void): void {
-    const job = this.find(id)
+    const job = this.tubes.find(id)
     if (job === undefined) return done(null, null)
     const { tube, place } = job
     if (job.state === 'ready' && tube.records?.has(place) !== true) {
@@ -609,7 +414,7 @@ export class Server {
     if (record !== undefined) return done(job, bodyOf(record.format, record.buffer.subarray(record.start, record.end)))
     log.load(offset, (error) => {
       const loaded = error === null && tube.records !== null ? log.get(offset) : null
-      if (loaded === null || loaded === undefined || this.find(id) === undefined) return done(null, null)
+      if (loaded === null || loaded === undefined || this.tubes.find(id) === undefined) return done(null, null)
       done(job, bodyOf(loaded.format, loaded.buffer.subarray(loaded.start, loaded.end)))
     })
   }
@@ -618,12 +423,4 @@ export class Server {
 function bodyOf(format: number, envelope: Buffer): Buffer {
   if (format === jobFormatId && decodeHead(envelope) !== null) return envelope.subarray(headBytes)
   return formats.get(format).toAttributes(envelope).value ?? Buffer.alloc(0)
-}
-
-function restore(job: Job, { priority, delaySeconds, dueAt, order, counts }: NonNullable<ReturnType<JobStore['find']>>): void {
-  job.priority = priority
-  job.delaySeconds = delaySeconds
-  job.dueAt = dueAt
-  job.buriedOrder = order
-  ;[job.reserves, job.timeouts, job.releases, job.buries, job.kicks] = counts
 }

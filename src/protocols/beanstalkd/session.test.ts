@@ -265,7 +265,7 @@ test('commands that settle jobs are answered in their order, none waiting for th
   const machine = new Machine()
   const broker = await machine.start()
   formats.register(jobFormat)
-  await Server.of(broker).start()
+  await Server.of(broker).tubes.start()
   const told = { text: '', paused: false, ended: false }
   const session = new Session(silentConnection(told), broker, broker.anonymous)
   for (let count = 0; count < 4; count++) session.onBytes(Buffer.from('put 0 0 60 1\r\na\r\n'))
@@ -278,10 +278,10 @@ test('commands that settle jobs are answered in their order, none waiting for th
     ),
   )
   // All is done within the turn; what is told waits for the disk.
-  assert.equal(server.find(1), undefined)
-  assert.equal(server.find(2)?.priority, 9)
-  assert.equal(server.find(3)?.state, 'buried')
-  assert.equal(server.find(4), undefined)
+  assert.equal(server.tubes.find(1), undefined)
+  assert.equal(server.tubes.find(2)?.priority, 9)
+  assert.equal(server.tubes.find(3)?.state, 'buried')
+  assert.equal(server.tubes.find(4), undefined)
   assert.equal(told.text, 'RESERVED 1 1\r\na\r\n')
   assert.equal(told.ended, false)
   await eventually(async () => told.ended)
@@ -294,7 +294,7 @@ test('of a client that sends on while it waits, no more is read than it may send
   const machine = new Machine()
   const broker = await machine.start()
   formats.register(jobFormat)
-  await Server.of(broker).start()
+  await Server.of(broker).tubes.start()
   const told = { text: '', paused: false }
   const session = new Session(silentConnection(told), broker, broker.anonymous)
   session.onBytes(Buffer.from('reserve\r\n'))

@@ -97,7 +97,7 @@ export class Session implements BrokerSession, Worker {
     this.#answers = new Answers((bytes) => connection.write(bytes))
     this.#principal = principal
     this.#server = Server.of(broker)
-    this.#used = this.#server.tube('default')
+    this.#used = this.#server.tubes.named('default')
     this.#used.using++
     this.#used.watching++
     this.tubes.add(this.#used)
@@ -135,7 +135,7 @@ export class Session implements BrokerSession, Worker {
     for (const tube of this.tubes) tube.watching--
     this.#server.giveBack(this.#reserved)
     this.#reserved.clear()
-    for (const tube of new Set([this.#used, ...this.tubes])) this.#server.vanish(tube)
+    for (const tube of new Set([this.#used, ...this.tubes])) this.#server.tubes.vanish(tube)
   }
 
   // ----------------------------------------------------------------------------------------------------------------- reading
@@ -214,9 +214,9 @@ export class Session implements BrokerSession, Worker {
       case 'put ':
         return this.#put(given)
       case 'peek ':
-        return this.#withId(command, given, (id) => this.#peek(this.#server.find(id)))
+        return this.#withId(command, given, (id) => this.#peek(this.#server.tubes.find(id)))
       case 'peek-ready':
-        return this.#alone(command, given, () => this.#peek(this.#server.firstReady(this.#used)))
+        return this.#alone(command, given, () => this.#peek(this.#server.tubes.firstReady(this.#used)))
       case 'peek-delayed':
         return this.#alone(command, given, () => this.#peek(this.#used.firstDelayed()))
       case 'peek-buried':
@@ -256,7 +256,7 @@ export class Session implements BrokerSession, Worker {
       case 'stats-tube ':
         return this.#withTube(command, rest, (name) => this.#statsTube(name))
       case 'list-tubes':
-        return this.#alone(command, given, () => this.#yaml(listYaml(this.#server.tubes.keys())))
+        return this.#alone(command, given, () => this.#yaml(listYaml(this.#server.tubes.byName.keys())))
       case 'list-tube-used':
         return this.#alone(command, given, () => this.#answer(`USING ${this.#used.name}`))
       case 'list-tubes-watched':
@@ -356,12 +356,12 @@ export class Session implements BrokerSession, Worker {
   }
 
   #use(name: string): void {
-    const tube = this.#server.tube(name)
+    const tube = this.#server.tubes.named(name)
     const before = this.#used
     tube.using++
     before.using--
     this.#used = tube
-    this.#server.vanish(before)
+    this.#server.tubes.vanish(before)
     this.#answer(`USING ${name}`)
   }
 
@@ -388,7 +388,7 @@ export class Session implements BrokerSession, Worker {
     this.#server.counters.waiting++
     this.#server.wait(this)
     if (!this.#isWaiting) return
-    if (seconds === 0) return this.#server.whenSettled(() => this.#giveUp('TIMED_OUT'))
+    if (seconds === 0) return this.#server.tubes.whenSettled(() => this.#giveUp('TIMED_OUT'))
     const { clock } = this.#server.broker
     if (seconds !== null) this.#timeout = clock.after(seconds * 1000, () => this.#giveUp('TIMED_OUT'))
     const margin = this.#marginAt()
@@ -435,7 +435,7 @@ export class Session implements BrokerSession, Worker {
   }
 
   #reserveJob(id: number): void {
-    const job = this.#server.find(id)
+    const job = this.#server.tubes.find(id)
     if (job !== undefined && !this.#principal.may('consume', namespace, job.tube.name)) return this.#answer('INTERNAL_ERROR')
     this.#state = State.Answering
     this.#server.reserveJob(id, this, (isReserved) => {
@@ -463,7 +463,7 @@ export class Session implements BrokerSession, Worker {
     if (id === undefined || priority === undefined || !given.isEmpty) return this.#answer('BAD_FORMAT')
     this.#count('bury ')
     this.#later(
-      (done) => this.#server.bury(id, this, priority, done),
+      (done) => this.#server.buryReserved(id, this, priority, done),
       (isMine) => (isMine ? 'BURIED' : 'NOT_FOUND'),
     )
   }
@@ -473,20 +473,20 @@ export class Session implements BrokerSession, Worker {
   }
 
   #watch(name: string): void {
-    const tube = this.#server.tube(name)
+    const tube = this.#server.tubes.named(name)
     if (!this.tubes.has(tube)) tube.watching++
     this.tubes.add(tube)
     this.#answer(`WATCHING ${this.tubes.size}`)
   }
 
   #ignore(name: string): void {
-    const tube = this.#server.tubes.get(name)
+    const tube = this.#server.tubes.byName.get(name)
     const isWatched = tube !== undefined && this.tubes.has(tube)
     if (isWatched && this.tubes.size < 2) return this.#answer('NOT_IGNORED')
     if (isWatched) {
       this.tubes.delete(tube)
       tube.watching--
-      this.#server.vanish(tube)
+      this.#server.tubes.vanish(tube)
     }
     this.#answer(`WATCHING ${this.tubes.size}`)
   }
@@ -512,13 +512,13 @@ export class Session implements BrokerSession, Worker {
   }
 
   #statsJob(id: number): void {
-    const job = this.#server.find(id)
+    const job = this.#server.tubes.find(id)
     if (job === undefined) this.#answer('NOT_FOUND')
     else this.#yaml(jobYaml(job, this.#now))
   }
 
   #statsTube(name: string): void {
-    const tube = this.#server.tubes.get(name)
+    const tube = this.#server.tubes.byName.get(name)
     if (tube === undefined) this.#answer('NOT_FOUND')
     else this.#yaml(tubeYaml(tube, this.#now))
   }
@@ -528,7 +528,7 @@ export class Session implements BrokerSession, Worker {
     const seconds = name === undefined ? undefined : given.u32()
     if (name === undefined || seconds === undefined || !given.isEmpty || !isTubeName(name)) return this.#answer('BAD_FORMAT')
     this.#count('pause-tube ')
-    const tube = this.#server.tubes.get(name)
+    const tube = this.#server.tubes.byName.get(name)
     if (tube === undefined) return this.#answer('NOT_FOUND')
     this.#server.pause(tube, seconds)
     this.#answer('PAUSED')

@@ -42,7 +42,7 @@ const counted = [
 
 export function statsYaml(server: Server, jobBytesMax: number): string {
   const { counters } = server
-  const tubes = [...server.tubes.values()]
+  const tubes = [...server.tubes.byName.values()]
   const sum = (of: (tube: Tube) => number): number => tubes.reduce((total, tube) => total + of(tube), 0)
   const { user, system } = process.cpuUsage()
   const seconds = (microseconds: number): string => (microseconds / 1e6).toFixed(6)
