@@ -12,12 +12,14 @@ import {
   type StartAt,
   type Tally,
 } from '../../../broker/face.ts'
-import type { Clock, Timer } from '../../../lib/timers.ts'
+import type { Clock } from '../../../lib/timers.ts'
 import { matchesSubject, patternOf } from '../subjects.ts'
 import { type AckPlace, ackPrefix, ackSubject, nakDelayMs } from './acks.ts'
 import { type ConsumerConfig, filtersOf, shownConsumerConfig } from './consumer-config.ts'
+import { ConsumerEvents } from './consumer-events.ts'
 import { refusal } from './errors.ts'
 import { type Line, withHeaders } from './headers.ts'
+import { InFlight, type Pending, type Progress } from './in-flight.ts'
 import type { Outbox } from './outbox.ts'
 import { Pace } from './pace.ts'
 import { PullTaker } from './pull.ts'
@@ -26,27 +28,11 @@ import { contentOf } from './stored.ts'
 import type { Stream } from './stream.ts'
 import type { Taker, TakerHost } from './taker.ts'
 import { msOf, nanosOf, timeText } from './times.ts'
+import { WaitingTimes } from './waiting-times.ts'
 
-const inactiveDefaultMs = 5000
 const nothing = Buffer.alloc(0)
 /** Credit given at once. */
 const creditMax = 1000
-
-/** Delivered, and not acknowledged. */
-interface Pending {
-  /** The subscription's handle of its newest delivery. */
-  readonly id: number
-  readonly consumerSequence: number
-  readonly deliveries: number
-  readonly subject: string
-  readonly at: number
-}
-
-interface Progress {
-  consumer: number
-  stream: number
-  at: number
-}
 
 /** What a consumer needs of JetStream around it. */
 export interface ConsumerHost {
@@ -73,18 +59,14 @@ export class Consumer implements Sink, TakerHost {
   #taker: Taker
   #tally: Tally
   readonly #ackPrefix: string
-  readonly #pending = new Map<number, Pending>()
+  #inFlight: InFlight
   /** Taken from the subscription and given back, for nobody took them. */
   readonly #givenBack = new Set<number>()
-  #delivered: Progress = { consumer: 0, stream: 0, at: 0 }
-  /** When something was acknowledged last, ms; 0: nothing was. */
-  #acknowledgedAt = 0
   readonly #pace: Pace
   /** What was there when it was made, or the broker started. */
   readonly #oldUpTo: number
-  #inactiveTimer: Timer | null = null
-  #pauseTimer: Timer | null = null
-  #acknowledged = 0
+  readonly #times: WaitingTimes
+  readonly #events: ConsumerEvents
   #started = false
   #refreshing = false
   #unwatch: () => void = () => undefined
@@ -96,20 +78,20 @@ export class Consumer implements Sink, TakerHost {
     this.config = config
     this.createdAt = createdAt
     this.#host = host
+    this.#events = new ConsumerEvents(this, host.outbox, host.clock)
     this.#ackPrefix = ackPrefix(owner.name, this.name)
     this.#oldUpTo = owner.lastSequence
     this.#pace = new Pace(host.clock, this.#oldUpTo)
     this.#core = this.#subscribe(startAt)
     const place = this.#floor()
     this.#tally = this.#count(typeof startAt === 'object' && 'records' in startAt ? startAt : { offset: place })
-    const before = place + owner.base - 1
-    this.#delivered.stream = before
+    this.#inFlight = new InFlight(place + owner.base - 1)
     this.#taker =
       config.deliver_subject === ''
         ? new PullTaker(this, host.outbox, host.clock)
         : new PushTaker(this, host.outbox, host.clock, (subject) => host.isBehind(subject))
-    this.#watchActivity()
-    this.#watchPause()
+    this.#times = new WaitingTimes(this, host.clock)
+    this.#times.configured()
   }
 
   /** From here on it delivers. */
@@ -177,22 +159,34 @@ export class Consumer implements Sink, TakerHost {
 
   /** New ones that match, and those that came back. */
   get available(): number {
-    return this.#tally.count + this.#givenBack.size + Math.max(0, this.#pending.size - this.#core.unsettled)
+    return this.#tally.count + this.#givenBack.size + Math.max(0, this.#inFlight.size - this.#core.unsettled)
   }
 
   get ackPending(): number {
-    return this.#pending.size
+    return this.#inFlight.size
   }
 
   get progress(): readonly Line[] {
     return [
-      ['Nats-Last-Consumer', this.#delivered.consumer],
-      ['Nats-Last-Stream', this.#delivered.stream],
+      ['Nats-Last-Consumer', this.#inFlight.delivered.consumer],
+      ['Nats-Last-Stream', this.#inFlight.delivered.stream],
     ]
   }
 
   get paused(): boolean {
-    return this.config.pause_until !== '' && Date.parse(this.config.pause_until) > this.#host.clock.now()
+    return this.#times.pauseLeftMs > 0
+  }
+
+  get usedAt(): number {
+    return this.#taker.active ? Infinity : this.#taker.lastActiveAt
+  }
+
+  unpaused(): void {
+    this.refresh()
+  }
+
+  unused(): void {
+    if (!this.#closed) this.#host.expired(this)
   }
 
   // ---------------------------------------------------------------------------------------------------------------- delivering
@@ -246,8 +240,9 @@ export class Consumer implements Sink, TakerHost {
 
   #deliver({ id, offset, attempt, subject, headers, payload, time }: Message): void {
     const { config, owner } = this
+    const { delivered } = this.#inFlight
     const sequence = offset + owner.base
-    const consumerSequence = this.#delivered.consumer + 1
+    const consumerSequence = delivered.consumer + 1
     this.#givenBack.delete(sequence)
     const reply = ackSubject(this.#ackPrefix, attempt, sequence, consumerSequence, time, this.#tally.count + this.#givenBack.size)
     const shown = config.headers_only
@@ -260,13 +255,13 @@ export class Consumer implements Sink, TakerHost {
       return
     }
     const now = this.#host.clock.now()
-    this.#delivered = { consumer: consumerSequence, stream: Math.max(sequence, this.#delivered.stream), at: now }
+    this.#inFlight.delivered = { consumer: consumerSequence, stream: Math.max(sequence, delivered.stream), at: now }
     if (config.ack_policy === 'none') {
       this.#core.settle([id], accept)
       this.#host.acknowledged(this, sequence, subject)
       return
     }
-    this.#pending.set(sequence, { id, consumerSequence, deliveries: attempt, subject, at: now })
+    this.#inFlight.add(sequence, { id, consumerSequence, deliveries: attempt, subject, at: now })
     if (config.backoff.length === 0) return
     const waitMs = msOf(config.backoff[Math.min(attempt, config.backoff.length) - 1] ?? config.ack_wait)
     if (waitMs !== msOf(config.ack_wait)) this.#core.settle([id], { kind: 'extend', deadlineMs: waitMs })
@@ -282,9 +277,8 @@ export class Consumer implements Sink, TakerHost {
 
   onGivenUp(_: CoreConsumer, __: number, offset: number, attempts: number): void {
     const sequence = offset + this.owner.base
-    const found = this.#pending.get(sequence)
-    this.#pending.delete(sequence)
-    this.#advise('MAX_DELIVERIES', 'advisory.v1.max_deliver', {
+    const found = this.#inFlight.remove(sequence)
+    this.#events.advise('MAX_DELIVERIES', 'advisory.v1.max_deliver', {
       stream_seq: sequence,
       deliveries: found?.deliveries ?? attempts,
     })
@@ -331,9 +325,9 @@ export class Consumer implements Sink, TakerHost {
 
   /** `done` when it has taken effect. */
   #accept({ streamSequence: sequence }: AckPlace, done: () => void): void {
-    const pending = this.#pending.get(sequence)
+    const pending = this.#inFlight.get(sequence)
     if (this.config.ack_policy === 'all')
-      for (const [each, other] of [...this.#pending]) if (each < sequence) this.#settled(each, other, () => undefined)
+      for (const [each, other] of this.#inFlight.before(sequence)) this.#settled(each, other, () => undefined)
     if (this.config.ack_policy === 'none') done()
     else if (pending !== undefined) this.#settled(sequence, pending, done)
     // Delivered before a restart, perhaps.
@@ -346,12 +340,12 @@ export class Consumer implements Sink, TakerHost {
   }
 
   #settled(sequence: number, { id, subject, at }: Pending, done: () => void): void {
-    this.#pending.delete(sequence)
+    this.#inFlight.remove(sequence)
     // Late, but before it was delivered again: accepted all the same.
     if (this.#core.settle([id], accept) === 0) this.#acceptAt(sequence, done)
     else done()
     this.#done(sequence, subject)
-    this.#sample(sequence, at)
+    this.#events.acknowledged(sequence, at, () => this.#inFlight.floor.consumer)
   }
 
   /** One that nobody has, since its deadline took it back. */
@@ -361,26 +355,15 @@ export class Consumer implements Sink, TakerHost {
   }
 
   #done(sequence: number, subject: string): void {
-    this.#acknowledgedAt = this.#host.clock.now()
+    this.#inFlight.acknowledgedAt = this.#host.clock.now()
     this.#host.acknowledged(this, sequence, subject)
   }
 
-  /** Everything that was delivered up to here is done. */
-  get #ackFloor(): Progress {
-    const { consumer, stream } = this.#delivered
-    const floor = { consumer, stream, at: this.#acknowledgedAt }
-    for (const [sequence, pending] of this.#pending) {
-      floor.stream = Math.min(floor.stream, sequence - 1)
-      floor.consumer = Math.min(floor.consumer, pending.consumerSequence - 1)
-    }
-    return floor
-  }
-
   #giveBack({ streamSequence: sequence, consumerSequence, deliveries }: AckPlace, options: string): void {
-    const pending = this.#pending.get(sequence)
+    const pending = this.#inFlight.get(sequence)
     if (pending === undefined) return
     const fields = { consumer_seq: consumerSequence, stream_seq: sequence, deliveries }
-    this.#advise('MSG_NAKED', 'advisory.v1.nak', fields)
+    this.#events.advise('MSG_NAKED', 'advisory.v1.nak', fields)
     const delayMs = nakDelayMs(options)
     // A delay is a new deadline, so that it counts as delivered meanwhile and nothing takes its place.
     if (delayMs > 0) this.#core.settle([pending.id], { kind: 'extend', deadlineMs: delayMs })
@@ -388,50 +371,23 @@ export class Consumer implements Sink, TakerHost {
   }
 
   #extend({ streamSequence: sequence }: AckPlace): void {
-    const pending = this.#pending.get(sequence)
+    const pending = this.#inFlight.get(sequence)
     if (pending !== undefined) this.#core.settle([pending.id], { kind: 'extend', deadlineMs: msOf(this.config.ack_wait) })
   }
 
   #terminate(place: AckPlace, reason: string): void {
     const { streamSequence: sequence, consumerSequence, deliveries } = place
-    const pending = this.#pending.get(sequence)
+    const pending = this.#inFlight.remove(sequence)
     if (pending === undefined) return
-    this.#pending.delete(sequence)
     const rejected = { kind: 'reject', ...(reason === '' ? {} : { reason }) } as const
     if (this.#core.settle([pending.id], rejected) === 0) this.#acceptAt(sequence, () => undefined)
     const fields = { consumer_seq: consumerSequence, stream_seq: sequence, deliveries, ...(reason === '' ? {} : { reason }) }
-    this.#advise('MSG_TERMINATED', 'advisory.v1.terminated', fields)
+    this.#events.advise('MSG_TERMINATED', 'advisory.v1.terminated', fields)
     this.#done(sequence, pending.subject)
   }
 
-  #sample(sequence: number, at: number): void {
-    const rate = Number(this.config.sample_freq.replace('%', ''))
-    if (!(rate > 0) || this.#acknowledged++ % Math.max(1, Math.round(100 / rate)) !== 0) return
-    const now = this.#host.clock.now()
-    const fields = {
-      stream: this.stream,
-      consumer: this.name,
-      consumer_seq: this.#ackFloor.consumer,
-      stream_seq: sequence,
-      ack_time: nanosOf(now - at),
-      deliveries: 1,
-    }
-    this.#host.outbox.advise(`$JS.EVENT.METRIC.CONSUMER.ACK.${this.stream}.${this.name}`, 'metric.v1.consumer_ack', fields, now)
-  }
-
-  #advise(subject: string, type: string, fields: object): void {
-    const all = { stream: this.stream, consumer: this.name, ...fields }
-    this.#host.outbox.advise(
-      `$JS.EVENT.ADVISORY.CONSUMER.${subject}.${this.stream}.${this.name}`,
-      type,
-      all,
-      this.#host.clock.now(),
-    )
-  }
-
   advisePin(group: string, id: string, pinned: boolean): void {
-    const type = pinned ? 'advisory.v1.consumer_group_pinned' : 'advisory.v1.consumer_group_unpinned'
-    this.#advise(pinned ? 'PINNED' : 'UNPINNED', type, pinned ? { group, pinned_id: id } : { group, reason: 'timeout' })
+    this.#events.advisePin(group, id, pinned)
   }
 
   // -------------------------------------------------------------------------------------------------------------- administration
@@ -444,13 +400,12 @@ export class Consumer implements Sink, TakerHost {
       deadlineMs: config.ack_policy === 'none' ? -1 : msOf(config.ack_wait),
       deliveryLimit: config.max_deliver < 0 ? -1 : Math.max(0, config.max_deliver - 1),
     })
-    this.#watchPause()
-    this.#watchActivity()
+    this.#times.configured()
     const filters = filtersOf(config)
     const refiltered = filtersOf(old).join() !== filters.join()
     if (refiltered) {
       this.#tally.close()
-      this.#tally = this.#count({ offset: this.owner.offsetOf(this.#delivered.stream + 1) })
+      this.#tally = this.#count({ offset: this.owner.offsetOf(this.#inFlight.delivered.stream + 1) })
       const filter = filters.length === 0 ? undefined : ({ kind: 'subject', patterns: filters.map(patternOf) } as const)
       await this.#host.outbox.space.refilterSubscription(this.stream, this.name, filter)
     }
@@ -463,16 +418,14 @@ export class Consumer implements Sink, TakerHost {
 
   /** Begins again at a sequence, 0: behind what is acknowledged. Resolves to the sequence. Rejects with {@link ApiError} where it may not. */
   async reset(asked: number): Promise<number> {
-    const sequence = asked === 0 ? this.#ackFloor.stream + 1 : await this.#mayBeginAt(asked)
+    const sequence = asked === 0 ? this.#inFlight.floor.stream + 1 : await this.#mayBeginAt(asked)
     const startAt = { offset: Math.max(0, this.owner.offsetOf(sequence)) }
     this.#started = false
     this.#core.close()
     if (!this.config.mem_storage) await this.#host.outbox.space.seek(this.stream, this.name, startAt)
     if (this.#closed) throw refusal('consumerReset', 'consumer closed')
-    this.#pending.clear()
     this.#givenBack.clear()
-    this.#delivered = { consumer: 0, stream: sequence - 1, at: 0 }
-    this.#acknowledgedAt = 0
+    this.#inFlight = new InFlight(sequence - 1)
     this.#core = this.#subscribe(startAt)
     this.#tally.close()
     this.#tally = this.#count(startAt)
@@ -488,39 +441,11 @@ export class Consumer implements Sink, TakerHost {
     return sequence
   }
 
-  #watchPause(): void {
-    this.#pauseTimer?.cancel()
-    if (!this.paused) return
-    const leftMs = Date.parse(this.config.pause_until) - this.#host.clock.now()
-    this.#pauseTimer = this.#host.clock.after(leftMs, () => {
-      this.#watchPause()
-      this.refresh()
-    })
-  }
-
-  /** How long it may be of no use to anybody, ms; Infinity: for ever. */
-  get #inactiveMs(): number {
-    const { inactive_threshold: threshold, durable_name: durable } = this.config
-    if (threshold > 0) return msOf(threshold)
-    return durable === '' ? inactiveDefaultMs : Infinity
-  }
-
-  #watchActivity(): void {
-    this.#inactiveTimer?.cancel()
-    const limitMs = this.#inactiveMs
-    if (limitMs === Infinity || this.#closed) return
-    const since = (): number => (this.#taker.active ? 0 : this.#host.clock.now() - this.#taker.lastActiveAt)
-    this.#inactiveTimer = this.#host.clock.after(Math.max(1, limitMs - since()), () => {
-      if (since() >= limitMs) this.#host.expired(this)
-      else this.#watchActivity()
-    })
-  }
-
   /** `status`: what who waits is told. */
   close(status: string | null): void {
     if (this.#closed) return
     this.#closed = true
-    for (const timer of [this.#inactiveTimer, this.#pauseTimer]) timer?.cancel()
+    this.#times.close()
     this.#pace.close()
     this.#unwatch()
     this.#taker.close(status)
@@ -546,10 +471,10 @@ export class Consumer implements Sink, TakerHost {
       name: this.name,
       created: timeText(this.createdAt),
       config: shownConsumerConfig(this.config),
-      delivered: place(this.#delivered),
-      ack_floor: place(this.#ackFloor),
-      num_ack_pending: this.#pending.size,
-      num_redelivered: [...this.#pending.values()].filter(({ deliveries }) => deliveries > 1).length,
+      delivered: place(this.#inFlight.delivered),
+      ack_floor: place(this.#inFlight.floor),
+      num_ack_pending: this.#inFlight.size,
+      num_redelivered: this.#inFlight.redelivered,
       num_waiting: this.#taker.waiting,
       num_pending: this.#tally.count + this.#givenBack.size,
       ...(this.push !== null && this.#taker.active ? { push_bound: true } : {}),
