@@ -1,6 +1,7 @@
 /** The base, table, math and coroutine functions of Lua 5.1, without those that read files or print. */
 import { compile } from './compiler.ts'
-import { isTrue, type Machine, Thread, toNumber } from './machine.ts'
+import { type Machine, Thread } from './machine.ts'
+import { isTrue, toNumber } from './operators.ts'
 import { Coroutine, LuaError, LuaFunction, LuaTable, type LuaValue, typeName } from './value.ts'
 
 export type Args = readonly LuaValue[]

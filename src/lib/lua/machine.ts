@@ -3,7 +3,8 @@
  * instructions is used up; {@link Machine.resume} goes on. Functions that the library calls in the middle of its own work (comparing in
  * table.sort, replacing in string.gsub, metamethods) run to their end: nothing in them can wait, as nothing in them can yield in Lua 5.1.
  */
-import { nameKey, Op, partKey } from './compiler.ts'
+import { nameKey, Op } from './compiler.ts'
+import { calculate, Operators, toNumber } from './operators.ts'
 import {
   type Cell,
   type Coroutine,
@@ -11,9 +12,7 @@ import {
   LuaFunction,
   LuaTable,
   type LuaValue,
-  numberText,
   type Prototype,
-  parseNumber,
   suspended,
   typeName,
   UnplacedError,
@@ -21,8 +20,6 @@ import {
 
 const framesMax = 16_000
 const nestingMax = 180
-/** Characters of a string; JavaScript's own limit is a little above. */
-const stringBytesMax = 0x1fff_0000
 
 interface Frame {
   readonly closure: LuaFunction
@@ -78,10 +75,8 @@ export interface MachineHost {
   exhausted(mayPause: boolean): number | 'pause'
 }
 
-export class Machine {
+export class Machine extends Operators {
   readonly globals = new LuaTable()
-  /** Of all strings. */
-  stringMetatable: LuaTable | null = null
   readonly #host: MachineHost
   #thread: Thread
   #budget: number
@@ -90,6 +85,7 @@ export class Machine {
   #request: (() => void) | null = null
 
   constructor(host: MachineHost, budget: number) {
+    super()
     this.#host = host
     this.#budget = budget
     this.#thread = new Thread(undefined)
@@ -144,7 +140,7 @@ export class Machine {
   }
 
   /** Calls a function to its end from within a native one. */
-  call(callee: LuaValue, args: readonly LuaValue[]): readonly LuaValue[] {
+  override call(callee: LuaValue, args: readonly LuaValue[]): readonly LuaValue[] {
     const thread = this.#thread
     const at = placeAbove(thread)
     if (callee instanceof LuaFunction && callee.native !== null) {
@@ -194,7 +190,7 @@ export class Machine {
 
   /** The innermost protected call gets the error; without one it is thrown. */
   #unwind(cause: unknown, thread: Thread): void {
-    const error = cause instanceof UnplacedError ? this.#error(cause.message) : asLuaError(cause)
+    const error = cause instanceof UnplacedError ? this.error(cause.message) : asLuaError(cause)
     const protection = thread.protections.pop()
     if (protection === undefined) {
       if (thread.parent === null) throw error
@@ -230,7 +226,7 @@ export class Machine {
     let count = given
     if (!(callee instanceof LuaFunction)) {
       const handler = this.metamethod(callee, '__call')
-      if (!(handler instanceof LuaFunction)) throw this.#error(`attempt to call ${this.#describe(thread, callee)}`)
+      if (!(handler instanceof LuaFunction)) throw this.error(`attempt to call ${this.#describe(thread, callee)}`)
       for (let index = count; index >= 0; index--) stack[at + 1 + index] = stack[at + index]
       stack[at] = callee = handler
       count++
@@ -244,7 +240,7 @@ export class Machine {
       else this.#pendingCall = { returnTo, results }
       return
     }
-    if (thread.frames.length >= framesMax) throw this.#error('stack overflow')
+    if (thread.frames.length >= framesMax) throw this.error('stack overflow')
     const base = at + 1
     let varargs: readonly LuaValue[] = noValues
     if (prototype.isVararg && count > prototype.parameters) varargs = stack.slice(base + prototype.parameters, base + count)
@@ -286,7 +282,7 @@ export class Machine {
     const target = coroutine.thread as Thread // made by this machine
     if (target.status !== 'suspended') {
       const message = `cannot resume ${target.status === 'dead' ? 'dead' : 'non-suspended'} coroutine`
-      if (wrapped) throw this.#error(message)
+      if (wrapped) throw this.error(message)
       return [false, message]
     }
     this.#request = () => {
@@ -314,8 +310,8 @@ export class Machine {
 
   /** As a native: coroutine.yield. */
   yieldCoroutine(values: readonly LuaValue[]): readonly LuaValue[] {
-    if (this.#thread.parent === null) throw this.#error('attempt to yield from outside a coroutine')
-    if (this.#nesting > 0) throw this.#error(acrossBoundary)
+    if (this.#thread.parent === null) throw this.error('attempt to yield from outside a coroutine')
+    if (this.#nesting > 0) throw this.error(acrossBoundary)
     this.#request = () => {
       const thread = this.#thread
       thread.waiting = this.#takePending()
@@ -433,14 +429,14 @@ export class Machine {
           if (object instanceof LuaTable) {
             const found = object.get(value(c))
             stack[base + a] = found === undefined && object.metatable !== null ? this.index(object, value(c)) : found
-          } else stack[base + a] = this.#indexOther(object, value(c), prototype, frame.at)
+          } else stack[base + a] = this.indexOther(object, value(c), prototype, frame.at)
           break
         }
         case Op.Set: {
           const object = value(a)
           if (object instanceof LuaTable && object.metatable === null) object.set(value(b), value(c))
           else if (object instanceof LuaTable) this.setIndex(object, value(b), value(c))
-          else this.#setOther(object, value(b), value(c), prototype, frame.at)
+          else this.setOther(object, value(b), value(c), prototype, frame.at)
           break
         }
         case Op.Self: {
@@ -448,7 +444,7 @@ export class Machine {
           const method =
             object instanceof LuaTable
               ? this.index(object, constants[c])
-              : this.#indexOther(object, constants[c], prototype, frame.at)
+              : this.indexOther(object, constants[c], prototype, frame.at)
           stack[base + a + 1] = object
           stack[base + a] = method
           break
@@ -466,14 +462,14 @@ export class Machine {
           const one = value(b)
           const other = value(c)
           stack[base + a] =
-            typeof one === 'number' && typeof other === 'number' ? one + other : this.#arithmetic(Op.Add, one, other, frame)
+            typeof one === 'number' && typeof other === 'number' ? one + other : this.arithmetic(Op.Add, one, other, frame)
           break
         }
         case Op.Subtract: {
           const one = value(b)
           const other = value(c)
           stack[base + a] =
-            typeof one === 'number' && typeof other === 'number' ? one - other : this.#arithmetic(Op.Subtract, one, other, frame)
+            typeof one === 'number' && typeof other === 'number' ? one - other : this.arithmetic(Op.Subtract, one, other, frame)
           break
         }
         case Op.Multiply:
@@ -486,12 +482,12 @@ export class Machine {
           stack[base + a] =
             typeof one === 'number' && typeof other === 'number'
               ? calculate(op, one, other)
-              : this.#arithmetic(op, one, other, frame)
+              : this.arithmetic(op, one, other, frame)
           break
         }
         case Op.Negate: {
           const operand = value(b)
-          stack[base + a] = typeof operand === 'number' ? -operand : this.#negate(operand, frame)
+          stack[base + a] = typeof operand === 'number' ? -operand : this.negate(operand, frame)
           break
         }
         case Op.Not: {
@@ -500,10 +496,10 @@ export class Machine {
           break
         }
         case Op.Length:
-          stack[base + a] = this.#length(value(b), frame)
+          stack[base + a] = this.length(value(b), frame)
           break
         case Op.Concat:
-          stack[base + a] = this.#concatenate(stack, base + b, base + c, frame)
+          stack[base + a] = this.concatenate(stack, base + b, base + c, frame)
           break
         case Op.Jump:
           if (a < pc && --this.#budget <= 0 && this.#spent(frame, a)) return 'pause'
@@ -521,7 +517,7 @@ export class Machine {
         case Op.NotEqual: {
           const one = value(a)
           const other = value(b)
-          const equal = one === other || (one instanceof LuaTable && other instanceof LuaTable && this.#equalTables(one, other))
+          const equal = one === other || (one instanceof LuaTable && other instanceof LuaTable && this.equalTables(one, other))
           if (equal === (code[at] === Op.Equal)) {
             if (c < pc && --this.#budget <= 0 && this.#spent(frame, c)) return 'pause'
             pc = c
@@ -543,7 +539,7 @@ export class Machine {
         case Op.NotLessEqual: {
           const one = value(a)
           const other = value(b)
-          const holds = typeof one === 'number' && typeof other === 'number' ? one <= other : this.#lessOrEqual(one, other)
+          const holds = typeof one === 'number' && typeof other === 'number' ? one <= other : this.lessOrEqual(one, other)
           if (holds === (code[at] === Op.LessEqual)) {
             if (c < pc && --this.#budget <= 0 && this.#spent(frame, c)) return 'pause'
             pc = c
@@ -594,9 +590,9 @@ export class Machine {
           const start = toNumber(stack[base + a])
           const stop = toNumber(stack[base + a + 1])
           const step = toNumber(stack[base + a + 2])
-          if (start === undefined) throw this.#error("'for' initial value must be a number")
-          if (stop === undefined) throw this.#error("'for' limit must be a number")
-          if (step === undefined) throw this.#error("'for' step must be a number")
+          if (start === undefined) throw this.error("'for' initial value must be a number")
+          if (stop === undefined) throw this.error("'for' limit must be a number")
+          if (step === undefined) throw this.error("'for' step must be a number")
           if (!(step > 0 ? start <= stop : start >= stop)) {
             pc = b
             break
@@ -624,7 +620,7 @@ export class Machine {
           } else if (iterator instanceof LuaFunction && iterator.native !== null && iterator.name === 'next') {
             const table = stack[base + a + 1]
             if (!(table instanceof LuaTable))
-              throw this.#error(`bad argument #1 to 'for iterator' (table expected, got ${typeName(table)})`)
+              throw this.error(`bad argument #1 to 'for iterator' (table expected, got ${typeName(table)})`)
             const entry = table.next(stack[base + a + 2])
             for (let index = 0; index < b; index++) stack[base + a + 3 + index] = entry === null ? undefined : entry[index]
           } else {
@@ -676,192 +672,6 @@ export class Machine {
     this.#budget = instructions
   }
 
-  // -------------------------------------------------------------------------------------------------------- what operators mean
-
-  metatable(value: LuaValue): LuaTable | null {
-    if (value instanceof LuaTable) return value.metatable
-    return typeof value === 'string' ? this.stringMetatable : null
-  }
-
-  metamethod(value: LuaValue, event: string): LuaValue {
-    return this.metatable(value)?.field(event)
-  }
-
-  index(object: LuaValue, key: LuaValue): LuaValue {
-    let at = object
-    for (let hops = 0; hops < 100; hops++) {
-      let handler: LuaValue
-      if (at instanceof LuaTable) {
-        const found = at.get(key)
-        if (found !== undefined || at.metatable === null) return found
-        handler = at.metatable.field('__index')
-        if (handler === undefined) return undefined
-      } else {
-        handler = this.metamethod(at, '__index')
-        if (handler === undefined) throw this.#error(`attempt to index a ${typeName(at)} value`)
-      }
-      if (handler instanceof LuaFunction) return this.call(handler, [at, key])[0]
-      at = handler
-    }
-    throw this.#error('loop in gettable')
-  }
-
-  #indexOther(object: LuaValue, key: LuaValue, prototype: Prototype, pc: number): LuaValue {
-    if (this.metamethod(object, '__index') === undefined) {
-      const name = prototype.names.get(nameKey(pc, 0))
-      throw this.#error(
-        name === undefined
-          ? `attempt to index a ${typeName(object)} value`
-          : `attempt to index ${name} (a ${typeName(object)} value)`,
-      )
-    }
-    return this.index(object, key)
-  }
-
-  setIndex(object: LuaValue, key: LuaValue, value: LuaValue): void {
-    let at = object
-    for (let hops = 0; hops < 100; hops++) {
-      let handler: LuaValue
-      if (at instanceof LuaTable) {
-        handler = at.metatable === null || at.get(key) !== undefined ? undefined : at.metatable.field('__newindex')
-        if (handler === undefined) return at.set(key, value)
-      } else {
-        handler = this.metamethod(at, '__newindex')
-        if (handler === undefined) throw this.#error(`attempt to index a ${typeName(at)} value`)
-      }
-      if (handler instanceof LuaFunction) {
-        this.call(handler, [at, key, value])
-        return
-      }
-      at = handler
-    }
-    throw this.#error('loop in settable')
-  }
-
-  #setOther(object: LuaValue, key: LuaValue, value: LuaValue, prototype: Prototype, pc: number): void {
-    if (this.metamethod(object, '__newindex') !== undefined) return this.setIndex(object, key, value)
-    const name = prototype.names.get(nameKey(pc, 0))
-    throw this.#error(
-      name === undefined
-        ? `attempt to index a ${typeName(object)} value`
-        : `attempt to index ${name} (a ${typeName(object)} value)`,
-    )
-  }
-
-  #arithmetic(op: number, one: LuaValue, other: LuaValue, frame: Frame): LuaValue {
-    const left = toNumber(one)
-    const right = toNumber(other)
-    if (left !== undefined && right !== undefined) return calculate(op, left, right)
-    const event = arithmeticEvents[op] ?? ''
-    const handler = this.metamethod(one, event) ?? this.metamethod(other, event)
-    if (handler !== undefined) return this.call(handler, [one, other])[0]
-    const operand = left === undefined ? 0 : 1
-    throw this.#operandError(
-      'perform arithmetic on',
-      operand === 0 ? one : other,
-      frame.prototype.names.get(nameKey(frame.at, operand)),
-    )
-  }
-
-  #negate(operand: LuaValue, frame: Frame): LuaValue {
-    const number = toNumber(operand)
-    if (number !== undefined) return -number
-    const handler = this.metamethod(operand, '__unm')
-    if (handler !== undefined) return this.call(handler, [operand, operand])[0]
-    throw this.#operandError('perform arithmetic on', operand, frame.prototype.names.get(nameKey(frame.at, 0)))
-  }
-
-  #length(operand: LuaValue, frame: Frame): LuaValue {
-    if (typeof operand === 'string' || operand instanceof LuaTable) return operand.length
-    throw this.#operandError('get length of', operand, frame.prototype.names.get(nameKey(frame.at, 0)))
-  }
-
-  #concatenate(stack: readonly LuaValue[], from: number, to: number, frame: Frame): LuaValue {
-    let result = stack[to]
-    for (let at = to - 1; at >= from; at--) {
-      const left = stack[at]
-      const one = concatText(left)
-      const other = concatText(result)
-      if (one === undefined || other === undefined) {
-        const handler = this.metamethod(left, '__concat') ?? this.metamethod(result, '__concat')
-        if (handler === undefined) {
-          const place = one === undefined ? at : at + 1
-          const name = frame.prototype.names.get(partKey(frame.at, place - from))
-          throw this.#operandError('concatenate', one === undefined ? left : result, name)
-        }
-        result = this.call(handler, [left, result])[0]
-        continue
-      }
-      if (one.length + other.length > stringBytesMax) throw new LuaError('not enough memory')
-      result = one + other
-    }
-    return result
-  }
-
-  #operandError(what: string, operand: LuaValue, name: string | undefined): LuaError {
-    return this.#error(
-      name === undefined
-        ? `attempt to ${what} a ${typeName(operand)} value`
-        : `attempt to ${what} ${name} (a ${typeName(operand)} value)`,
-    )
-  }
-
-  equal(one: LuaValue, other: LuaValue): boolean {
-    return one === other || (one instanceof LuaTable && other instanceof LuaTable && this.#equalTables(one, other))
-  }
-
-  #equalTables(one: LuaTable, other: LuaTable): boolean {
-    const handler = one.metatable?.field('__eq')
-    if (handler === undefined || handler !== other.metatable?.field('__eq')) return false
-    return isTrue(this.call(handler, [one, other])[0])
-  }
-
-  lessThan(one: LuaValue, other: LuaValue): boolean {
-    if (typeof one === 'number' && typeof other === 'number') return one < other
-    if (typeof one === 'string' && typeof other === 'string') return one < other
-    const handler = this.metamethod(one, '__lt') ?? this.metamethod(other, '__lt')
-    if (handler === undefined) throw this.#compareError(one, other)
-    return isTrue(this.call(handler, [one, other])[0])
-  }
-
-  #lessOrEqual(one: LuaValue, other: LuaValue): boolean {
-    if (typeof one === 'string' && typeof other === 'string') return one <= other
-    const handler = this.metamethod(one, '__le') ?? this.metamethod(other, '__le')
-    if (handler !== undefined) return isTrue(this.call(handler, [one, other])[0])
-    const less = this.metamethod(one, '__lt') ?? this.metamethod(other, '__lt')
-    if (less === undefined) throw this.#compareError(one, other)
-    return !isTrue(this.call(less, [other, one])[0])
-  }
-
-  #compareError(one: LuaValue, other: LuaValue): LuaError {
-    const left = typeName(one)
-    const right = typeName(other)
-    return this.#error(left === right ? `attempt to compare two ${left} values` : `attempt to compare ${left} with ${right}`)
-  }
-
-  /** As `tostring`. */
-  text(value: LuaValue): string {
-    const handler = this.metamethod(value, '__tostring')
-    if (handler !== undefined) {
-      const [result] = this.call(handler, [value])
-      if (typeof result !== 'string' && typeof result !== 'number')
-        throw this.#error("'tostring' must return a string to 'print'")
-      return typeof result === 'string' ? result : numberText(result)
-    }
-    switch (typeof value) {
-      case 'undefined':
-        return 'nil'
-      case 'boolean':
-        return String(value)
-      case 'number':
-        return numberText(value)
-      case 'string':
-        return value
-      default:
-        return `${typeName(value)}: 0x${idOf(value).toString(16).padStart(12, '0')}`
-    }
-  }
-
   // -------------------------------------------------------------------------------------------------------------------- errors
 
   /** What is called there, as the code has it. */
@@ -871,12 +681,8 @@ export class Machine {
     return name === undefined ? `a ${typeName(callee)} value` : `${name} (a ${typeName(callee)} value)`
   }
 
-  #error(message: string): LuaError {
-    return new LuaError(this.where(1) + message)
-  }
-
   /** `source:line: ` of the function so many levels up that is not native; empty where there is none. */
-  where(level: number): string {
+  override where(level: number): string {
     const frame = this.#thread.frames.at(-level)
     if (frame === undefined) return ''
     return `${frame.prototype.source}:${frame.prototype.lines[frame.at] ?? 0}: `
@@ -894,56 +700,6 @@ const done: Outcome = { kind: 'done', values: noValues }
 const acrossBoundary = 'attempt to yield across metamethod/C-call boundary'
 /** As the number of wanted results: they go to a protected call. */
 const protectedResults = -2
-
-const arithmeticEvents: Readonly<Record<number, string>> = {
-  [Op.Add]: '__add',
-  [Op.Subtract]: '__sub',
-  [Op.Multiply]: '__mul',
-  [Op.Divide]: '__div',
-  [Op.Modulo]: '__mod',
-  [Op.Power]: '__pow',
-}
-
-function calculate(op: number, one: number, other: number): number {
-  switch (op) {
-    case Op.Add:
-      return one + other
-    case Op.Subtract:
-      return one - other
-    case Op.Multiply:
-      return one * other
-    case Op.Divide:
-      return one / other
-    case Op.Modulo:
-      return one - Math.floor(one / other) * other
-    default:
-      return one ** other
-  }
-}
-
-export const isTrue = (value: LuaValue): boolean => value !== undefined && value !== false
-
-export function toNumber(value: LuaValue): number | undefined {
-  if (typeof value === 'number') return value
-  return typeof value === 'string' ? parseNumber(value) : undefined
-}
-
-function concatText(value: LuaValue): string | undefined {
-  if (typeof value === 'string') return value
-  return typeof value === 'number' ? numberText(value) : undefined
-}
-
-const ids = new WeakMap<object, number>()
-let lastId = 0x5500_0000
-
-function idOf(value: object): number {
-  let id = ids.get(value)
-  if (id === undefined) {
-    id = lastId += 32
-    ids.set(value, id)
-  }
-  return id
-}
 
 /** What JavaScript itself refuses, in Lua's words. */
 export function asLuaError(cause: unknown): LuaError {
