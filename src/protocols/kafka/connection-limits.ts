@@ -49,7 +49,9 @@ export class ConnectionLimits {
     const rate = Number(this.#configs.get('max.connection.creation.rate'))
     if (rate === unlimited) return 0
     if (this.#pace?.rate !== rate) this.#pace = { rate, meter: new Meter(rate, atOnceSeconds, now) }
-    return Math.min(this.#pace.meter.take(1, now), waitMsMax)
+    const { meter } = this.#pace
+    // A crowd that comes all the time does not make those wait who come when it has gone.
+    return meter.owed(now) < waitMsMax ? Math.min(meter.take(1, now), waitMsMax) : waitMsMax
   }
 
   leave(address: string): void {

@@ -7,6 +7,7 @@ import type { Rows } from '../../broker/face.ts'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
 import { buildBatch } from './batch.ts'
 import { ApiKey } from './codec.ts'
+import { ConnectionLimits } from './connection-limits.ts'
 import { KafkaError } from './errors.ts'
 import { recordFormat } from './mapping.ts'
 import { Meter } from './meter.ts'
@@ -228,6 +229,16 @@ test('an address that connects too often is closed a while later, the others are
   assert.equal(heard, 0)
   for (const client of served) client.close()
   assert.equal(await alter(fromHere, 'connection_creation_rate', 0, true), 0)
+})
+
+test('however many connections come too fast, those that come later wait no longer than the longest', () => {
+  const limits = new ConnectionLimits({ get: (name) => (name === 'max.connection.creation.rate' ? '10' : '') })
+  for (let count = 0; count < 100; count++) assert.equal(limits.arrive(0), 0)
+  assert.equal(limits.arrive(0), 100)
+  for (let count = 0; count < 10_000; count++) limits.arrive(0)
+  assert.equal(limits.arrive(0), 30_000)
+  assert.equal(limits.arrive(30_000), 100)
+  assert.equal(limits.arrive(60_000), 0)
 })
 
 test('connections that come too fast for max.connection.creation.rate wait, and are served then', async () => {
