@@ -9,9 +9,9 @@ const limitMs = 150_000
 async function load(contender: Contender, test: string, flags: readonly string[]): Promise<Figures> {
   const command = [join(peers, 'nsq.sh'), 'load', test, '-server', contender.address, ...flags]
   const output = await runOk('bash', command, { timeoutMs: limitMs })
-  const { perSecond, p50, p99 } = JSON.parse(output.trim().split('\n').at(-1) ?? '') as Record<string, number | undefined>
+  const { perSecond, p50Us, p99Us } = JSON.parse(output.trim().split('\n').at(-1) ?? '') as Record<string, number | undefined>
   if (perSecond === undefined) throw new Error(`no figures in\n${output}`)
-  return { perSecond, ...(p50 === undefined || p99 === undefined ? {} : { p50Ms: p50 / 1000, p99Ms: p99 / 1000 }) }
+  return { perSecond, ...(p50Us === undefined || p99Us === undefined ? {} : { p50Ms: p50Us / 1000, p99Ms: p99Us / 1000 }) }
 }
 
 export function nsqWorkloads(scale: number): readonly Workload[] {

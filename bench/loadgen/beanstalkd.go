@@ -5,18 +5,19 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"log"
+	"anymq.example/measure"
 )
 
 func beanstalkd() (net.Conn, *bufio.Reader) {
 	connection, err := net.Dial("tcp", *addr)
-	must(err)
+	measure.Must(err)
 	reader := bufio.NewReaderSize(connection, 1<<16)
 	return connection, reader
 }
@@ -24,7 +25,7 @@ func beanstalkd() (net.Conn, *bufio.Reader) {
 // answer reads a line that has to begin so, and returns its last word.
 func answer(reader *bufio.Reader, begin string) string {
 	line, err := reader.ReadString('\n')
-	must(err)
+	measure.Must(err)
 	if !strings.HasPrefix(line, begin) {
 		log.Fatalf("wanted %s, got %q", begin, line)
 	}
@@ -39,22 +40,22 @@ func beanstalkdPut() {
 	begin := time.Now()
 	workers(*conns, func(i int) {
 		connection, reader := beanstalkd()
-		var waits []int64
+		var waits []time.Duration
 		for left := share(*n, *conns, i); left > 0; {
 			some := min(*window, left)
 			sent := time.Now()
 			_, err := connection.Write(bytes.Repeat(job, some))
-			must(err)
+			measure.Must(err)
 			for range some {
 				answer(reader, "INSERTED")
 			}
-			waits = append(waits, int64(time.Since(sent)))
+			waits = append(waits, time.Since(sent))
 			left -= some
 		}
 		l.add(waits)
-		must(connection.Close())
+		measure.Must(connection.Close())
 	})
-	report(int64(*n), time.Since(begin), &l, nil)
+	measure.Report(*n, time.Since(begin), l.all, nil)
 }
 
 // beanstalkdWork reserves and deletes until n jobs are done; the latency is that of one job.
@@ -64,28 +65,28 @@ func beanstalkdWork() {
 	begin := time.Now()
 	workers(*conns, func(int) {
 		connection, reader := beanstalkd()
-		var waits []int64
+		var waits []time.Duration
 		for taken.Add(1) <= int64(*n) {
 			sent := time.Now()
 			_, err := io.WriteString(connection, "reserve\r\n")
-			must(err)
+			measure.Must(err)
 			line, err := reader.ReadString('\n')
-			must(err)
+			measure.Must(err)
 			words := strings.Fields(line)
 			if len(words) != 3 || words[0] != "RESERVED" {
 				log.Fatalf("wanted a job, got %q", line)
 			}
 			bytes, err := strconv.Atoi(words[2])
-			must(err)
+			measure.Must(err)
 			_, err = reader.Discard(bytes + 2)
-			must(err)
+			measure.Must(err)
 			_, err = io.WriteString(connection, "delete "+words[1]+"\r\n")
-			must(err)
+			measure.Must(err)
 			answer(reader, "DELETED")
-			waits = append(waits, int64(time.Since(sent)))
+			waits = append(waits, time.Since(sent))
 		}
 		l.add(waits)
-		must(connection.Close())
+		measure.Must(connection.Close())
 	})
-	report(int64(*n), time.Since(begin), &l, nil)
+	measure.Report(*n, time.Since(begin), l.all, nil)
 }

@@ -3,15 +3,14 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
 	"log"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"anymq.example/measure"
 )
 
 var (
@@ -39,7 +38,7 @@ func main() {
 	if len(os.Args) < 2 {
 		log.Fatal("loadgen TEST [flags]")
 	}
-	must(flag.CommandLine.Parse(os.Args[2:]))
+	measure.Must(flag.CommandLine.Parse(os.Args[2:]))
 	test, ok := tests[os.Args[1]]
 	if !ok {
 		log.Fatal("no test ", os.Args[1])
@@ -52,37 +51,13 @@ var received atomic.Int64
 
 type latencies struct {
 	mutex sync.Mutex
-	all   []int64
+	all   []time.Duration
 }
 
-func (l *latencies) add(some []int64) {
+func (l *latencies) add(some []time.Duration) {
 	l.mutex.Lock()
 	l.all = append(l.all, some...)
 	l.mutex.Unlock()
-}
-
-func (l *latencies) quantile(p float64) float64 {
-	return float64(l.all[int(p*float64(len(l.all)-1))]) / 1000
-}
-
-func report(messages int64, took time.Duration, l *latencies, more map[string]any) {
-	line := map[string]any{"messages": messages, "seconds": took.Seconds(), "perSecond": float64(messages) / took.Seconds()}
-	if l != nil && len(l.all) > 0 {
-		slices.Sort(l.all)
-		line["p50Us"], line["p99Us"] = l.quantile(.5), l.quantile(.99)
-	}
-	for name, value := range more {
-		line[name] = value
-	}
-	text, err := json.Marshal(line)
-	must(err)
-	fmt.Println(string(text))
-}
-
-func must(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
 }
 
 // share is what part i of parts has of a total.

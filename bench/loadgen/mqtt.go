@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"anymq.example/measure"
 )
 
 // MQTT 3.1.1.
@@ -46,7 +48,7 @@ type client struct {
 
 func dial(id string) *client {
 	conn, err := net.Dial("tcp", *addr)
-	must(err)
+	measure.Must(err)
 	c := &client{Conn: conn, in: bufio.NewReaderSize(conn, 1<<14)}
 	c.send(packet(connect<<4, text("MQTT"), []byte{4, 2, 1, 0x2c}, text(id)))
 	c.expect(connack)
@@ -58,17 +60,17 @@ func dial(id string) *client {
 
 func (c *client) send(bytes []byte) {
 	_, err := c.Write(bytes)
-	must(err)
+	measure.Must(err)
 }
 
 // next reads a packet; its body is in buf until the next one.
 func (c *client) next() byte {
 	head, err := c.in.ReadByte()
-	must(err)
+	measure.Must(err)
 	length := 0
 	for shift := 0; ; shift += 7 {
 		b, err := c.in.ReadByte()
-		must(err)
+		measure.Must(err)
 		length |= int(b&127) << shift
 		if b < 128 {
 			break
@@ -79,7 +81,7 @@ func (c *client) next() byte {
 	}
 	c.buf = c.buf[:length]
 	_, err = io.ReadFull(c.in, c.buf)
-	must(err)
+	measure.Must(err)
 	return head
 }
 
@@ -119,12 +121,12 @@ func mqttPublish() {
 	} else {
 		want = int64(*n)
 	}
-	report(want-lost, end.Sub(begin), l, map[string]any{"lost": lost})
+	measure.Report(int(want-lost), end.Sub(begin), l.all, map[string]any{"lost": lost})
 }
 
 func (c *client) listen(l *latencies, want int64, done chan<- time.Time) {
 	var out []byte
-	var took []int64
+	var took []time.Duration
 	for {
 		head := c.next()
 		switch head >> 4 {
@@ -140,7 +142,7 @@ func (c *client) listen(l *latencies, want int64, done chan<- time.Time) {
 				out = append(out, packet(pubrec<<4, c.buf[at:at+2])...)
 				at += 2
 			}
-			took = append(took, time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(c.buf[at:])))
+			took = append(took, time.Duration(time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(c.buf[at:]))))
 			if len(took) == *n {
 				l.add(took)
 			}
@@ -178,7 +180,7 @@ func (c *client) publish(count int) {
 				case free <- struct{}{}:
 					taken = true
 				default:
-					must(out.Flush())
+					measure.Must(out.Flush())
 					select {
 					case release := <-releases:
 						out.Write(release)
@@ -190,10 +192,10 @@ func (c *client) publish(count int) {
 			out.Write(packet(byte(publish<<4|*qos<<1), text(topic), number(i%60000+1), payload))
 		}
 		if *rate > 0 {
-			must(out.Flush())
+			measure.Must(out.Flush())
 		}
 	}
-	must(out.Flush())
+	measure.Must(out.Flush())
 	if *qos == 0 {
 		// The answer to a ping comes after all that was sent before it.
 		c.send(packet(pingreq << 4))
@@ -239,7 +241,7 @@ func mqttIdle() {
 	})
 	took := time.Since(begin)
 	time.Sleep(*hold)
-	report(int64(*n), took, nil, map[string]any{"kibibytesEach": float64(residentKiB()-before) / float64(*n)})
+	measure.Report(*n, took, nil, map[string]any{"kibibytesEach": float64(residentKiB()-before) / float64(*n)})
 	for _, c := range clients {
 		c.Close()
 	}
@@ -247,7 +249,7 @@ func mqttIdle() {
 
 func residentKiB() int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", *pid))
-	must(err)
+	measure.Must(err)
 	for _, line := range strings.Split(string(status), "\n") {
 		kib := 0
 		if count, _ := fmt.Sscanf(line, "VmRSS: %d", &kib); count == 1 {

@@ -5,16 +5,14 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"flag"
-	"fmt"
 	"log"
 	"os"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"anymq.example/measure"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -28,15 +26,9 @@ var (
 	stream = flag.String("stream", "BENCH", "stream, and the subject its messages have")
 )
 
-func must(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
 func connect() *nats.Conn {
 	connection, err := nats.Connect("nats://"+*server, nats.MaxReconnects(0))
-	must(err)
+	measure.Must(err)
 	return connection
 }
 
@@ -64,18 +56,6 @@ func each(body func(connection *nats.Conn, messages int) []time.Duration) ([]tim
 	return all, time.Since(begin)
 }
 
-func report(messages int, took time.Duration, latencies []time.Duration) {
-	figures := map[string]any{"messages": messages, "perSecond": float64(messages) / took.Seconds()}
-	if len(latencies) > 0 {
-		slices.Sort(latencies)
-		at := func(part float64) float64 { return float64(latencies[int(part*float64(len(latencies)-1))].Microseconds()) }
-		figures["p50"], figures["p99"] = at(0.5), at(0.99)
-	}
-	text, err := json.Marshal(figures)
-	must(err)
-	fmt.Println(string(text))
-}
-
 // One publisher, one subscriber; the latency is from the publish to the handler.
 func pubSub() {
 	subscriber := connect()
@@ -87,46 +67,46 @@ func pubSub() {
 			close(done)
 		}
 	})
-	must(err)
-	must(subscription.SetPendingLimits(-1, -1))
-	must(subscriber.Flush())
+	measure.Must(err)
+	measure.Must(subscription.SetPendingLimits(-1, -1))
+	measure.Must(subscriber.Flush())
 	publisher := connect()
 	begin := time.Now()
 	for range *count {
 		payload := make([]byte, max(8, *size))
 		binary.LittleEndian.PutUint64(payload, uint64(time.Now().UnixNano()))
-		must(publisher.Publish(*stream, payload))
+		measure.Must(publisher.Publish(*stream, payload))
 	}
-	must(publisher.Flush())
+	measure.Must(publisher.Flush())
 	<-done
-	report(*count, time.Since(begin), latencies)
+	measure.Report(*count, time.Since(begin), latencies, nil)
 }
 
 func requests() {
 	answering := connect()
-	_, err := answering.Subscribe(*stream, func(message *nats.Msg) { must(message.Respond(message.Data)) })
-	must(err)
-	must(answering.Flush())
+	_, err := answering.Subscribe(*stream, func(message *nats.Msg) { measure.Must(message.Respond(message.Data)) })
+	measure.Must(err)
+	measure.Must(answering.Flush())
 	latencies, took := each(func(connection *nats.Conn, messages int) []time.Duration {
 		taken := make([]time.Duration, 0, messages)
 		payload := make([]byte, *size)
 		for range messages {
 			begin := time.Now()
 			_, err := connection.Request(*stream, payload, 10*time.Second)
-			must(err)
+			measure.Must(err)
 			taken = append(taken, time.Since(begin))
 		}
 		return taken
 	})
-	report(len(latencies), took, latencies)
+	measure.Report(len(latencies), took, latencies, nil)
 }
 
 func newStream() {
 	js, err := jetstream.New(connect())
-	must(err)
+	measure.Must(err)
 	_ = js.DeleteStream(context.Background(), *stream)
 	_, err = js.CreateStream(context.Background(), jetstream.StreamConfig{Name: *stream, Subjects: []string{*stream}})
-	must(err)
+	measure.Must(err)
 }
 
 // Publishes that are answered when they are stored, a window of them under way on each connection.
@@ -134,7 +114,7 @@ func stored() {
 	newStream()
 	latencies, took := each(func(connection *nats.Conn, messages int) []time.Duration {
 		js, err := jetstream.New(connection, jetstream.WithPublishAsyncMaxPending(*window))
-		must(err)
+		measure.Must(err)
 		var taken []time.Duration
 		var lock sync.Mutex
 		var done sync.WaitGroup
@@ -144,14 +124,14 @@ func stored() {
 			free <- struct{}{}
 			begin := time.Now()
 			answer, err := js.PublishAsync(*stream, payload)
-			must(err)
+			measure.Must(err)
 			done.Add(1)
 			go func() {
 				defer done.Done()
 				select {
 				case <-answer.Ok():
 				case err := <-answer.Err():
-					must(err)
+					measure.Must(err)
 				}
 				lock.Lock()
 				taken = append(taken, time.Since(begin))
@@ -162,33 +142,33 @@ func stored() {
 		done.Wait()
 		return taken
 	})
-	report(len(latencies), took, latencies)
+	measure.Report(len(latencies), took, latencies, nil)
 }
 
 // What is in the stream, fetched in batches and acknowledged one by one.
 func fetched() {
 	js, err := jetstream.New(connect())
-	must(err)
+	measure.Must(err)
 	consumer, err := js.CreateConsumer(context.Background(), *stream, jetstream.ConsumerConfig{
 		Durable: "bench" + strconv.Itoa(os.Getpid()), AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 10_000,
 	})
-	must(err)
+	measure.Must(err)
 	begin := time.Now()
 	got := 0
 	for got < *count {
 		batch, err := consumer.Fetch(min(*window, *count-got), jetstream.FetchMaxWait(10*time.Second))
-		must(err)
+		measure.Must(err)
 		before := got
 		for message := range batch.Messages() {
-			must(message.Ack())
+			measure.Must(message.Ack())
 			got++
 		}
-		must(batch.Error())
+		measure.Must(batch.Error())
 		if got == before {
 			log.Fatalf("only %d messages came", got)
 		}
 	}
-	report(got, time.Since(begin), nil)
+	measure.Report(got, time.Since(begin), nil, nil)
 }
 
 func main() {
@@ -196,6 +176,6 @@ func main() {
 	if len(os.Args) < 2 || tests[os.Args[1]] == nil {
 		log.Fatal("usage: natsload pubsub|requests|stored|fetched [flags]")
 	}
-	must(flag.CommandLine.Parse(os.Args[2:]))
+	measure.Must(flag.CommandLine.Parse(os.Args[2:]))
 	tests[os.Args[1]]()
 }

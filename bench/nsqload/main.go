@@ -3,16 +3,14 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
 	"log"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"anymq.example/measure"
 	"github.com/nsqio/go-nsq"
 )
 
@@ -26,20 +24,14 @@ var (
 	limit  = flag.Duration("limit", 120*time.Second, "give up by then")
 )
 
-func must(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
-
 // Each connection has one publish at a time.
 func publish() {
 	producers := make([]*nsq.Producer, *conns)
 	for i := range producers {
 		producer, err := nsq.NewProducer(*server, nsq.NewConfig())
-		must(err)
+		measure.Must(err)
 		producer.SetLoggerLevel(nsq.LogLevelError)
-		must(producer.Ping())
+		measure.Must(producer.Ping())
 		producers[i] = producer
 	}
 	bodies := make([][]byte, *batch)
@@ -59,9 +51,9 @@ func publish() {
 			for range rounds {
 				since := time.Now()
 				if *batch == 1 {
-					must(producer.Publish(*topic, bodies[0]))
+					measure.Must(producer.Publish(*topic, bodies[0]))
 				} else {
-					must(producer.MultiPublish(*topic, bodies))
+					measure.Must(producer.MultiPublish(*topic, bodies))
 				}
 				taken = append(taken, time.Since(since))
 			}
@@ -71,7 +63,7 @@ func publish() {
 		}()
 	}
 	done.Wait()
-	report(rounds**conns**batch, time.Since(begin), all)
+	measure.Report(rounds**conns**batch, time.Since(begin), all, nil)
 }
 
 // One consumer with so many connections' handlers, and as much in flight as the server allows.
@@ -79,7 +71,7 @@ func consume() {
 	config := nsq.NewConfig()
 	config.MaxInFlight = 2500
 	consumer, err := nsq.NewConsumer(*topic, "bench", config)
-	must(err)
+	measure.Must(err)
 	consumer.SetLoggerLevel(nsq.LogLevelError)
 	var came atomic.Int64
 	all := make(chan struct{})
@@ -90,26 +82,12 @@ func consume() {
 		return nil
 	}), *conns)
 	begin := time.Now()
-	must(consumer.ConnectToNSQD(*server))
+	measure.Must(consumer.ConnectToNSQD(*server))
 	<-all
 	taken := time.Since(begin)
 	consumer.Stop()
 	<-consumer.StopChan
-	report(*count, taken, nil)
-}
-
-func report(messages int, taken time.Duration, latencies []time.Duration) {
-	line := map[string]float64{"perSecond": float64(messages) / taken.Seconds()}
-	if len(latencies) > 0 {
-		slices.Sort(latencies)
-		at := func(share float64) float64 {
-			return float64(latencies[int(share*float64(len(latencies)-1))].Microseconds())
-		}
-		line["p50"], line["p99"] = at(0.5), at(0.99)
-	}
-	text, err := json.Marshal(line)
-	must(err)
-	fmt.Println(string(text))
+	measure.Report(*count, taken, nil, nil)
 }
 
 func main() {
@@ -117,7 +95,7 @@ func main() {
 	if len(os.Args) < 2 || tests[os.Args[1]] == nil {
 		log.Fatal("nsqload publish|consume [flags]")
 	}
-	must(flag.CommandLine.Parse(os.Args[2:]))
+	measure.Must(flag.CommandLine.Parse(os.Args[2:]))
 	time.AfterFunc(*limit, func() { log.Fatal("over ", *limit) })
 	tests[os.Args[1]]()
 }

@@ -1,0 +1,3 @@
+module anymq.example/measure
+
+go 1.22
