@@ -22,6 +22,10 @@ export function natsWorkloads(scale: number): readonly Workload[] {
   const kibibyte = ['-size', '1024']
   return [
     workload('core, 128 B, one to one', 'pubsub', 1_000_000),
+    workload('core, 1 KiB, one to one', 'pubsub', 500_000, ...kibibyte),
+    workload('core, 128 B, 10 to 1', 'pubsub', 1_000_000, '-conns', '10'),
+    workload('core, 128 B, 1 to 10', 'pubsub', 200_000, '-subs', '10'),
+    workload('core, 128 B, one to one, at 5,000 a second', 'pubsub', 50_000, '-rate', '5000'),
     workload('requests, 50 at a time', 'requests', 200_000, '-conns', '50'),
     workload('stored 1 KiB, one at a time', 'stored', 10_000, ...kibibyte, '-window', '1'),
     workload('stored 1 KiB, 50 connections, one each at a time', 'stored', 100_000, ...kibibyte, '-window', '1', '-conns', '50'),

@@ -22,6 +22,8 @@ var (
 	conns  = flag.Int("conns", 1, "connections")
 	size   = flag.Int("size", 128, "bytes of a payload")
 	count  = flag.Int("n", 100_000, "messages in all")
+	subs   = flag.Int("subs", 1, "subscribers, each on a connection of its own")
+	rate   = flag.Int("rate", 0, "messages a second of all publishers together; 0: as many as can be")
 	window = flag.Int("window", 256, "unanswered publishes of a connection")
 	stream = flag.String("stream", "BENCH", "stream, and the subject its messages have")
 )
@@ -56,30 +58,46 @@ func each(body func(connection *nats.Conn, messages int) []time.Duration) ([]tim
 	return all, time.Since(begin)
 }
 
-// One publisher, one subscriber; the latency is from the publish to the handler.
+// Each message to every subscriber; the latency is from the publish, or from when its turn was at a rate, to the handler. Deliveries are what is counted.
 func pubSub() {
-	subscriber := connect()
-	latencies := make([]time.Duration, 0, *count)
-	done := make(chan struct{})
-	subscription, err := subscriber.Subscribe(*stream, func(message *nats.Msg) {
-		latencies = append(latencies, time.Duration(time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(message.Data))))
-		if len(latencies) == *count {
-			close(done)
-		}
-	})
-	measure.Must(err)
-	measure.Must(subscription.SetPendingLimits(-1, -1))
-	measure.Must(subscriber.Flush())
-	publisher := connect()
-	begin := time.Now()
-	for range *count {
-		payload := make([]byte, max(8, *size))
-		binary.LittleEndian.PutUint64(payload, uint64(time.Now().UnixNano()))
-		measure.Must(publisher.Publish(*stream, payload))
+	var lock sync.Mutex
+	var all []time.Duration
+	var done sync.WaitGroup
+	for range *subs {
+		subscriber := connect()
+		latencies := make([]time.Duration, 0, *count)
+		done.Add(1)
+		subscription, err := subscriber.Subscribe(*stream, func(message *nats.Msg) {
+			latencies = append(latencies, time.Duration(time.Now().UnixNano()-int64(binary.LittleEndian.Uint64(message.Data))))
+			if len(latencies) == *count / *conns * *conns {
+				lock.Lock()
+				all = append(all, latencies...)
+				lock.Unlock()
+				done.Done()
+			}
+		})
+		measure.Must(err)
+		measure.Must(subscription.SetPendingLimits(-1, -1))
+		measure.Must(subscriber.Flush())
 	}
-	measure.Must(publisher.Flush())
-	<-done
-	measure.Report(*count, time.Since(begin), latencies, nil)
+	_, took := each(func(connection *nats.Conn, messages int) []time.Duration {
+		begin := time.Now()
+		for i := range messages {
+			at := time.Now()
+			if *rate > 0 {
+				// What is late is measured from when it was due.
+				at = begin.Add(time.Duration(i) * time.Second * time.Duration(*conns) / time.Duration(*rate))
+				time.Sleep(time.Until(at))
+			}
+			payload := make([]byte, max(8, *size))
+			binary.LittleEndian.PutUint64(payload, uint64(at.UnixNano()))
+			measure.Must(connection.Publish(*stream, payload))
+		}
+		measure.Must(connection.Flush())
+		done.Wait()
+		return nil
+	})
+	measure.Report(len(all), took, all, nil)
 }
 
 func requests() {

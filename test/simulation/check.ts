@@ -353,6 +353,8 @@ function adopt(space: Space, found: ReadonlyMap<Topic, Found>, now: number): voi
         continue
       }
       entry.confirmed = true
+      // It fired unseen before an earlier check, and is shown again.
+      if (entry.offset < 0) entry.offset = stored.get(entry.id)?.offset ?? -1
       for (const name of [...entry.done.keys()]) if (!ready.has(name)) entry.done.delete(name)
       for (const [name, got] of ready) {
         const isHere = got.has(entry.id)
