@@ -560,7 +560,9 @@ export class Life {
     } else if (kind < 8) {
       const delayMs = random.chance(0.5) ? random.below(3_000) : 0
       this.#trace(`release ${entry.id} for ${delayMs}`)
-      if (delayMs > 0) entry.waits.set(subscription, this.#machine.clock.now() + delayMs)
+      // Of two who think that they have it one is too late, and what he says counts for nothing.
+      const until = Math.max(entry.waits.get(subscription) ?? 0, this.#machine.clock.now() + delayMs)
+      if (delayMs > 0) entry.waits.set(subscription, until)
       this.#forget(held)
       held.settle({ kind: 'release', delayMs, countsAsAttempt: random.chance(0.7) })
     } else if (kind < 9) {
