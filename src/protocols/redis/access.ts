@@ -3,6 +3,7 @@
  * taking is what it is for. What concerns the keys of everybody, and whatever Redis calls administration, needs an administrator.
  */
 import type { Principal } from '../../broker/face.ts'
+import type { Reason } from './acl-log.ts'
 import { option } from './arguments.ts'
 import { type Command, keyPlaces } from './command.ts'
 import { RedisError } from './errors.ts'
@@ -33,11 +34,29 @@ const reading: Needs = ['consume', 'consume']
 const writing: Needs = ['publish', 'publish']
 const both: Needs = ['both', 'both']
 
+/** NOPERM, with what ACL LOG tells of it. */
+export class AccessRefused extends RedisError {
+  readonly reason: Reason
+  /** The command, key or channel. */
+  readonly object: string
+
+  constructor({ user }: Principal, reason: Reason, object: string) {
+    super(`NOPERM User ${user} has no permissions to ${refusedWords(reason, object)}`)
+    this.reason = reason
+    this.object = object
+  }
+}
+
+function refusedWords(reason: Reason, object: string): string {
+  if (reason === 'command') return `run the '${object}' command`
+  return `access one of the ${reason}s used as arguments`
+}
+
 /** Throws NOPERM where the principal may not run it, or not with these keys. */
 export function checkAccess(principal: Principal, command: Command, args: readonly Buffer[]): void {
   const { flags, keys, name } = command
   const concernsAll = flags.has('admin') || (flags.has('write') && keys === null)
-  if (concernsAll && !isOperator(principal)) throw refusal(principal, `run the '${name}' command`)
+  if (concernsAll && !isOperator(principal)) throw new AccessRefused(principal, 'command', name)
   const [first, others] = needsOf(command, args)
   let need = first
   for (const place of keyPlaces(command, args)) {
@@ -58,7 +77,7 @@ function checkKey(principal: Principal, need: Need, key: Buffer): void {
   const name = key.toString()
   const mayRead = need === 'publish' || principal.may('consume', 'default', name)
   const mayWrite = need === 'consume' || principal.may('publish', 'default', name)
-  if (!mayRead || !mayWrite) throw refusal(principal, 'access one of the keys used as arguments')
+  if (!mayRead || !mayWrite) throw new AccessRefused(principal, 'key', name)
 }
 
 /** What it reads and writes beside its key. */
@@ -74,6 +93,3 @@ function checkSort(principal: Principal, args: readonly Buffer[]): void {
 }
 
 const isOperator = (principal: Principal): boolean => principal.may('operate', 'default', '', 'cluster')
-
-const refusal = ({ user }: Principal, what: string): RedisError =>
-  new RedisError(`NOPERM User ${user} has no permissions to ${what}`)

@@ -2,7 +2,7 @@
  * Runs commands one at a time: checks that a request is one, that its client may, queues it in a transaction, or runs it. While a script waits for something all
  * others are held.
  */
-import { checkAccess } from './access.ts'
+import { AccessRefused, checkAccess } from './access.ts'
 import { CommandCall } from './call.ts'
 import type { Client } from './client.ts'
 import { type Command, keyPlaces } from './command.ts'
@@ -105,6 +105,7 @@ export class Executor {
       )
     if (client.queued !== null && found !== undefined && !unqueuedCommands.has(found.name)) client.queueFailed = true
     if (client.queued !== null && found === undefined) client.queueFailed = true
+    if (cause instanceof AccessRefused) this.#server.noteRefusal(client, cause, client.queued === null ? 'toplevel' : 'multi')
     this.#server.statistics.errors++
     client.reply.error(errorText(cause))
   }

@@ -7,6 +7,7 @@ import { PublishItem } from '../../broker/face.ts'
 import { CoreError } from '../../core/errors.ts'
 import { formats } from '../../core/record.ts'
 import { isAscii } from '../../lib/byte-names.ts'
+import { AccessRefused } from './access.ts'
 import { Glob } from './arguments.ts'
 import type { Client } from './client.ts'
 import { RedisError } from './errors.ts'
@@ -98,7 +99,7 @@ export class PubSub implements LiveSink {
     if (client.subscriptions >= subscriptionsMax)
       throw new RedisError(`ERR a client can subscribe to at most ${subscriptionsMax} channels and patterns`)
     if (channel !== null && client.principal !== null && !mayHear(client.principal, addressOf(channel)))
-      throw new RedisError(`NOPERM User ${client.user} has no permissions to access one of the channels used as arguments`)
+      throw new AccessRefused(client.principal, 'channel', channel)
   }
 
   /** `name` is the channel, or `#` for all of them: a channel of that very name is heard through that, too. */
@@ -119,8 +120,9 @@ export class PubSub implements LiveSink {
 
   /** Returns how many it reached. Throws where the client may not, or a topic of that name is full. */
   publish(space: Space, channel: string, message: Buffer): number {
-    const heard = this.#tell(channel, message)
     const address = addressOf(channel)
+    checkSays(space.principal, channel)
+    const heard = this.#tell(channel, message)
     if (address === '') return heard
     // A channel is no list or stream of its name: only where others declared the topic does it get the message.
     const exchange = space.topic(address)?.declaredBy === 'redis' ? subjectSpace : null
@@ -132,7 +134,8 @@ export class PubSub implements LiveSink {
     return heard + item.heardBy
   }
 
-  publishToShard(channel: string, message: Buffer): number {
+  publishToShard(principal: Principal, channel: string, message: Buffer): number {
+    checkSays(principal, channel)
     const clients = this.#shardChannels.get(channel)
     if (clients === undefined) return 0
     for (const client of clients) this.#push(client, ['smessage', channel], message)
@@ -214,5 +217,10 @@ const nothing = Buffer.alloc(0)
 /** Addresses are text; channels are bytes, here as latin1. */
 const addressOf = (channel: string): string => (isAscii(channel) ? channel : Buffer.from(channel, 'latin1').toString())
 const channelOf = (address: string): string => Buffer.from(address).toString('latin1')
+
+/** Throws NOPERM. */
+function checkSays(principal: Principal, channel: string): void {
+  if (!principal.may('publish', 'default', addressOf(channel))) throw new AccessRefused(principal, 'channel', channel)
+}
 
 const mayHear = (principal: Principal, address: string): boolean => principal.may('consume', 'default', address)

@@ -1,7 +1,9 @@
 /** What a script sees of Redis: the table `redis`. */
+
 import { type Args, install } from '../../lib/lua/library.ts'
 import { LuaError, LuaTable, type LuaValue, shortest, suspended } from '../../lib/lua/value.ts'
 import type { Reply } from '../../lib/resp/reply.ts'
+import { AccessRefused } from './access.ts'
 import type { Client } from './client.ts'
 import type { Call, Command, Deferred, Waiting } from './command.ts'
 import type { Database } from './database.ts'
@@ -152,7 +154,12 @@ function checked(server: Server, running: Running, args: readonly Buffer[]): Com
   }
   if (running.readOnly && found.flags.has('write'))
     throw new RedisError('ERR Write commands are not allowed from read-only scripts.')
-  server.executor.check(running.client, found, args)
+  try {
+    server.executor.check(running.client, found, args)
+  } catch (cause) {
+    if (cause instanceof AccessRefused) server.noteRefusal(running.client, cause, 'lua')
+    throw cause
+  }
   return found
 }
 

@@ -1,9 +1,12 @@
 /** What all Redis clients of a broker share: databases, settings, who is connected, who waits, and how far what was changed is durable. */
 import { type Broker, CoreError, type Principal } from '../../broker/face.ts'
+import type { AccessRefused } from './access.ts'
+import { AccessLog, type Context } from './acl-log.ts'
 import { Blocked } from './blocked.ts'
 import type { Client } from './client.ts'
 import type { KeyProvider } from './command.ts'
 import { categoriesOf } from './command-categories.ts'
+import { describeClient } from './commands/client.ts'
 import { commands, findCommand } from './commands/table.ts'
 import { Database, type DatabaseHost } from './database.ts'
 import { EffectLog } from './effects.ts'
@@ -38,6 +41,7 @@ export class Server implements DatabaseHost, KeeperHost {
   readonly version = redisVersion
   /** The slow log, the newest first. */
   readonly slow: SlowEntry[] = []
+  readonly accessLog = new AccessLog()
   #slowId = 0
   #scripting: Scripting | null = null
   #functions: Functions | null = null
@@ -298,6 +302,18 @@ export class Server implements DatabaseHost, KeeperHost {
     const principal = await broker.authenticate({ kind: 'password', user, password }, client.host.remoteAddress)
     client.host.admitted(principal.user, broker)
     this.#use(client, principal)
+  }
+
+  /** For ACL LOG. */
+  noteRefusal(client: Client, { reason, object }: AccessRefused, context: Context): void {
+    this.accessLog.note({ reason, object, context, user: client.user }, describeClient(client, this), this.now)
+  }
+
+  /** For ACL LOG: `command` is AUTH or HELLO. */
+  noteFailedLogin(client: Client, user: string, command: string): void {
+    const who = user === '' ? 'default' : user
+    const refusal = { reason: 'auth', object: command, context: 'toplevel', user: who } as const
+    this.accessLog.note(refusal, describeClient(client, this), this.now)
   }
 
   #use(client: Client, principal: Principal): void {

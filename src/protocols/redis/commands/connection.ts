@@ -51,6 +51,7 @@ function logIn(call: Call, user: string, password: string, then: (reply: Reply) 
     .then(() => then(deferred.reply))
     .catch((cause: unknown) => {
       const isFull = cause instanceof CoreError && cause.code === 'Full'
+      if (!isFull) server.noteFailedLogin(client, user, client.lastCommand)
       deferred.reply.error(isFull ? words.tooManyClients : words.wrongPass)
       if (isFull) client.closing = cause.message
     })

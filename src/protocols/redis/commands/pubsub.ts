@@ -48,6 +48,11 @@ function publish({ args, client, server, reply }: Call): void {
   reply.integer(server.pubsub.publish(client.space, text(args[1]), args[2] as Buffer))
 }
 
+function publishToShard({ args, client, server, reply }: Call): void {
+  if (client.space === null) throw new RedisError('NOAUTH Authentication required.')
+  reply.integer(server.pubsub.publishToShard(client.space.principal, text(args[1]), args[2] as Buffer))
+}
+
 function channels({ args, server, reply }: Call, shard: boolean): void {
   const found = server.pubsub.channels(args.length > 2 ? new Glob(text(args[2])) : null, shard)
   reply.array(found.length)
@@ -71,9 +76,7 @@ export const pubsubCommands: readonly Command[] = [
   command('pubsub', 'punsubscribe', -1, 'pubsub noscript', null, unsubscribe('pattern')),
   command('pubsub', 'sunsubscribe', -1, 'pubsub noscript', null, unsubscribe('shard')),
   command('pubsub', 'publish', 3, 'pubsub fast', null, publish),
-  command('pubsub', 'spublish', 3, 'pubsub fast', null, ({ args, server, reply }) =>
-    reply.integer(server.pubsub.publishToShard(text(args[1]), args[2] as Buffer)),
-  ),
+  command('pubsub', 'spublish', 3, 'pubsub fast', null, publishToShard),
   command('pubsub', 'pubsub|channels', -2, 'pubsub', null, (call) => channels(call, false)),
   command('pubsub', 'pubsub|numsub', -2, 'pubsub', null, (call) => subscribers(call, false)),
   command('pubsub', 'pubsub|numpat', 2, 'pubsub', null, ({ server, reply }) => reply.integer(server.pubsub.patterns)),

@@ -1,5 +1,4 @@
-/** CONFIG, TIME, ROLE, MONITOR, SLOWLOG, MEMORY, LATENCY, CLUSTER, ACL and others that ask about the server. */
-import { randomBytes } from 'node:crypto'
+/** CONFIG, TIME, ROLE, MONITOR, SLOWLOG, MEMORY, LATENCY, CLUSTER and others that ask about the server. */
 import { integer, option, text } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { RedisError, syntaxError, words, wrongArguments } from '../errors.ts'
@@ -95,77 +94,6 @@ function slowlogGet({ args, reply, server }: Call): void {
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------------------- ACL
-
-/** Users and what they may do are the broker's: they are made and changed by its own means. */
-const elsewhere = (): never => {
-  throw new RedisError('ERR users and their permissions are managed by the broker (anymq user), not by ACL commands')
-}
-
-const categories = [
-  'keyspace',
-  'read',
-  'write',
-  'set',
-  'sortedset',
-  'list',
-  'hash',
-  'string',
-  'bitmap',
-  'hyperloglog',
-  'geo',
-  'stream',
-  'pubsub',
-  'admin',
-  'fast',
-  'slow',
-  'blocking',
-  'dangerous',
-  'connection',
-  'transaction',
-  'scripting',
-]
-
-function aclCategories({ args, reply, server }: Call): void {
-  if (args.length > 3) throw wrongArguments('acl|cat')
-  const wanted = args.length === 3 ? text(args[2]).toLowerCase() : null
-  if (wanted !== null && !categories.includes(wanted)) throw new RedisError(`ERR Unknown category '${text(args[2])}'`)
-  const found = wanted === null ? categories : server.commandsIn(wanted)
-  reply.array(found.length)
-  for (const each of found) reply.bulk(each)
-}
-
-function aclUsers({ reply, server }: Call): void {
-  const users = server.broker.users.list().map(({ name }) => name)
-  if (users.length === 0) users.push('default')
-  reply.array(users.length)
-  for (const user of users) reply.bulk(user)
-}
-
-function aclList({ reply, server }: Call): void {
-  const users = server.broker.users.list()
-  if (users.length === 0) {
-    reply.array(1)
-    return reply.bulk('user default on nopass ~* &* +@all')
-  }
-  reply.array(users.length)
-  for (const { name, admin } of users) reply.bulk(Buffer.from(`user ${name} on ${admin ? '~* &* +@all' : '+@all -@admin'}`))
-}
-
-function genPass({ args, reply }: Call): void {
-  const bits = args.length > 2 ? integer(args[2]) : 256
-  if (bits < 1 || bits > 4096)
-    throw new RedisError(
-      'ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096',
-    )
-  const digits = Math.ceil(bits / 4)
-  reply.bulk(
-    randomBytes(Math.ceil(digits / 2))
-      .toString('hex')
-      .slice(0, digits),
-  )
-}
-
 // --------------------------------------------------------------------------------------------------------------------- CLUSTER
 
 const noCluster = (): never => {
@@ -254,14 +182,6 @@ export const serverCommands: readonly Command[] = [
     ),
   ),
   command('server', 'module|list', 2, 'admin noscript', null, ({ reply }) => reply.array(0)),
-  command('server', 'acl|whoami', 2, 'noscript loading stale', null, ({ client, reply }) => reply.bulk(Buffer.from(client.user))),
-  command('server', 'acl|users', 2, 'admin noscript loading stale', null, aclUsers),
-  command('server', 'acl|list', 2, 'admin noscript loading stale', null, aclList),
-  command('server', 'acl|cat', -2, 'noscript loading stale', null, aclCategories),
-  command('server', 'acl|genpass', -2, 'noscript loading stale', null, genPass),
-  command('server', 'acl|setuser', -3, 'admin noscript', null, elsewhere),
-  command('server', 'acl|deluser', -3, 'admin noscript', null, elsewhere),
-  command('server', 'acl|getuser', 3, 'admin noscript', null, elsewhere),
   command('server', 'cluster|info', 2, 'stale', null, clusterInfo),
   command('server', 'cluster|nodes', 2, 'stale', null, noCluster),
   command('server', 'cluster|slots', 2, 'stale', null, noCluster),

@@ -7,6 +7,7 @@ import { streamCommands } from '../stream-commands.ts'
 import { streamGroupCommands } from '../stream-group-commands.ts'
 import { streamInfoCommands } from '../stream-info.ts'
 import { streamReadCommands } from '../stream-read.ts'
+import { aclCommands } from './acl.ts'
 import { bitFieldCommands } from './bitfield.ts'
 import { bitCommands } from './bits.ts'
 import { clientCommands } from './client.ts'
@@ -35,6 +36,7 @@ const groups: readonly (readonly Command[])[] = [
   connectionCommands,
   clientCommands,
   serverCommands,
+  aclCommands,
   infoCommands,
   commandCommands,
   keyCommands,

@@ -1,4 +1,5 @@
 /** MULTI, EXEC, DISCARD, WATCH, UNWATCH. */
+import { AccessRefused } from '../access.ts'
 import { text } from '../arguments.ts'
 import { CommandCall } from '../call.ts'
 import type { Queued } from '../client.ts'
@@ -54,6 +55,7 @@ function runFrom({ client, server }: Call, queued: readonly Queued[], start: num
       server.executor.onCommand?.(client, args, false)
       each.run(new CommandCall(server, client, client.db, args, true))
     } catch (cause) {
+      if (cause instanceof AccessRefused) server.noteRefusal(client, cause, 'multi')
       if (client.reply.used > written) client.reply.truncate(written)
       client.reply.error(errorText(cause))
     }
