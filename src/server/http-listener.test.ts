@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
 import { after, test } from 'node:test'
-import type { Broker, HttpHandler, HttpRequest } from '../broker/face.ts'
+import type { Broker, CoreError, HttpHandler, HttpRequest } from '../broker/face.ts'
 import { Connections } from './connections.ts'
 import { HttpListener } from './http-listener.ts'
 
@@ -141,6 +141,24 @@ test('a client that goes aborts its request', async () => {
   const socket = connect(port, '127.0.0.1')
   socket.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
   await aborted.promise
+})
+
+test('whoever asks late whether the client has gone hears it, and a body that broke off is Unavailable', async () => {
+  const connections = new Connections()
+  const told = Promise.withResolvers<readonly unknown[]>()
+  const port = await serve(
+    async (request) => {
+      const body = request.body().catch((error: CoreError) => error.code)
+      socket.destroy()
+      while (connections.size > 0) await new Promise((resolve) => setImmediate(resolve))
+      told.resolve([await body, request.signal.aborted, await request.body().catch((error: CoreError) => error.code)])
+      return { status: 200 }
+    },
+    { connections },
+  )
+  const socket = connect(port, '127.0.0.1')
+  socket.write('POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n12345')
+  assert.deepEqual(await told.promise, ['Unavailable', true, 'Unavailable'])
 })
 
 test('closing lets a request under way finish, and ends those that only wait', async () => {

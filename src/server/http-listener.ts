@@ -5,23 +5,15 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import {
-  type Broker,
-  type ConnectionInfo,
-  type ConnectionListing,
-  CoreError,
-  type HttpAnswer,
-  type HttpHandler,
-  type HttpRequest,
-} from '../broker/face.ts'
+import type { Broker, ConnectionInfo, ConnectionListing, CoreError, HttpAnswer, HttpHandler } from '../broker/face.ts'
 import { asCoreError } from '../core/errors.ts'
 import { answerBadHttp } from '../lib/bad-http.ts'
 import { foreignPage } from '../lib/local-host.ts'
 import { createServer } from '../lib/node-http.ts'
 import { type Secured, secureHttp, type Tls } from '../lib/tls.ts'
 import type { Connections, OpenConnection } from './connections.ts'
+import { AskedRequest } from './http-request.ts'
 
-const bodyBytesMaxDefault = 32 * 1024 * 1024
 /** For all of a request to arrive. */
 const requestTimeoutMs = 60_000
 const headersTimeoutMs = 10_000
@@ -140,17 +132,16 @@ export class HttpListener {
     // Refused already: its socket is gone.
     if (connection === undefined) return
     connection.busy = true
-    const gone = new AbortController()
+    const asked = new AskedRequest(request, connection)
     response.on('close', () => {
       connection.busy = false
-      if (!response.writableFinished) gone.abort()
+      if (!response.writableFinished) asked.abort()
       else if (connection.draining) request.socket.end()
     })
     try {
       const foreign = this.#options.anyHost || this.#options.broker.authenticationRequired ? null : foreignPage(request.headers)
       if (foreign !== null) return this.#send(request, response, { status: 403, body: `${foreign}\n` })
-      const answer = await this.#options.handler.answer(requestOf(request, connection, gone.signal))
-      this.#send(request, response, answer)
+      this.#send(request, response, await this.#options.handler.answer(asked))
     } catch (cause) {
       this.#fail(request, response, asCoreError(cause))
     }
@@ -162,15 +153,17 @@ export class HttpListener {
       if (!request.complete) this.#logBrokenOff(request)
       return
     }
+    const { status, body = '' } = answer
+    const headers: Record<string, string | number> = { ...answer.headers }
     // What is left of a body that nobody wanted is not worth reading: answer and close.
-    if (!request.complete && !this.#bodyIsEmpty(request)) response.setHeader('connection', 'close')
-    for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value)
-    const body = answer.body ?? ''
-    response.statusCode = answer.status
-    if (typeof body !== 'string' && Symbol.asyncIterator in body) return void this.#stream(request, response, body)
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body
-    if (answer.status !== 204 && answer.status !== 304) response.setHeader('content-length', bytes.length)
-    response.end(request.method === 'HEAD' ? undefined : bytes)
+    if (!request.complete && !this.#bodyIsEmpty(request)) headers['connection'] = 'close'
+    if (typeof body !== 'string' && Symbol.asyncIterator in body) {
+      response.writeHead(status, headers)
+      return void this.#stream(request, response, body)
+    }
+    if (status !== 204 && status !== 304) headers['content-length'] = Buffer.byteLength(body)
+    // A text as it is: Node sends it in one piece with its headers.
+    response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body)
   }
 
   async #stream(request: IncomingMessage, response: ServerResponse, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
@@ -275,38 +268,4 @@ class HttpConnection implements OpenConnection {
 
   // HTTP has no heartbeats; the server's own timeouts watch over silence.
   tick(): void {}
-}
-
-function requestOf(request: IncomingMessage, connection: HttpConnection, signal: AbortSignal): HttpRequest {
-  const url = request.url ?? '/'
-  const mark = url.indexOf('?')
-  connection.info.clientName = (request.headers['user-agent'] ?? '').slice(0, 200)
-  return {
-    method: request.method ?? 'GET',
-    path: mark < 0 ? url : url.slice(0, mark),
-    query: mark < 0 ? '' : url.slice(mark + 1),
-    headers: request.headers,
-    connection,
-    signal,
-    body: (bytesMax = bodyBytesMaxDefault) => collect(request, bytesMax),
-  }
-}
-
-async function collect(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
-  const tooLarge = (): CoreError => new CoreError('TooLarge', `the body is larger than ${bytesMax} bytes`)
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge()
-  const chunks: Buffer[] = []
-  let bytes = 0
-  try {
-    // A request without setEncoding yields buffers.
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      if (bytes > bytesMax) throw tooLarge()
-      chunks.push(chunk)
-    }
-  } catch (cause) {
-    if (cause instanceof CoreError) throw cause
-    throw new CoreError('Unavailable', 'the client went before its request was whole')
-  }
-  return Buffer.concat(chunks, bytes)
 }

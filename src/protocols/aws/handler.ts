@@ -12,7 +12,7 @@ import { Store } from './sns/store.ts'
 import { sqsActions } from './sqs/actions.ts'
 import { type Caller, type SqsAction, SqsCall } from './sqs/call.ts'
 import { namespace, Queues } from './sqs/queue.ts'
-import { answerXml, errorXml, jsonValue, snsStyle, sqsStyle } from './xml.ts'
+import { answerXml, errorXml, snsStyle, sqsStyle } from './xml.ts'
 
 /** A batch of the largest messages, each character escaped. */
 const bodyBytesMax = 8 * 1024 * 1024
@@ -153,7 +153,7 @@ function success({ service, wire, action }: Asked, result: object | null, reques
     const style = service === 'sqs' ? sqsStyle : snsStyle
     return { status: 200, headers: headersOf('text/xml', requestId), body: answerXml(style, action, result, requestId) }
   }
-  const body = result === null ? '' : JSON.stringify(result, jsonValue)
+  const body = result === null ? '' : JSON.stringify(result)
   return { status: 200, headers: headersOf('application/x-amz-json-1.0', requestId), body }
 }
 

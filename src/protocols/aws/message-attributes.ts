@@ -1,5 +1,5 @@
 /** Message attributes: what may be sent, their digests, and how much they weigh. One set of rules for SQS and SNS. */
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import type { AwsError } from './errors.ts'
 import type { Input } from './input.ts'
 
@@ -81,7 +81,7 @@ export function attributeBytes(attributes: readonly MessageAttribute[]): number 
   return bytes
 }
 
-export const md5 = (bytes: string | Buffer): string => createHash('md5').update(bytes).digest('hex')
+export const md5 = (bytes: string | Buffer): string => hash('md5', bytes)
 
 /** By name: u32 length and name, u32 length and type, 1 (text) or 2 (bytes), u32 length and value. */
 export function attributesMd5(attributes: readonly MessageAttribute[]): string {

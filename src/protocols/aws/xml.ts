@@ -84,8 +84,3 @@ function map(style: XmlStyle, name: string, pairs: ReadonlyMap<string, unknown>)
 
 const contentOf = (style: XmlStyle, value: unknown): string =>
   typeof value === 'object' && value !== null ? members(style, value) : escaped(String(value))
-
-/** Maps as objects: how the JSON protocol writes them. */
-export function jsonValue(_key: string, value: unknown): unknown {
-  return value instanceof Map ? Object.fromEntries(value) : value
-}

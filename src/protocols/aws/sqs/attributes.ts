@@ -3,6 +3,7 @@ import type { TopicConfig } from '../../../broker/face.ts'
 import { type AwsError, invalidBecause, sqsError } from '../errors.ts'
 import { isFields } from '../input.ts'
 import { isFifo, nameInArn, queueArn } from '../names.ts'
+import { Pairs } from '../pairs.ts'
 import { onlyAllows } from '../policy.ts'
 import { type Queue, type Queues, retentionDefaultSeconds, retentionMaxSeconds } from './queue.ts'
 
@@ -114,13 +115,8 @@ export function askedAttributes(names: readonly string[]): readonly string[] {
 }
 
 /** The values of attributes; those that the queue does not have are left out. */
-export async function describe(
-  queues: Queues,
-  queue: Queue,
-  names: readonly string[],
-  region: string,
-): Promise<Map<string, string>> {
-  const found = new Map<string, string>()
+export async function describe(queues: Queues, queue: Queue, names: readonly string[], region: string): Promise<Pairs<string>> {
+  const found = new Pairs<string>()
   const status = names.some((name) => name.startsWith('Approximate')) ? queues.space.status(queue.name) : undefined
   const reading = status?.subscriptions.find(({ name, kind }) => name === '' && kind === 'queue')
   const stored = status?.partitions.reduce((sum, { startOffset, nextOffset }) => sum + nextOffset - startOffset, 0) ?? 0

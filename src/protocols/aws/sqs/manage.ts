@@ -3,6 +3,7 @@ import { invalidBecause, invalidValue, missing, sqsError } from '../errors.ts'
 import type { Shapes } from '../form.ts'
 import type { Input } from '../input.ts'
 import { account, isFifo, queueArn, queueUrl } from '../names.ts'
+import { Pairs } from '../pairs.ts'
 import { askedAttributes, checkAttributes, describe, redrivePolicy, topicConfig } from './attributes.ts'
 import type { SqsAction, SqsCall } from './call.ts'
 import type { Queue, Queues } from './queue.ts'
@@ -249,7 +250,7 @@ export const untagQueue: SqsAction = {
 export const listQueueTags: SqsAction = {
   run: (call) => {
     const { tags } = call.queue('describe').stored
-    return Object.keys(tags).length === 0 ? {} : { Tags: new Map(Object.entries(tags)) }
+    return Object.keys(tags).length === 0 ? {} : { Tags: new Pairs(Object.entries(tags)) }
   },
 }
 

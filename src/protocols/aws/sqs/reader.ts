@@ -63,6 +63,9 @@ export class QueueReader implements Sink {
   readonly #firstReceived = new Map<string, number>()
   readonly #waiting = new Set<Waiting>()
   readonly attempts: Attempts
+  /** Deleted in this turn, by the consumer that holds them, and when that is on the disk. */
+  readonly #deleted = new Map<Consumer, number[]>()
+  #deletion: Promise<void> | null = null
   #consumer: Consumer | null = null
   #idleTimer: Timer | null = null
 
@@ -103,11 +106,12 @@ export class QueueReader implements Sink {
   #take(consumer: Consumer, batch: DeliveryBatch, visibilityMs: number): Received[] {
     const now = this.#clock.now()
     const received: Received[] = []
+    const serials = randomBytes(batch.length * serialBytes).toString('hex')
     for (let index = 0; index < batch.length; index++) {
       // index < length, in all columns
       const place = { partition: batch.partition[index] as number, offset: batch.offset[index] as number }
       const delivery = batch.id[index] as number
-      const serial = randomBytes(serialBytes).toString('hex')
+      const serial = serials.slice(index * 2 * serialBytes, (index + 1) * 2 * serialBytes)
       const key = keyOf(place)
       this.#held.set(key, { consumer, delivery, serial, since: now, until: now + visibilityMs })
       const receives = (batch.handedOut[index] as number) + 1
@@ -154,8 +158,27 @@ export class QueueReader implements Sink {
     const key = keyOf(receipt)
     this.#held.delete(key)
     this.#firstReceived.delete(key)
-    await this.#commit((transaction) => held.consumer.settle([held.delivery], accept, transaction))
+    await this.#accepted(held)
     return true
+  }
+
+  /** Resolves when it is on the disk: what is deleted in one turn is one transaction. */
+  #accepted({ consumer, delivery }: Held): Promise<void> {
+    const ids = this.#deleted.get(consumer)
+    if (ids === undefined) this.#deleted.set(consumer, [delivery])
+    else ids.push(delivery)
+    // Before any timer, so before a visibility timeout could end.
+    this.#deletion ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#commitDeleted())
+    return this.#deletion
+  }
+
+  #commitDeleted(): Promise<void> {
+    const deleted = [...this.#deleted]
+    this.#deleted.clear()
+    this.#deletion = null
+    return this.#commit((transaction) => {
+      for (const [consumer, deliveries] of deleted) consumer.settle(deliveries, accept, transaction)
+    })
   }
 
   #isHeldByAnother(receipt: Receipt): boolean {
@@ -234,6 +257,7 @@ export class QueueReader implements Sink {
   }
 
   #forgetFirst(): void {
+    if (this.#firstReceived.size <= inFlightMax) return
     for (const [oldest] of this.#firstReceived) {
       if (this.#firstReceived.size <= inFlightMax) return
       this.#firstReceived.delete(oldest)

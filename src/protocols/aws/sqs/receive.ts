@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto'
 import { type AwsError, invalidBecause, sqsError } from '../errors.ts'
 import type { Input } from '../input.ts'
-import { messageIn } from '../mapping.ts'
+import { type Message, messageIn } from '../mapping.ts'
 import { attributesMd5, md5, shown } from '../message-attributes.ts'
 import { account, queueArn } from '../names.ts'
+import { Pairs } from '../pairs.ts'
 import { batchEntries, eachEntry } from './batch.ts'
 import type { SqsAction, SqsCall } from './call.ts'
 import type { Queue } from './queue.ts'
@@ -94,9 +95,31 @@ function idByPlace({ topic, partition, offset }: Receipt): string {
 function answer(call: SqsCall, queue: Queue, received: Received, system: readonly string[], wanted: readonly string[]): object {
   const { message, sentAt } = messageIn(received.format, received.bytes)
   const attributes = message.attributes.filter(({ name }) => wanted.some((pattern) => asksFor(pattern, name)))
+  return {
+    MessageId: message.id === '' ? idByPlace(received.receipt) : message.id,
+    ReceiptHandle: encodeReceipt(received.receipt),
+    MD5OfBody: md5(message.body),
+    Body: message.body,
+    ...(system.length > 0 && shownSystem(call, queue, received, message, sentAt ?? received.sentAt, system)),
+    ...(attributes.length > 0 && {
+      MD5OfMessageAttributes: attributesMd5(attributes),
+      MessageAttributes: new Pairs(attributes.map((attribute) => [attribute.name, shown(attribute)])),
+    }),
+  }
+}
+
+/** Those of a message's own attributes that are wanted and that it has. */
+function shownSystem(
+  call: SqsCall,
+  queue: Queue,
+  received: Received,
+  message: Message,
+  sentAt: number,
+  wanted: readonly string[],
+): { Attributes?: Pairs<string> } {
   const all: Record<string, string | undefined> = {
     SenderId: message.sender ?? account,
-    SentTimestamp: String(sentAt ?? received.sentAt),
+    SentTimestamp: String(sentAt),
     ApproximateReceiveCount: String(received.receives),
     ApproximateFirstReceiveTimestamp: String(received.firstReceivedAt),
     SequenceNumber: message.sequence ?? (queue.fifo ? String(received.receipt.offset).padStart(20, '0') : undefined),
@@ -105,20 +128,10 @@ function answer(call: SqsCall, queue: Queue, received: Received, system: readonl
     AWSTraceHeader: message.trace,
     DeadLetterQueueSourceArn: deadLetterSource(call, queue, received),
   }
-  const shownSystem = new Map<string, string>()
+  const found = new Pairs<string>()
   for (const [name, value] of Object.entries(all))
-    if (value !== undefined && (system.includes('All') || system.includes(name))) shownSystem.set(name, value)
-  return {
-    MessageId: message.id === '' ? idByPlace(received.receipt) : message.id,
-    ReceiptHandle: encodeReceipt(received.receipt),
-    MD5OfBody: md5(message.body),
-    Body: message.body,
-    ...(shownSystem.size > 0 && { Attributes: shownSystem }),
-    ...(attributes.length > 0 && {
-      MD5OfMessageAttributes: attributesMd5(attributes),
-      MessageAttributes: new Map(attributes.map((attribute) => [attribute.name, shown(attribute)])),
-    }),
-  }
+    if (value !== undefined && (wanted.includes('All') || wanted.includes(name))) found.set(name, value)
+  return found.size > 0 ? { Attributes: found } : {}
 }
 
 function asksFor(pattern: string, name: string): boolean {
