@@ -124,6 +124,8 @@ export class PubSub implements LiveSink {
     checkSays(space.principal, channel)
     const heard = this.#tell(channel, message)
     if (address === '') return heard
+    const told = space.tell(address, payloadFormatId, message, ownConnection)
+    if (told >= 0) return heard + told
     // A channel is no list or stream of its name: only where others declared the topic does it get the message.
     const exchange = space.topic(address)?.declaredBy === 'redis' ? subjectSpace : null
     const item = new PublishItem(exchange, address, payloadFormatId, Buffer.from(message))
