@@ -92,6 +92,7 @@ export const protocolTable: readonly ProtocolEntry[] = [
   {
     name: 'beanstalkd',
     listeners: [{ name: 'beanstalkd', port: 11300 }],
+    configured: true,
     load: async () => (await import('./beanstalkd/index.ts')).protocol,
   },
   {

@@ -3,6 +3,7 @@
  * one that nobody wants.
  */
 import { Buffer } from 'node:buffer'
+import { Joined } from '../../lib/joined.ts'
 
 const lineBytesMax = 224
 const nothing = Buffer.alloc(0)
@@ -15,6 +16,8 @@ export class Decoder {
   #owned = true
   /** The line was too long: all up to its end is passed over. */
   #skippingLine = false
+  /** A body of which not all has come. */
+  #joining: Joined | null = null
 
   /** What came and was not taken yet. */
   get buffered(): number {
@@ -23,8 +26,9 @@ export class Decoder {
 
   /** The chunk is its sender's again after {@link keep}. */
   push(chunk: Buffer): void {
+    const rest = this.#joining === null ? chunk : chunk.subarray(this.#joining.take(chunk, 0))
     this.#owned = this.#rest.length > 0
-    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    this.#rest = this.#rest.length === 0 ? rest : Buffer.concat([this.#rest, rest])
   }
 
   /** The next line without its end; `tooLong` once for one that is; null when more is needed. */
@@ -46,9 +50,17 @@ export class Decoder {
     }
   }
 
-  /** So many bytes, a view; null when more are needed. */
+  /** So many bytes, perhaps a view; null when more are needed, and then it is asked for as many again. */
   body(bytes: number): Buffer | null {
-    return this.#rest.length < bytes ? null : this.#take(bytes)
+    if (this.#joining === null) {
+      if (this.#rest.length >= bytes) return this.#take(bytes)
+      this.#joining = new Joined(bytes)
+      this.#joining.take(this.#rest, 0)
+      this.#rest = nothing
+    }
+    const { whole } = this.#joining
+    if (whole !== null) this.#joining = null
+    return whole
   }
 
   /** Passes over up to so many bytes; returns how many are left to pass over. */

@@ -8,6 +8,6 @@ export const protocol: Protocol = {
   name: 'beanstalkd',
   listeners: [{ name: 'beanstalkd', port: 11300 }],
   formats: [jobFormat],
-  start: (broker) => Server.of(broker).tubes.start(),
+  start: async (broker) => await Server.of(broker).tubes.start(),
   open: (connection: Connection, broker: Broker) => new Login(connection, broker),
 }

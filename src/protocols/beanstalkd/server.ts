@@ -16,6 +16,7 @@ import { formats } from '../../core/record.ts'
 import { Counters } from './counters.ts'
 import type { Job } from './job.ts'
 import { decodeHead, encodeJob, headBytes, type JobHead, jobFormatId } from './mapping.ts'
+import { jobBytesMaxOf } from './settings.ts'
 import { JobStore } from './store.ts'
 import { before, type Tube, type Waiter } from './tube.ts'
 import { Tubes, type TubesHost } from './tubes.ts'
@@ -47,6 +48,8 @@ export class Server implements TubesHost {
   readonly id = randomBytes(8).toString('hex')
   readonly startedAt: number
   draining = false
+  /** Of the largest job, bytes. */
+  readonly jobBytesMax: number
   readonly #store: JobStore
 
   constructor(broker: Broker) {
@@ -54,6 +57,7 @@ export class Server implements TubesHost {
     this.space = broker.space(operator, namespace, { protocol: 'beanstalkd' })
     this.#store = new JobStore(broker)
     this.startedAt = broker.clock.now()
+    this.jobBytesMax = jobBytesMaxOf(broker)
     this.tubes = new Tubes(broker, this.space, this.#store, this)
   }
 

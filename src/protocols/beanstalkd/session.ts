@@ -15,7 +15,6 @@ import { type NewJob, Server, type Worker } from './server.ts'
 import { jobYaml, listYaml, statsYaml, tubeYaml } from './stats.ts'
 import type { Tube } from './tube.ts'
 
-export const jobBytesMax = 65_535
 const safetyMarginMs = 1000
 const namespace = 'default'
 const crlf = Buffer.from('\r\n')
@@ -250,7 +249,7 @@ export class Session implements BrokerSession, Worker {
       case 'touch ':
         return this.#withId(command, given, (id) => this.#touch(id))
       case 'stats':
-        return this.#alone(command, given, () => this.#yaml(statsYaml(this.#server, jobBytesMax)))
+        return this.#alone(command, given, () => this.#yaml(statsYaml(this.#server)))
       case 'stats-job ':
         return this.#withId(command, given, (id) => this.#statsJob(id))
       case 'stats-tube ':
@@ -309,7 +308,7 @@ export class Session implements BrokerSession, Worker {
     if (priority === undefined || delaySeconds === undefined || ttrSeconds === undefined || bytes === undefined)
       return this.#answer('BAD_FORMAT')
     this.#count('put ')
-    if (bytes > jobBytesMax) {
+    if (bytes > this.#server.jobBytesMax) {
       this.#toSkip = bytes + crlf.length
       this.#state = State.Skipping
       return

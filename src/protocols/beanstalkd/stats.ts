@@ -40,7 +40,7 @@ const counted = [
   'pause-tube',
 ] as const
 
-export function statsYaml(server: Server, jobBytesMax: number): string {
+export function statsYaml(server: Server): string {
   const { counters } = server
   const tubes = [...server.tubes.byName.values()]
   const sum = (of: (tube: Tube) => number): number => tubes.reduce((total, tube) => total + of(tube), 0)
@@ -55,7 +55,7 @@ export function statsYaml(server: Server, jobBytesMax: number): string {
     ...counted.map((name) => [`cmd-${name}`, counters.commands.get(name) ?? 0] as const),
     ['job-timeouts', counters.timeouts],
     ['total-jobs', counters.totalJobs],
-    ['max-job-size', jobBytesMax],
+    ['max-job-size', server.jobBytesMax],
     ['current-tubes', tubes.length],
     ['current-connections', counters.connections],
     ['current-producers', counters.producers],
