@@ -143,6 +143,14 @@ test('a client that goes aborts its request', async () => {
   await aborted.promise
 })
 
+test('a body is read once: who asks again gets nothing, and need not wait', async () => {
+  const port = await serve(async (request) => ({ status: 200, body: `${await request.body()}+${await request.body()}` }), {
+    connections: new Connections(),
+  })
+  const answer = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: 'once' })
+  assert.equal(await answer.text(), 'once+')
+})
+
 test('whoever asks late whether the client has gone hears it, and a body that broke off is Unavailable', async () => {
   const connections = new Connections()
   const told = Promise.withResolvers<readonly unknown[]>()

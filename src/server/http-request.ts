@@ -67,7 +67,8 @@ export class AskedRequest implements HttpRequest {
         stop()
         reject(new CoreError('Unavailable', 'the client went before its request was whole'))
       }
-      if (request.destroyed) onGone()
+      if (request.readableEnded) onEnd()
+      else if (request.destroyed) onGone()
       else request.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
     })
   }
