@@ -132,6 +132,14 @@ export interface Deferred {
   done(): void
 }
 
+/** Runs `run`, which replies, once the key's value is in memory; see {@link KeyProvider.read}. The call's arguments are gone by then. */
+export function whenRead(call: Call, key: string, run: (reply: Reply) => void): void {
+  const { db } = call
+  const provider = db.get(key) === undefined ? db.provider(key) : undefined
+  if (provider?.read === undefined) run(call.reply)
+  else provider.read(call, db, key, run)
+}
+
 /** A client that waits for one of some keys to have something for it. */
 export interface Waiting {
   readonly keys: readonly string[]
@@ -159,6 +167,11 @@ export interface KeyProvider {
   count(db: Database): number
   /** It exists; afterwards it does not. Called within the command that removes or overwrites it. */
   remove(db: Database, key: string): void
+  /**
+   * It exists. Calls `run`, which replies, once all of its elements are in hand, for which some may have to come from the disk: within it {@link rename},
+   * {@link copy} and {@link elements} of the key have them. By then the key may be gone. Absent: nothing has to be read for these.
+   */
+  read?(call: Call, db: Database, key: string, run: (reply: Reply) => void): void
   /** It exists; the new name is free. Throws a RedisError where that cannot be. */
   rename(db: Database, key: string, toDb: Database, to: string): void
   /** It was made by Redis: FLUSHDB and FLUSHALL take it. Absent: all were. */
@@ -173,7 +186,7 @@ export interface KeyProvider {
   bytes(db: Database, key: string): number
   /** What DUMP tells, without version and checksum; absent: refused. */
   dump?(db: Database, key: string, deferred: Deferred): void
-  /** For SORT: all elements in their order; throws a RedisError where they are not in memory. Absent: it has none to sort. */
+  /** For SORT: all elements in their order. Absent: it has none to sort. */
   elements?(db: Database, key: string): string[]
   /** For SORT … STORE: these elements in the place of whatever the key holds; none, and the key goes. */
   replace?(db: Database, key: string, elements: readonly string[]): void

@@ -13,7 +13,7 @@ export interface Busy {
 
 /** `reply` is given the outcome; it may change more, at once. */
 export function perform<Result>(
-  call: Call,
+  call: Pick<Call, 'reply' | 'defer'>,
   held: Busy,
   begin: () => Steps<Result>,
   reply: (reply: Reply, result: Result) => void,
@@ -62,4 +62,22 @@ function end(deferred: Deferred, held: Busy): void {
   if (next === undefined) held.busy = null
   deferred.done()
   next?.()
+}
+
+/** For {@link perform}: while the reply is waited for, the client runs nothing, since what it sends behind may be about the outcome. */
+export function inTurn(call: Call): Pick<Call, 'reply' | 'defer'> {
+  const { client, reply } = call
+  const defer = (): Deferred => {
+    const deferred = call.defer()
+    // A script waits by itself.
+    if (call.atomic) return deferred
+    client.blocked = true
+    const done = (): void => {
+      client.blocked = false
+      deferred.done()
+      client.host.resumed()
+    }
+    return { reply: deferred.reply, done }
+  }
+  return { reply, defer }
 }

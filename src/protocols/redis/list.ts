@@ -192,6 +192,29 @@ export class List {
     return near ? elements : elements.reverse()
   }
 
+  /** All from the left, as they are when this is done: where some had to be read, what came and went meanwhile counts. */
+  *all(): Steps<Buffer[]> {
+    yield* this.prepare()
+    const known = new Map<number, Buffer>()
+    for (;;) {
+      const elements: Buffer[] = []
+      const walk = this.walk('left')
+      let waited = false
+      for (let place = walk.next(); place >= 0; place = walk.next()) {
+        let element = known.get(place)
+        if (element === undefined) {
+          if (this.#records.get(place) === undefined) waited = true
+          const record = yield* this.#get(place)
+          if (record === null) continue
+          element = elementOf(record)
+          known.set(place, element)
+        }
+        elements.push(element)
+      }
+      if (!waited) return elements
+    }
+  }
+
   *index(index: number): Steps<Buffer | null> {
     yield* this.prepare()
     const place = this.#placeAt(index)

@@ -219,6 +219,35 @@ test('a list whose elements are on the disk alone is read from there, and its co
   await machine.stop()
 })
 
+test('SORT, COPY, RENAME and MOVE have a list whose elements are on the disk alone, with what comes meanwhile', async () => {
+  const { machine, broker, client } = await start(new Machine(1, { cacheBytes: 8 * 1024 }))
+  const values = Array.from({ length: 400 }, (_, index) => `${index}`.padStart(200, '0'))
+  for (const value of values) void client.run('RPUSH', 'q', value)
+  assert.equal(await client.run('LLEN', 'q'), 400)
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(broker.stats().cachedBytes < 400 * 200, true)
+  const other = await TestClient.open(broker)
+  const answers = await Promise.all([
+    client.run('SORT', 'q', 'ALPHA', 'DESC', 'LIMIT', 0, 2),
+    client.run('COPY', 'q', 'copy'),
+    client.run('RENAME', 'q', 'renamed'),
+    // Another client's, while the list is read: it comes to the list before it is renamed, or to a new one.
+    other.run('RPUSH', 'q', 'late'),
+    client.run('EXISTS', 'copy', 'renamed', 'q'),
+    client.run('MOVE', 'renamed', 1),
+  ])
+  assert.deepEqual(answers.slice(0, 3), [[values[399], values[398]], 1, 'OK'])
+  assert.ok(answers[4] === 2 || answers[4] === 3)
+  assert.equal(answers[5], 1)
+  const all = async (key: string): Promise<string[]> => (await client.run('LRANGE', key, 0, -1)) as string[]
+  assert.equal((await all('copy')).filter((value) => value !== 'late').join(), values.join())
+  const left = await all('q')
+  assert.equal(await client.run('EXISTS', 'renamed'), 0)
+  await client.run('SELECT', 1)
+  assert.equal([...(await all('renamed')), ...left].join(), [...values, 'late'].join())
+  await machine.stop()
+})
+
 test('an element is the value of any record', () => {
   const envelope = formats.get(elementFormatId).fromAttributes({ key: null, value: Buffer.from('v'), headers: [] })
   assert.equal(elementOf({ format: elementFormatId, buffer: envelope, start: 0, end: 1 }).toString(), 'v')

@@ -5,12 +5,14 @@
  */
 import type { Broker, Rows, TopicInfo } from '../../broker/face.ts'
 import { bytesOfName, nameOfBytes } from '../../lib/byte-names.ts'
-import type { KeyProvider } from './command.ts'
+import type { Reply } from '../../lib/resp/reply.ts'
+import { CommandCall } from './call.ts'
+import type { Call, KeyProvider } from './command.ts'
 import type { Database } from './database.ts'
 import { errorText, RedisError, wrongType } from './errors.ts'
 import { atOnce, List, type ListMemory } from './list.ts'
 import { ListQueue } from './list-queue.ts'
-import type { Busy } from './list-run.ts'
+import { type Busy, inTurn, perform } from './list-run.ts'
 import { Spaces } from './spaces.ts'
 
 const declaredBy = 'redis'
@@ -44,6 +46,8 @@ export class Lists implements KeyProvider {
   /** Lists that may be to go. */
   readonly #empty = new Map<HeldList, { readonly index: number; readonly key: string }>()
   #sweeping = false
+  /** See {@link read}. */
+  #inHand: { readonly list: List; readonly elements: readonly Buffer[] } | null = null
 
   constructor(broker: Broker) {
     this.#broker = broker
@@ -210,10 +214,34 @@ export class Lists implements KeyProvider {
     this.#emptied(db.index, key, held)
   }
 
+  read(call: Call, db: Database, key: string, run: (reply: Reply) => void): void {
+    const held = this.find(db, key)
+    // The commands of a transaction do not wait for one another: there it must be in memory.
+    if (held === undefined || (call.atomic && call instanceof CommandCall)) return run(call.reply)
+    const { list } = held
+    perform(
+      inTurn(call),
+      held,
+      () => list.all(),
+      (reply, elements) => {
+        this.#inHand = { list, elements }
+        try {
+          run(reply)
+        } finally {
+          this.#inHand = null
+        }
+      },
+    )
+  }
+
+  #elementsOf({ list }: HeldList): Buffer[] {
+    return this.#inHand?.list === list ? [...this.#inHand.elements] : atOnce(list.all())
+  }
+
   rename(db: Database, key: string, toDb: Database, to: string): void {
     const held = this.find(db, key)
     if (held === undefined) return
-    const elements = atOnce(held.list.range(0, -1))
+    const elements = this.#elementsOf(held)
     const target = this.open(toDb, to)
     held.queue.together(() => {
       target.list.push(held.list.inEnd, held.list.inEnd === 'left' ? elements.reverse() : elements)
@@ -224,14 +252,14 @@ export class Lists implements KeyProvider {
   copy(db: Database, key: string, toDb: Database, to: string, done: (copied: boolean) => void): void {
     const held = this.find(db, key)
     if (held === undefined) return done(false)
-    const elements = atOnce(held.list.range(0, -1))
+    const elements = this.#elementsOf(held)
     this.open(toDb, to).list.push(held.list.inEnd, held.list.inEnd === 'left' ? elements.reverse() : elements)
     done(true)
   }
 
   elements(db: Database, key: string): string[] {
     const held = this.find(db, key)
-    return held === undefined ? [] : atOnce(held.list.range(0, -1)).map((element) => element.toString('latin1'))
+    return held === undefined ? [] : this.#elementsOf(held).map((element) => element.toString('latin1'))
   }
 
   replace(db: Database, key: string, elements: readonly string[]): void {

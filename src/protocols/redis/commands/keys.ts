@@ -1,6 +1,7 @@
 /** Keys of any type: DEL, EXISTS, TYPE, KEYS, SCAN, RENAME, COPY, MOVE, OBJECT, FLUSHDB and their kin. */
+import type { Reply } from '../../../lib/resp/reply.ts'
 import { Glob, integer, option, text } from '../arguments.ts'
-import { type Call, type Command, command } from '../command.ts'
+import { type Call, type Command, command, whenRead } from '../command.ts'
 import type { Database, Value } from '../database.ts'
 import { RedisError, syntaxError, words } from '../errors.ts'
 import { HashValue } from '../hash-value.ts'
@@ -80,9 +81,13 @@ function scan({ args, db, reply }: Call): void {
   for (const key of found) reply.bulk(key)
 }
 
-function rename({ args, db, reply }: Call, onlyNew: boolean): void {
-  const from = text(args[1])
-  const to = text(args[2])
+function rename(call: Call, onlyNew: boolean): void {
+  const from = text(call.args[1])
+  const to = text(call.args[2])
+  whenRead(call, from, (reply) => renameNow(call.db, from, to, onlyNew, reply))
+}
+
+function renameNow(db: Database, from: string, to: string, onlyNew: boolean, reply: Reply): void {
   if (!db.exists(from)) throw new RedisError(words.noSuchKey)
   if (from === to) return onlyNew ? reply.integer(0) : reply.status('OK')
   if (onlyNew && db.exists(to)) return reply.integer(0)
@@ -101,19 +106,27 @@ function databaseAt({ server }: Call, arg: Buffer | undefined): Database {
 }
 
 function move(call: Call): void {
-  const { args, db, reply } = call
+  const { args, db } = call
   const key = text(args[1])
   const target = databaseAt(call, args[2])
   if (target === db) throw new RedisError(words.sameObject)
-  if (!db.exists(key) || target.exists(key)) return reply.integer(0)
-  db.rename(key, target, key)
-  db.notify('g', 'move_from', key)
-  target.notify('g', 'move_to', key)
-  reply.integer(1)
+  whenRead(call, key, (reply) => {
+    if (!db.exists(key) || target.exists(key)) return reply.integer(0)
+    db.rename(key, target, key)
+    db.notify('g', 'move_from', key)
+    target.notify('g', 'move_to', key)
+    reply.integer(1)
+  })
+}
+
+interface CopyTarget {
+  readonly db: Database
+  readonly key: string
+  readonly replace: boolean
 }
 
 function copy(call: Call): void {
-  const { args, db, reply } = call
+  const { args, db } = call
   const key = text(args[1])
   const to = text(args[2])
   let target = db
@@ -125,6 +138,12 @@ function copy(call: Call): void {
     else throw syntaxError()
   }
   if (target === db && key === to) throw new RedisError(words.sameObject)
+  const wanted: CopyTarget = { db: target, key: to, replace }
+  whenRead(call, key, (reply) => copyNow(call, key, wanted, reply))
+}
+
+function copyNow(call: Call, key: string, { db: target, key: to, replace }: CopyTarget, reply: Reply): void {
+  const { db } = call
   if (!db.exists(key)) return reply.integer(0)
   const provider = db.get(key) === undefined ? db.provider(key) : undefined
   if (provider !== undefined && provider.copy === undefined) throw new RedisError(`ERR a ${provider.type} cannot be copied`)
@@ -140,11 +159,12 @@ function copy(call: Call): void {
     target.notify('g', 'copy_to', to)
     return reply.integer(1)
   }
-  const deferred = call.defer()
+  const isRead = provider?.read !== undefined
+  const deferred = isRead ? null : call.defer()
   provider?.copy?.(db, key, target, to, (copied) => {
     if (copied && expiresAt > 0) target.setExpiry(to, expiresAt)
-    deferred.reply.integer(copied ? 1 : 0)
-    deferred.done()
+    ;(deferred?.reply ?? reply).integer(copied ? 1 : 0)
+    deferred?.done()
   })
 }
 

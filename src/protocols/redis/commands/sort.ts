@@ -1,6 +1,6 @@
 /** SORT of sets and sorted sets, and of lists by what their provider says of their elements. */
 import { float, integer, option, text } from '../arguments.ts'
-import { type Call, type Command, command } from '../command.ts'
+import { type Call, type Command, command, whenRead } from '../command.ts'
 import type { Database } from '../database.ts'
 import { RedisError, syntaxError, wrongType } from '../errors.ts'
 import { HashValue } from '../hash-value.ts'
@@ -68,8 +68,8 @@ function sortElements(db: Database, elements: readonly string[], request: Reques
   return weighted.map(({ element }) => element)
 }
 
-function finish(call: Call, elements: readonly string[], request: Request): void {
-  const { db, reply, server } = call
+function finish(call: Call, elements: readonly string[], request: Request, reply = call.reply): void {
+  const { db, server } = call
   const sorted = sortElements(db, elements, request)
   const from = Math.max(0, request.offset)
   const chosen = request.count < 0 ? sorted.slice(from) : sorted.slice(from, from + request.count)
@@ -112,7 +112,7 @@ const sort =
     const provider = db.provider(key)
     if (provider === undefined) return finish(call, [], request)
     if (provider.elements === undefined) throw wrongType()
-    finish(call, provider.elements(db, key), request)
+    whenRead(call, key, (reply) => finish(call, provider.elements?.(db, key) ?? [], request, reply))
   }
 
 export const sortCommands: readonly Command[] = [
