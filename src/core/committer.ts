@@ -2,6 +2,7 @@
  * Group commit: operations of everything that arrived meanwhile go into one frame, one frame is on its way to the disk, and what was
  * waiting for it is told. No timer: an idle committer writes at the end of the turn. After a failed write nothing is confirmed any more.
  */
+import { endTurn } from '../lib/turn.ts'
 import { frameBytesMax, frameHeaderBytes, type WriteAheadLog } from '../storage/interfaces.ts'
 import type { Block } from './block.ts'
 import { type EntryContent, entryBytes, entryLength } from './entry.ts'
@@ -155,7 +156,9 @@ export class Committer {
       batch.frame.used = frameHeaderBytes
       this.#spares.push(batch.frame)
     }
-    for (const waiter of batch.waiters) waiter(null)
+    endTurn(() => {
+      for (const waiter of batch.waiters) waiter(null)
+    })
     this.#onCommitted(batch.touched)
     if (this.#full.length > 0 || !this.#filling.frame.empty || this.#filling.waiters.length > 0) this.#schedule()
   }

@@ -5,6 +5,7 @@
  */
 import type { CloseCause, Connection, ConnectionInfo, ConnectionListing, Session } from '../broker/face.ts'
 import type { Secured } from '../lib/tls.ts'
+import { atEndOfTurn } from '../lib/turn.ts'
 import type { Ending, Transport } from './transport.ts'
 
 /** A slab begins small and doubles while one turn needs more. */
@@ -228,7 +229,7 @@ export class ClientConnection implements Connection {
     this.#quiet = false
     if (this.#flushScheduled) return
     this.#flushScheduled = true
-    setImmediate(() => this.#flush())
+    atEndOfTurn(() => this.#flush())
   }
 
   #sealPiece(): void {
