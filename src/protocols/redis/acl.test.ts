@@ -131,6 +131,18 @@ test('what no user of the broker can be is refused, and nothing of it is kept', 
   admin.close()
 })
 
+test('who operates the default namespace alone makes no users', async () => {
+  const rule = { namespace: 'default', kind: 'cluster', match: 'exact', name: '', user: 'alice', from: '*' } as const
+  const rules = [{ ...rule, action: 'all', effect: 'allow' } as const]
+  await running.broker.rules.add(rules)
+  const alice = await loggedIn('alice', 'love')
+  assert.ok(Array.isArray(await alice.run('ACL LIST')))
+  for (const line of ['ACL SETUSER alice allkeys +@all', 'ACL SETUSER eve on >p allkeys +@all', 'ACL DELUSER admin'])
+    assert.match(await alice.refused(line), /^NOPERM User alice has no permissions to run the 'acl\|(set|del)user' command$/)
+  alice.close()
+  await running.broker.rules.remove(rules)
+})
+
 test('DRYRUN says whether a user could', async () => {
   const admin = await loggedIn('admin', 'secret')
   assert.equal(await admin.run('ACL DRYRUN alice LPUSH in1 x'), 'OK')
