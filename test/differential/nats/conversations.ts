@@ -245,6 +245,8 @@ export const conversations: readonly Conversation[] = [
       create('R1', { max_age: 1000 }),
       create('R1', { max_age: second, duplicate_window: 2 * second }),
       create('R1', { duplicate_window: 1000 }),
+      create('P1', { placement: { cluster: '' } }),
+      create('P2', { placement: {} }),
       create('R1', { num_replicas: 3 }),
       create('R1', { num_replicas: -1 }),
       create('R1', { retention: 'sometimes' }),

@@ -216,7 +216,7 @@ export function isAssetName(name: string): boolean {
 function refuseUnsupported(given: Given): void {
   if (given.num_replicas < 0) throw refusal('replicasNegative')
   if (given.num_replicas > 1) throw refusal('streamReplicas')
-  if (given.placement !== null && Object.keys(given.placement as object).length > 0) throw refusal('clusterRequired')
+  if (asksForPlace(given.placement)) throw refusal('clusterRequired')
   if (given.mirror_direct && given.mirror === null) throw invalid('stream has no mirror but does have mirror direct')
   const asked: readonly [unknown, string][] = [
     [given.compression === 's2' ? 's2' : null, 'compression is'],
@@ -224,6 +224,12 @@ function refuseUnsupported(given: Given): void {
     [(given.allow_batched && given.allow_msg_schedules) || null, 'batch publishing of schedules is'],
   ]
   for (const [value, what] of asked) if (value !== null) throw invalid(`${what} not supported here`)
+}
+
+/** Tools name places without saying which. */
+function asksForPlace(placement: unknown): boolean {
+  const said = Object.values((placement ?? {}) as Record<string, unknown>)
+  return said.some((each) => (Array.isArray(each) ? each.length > 0 : each !== '' && each !== null))
 }
 
 function sourceConfig(given: unknown, mirrors: boolean): SourceConfig {

@@ -73,6 +73,18 @@ test('what a stream refuses nobody stores; what nobody waits for is stored too',
   assert.equal((await stateOf('guard'))['messages'], 1)
 })
 
+test('a place that names none is none; one that names a cluster is refused', async () => {
+  const made = await client.api('STREAM.CREATE.place', {
+    name: 'place',
+    subjects: ['place'],
+    placement: { cluster: '', tags: [] },
+  })
+  assert.equal(made['error'], undefined)
+  assert.equal((made['config'] as Json)['placement'], undefined)
+  const refused = await client.api('STREAM.CREATE.far', { name: 'far', subjects: ['far'], placement: { cluster: 'east' } })
+  assert.equal((refused['error'] as Json)['err_code'], 10010)
+})
+
 test('the name of a stream is no subject of it', async () => {
   await client.stream('name')
   const { status, headers } = await client.request('name', 'x')
