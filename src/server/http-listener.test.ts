@@ -143,6 +143,21 @@ test('a client that goes aborts its request', async () => {
   await aborted.promise
 })
 
+test('a body that nobody reads ends the connection, unless the answer says how it goes on', async () => {
+  const handler: HttpHandler['answer'] = async ({ path }) =>
+    path === '/other' ? { status: 426, headers: { connection: 'upgrade', upgrade: 'other' } } : { status: 200 }
+  const port = await serve(handler, { connections: new Connections() })
+  const said = async (path: string): Promise<string | null> => {
+    const socket = connect(port, '127.0.0.1')
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n12345`)
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    socket.destroy()
+    return /^connection: (.*)\r$/im.exec(answer.toString())?.[1] ?? null
+  }
+  assert.equal(await said('/'), 'close')
+  assert.equal(await said('/other'), 'upgrade')
+})
+
 test('a body is read once: who asks again gets nothing, and need not wait', async () => {
   const port = await serve(async (request) => ({ status: 200, body: `${await request.body()}+${await request.body()}` }), {
     connections: new Connections(),

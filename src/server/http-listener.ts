@@ -154,9 +154,10 @@ export class HttpListener {
       return
     }
     const { status, body = '' } = answer
-    const headers: Record<string, string | number> = { ...answer.headers }
-    // What is left of a body that nobody wanted is not worth reading: answer and close.
+    // What is left of a body that nobody wanted is not worth reading: answer and close, unless the handler says how it goes on.
+    const headers: Record<string, string | number> = {}
     if (!request.complete && !this.#bodyIsEmpty(request)) headers['connection'] = 'close'
+    Object.assign(headers, answer.headers)
     if (typeof body !== 'string' && Symbol.asyncIterator in body) {
       response.writeHead(status, headers)
       return void this.#stream(request, response, body)
