@@ -29,7 +29,8 @@ var (
 )
 
 func connect() *nats.Conn {
-	connection, err := nats.Connect("nats://"+*server, nats.MaxReconnects(0))
+	lost := func(_ *nats.Conn, err error) { log.Fatal("the connection was lost: ", err) }
+	connection, err := nats.Connect("nats://"+*server, nats.MaxReconnects(0), nats.DisconnectErrHandler(lost))
 	measure.Must(err)
 	return connection
 }
