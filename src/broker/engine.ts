@@ -11,14 +11,14 @@ import { Counters } from './counters.ts'
 import { bury } from './deadletter.ts'
 import { Histories } from './exchanges/history.ts'
 import { StoredExchanges } from './exchanges/stored.ts'
-import { type Limits, PublishItem, type SubscriptionOptions, type TopicConfig, topicDefaults } from './face.ts'
+import { type Limits, PublishItem, type StartAt, type SubscriptionOptions, type TopicConfig, topicDefaults } from './face.ts'
 import { TopicJournal } from './journal.ts'
 import { Namespace } from './namespace.ts'
 import { effectiveConfig, Policies } from './policy.ts'
 import { Publisher } from './publisher.ts'
 import { Quotas } from './quotas.ts'
 import { RowTables } from './rows.ts'
-import { Subscriptions } from './subscriptions.ts'
+import { Subscriptions, startOffset } from './subscriptions.ts'
 import { checkConfig } from './topic-config.ts'
 import { TrafficTotals } from './traffic.ts'
 import { Waiters } from './waiters.ts'
@@ -202,6 +202,23 @@ export class Engine implements TopicOwner {
     topic.keeper?.enforceAll()
     if (next.retention === 'acknowledged' && before !== 'acknowledged') this.subscriptions.ensure(topic, '', 'oldest', true)
     topic.onCommitted()
+  }
+
+  withhold(topic: Topic, from: StartAt | null): void {
+    const { withheldFrom, ...definition } = topic.definition
+    if ((from === null) === (withheldFrom === undefined)) return
+    const offsets = from === null ? {} : { withheldFrom: topic.logs.map((log) => startOffset(log, from, undefined)) }
+    this.#redefine(topic, { ...definition, ...offsets })
+    this.#storeTopic(topic)
+    topic.onCommitted()
+  }
+
+  dropWithheld(topic: Topic): void {
+    if (topic.definition.withheldFrom === undefined) return
+    for (const subscription of topic.subscriptions.values())
+      for (const lane of subscription.lanes) subscription.skip(lane, lane.limit, lane.log.next) // nothing where nothing is withheld
+    this.#redefine(topic, { ...topic.definition, withheldFrom: topic.logs.map(({ next }) => next) })
+    this.#storeTopic(topic)
   }
 
   /** The lane of a priority that no record had before. Stored ahead of that record, in the same frame or an earlier one. */

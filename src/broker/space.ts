@@ -44,6 +44,7 @@ import type {
   TopicInfo,
   TopicStatus,
   Transaction,
+  Withholding,
 } from './face.ts'
 import type { Namespace } from './namespace.ts'
 import { mayPublish } from './publish-rights.ts'
@@ -551,6 +552,18 @@ export class BrokerSpace implements Space {
     this.#allow('manage', name)
     const subscription = this.#subscription(name, subscriptionName)
     this.#engine.subscriptions.pause(subscription, paused)
+    await this.#engine.shard.durable()
+  }
+
+  async withhold(name: string, from: Withholding | null): Promise<void> {
+    this.#allow('manage', name)
+    this.#engine.withhold(this.#topic(name), from)
+    await this.#engine.shard.durable()
+  }
+
+  async dropWithheld(name: string): Promise<void> {
+    this.#allow('consume', name)
+    this.#engine.dropWithheld(this.#topic(name))
     await this.#engine.shard.durable()
   }
 

@@ -36,7 +36,7 @@ export class Subscriptions {
     const present = topic.subscriptions.get(name)
     if (present !== undefined) return present
     if (options.filter !== undefined) compileFilter(options.filter, topic.name)
-    const floors = topic.logs.map((log) => startOffset(log, startAt))
+    const floors = topic.logs.map((log, partition) => startOffset(log, startAt, topic.info.withheldFrom?.[partition]))
     const subscription = this.#make(topic, this.#counters.next('subscription'), name, floors, durable, options)
     if (durable && topic.config.storage === 'disk') this.#store(subscription, { topic: topic.id, name, floors, options })
     const [lane] = subscription.lanes
@@ -96,7 +96,7 @@ export class Subscriptions {
     const log = topic.logs[partition]
     if (log === undefined) throw new CoreError('OutOfRange', `topic "${topic.name}" has no partition ${partition}`)
     if (typeof to === 'object' && 'time' in to) return (await findTime(log, to.time))?.offset ?? log.committed
-    return startOffset(log, to)
+    return startOffset(log, to, topic.info.withheldFrom?.[partition])
   }
 
   /** Those of a topic that is gone; their rows are deleted by who deletes its own. */
@@ -135,7 +135,13 @@ export class Subscriptions {
   }
 }
 
-function startOffset(log: { start: number; committed: number; next: number }, startAt: StartAt): number {
+/** A time is for whoever can look it up. */
+export function startOffset(
+  log: { start: number; committed: number; next: number },
+  startAt: StartAt,
+  withheldFrom: number | undefined,
+): number {
+  if (startAt === 'withheld') return Math.max(log.start, withheldFrom ?? log.next)
   if (startAt === 'oldest') return log.start
   if (startAt === 'newest') return log.next
   if ('records' in startAt) return startAt.records.find((offset) => offset >= log.start) ?? log.next

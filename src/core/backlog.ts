@@ -79,6 +79,7 @@ export abstract class Backlog {
 
   addLane(log: Log, floor: number): Lane {
     const lane = new Lane(this.lanes.length, log, floor, () => this.wake(), this.host.returnsInOrder)
+    lane.limit = this.host.limitOf(this.name, lane.index)
     lane.onMoved = () => this.laneMoved(lane)
     if (this.keys !== null) lane.onGone = (offset) => this.keys?.done(lane, offset)
     this.lanes.push(lane)
@@ -379,7 +380,7 @@ export abstract class Backlog {
     for (const lane of this.lanes) {
       const keep = held.get(lane) ?? new Set<number>()
       purged += ahead ? lane.incoming : lane.ready
-      const end = ahead ? lane.log.ahead : lane.log.stable
+      const end = ahead ? lane.ahead : lane.end
       for (let offset = lane.acked.nextMissing(lane.acked.floor); offset < end; offset = lane.acked.nextMissing(offset + 1)) {
         if (keep.size === 0 && lane.delayed === 0 && lane.inFlight === 0) {
           const runs = this.settledRuns[lane.index] as number[] // one for each lane

@@ -88,6 +88,8 @@ export class Lane {
   readonly handedOut = new Map<number, number>()
   /** Below this anything may have been handed out before: it was there when the broker was killed, and what it handed out was not written down. */
   seenTo = 0
+  /** What stands from here on is withheld from it. */
+  limit = Infinity
   /** Offsets that came back and are not ready before a time, ms. */
   readonly held = new Map<number, number>()
   /** Out, though the cursor may not have come to them. */
@@ -125,14 +127,23 @@ export class Lane {
     this.#onReady = onReady
   }
 
+  /** As far as it sees its log. */
+  get end(): number {
+    return Math.min(this.log.stable, this.limit)
+  }
+  /** As {@link end}, with what is not durable yet. */
+  get ahead(): number {
+    return Math.min(this.log.ahead, this.limit)
+  }
+
   /** Ready, in flight or delayed. */
   get outstanding(): number {
-    return Math.max(0, this.log.stable - this.acked.floor - this.acked.above)
+    return Math.max(0, this.end - this.acked.floor - this.acked.above)
   }
 
   /** Ready, and those that will be as soon as they are durable. */
   get incoming(): number {
-    return Math.max(0, this.log.next - this.acked.floor - this.acked.above - this.inFlight - this.delayed)
+    return Math.max(0, Math.min(this.log.next, this.limit) - this.acked.floor - this.acked.above - this.inFlight - this.delayed)
   }
 
   get ready(): number {
@@ -253,7 +264,7 @@ export class Lane {
   passClaimed(): void {
     if (this.claimed.size === 0 || this.#front.full) return
     let next = this.acked.nextMissing(this.cursor)
-    while (next < this.log.stable && this.claimed.has(next)) {
+    while (next < this.end && this.claimed.has(next)) {
       this.cursor = next + 1
       next = this.acked.nextMissing(this.cursor)
     }
@@ -328,11 +339,11 @@ export class Lane {
         continue
       }
       if (this.#at < this.#end) {
-        if (entryBase(this.#chunk, this.#at) >= this.log.stable) return null // undecided: what is in hand is gone on with later
+        if (entryBase(this.#chunk, this.#at) >= this.end) return null // undecided or withheld: what is in hand is gone on with later
         if (this.#fromChunk()) return this.#front
         continue
       }
-      if (this.cursor >= this.log.stable) {
+      if (this.cursor >= this.end) {
         this.#chunk = nothing
         return null
       }
@@ -395,7 +406,7 @@ export class Lane {
   #read(): boolean {
     const from = this.acked.nextMissing(this.cursor)
     if (from > this.cursor) this.cursor = from
-    if (from >= this.log.stable) return true
+    if (from >= this.end) return true
     let atOnce = true
     const move = this.#moves
     this.reading = true
@@ -407,7 +418,7 @@ export class Lane {
         this.#at = start
         this.#end = end
         if (start === end) {
-          for (; this.cursor < this.log.stable; this.cursor++) this.acked.add(this.cursor)
+          for (; this.cursor < this.end; this.cursor++) this.acked.add(this.cursor)
         }
       }
       if (!atOnce) this.#onReady()

@@ -27,6 +27,8 @@ export interface SubscriptionHost {
   readonly bytesMax: number
   readonly dropsOldest: boolean
   readonly paused: boolean
+  /** From which offset on the records of a lane are withheld from the subscription of that name; Infinity: none are. */
+  limitOf(subscription: string, lane: number): number
   /** What is stored is still being read: nothing happens before its end is known. */
   readonly recovering: boolean
   recordReturn(backlog: Backlog, lane: Lane, offset: number, how: Returned): void

@@ -67,7 +67,7 @@ export class RunningTally implements Tally {
 
 /** Where a subscription that starts so goes on once it has had `records`. A time is for whoever can look it up. */
 export function startingPlace(log: Log, from: StartAt): { readonly records: readonly number[]; readonly offset: number } {
-  if (from === 'newest') return { records: [], offset: log.next }
+  if (from === 'newest' || from === 'withheld') return { records: [], offset: log.next }
   if (from === 'oldest' || 'time' in from) return { records: [], offset: log.start }
   if ('records' in from) return { records: from.records, offset: log.next }
   return { records: [], offset: Math.max(log.start, from.offset) }

@@ -28,6 +28,8 @@ export interface TopicDefinition {
   readonly declaration: Readonly<Record<string, unknown>>
   readonly createdAt: number
   readonly logs: readonly number[]
+  /** From where on each log is withheld from subscriptions with a name; of those made later, from their beginning on. Absent: nothing is. */
+  readonly withheldFrom?: readonly number[]
   /** With priority levels: the priority of each log. Absent where each log's place is its priority. */
   readonly priorities?: readonly number[]
 }
@@ -89,6 +91,8 @@ export class Topic implements SubscriptionHost {
     this.definition = definition
     this.config = definition.config
     this.info = toInfo(definition, this.config, null, null)
+    for (const { name, lanes } of this.subscriptions.values())
+      for (const lane of lanes) lane.limit = this.limitOf(name, lane.index)
   }
 
   /** What it does from here on, beside what it was declared to do, and by whose word. */
@@ -336,6 +340,10 @@ export class Topic implements SubscriptionHost {
   get paused(): boolean {
     return this.config.paused
   }
+  limitOf(subscription: string, lane: number): number {
+    const { withheldFrom } = this.definition
+    return withheldFrom === undefined || subscription === '' ? Infinity : (withheldFrom[lane] ?? 0)
+  }
   get dropsOldest(): boolean {
     return this.config.overflow === 'dropOldest'
   }
@@ -396,5 +404,6 @@ function toInfo(definition: TopicDefinition, config: TopicConfig, policy: string
     declaredBy: definition.declaredBy,
     declaration: definition.declaration,
     createdAt: definition.createdAt,
+    withheldFrom: definition.withheldFrom ?? null,
   }
 }

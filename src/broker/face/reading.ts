@@ -3,13 +3,20 @@ import type { CoreErrorCode } from '../../core/errors.ts'
 import type { Annotations } from '../../core/record.ts'
 import type { Held } from './consuming.ts'
 
-/** `records`: of what is there, these offsets alone (ascending); then all that comes. For topics of one partition. */
+/**
+ * `withheld`: where that begins which is withheld ({@link Space.withhold}); else as `newest`. `records`: of what is there, these offsets alone
+ * (ascending); then all that comes. For topics of one partition.
+ */
 export type StartAt =
   | 'oldest'
   | 'newest'
+  | 'withheld'
   | { readonly offset: number }
   | { readonly time: number }
   | { readonly records: readonly number[] }
+
+/** From where on records may be withheld. */
+export type Withholding = 'oldest' | 'newest' | { readonly offset: number }
 
 /** One stored entry as a view: `buffer[start..end)` is its payload. It stays as it is; where it came with a {@link ReadResult.giveBack}, until that is called. */
 export interface EntryView {

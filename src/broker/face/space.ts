@@ -23,6 +23,7 @@ import type {
   ReadyRecords,
   StartAt,
   Tally,
+  Withholding,
 } from './reading.ts'
 import type { AddressStatus, Binding, ExchangeInfo, TopicConfig, TopicInfo, TopicStatus } from './topics.ts'
 
@@ -138,6 +139,13 @@ export interface Space {
   seek(topic: string, subscription: string, to: StartAt, partition?: number): Promise<void>
   /** Nothing more is delivered from a queue subscription, or it is again; survives a restart. */
   pauseSubscription(topic: string, subscription: string, paused: boolean): Promise<void>
+  /**
+   * What stands in a topic from a place on stays unseen by all its subscriptions with a name: they go on with what is before it. With null they get the
+   * rest. The default subscription and whoever reads by offset see it at once. Survives a restart; where something is withheld already, nothing changes.
+   */
+  withhold(topic: string, from: Withholding | null): Promise<void>
+  /** What is withheld now is done for the subscriptions that it is withheld from. */
+  dropWithheld(topic: string): Promise<void>
   deleteSubscription(topic: string, subscription: string): Promise<void>
   /** Another filter, or none, for what it has not come to yet. */
   refilterSubscription(topic: string, subscription: string, filter: FilterSpec | undefined): Promise<void>

@@ -191,6 +191,8 @@ export interface TopicInfo {
   /** Names of the policy and the cap that have their say in `config`. */
   readonly policy: string | null
   readonly cap: string | null
+  /** From which offset of each partition on records are withheld ({@link Space.withhold}); null: none are. */
+  readonly withheldFrom: readonly number[] | null
 }
 
 /** Settings for all topics and exchanges of a namespace whose name matches; broker/policy.ts says how they combine. */

@@ -148,7 +148,7 @@ export async function offsetOf(
   at: StartAt,
 ): Promise<number> {
   if (at === 'oldest') return place.startOffset
-  if (at === 'newest') return place.nextOffset
+  if (at === 'newest' || at === 'withheld') return place.nextOffset
   if ('offset' in at) return Math.min(Math.max(at.offset, place.startOffset), place.nextOffset)
   if ('records' in at) return at.records[0] ?? place.nextOffset
   return (await space.offsetForTime(topic, partition, at.time))?.offset ?? place.nextOffset

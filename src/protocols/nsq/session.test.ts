@@ -345,7 +345,10 @@ test('pausing a channel or a topic stops delivery until it goes on; deleting end
   for (const thing of ['channel', 'topic']) {
     assert.equal(await post(`/${thing}/pause?topic=${topic}&channel=c`), 200)
     await producer.ok(`PUB ${topic}`, thing)
-    await eventually(async () => (await statsOf(topic))?.channels[0]?.depth === 1)
+    await eventually(async () => {
+      const stats = await statsOf(topic)
+      return (thing === 'topic' ? stats : stats?.channels[0])?.depth === 1
+    })
     assert.equal(await post(`/${thing}/unpause?topic=${topic}&channel=c`), 200)
     const { id, body } = await consumer.message()
     assert.equal(body, thing)
@@ -354,6 +357,72 @@ test('pausing a channel or a topic stops delivery until it goes on; deleting end
   assert.equal(await post(`/channel/delete?topic=${topic}&channel=c`), 200)
   await consumer.closed()
   assert.equal(await post(`/channel/delete?topic=${topic}&channel=c`), 404)
+  producer.close()
+})
+
+test('a paused topic keeps what is published, for all channels there are when it goes on, and its channels go on with what they have', async () => {
+  const topic = newTopic()
+  const producer = await NsqClient.connected(port)
+  await producer.ok(`PUB ${topic}`, '1')
+  // What nobody has read when it is paused stays, too.
+  assert.equal(await post(`/topic/pause?topic=${topic}`), 200)
+  const early = await NsqClient.subscribed(port, topic, 'early', 10)
+  await heard(early)
+  assert.equal((await statsOf(topic))?.depth, 1)
+  assert.equal((await statsOf(topic))?.channels[0]?.depth, 0)
+  assert.equal(await post(`/topic/unpause?topic=${topic}`), 200)
+  assert.equal((await early.message()).body, '1')
+  early.send('RDY 0\n')
+  await producer.ok(`PUB ${topic}`, '2')
+  assert.equal(await post(`/topic/pause?topic=${topic}`), 200)
+  await producer.ok(`PUB ${topic}`, '3')
+  const late = await NsqClient.subscribed(port, topic, 'late', 10)
+  const elsewhere = await amqplib.connect(`amqp://127.0.0.1:${broker.port('amqp')}`)
+  const channel = await elsewhere.createChannel()
+  const others: string[] = []
+  await channel.consume(topic, (message) => void others.push(String(message?.content)), { noAck: true })
+  await eventually(async () => others.includes('3'))
+  early.send('RDY 10\n')
+  assert.equal((await early.message()).body, '2')
+  await heard(late)
+  const paused = await statsOf(topic)
+  assert.deepEqual([paused?.paused, paused?.depth], [true, 1])
+  assert.deepEqual(
+    paused?.channels.map(({ depth, in_flight_count }) => [depth, in_flight_count]),
+    [
+      [0, 2],
+      [0, 0],
+    ],
+  )
+  assert.equal(await post(`/topic/unpause?topic=${topic}`), 200)
+  assert.equal((await early.message()).body, '3')
+  assert.equal((await late.message()).body, '3')
+  // What a paused topic keeps is its own: emptied there, and kept when the last channel goes.
+  assert.equal(await post(`/topic/pause?topic=${topic}`), 200)
+  await producer.ok(`PUB ${topic}`, '4')
+  assert.equal(await post(`/topic/empty?topic=${topic}`), 200)
+  assert.equal((await statsOf(topic))?.depth, 0)
+  await producer.ok(`PUB ${topic}`, '5')
+  assert.equal(await post(`/topic/unpause?topic=${topic}`), 200)
+  assert.equal((await late.message()).body, '5')
+  for (const each of [early, late, producer]) each.close()
+  await elsewhere.close()
+})
+
+test('what a paused topic keeps is there for its next channel when the last one goes', async () => {
+  const topic = newTopic()
+  const producer = await NsqClient.connected(port)
+  assert.equal(await post(`/topic/create?topic=${topic}`), 200)
+  assert.equal(await post(`/channel/create?topic=${topic}&channel=c`), 200)
+  await producer.ok(`PUB ${topic}`, 'left')
+  assert.equal(await post(`/topic/pause?topic=${topic}`), 200)
+  await producer.ok(`PUB ${topic}`, 'kept')
+  assert.equal(await post(`/channel/delete?topic=${topic}&channel=c`), 200)
+  assert.equal((await statsOf(topic))?.depth, 1)
+  const next = await NsqClient.subscribed(port, topic, 'd', 10)
+  assert.equal(await post(`/topic/unpause?topic=${topic}`), 200)
+  assert.equal((await next.message()).body, 'kept')
+  next.close()
   producer.close()
 })
 
@@ -453,12 +522,17 @@ test('topics, channels, pauses and what waits outlive a restart', async () => {
   await heard(consumer)
   await fetch(`http://127.0.0.1:${first.port('nsqd-http')}/channel/pause?topic=kept&channel=c`, { method: 'POST' })
   await producer.ok('PUB kept', 'waits')
+  await fetch(`http://127.0.0.1:${first.port('nsqd-http')}/topic/pause?topic=kept`, { method: 'POST' })
+  await producer.ok('PUB kept', 'is kept')
   await first.close()
   const second = await begin()
-  const late = await NsqClient.subscribed(second.port('nsqd'), 'kept', 'c', 1)
+  const late = await NsqClient.subscribed(second.port('nsqd'), 'kept', 'c', 5)
   await heard(late)
   await fetch(`http://127.0.0.1:${second.port('nsqd-http')}/channel/unpause?topic=kept&channel=c`, { method: 'POST' })
   assert.equal((await late.message()).body, 'waits')
+  await heard(late)
+  await fetch(`http://127.0.0.1:${second.port('nsqd-http')}/topic/unpause?topic=kept`, { method: 'POST' })
+  assert.equal((await late.message()).body, 'is kept')
   late.close()
   await second.close()
   rmSync(folder, { recursive: true })

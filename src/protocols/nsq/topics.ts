@@ -165,9 +165,10 @@ export class Topics {
   }
 
   /** Where a channel that is made now begins. */
-  #startOf(topic: string): 'oldest' | 'newest' | { readonly offset: number } {
+  #startOf(topic: string): 'withheld' | 'oldest' | { readonly offset: number } {
     const status = this.space.status(topic)
-    if (channelStatuses(status).length > 0) return 'newest'
+    // What a paused topic holds comes to whatever channels there are when it goes on.
+    if (channelStatuses(status).length > 0) return 'withheld'
     // What others have consumed from the queue is not published before the first channel, but done.
     const [queue, ...others] = status?.subscriptions.filter(({ kind, name }) => kind === 'queue' && name === '') ?? []
     const [cursor, ...partitions] = queue?.cursors ?? []
@@ -190,11 +191,13 @@ export class Topics {
   }
 
   /** Without readers a topic keeps what comes, for its next first channel: what the last one had or left is not of that. */
-  async #forgetRead(topic: string): Promise<void> {
+  async #forgetRead(topic: string, withWithheld = false): Promise<void> {
     const status = this.space.status(topic)
     if (status === undefined || status.subscriptions.length > 0 || this.space.topic(topic)?.config.retention !== 'acknowledged')
       return
-    for (const partition of status.partitions.keys()) await this.space.deleteRecordsBefore(topic, partition, -1)
+    const kept = withWithheld ? null : (this.space.topic(topic)?.withheldFrom ?? null)
+    for (const [partition, { nextOffset }] of status.partitions.entries())
+      await this.space.deleteRecordsBefore(topic, partition, Math.min(kept?.[partition] ?? nextOffset, nextOffset))
   }
 
   /** Drops what waits, and what is in flight or delayed. */
@@ -232,11 +235,21 @@ export class Topics {
   async emptyTopic(topic: string): Promise<void> {
     const status = this.space.status(topic)
     if (status?.subscriptions.some(({ kind, name }) => kind === 'queue' && name === '')) await this.space.purge(topic)
-    await this.#forgetRead(topic)
+    await this.space.dropWithheld(topic)
+    await this.#forgetRead(topic, true)
   }
 
+  /** While it is paused, what is published stays in the topic, and its channels go on with what they have. */
   async pauseTopic(topic: string, paused: boolean): Promise<void> {
-    await this.space.alterTopic(topic, { paused })
+    const from = this.#startOf(topic)
+    await this.space.withhold(topic, !paused ? null : from === 'withheld' ? 'newest' : from)
+    // Somebody else may have stopped all delivery from it.
+    if (!paused && this.space.topic(topic)?.config.paused) await this.space.alterTopic(topic, { paused: false })
+  }
+
+  isPaused(topic: string): boolean {
+    const info = this.space.topic(topic)
+    return info !== undefined && (info.withheldFrom !== null || info.config.paused)
   }
 
   countIn(topic: string, bytes: number): void {

@@ -3,7 +3,7 @@
  * their clients as soon as it is the same. Which of a channel's clients gets a message is by chance, so that a message is told by its body, and what
  * becomes of it is said by whoever has it. Stops a conversation at its first difference.
  *
- * What is known to differ, and not asked (src/protocols/nsq/README.md): topics that are paused while they have channels; what a client had in flight when it
+ * What is known to differ, and not asked (src/protocols/nsq/README.md): what a client had in flight when it
  * goes; messages of DPUB and channels that come and go meanwhile; in which order what came back comes again.
  */
 import { isDeepStrictEqual } from 'node:util'
@@ -399,7 +399,11 @@ function nextStep(random: Random, prefix: string, ours: Side, count: number): St
   }
   const action = of(['create', 'create', 'pause', 'unpause', 'unpause', 'empty', 'delete'])
   if (pick < 96) return { kind: 'http', method: 'POST', path: `/channel/${action}?${both}` }
-  return { kind: 'http', method: 'POST', path: `/topic/${of(['create', 'empty', 'delete'])}?${quoted}` }
+  return {
+    kind: 'http',
+    method: 'POST',
+    path: `/topic/${of(['create', 'pause', 'unpause', 'unpause', 'empty', 'delete'])}?${quoted}`,
+  }
 }
 
 function multiple(bodies: readonly string[]): string {

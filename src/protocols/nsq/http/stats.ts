@@ -83,7 +83,7 @@ function topicView(topics: Topics, name: string, wanted: Wanted, clients: Client
   const channels = channelStatuses(status)
   const shown = wanted.channel === '' ? channels : channels.filter((channel) => channel.name === wanted.channel)
   if (wanted.channel !== '' && shown.length === 0) return null
-  const waiting = channels.length > 0 ? 0 : unread(status)
+  const waiting = channels.length > 0 ? withheld(topics, name, status) : unread(status)
   return {
     topic_name: name,
     channels: shown.map((channel) => channelView(topics, name, channel, wanted, clients, delayed)),
@@ -91,7 +91,7 @@ function topicView(topics: Topics, name: string, wanted: Wanted, clients: Client
     backend_depth: waiting,
     message_count: status.recordsIn + delayed,
     message_bytes: topics.bytesIn(name),
-    paused: topics.space.topic(name)?.config.paused === true,
+    paused: topics.isPaused(name),
     e2e_processing_latency: noLatency,
   }
 }
@@ -100,6 +100,16 @@ function topicView(topics: Topics, name: string, wanted: Wanted, clients: Client
 function unread(status: TopicStatus): number {
   const queue = status.subscriptions.find(({ kind, name }) => kind === 'queue' && name === '')
   return queue?.ready ?? status.partitions.reduce((sum, { records }) => sum + records, 0)
+}
+
+/** What no channel sees before the topic goes on. */
+function withheld(topics: Topics, name: string, { partitions }: TopicStatus): number {
+  const from = topics.space.topic(name)?.withheldFrom
+  if (from === undefined || from === null) return 0
+  return partitions.reduce(
+    (sum, { startOffset, nextOffset }, at) => sum + Math.max(0, nextOffset - Math.max(startOffset, from[at] ?? 0)),
+    0,
+  )
 }
 
 function channelView(
