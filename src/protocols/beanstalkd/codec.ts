@@ -11,7 +11,9 @@ const nothing = Buffer.alloc(0)
 const safeDigits = 15
 
 export class Decoder {
-  #rest: Buffer = nothing
+  /** What came, of which all before `at` was taken. */
+  #chunk: Buffer = nothing
+  #at = 0
   /** It is no view of a chunk that was pushed. */
   #owned = true
   /** The line was too long: all up to its end is passed over. */
@@ -21,42 +23,67 @@ export class Decoder {
 
   /** What came and was not taken yet. */
   get buffered(): number {
-    return this.#rest.length
+    return this.#chunk.length - this.#at
   }
 
   /** The chunk is its sender's again after {@link keep}. */
   push(chunk: Buffer): void {
-    const rest = this.#joining === null ? chunk : chunk.subarray(this.#joining.take(chunk, 0))
-    this.#owned = this.#rest.length > 0
-    this.#rest = this.#rest.length === 0 ? rest : Buffer.concat([this.#rest, rest])
+    const from = this.#joining === null ? 0 : this.#joining.take(chunk, 0)
+    this.#owned = this.buffered > 0
+    if (this.#owned) this.#hold(Buffer.concat([this.#chunk.subarray(this.#at), chunk.subarray(from)]))
+    else this.#hold(chunk, from)
+  }
+
+  #hold(chunk: Buffer, at = 0): void {
+    this.#chunk = chunk
+    this.#at = at
   }
 
   /** The next line without its end; `tooLong` once for one that is; null when more is needed. */
   line(): string | 'tooLong' | null {
-    for (;;) {
-      const end = this.#rest.indexOf('\r\n')
-      if (this.#skippingLine) {
-        // A CR at the end may be the first half.
-        if (end < 0) this.#rest = this.#rest.at(-1) === 0x0d ? Buffer.from('\r') : nothing
-        if (end < 0) return null
-        this.#skippingLine = false
-        this.#take(end + 2)
-        continue
-      }
-      if (end >= 0 && end + 2 <= lineBytesMax) return this.#take(end + 2).toString('latin1', 0, end)
-      if (end < 0 && this.#rest.length < lineBytesMax) return null
-      this.#skippingLine = true
-      return 'tooLong'
+    if (this.#skippingLine && !this.#skipLine()) return null
+    const end = this.#lineEnd()
+    if (end >= 0) {
+      const line = this.#chunk.toString('latin1', this.#at, end)
+      this.#at = end + 2
+      return line
     }
+    if (this.buffered < lineBytesMax) return null
+    this.#skippingLine = true
+    return 'tooLong'
+  }
+
+  /** Where the CR of the next line is, if the line is no longer than it may be; else -1. Lines are short: a call of indexOf costs more. */
+  #lineEnd(): number {
+    const chunk = this.#chunk
+    const last = Math.min(chunk.length - 1, this.#at + lineBytesMax - 1)
+    for (let at = this.#at; at < last; at++) if (chunk[at] === 0x0d && chunk[at + 1] === 0x0a) return at
+    return -1
+  }
+
+  /** Whether the end of the line has come that is passed over. */
+  #skipLine(): boolean {
+    const chunk = this.#chunk
+    const end = chunk.indexOf('\r\n', this.#at)
+    // A CR at the end may be the first half.
+    if (end < 0) this.#at = this.buffered > 0 && chunk[chunk.length - 1] === 0x0d ? chunk.length - 1 : chunk.length
+    else this.#at = end + 2
+    this.#skippingLine = end < 0
+    return end >= 0
   }
 
   /** So many bytes, perhaps a view; null when more are needed, and then it is asked for as many again. */
   body(bytes: number): Buffer | null {
     if (this.#joining === null) {
-      if (this.#rest.length >= bytes) return this.#take(bytes)
+      const end = this.#at + bytes
+      if (this.#chunk.length >= end) {
+        const body = this.#chunk.subarray(this.#at, end)
+        this.#at = end
+        return body
+      }
       this.#joining = new Joined(bytes)
-      this.#joining.take(this.#rest, 0)
-      this.#rest = nothing
+      this.#joining.take(this.#chunk, this.#at)
+      this.#hold(nothing)
     }
     const { whole } = this.#joining
     if (whole !== null) this.#joining = null
@@ -65,30 +92,33 @@ export class Decoder {
 
   /** Passes over up to so many bytes; returns how many are left to pass over. */
   skip(bytes: number): number {
-    const here = Math.min(bytes, this.#rest.length)
-    this.#take(here)
+    const here = Math.min(bytes, this.buffered)
+    this.#at += here
     return bytes - here
-  }
-
-  #take(bytes: number): Buffer {
-    const taken = this.#rest.subarray(0, bytes)
-    this.#rest = this.#rest.subarray(bytes)
-    return taken
   }
 
   /** Nothing more is taken for now. */
   keep(): void {
-    if (!this.#owned) this.#rest = this.#rest.length === 0 ? nothing : Buffer.from(this.#rest)
+    if (this.buffered === 0) this.#hold(nothing)
+    else if (!this.#owned) this.#hold(Buffer.from(this.#chunk.subarray(this.#at)))
     this.#owned = true
   }
 }
 
 /** Reads the arguments of a line as the reference server does: blanks may stand before a number, and what follows is the next one's. */
 export class Arguments {
-  #rest: string
+  readonly #text: string
+  #at: number
 
-  constructor(text: string) {
-    this.#rest = text
+  /** From `at` on. */
+  constructor(text: string, at: number) {
+    this.#text = text
+    this.#at = at
+  }
+
+  /** What was not read. */
+  get rest(): string {
+    return this.#text.slice(this.#at)
   }
 
   /** undefined: there is none, or it is too large. */
@@ -99,23 +129,41 @@ export class Arguments {
 
   /** Ids beyond 2^53 are nobody's. */
   number(): number | undefined {
-    const [text = '', digits = ''] = /^ *(\d+)/.exec(this.#rest) ?? []
-    const isLong = digits.length > safeDigits
-    if (digits === '' || (isLong && BigInt(digits) > 0xffffffffffffffffn)) return undefined
-    this.#rest = this.#rest.slice(text.length)
-    return Number(digits)
+    const text = this.#text
+    const start = this.#afterBlanks()
+    let value = 0
+    let at = start
+    for (; at < text.length; at++) {
+      const digit = text.charCodeAt(at) - 0x30
+      if (digit < 0 || digit > 9) break
+      value = value * 10 + digit
+    }
+    if (at === start) return undefined
+    if (at - start > safeDigits) {
+      const exact = BigInt(text.slice(start, at))
+      if (exact > 0xffffffffffffffffn) return undefined
+      value = Number(exact)
+    }
+    this.#at = at
+    return value
   }
 
   /** A tube's name with what follows it. */
   name(): string | undefined {
-    const found = /^ *([A-Za-z0-9\-+/;.$_()]+)/.exec(this.#rest)
+    const found = /^[A-Za-z0-9\-+/;.$_()]+/.exec(this.#text.slice(this.#afterBlanks()))
     if (found === null) return undefined
-    this.#rest = this.#rest.slice(found[0].length)
-    return found[1]
+    this.#at = this.#afterBlanks() + found[0].length
+    return found[0]
+  }
+
+  #afterBlanks(): number {
+    let at = this.#at
+    while (this.#text.charCodeAt(at) === 0x20) at++
+    return at
   }
 
   get isEmpty(): boolean {
-    return this.#rest === ''
+    return this.#at === this.#text.length
   }
 }
 

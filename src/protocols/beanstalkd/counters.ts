@@ -1,7 +1,7 @@
 /** What is counted over all tubes since the start. */
 export class Counters {
-  /** By the name that `stats` has for them. */
-  readonly commands = new Map<string, number>()
+  /** By their first word, with the blank behind it if arguments follow. */
+  readonly #commands = new Map<string, number>()
   timeouts = 0
   totalJobs = 0
   reserved = 0
@@ -12,6 +12,11 @@ export class Counters {
   waiting = 0
 
   count(command: string): void {
-    this.commands.set(command, (this.commands.get(command) ?? 0) + 1)
+    this.#commands.set(command, (this.#commands.get(command) ?? 0) + 1)
+  }
+
+  /** Of a command, by the name that `stats` has for it. */
+  counted(name: string): number {
+    return this.#commands.get(name) ?? this.#commands.get(`${name} `) ?? 0
   }
 }

@@ -29,6 +29,8 @@ export class Job {
   timer: Timer | null = null
   /** Known after a restart. */
   buriedOrder = 0
+  /** Something of it is stored beside its record. */
+  isStored = false
   reserves = 0
   timeouts = 0
   releases = 0

@@ -1,6 +1,7 @@
 /** Envelope ⇄ attributes. An envelope is version byte (1), u64 id, u32 priority, u32 delay, u32 time to run (both in seconds), the body as it came. */
 import { Buffer } from 'node:buffer'
 import type { Attributes, Format, Header } from '../../core/record.ts'
+import { getU64, putU64 } from '../../lib/bytes.ts'
 
 export const jobFormatId = 192
 
@@ -21,7 +22,7 @@ export const headBytes = 21
 export function encodeJob({ id, priority, delaySeconds, ttrSeconds }: JobHead, body: Buffer): Buffer {
   const envelope = Buffer.allocUnsafe(headBytes + body.length)
   envelope[0] = 1
-  envelope.writeBigUInt64BE(BigInt(id), 1)
+  putU64(envelope, 1, id)
   envelope.writeUInt32BE(priority, 9)
   envelope.writeUInt32BE(delaySeconds, 13)
   envelope.writeUInt32BE(ttrSeconds, 17)
@@ -33,7 +34,7 @@ export function encodeJob({ id, priority, delaySeconds, ttrSeconds }: JobHead, b
 export function decodeHead(envelope: Buffer): JobHead | null {
   if (envelope.length < headBytes || envelope[0] !== 1) return null
   return {
-    id: Number(envelope.readBigUInt64BE(1)),
+    id: getU64(envelope, 1),
     priority: envelope.readUInt32BE(9),
     delaySeconds: envelope.readUInt32BE(13),
     ttrSeconds: envelope.readUInt32BE(17),

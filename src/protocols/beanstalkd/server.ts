@@ -51,6 +51,8 @@ export class Server implements TubesHost {
   /** Of the largest job, bytes. */
   readonly jobBytesMax: number
   readonly #store: JobStore
+  /** Tubes that somebody waits for. */
+  readonly #wanted = new Set<Tube>()
 
   constructor(broker: Broker) {
     this.broker = broker
@@ -125,21 +127,24 @@ export class Server implements TubesHost {
   // --------------------------------------------------------------------------------------------------------------- reserving
 
   wait(worker: Worker): void {
-    for (const tube of worker.tubes) tube.waiting.add(worker)
+    for (const tube of worker.tubes) {
+      tube.waiting.add(worker)
+      this.#wanted.add(tube)
+    }
     this.match()
   }
 
   stopWaiting(worker: Worker): void {
-    for (const tube of worker.tubes) tube.waiting.delete(worker)
+    for (const tube of worker.tubes) if (tube.waiting.delete(worker) && tube.waiting.size === 0) this.#wanted.delete(tube)
   }
 
   /** Gives the most urgent jobs of all tubes to those who wait, the longest waiting first. */
   match(): void {
-    for (;;) {
+    while (this.#wanted.size > 0) {
       let best: Job | undefined
       const now = this.broker.clock.now()
-      for (const tube of this.tubes.byName.values()) {
-        if (tube.waiting.size === 0 || tube.pausedUntil > now || !this.tubes.isCurrent(tube)) continue
+      for (const tube of this.#wanted) {
+        if (tube.pausedUntil > now || !this.tubes.isCurrent(tube)) continue
         const first = this.tubes.firstReady(tube)
         if (first !== undefined && (best === undefined || before(first, best))) best = first
       }

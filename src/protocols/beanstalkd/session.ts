@@ -17,7 +17,7 @@ import type { Tube } from './tube.ts'
 
 const safetyMarginMs = 1000
 const namespace = 'default'
-const crlf = Buffer.from('\r\n')
+const crlfBytes = 2
 /** Of puts that are not answered yet, and of answers that wait for others. */
 const unansweredMax = 1000
 const unansweredBytesMax = 4 * 1024 * 1024
@@ -66,6 +66,14 @@ const commands = [
 ] as const
 type Command = (typeof commands)[number]
 
+const byWord: ReadonlyMap<string, Command> = new Map(commands.map((command) => [command, command]))
+
+/** What a line begins with. Most are found by their first word with the blank behind it. */
+function commandOf(line: string): Command | undefined {
+  const blank = line.indexOf(' ')
+  return byWord.get(blank < 0 ? line : line.slice(0, blank + 1)) ?? commands.find((prefix) => line.startsWith(prefix))
+}
+
 export class Session implements BrokerSession, Worker {
   readonly tubes = new Set<Tube>()
   readonly #connection: Connection
@@ -93,7 +101,7 @@ export class Session implements BrokerSession, Worker {
 
   constructor(connection: Connection, broker: Broker, principal: Principal) {
     this.#connection = connection
-    this.#answers = new Answers((bytes) => connection.write(bytes))
+    this.#answers = new Answers(connection)
     this.#principal = principal
     this.#server = Server.of(broker)
     this.#used = this.#server.tubes.named('default')
@@ -190,9 +198,9 @@ export class Session implements BrokerSession, Worker {
       this.#answer('BAD_FORMAT')
       return true
     }
-    const command = commands.find((prefix) => line.startsWith(prefix))
+    const command = commandOf(line)
     if (command === undefined) this.#answer('UNKNOWN_COMMAND')
-    else this.#run(command, line.slice(command.length))
+    else this.#run(command, new Arguments(line, command.length))
     return true
   }
 
@@ -207,8 +215,7 @@ export class Session implements BrokerSession, Worker {
     return line.startsWith('put ') && this.#puts < unansweredMax && this.#putBytes < unansweredBytesMax
   }
 
-  #run(command: Command, rest: string): void {
-    const given = new Arguments(rest)
+  #run(command: Command, given: Arguments): void {
     switch (command) {
       case 'put ':
         return this.#put(given)
@@ -238,7 +245,7 @@ export class Session implements BrokerSession, Worker {
       case 'bury ':
         return this.#bury(given)
       case 'kick ':
-        return this.#kick(rest)
+        return this.#kick(given)
       case 'kick-job ':
         return this.#withId(command, given, (id) =>
           this.#later(
@@ -253,7 +260,7 @@ export class Session implements BrokerSession, Worker {
       case 'stats-job ':
         return this.#withId(command, given, (id) => this.#statsJob(id))
       case 'stats-tube ':
-        return this.#withTube(command, rest, (name) => this.#statsTube(name))
+        return this.#withTube(command, given, (name) => this.#statsTube(name))
       case 'list-tubes':
         return this.#alone(command, given, () => this.#yaml(listYaml(this.#server.tubes.byName.keys())))
       case 'list-tube-used':
@@ -261,11 +268,11 @@ export class Session implements BrokerSession, Worker {
       case 'list-tubes-watched':
         return this.#alone(command, given, () => this.#yaml(listYaml([...this.tubes].map(({ name }) => name))))
       case 'use ':
-        return this.#withTube(command, rest, (name) => this.#use(name))
+        return this.#withTube(command, given, (name) => this.#use(name))
       case 'watch ':
-        return this.#withTube(command, rest, (name) => this.#watch(name))
+        return this.#withTube(command, given, (name) => this.#watch(name))
       case 'ignore ':
-        return this.#withTube(command, rest, (name) => this.#ignore(name))
+        return this.#withTube(command, given, (name) => this.#ignore(name))
       case 'quit':
         this.#state = State.Answering
         return this.#connection.end('quit')
@@ -288,14 +295,15 @@ export class Session implements BrokerSession, Worker {
     run(id)
   }
 
-  #withTube(command: Command, name: string, run: (name: string) => void): void {
+  #withTube(command: Command, given: Arguments, run: (name: string) => void): void {
+    const name = given.rest
     if (!isTubeName(name)) return this.#answer('BAD_FORMAT')
     this.#count(command)
     run(name)
   }
 
   #count(command: Command): void {
-    this.#server.counters.count(command.trimEnd())
+    this.#server.counters.count(command)
   }
 
   // --------------------------------------------------------------------------------------------------------------- producing
@@ -309,7 +317,7 @@ export class Session implements BrokerSession, Worker {
       return this.#answer('BAD_FORMAT')
     this.#count('put ')
     if (bytes > this.#server.jobBytesMax) {
-      this.#toSkip = bytes + crlf.length
+      this.#toSkip = bytes + crlfBytes
       this.#state = State.Skipping
       return
     }
@@ -322,10 +330,10 @@ export class Session implements BrokerSession, Worker {
 
   #body(): boolean {
     const incoming = this.#incoming as Incoming // in this state
-    const body = this.#decoder.body(incoming.bytes + crlf.length)
+    const body = this.#decoder.body(incoming.bytes + crlfBytes)
     if (body === null) return false
     this.#incoming = null
-    if (!body.subarray(incoming.bytes).equals(crlf)) this.#answer('EXPECTED_CRLF')
+    if (body[incoming.bytes] !== 0x0d || body[incoming.bytes + 1] !== 0x0a) this.#answer('EXPECTED_CRLF')
     else if (this.#server.draining) this.#answer('DRAINING')
     else if (!this.#principal.may('publish', namespace, this.#used.name)) this.#answer('INTERNAL_ERROR')
     else this.#store(incoming, body.subarray(0, incoming.bytes))
@@ -343,13 +351,14 @@ export class Session implements BrokerSession, Worker {
     const jobs = this.#collected
     if (jobs.length === 0) return
     this.#collected = []
-    const tell = this.#answers.later()
+    const place = this.#answers.later()
     this.#server.put(this.#used, jobs, () => {
       if (this.#state === State.Closed) return
-      const said = jobs.map(({ id, error }) => `${error === null ? `INSERTED ${id}` : answers[error]}\r\n`).join('')
+      let said = ''
+      for (const { id, error } of jobs) said += error === null ? `INSERTED ${id}\r\n` : `${answers[error]}\r\n`
       this.#puts -= jobs.length
       if (this.#puts === 0) this.#putBytes = 0
-      tell(Buffer.from(said, 'latin1'))
+      this.#answers.fill(place, said)
       this.#read()
     })
   }
@@ -500,8 +509,8 @@ export class Session implements BrokerSession, Worker {
     })
   }
 
-  #kick(rest: string): void {
-    const digits = /^\s*[+-]?(\d+)/.exec(rest)
+  #kick(given: Arguments): void {
+    const digits = /^\s*[+-]?(\d+)/.exec(given.rest)
     if (digits === null) return this.#answer('BAD_FORMAT')
     this.#count('kick ')
     this.#later(
@@ -537,10 +546,10 @@ export class Session implements BrokerSession, Worker {
 
   /** `act` does it at once, and calls back when that is durable: at once or later. The next command need not wait for it. */
   #later<Result>(act: (done: (result: Result) => void) => void, answer: (result: Result) => string): void {
-    const tell = this.#answers.later()
+    const place = this.#answers.later()
     act((result) => {
       if (this.#state === State.Closed) return
-      tell(Buffer.from(`${answer(result)}\r\n`, 'latin1'))
+      this.#answers.fill(place, `${answer(result)}\r\n`)
       this.#read()
     })
   }
@@ -548,7 +557,7 @@ export class Session implements BrokerSession, Worker {
   #answer(word: string): void {
     this.#state = State.Command
     this.#putCollected()
-    this.#answers.add(Buffer.from(`${word}\r\n`, 'latin1'))
+    this.#answers.add(`${word}\r\n`)
   }
 
   /** An answer that did not come within the command's own call lets the next command in. */
@@ -563,7 +572,7 @@ export class Session implements BrokerSession, Worker {
     const connection = this.#connection
     const head = `${word} ${job.id} ${body.length}\r\n`
     if (body.length > copiedBytesMax || !this.#answers.isEmpty) {
-      this.#answers.add(Buffer.from(head, 'latin1'))
+      this.#answers.add(head)
       this.#answers.add(body)
     } else {
       const at = connection.reserve(head.length + body.length)
@@ -576,7 +585,7 @@ export class Session implements BrokerSession, Worker {
 
   #yaml(text: string): void {
     const bytes = Buffer.from(text)
-    this.#answers.add(Buffer.from(`OK ${bytes.length}\r\n`, 'latin1'))
+    this.#answers.add(`OK ${bytes.length}\r\n`)
     this.#answers.add(bytes)
     this.#answer('')
   }

@@ -52,7 +52,7 @@ export function statsYaml(server: Server): string {
     ['current-jobs-reserved', counters.reserved],
     ['current-jobs-delayed', sum(({ delayed }) => delayed.size)],
     ['current-jobs-buried', sum(({ buried }) => buried.size)],
-    ...counted.map((name) => [`cmd-${name}`, counters.commands.get(name) ?? 0] as const),
+    ...counted.map((name) => [`cmd-${name}`, counters.counted(name)] as const),
     ['job-timeouts', counters.timeouts],
     ['total-jobs', counters.totalJobs],
     ['max-job-size', server.jobBytesMax],

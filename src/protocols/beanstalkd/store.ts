@@ -40,6 +40,7 @@ export class JobStore {
   }
 
   find(topicId: string, place: number): StoredJob | undefined {
+    if (this.#rows.size === 0) return undefined
     const text = this.#rows.get(keyOf(topicId, place))
     return text === undefined ? undefined : parse(text)
   }
@@ -49,11 +50,12 @@ export class JobStore {
     const counts = [reserves, timeouts, releases, buries, kicks] as const
     const order = state === 'buried' ? ++this.#order : 0
     const stored: StoredJob = { state, id, priority, delaySeconds, dueAt, order, counts }
+    job.isStored = true
     this.#rows.put(keyOf(job.tube.topicId, job.place), JSON.stringify(stored))
   }
 
   delete(job: Job): void {
-    this.#rows.delete(keyOf(job.tube.topicId, job.place))
+    if (job.isStored) this.#rows.delete(keyOf(job.tube.topicId, job.place))
   }
 
   durable(): Promise<void> {

@@ -233,6 +233,7 @@ export class Tubes {
 }
 
 function restore(job: Job, { priority, delaySeconds, dueAt, order, counts }: NonNullable<ReturnType<JobStore['find']>>): void {
+  job.isStored = true
   job.priority = priority
   job.delaySeconds = delaySeconds
   job.dueAt = dueAt
