@@ -81,6 +81,8 @@ export class Client {
   readonly #parts: Part[] = []
   #waitingBytes = 0
   #gate = 0
+  /** Replies that come later. */
+  #deferred = 0
 
   constructor(host: ClientHost, db: Database, now: number) {
     this.host = host
@@ -125,11 +127,17 @@ export class Client {
     this.#gate = changes
   }
 
+  /** What it sends waits while it is blocked, and behind a command whose reply comes later: commands happen in the order of their replies. */
+  get mayRun(): boolean {
+    return !this.blocked && this.#deferred === 0
+  }
+
   /** A place in the order of replies that is filled later. */
   defer(changes: () => number, done: () => void): Deferred {
     this.#split()
     const part: Part = { gate: 0, bytes: null }
     this.#parts.push(part)
+    this.#deferred++
     const reply = new ReplyWriter()
     reply.protocol = this.#protocol
     return {
@@ -138,7 +146,9 @@ export class Client {
         part.gate = changes()
         part.bytes = reply.bytes
         this.#waitingBytes += reply.bytes.length
+        this.#deferred--
         done()
+        if (this.mayRun) this.host.resumed()
       },
     }
   }

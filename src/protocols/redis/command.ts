@@ -4,7 +4,7 @@
  * The rules: commands run one at a time, to their end, in the order in which they come. What a command changes is changed in memory at once; its reply
  * leaves when all that was changed so far is durable, and the executor sees to that: a command that changed a key through {@link Call.db} or said
  * {@link Database.touched} does nothing more. A command that waits for something (a read from the disk) calls {@link Call.defer} and replies later:
- * replies keep their order, other commands go on. A command that throws (see errors.ts) has changed nothing and replied nothing.
+ * the client's other commands wait, those of others go on. A command that throws (see errors.ts) has changed nothing and replied nothing.
  */
 
 import type { Reply } from '../../lib/resp/reply.ts'
@@ -120,7 +120,7 @@ export interface Call {
   readonly now: number
   /** In a transaction or script: nothing blocks. */
   readonly atomic: boolean
-  /** The reply comes later; the client's next commands run meanwhile. Within a script the script waits. */
+  /** The reply comes later, and the client's next commands run after it. Within a script the script waits. */
   defer(): Deferred
   /** Waits for keys, with the client's next commands. In a transaction or script it times out at once. */
   block(waiting: Waiting): void

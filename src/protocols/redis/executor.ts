@@ -238,7 +238,7 @@ export class Executor {
       this.look()
       this.execute(client, args)
       this.#server.wrote(client)
-      if (!client.blocked) client.host.resumed()
+      if (client.mayRun) client.host.resumed()
     }
   }
 

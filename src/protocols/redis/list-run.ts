@@ -63,21 +63,3 @@ function end(deferred: Deferred, held: Busy): void {
   deferred.done()
   next?.()
 }
-
-/** For {@link perform}: while the reply is waited for, the client runs nothing, since what it sends behind may be about the outcome. */
-export function inTurn(call: Call): Pick<Call, 'reply' | 'defer'> {
-  const { client, reply } = call
-  const defer = (): Deferred => {
-    const deferred = call.defer()
-    // A script waits by itself.
-    if (call.atomic) return deferred
-    client.blocked = true
-    const done = (): void => {
-      client.blocked = false
-      deferred.done()
-      client.host.resumed()
-    }
-    return { reply: deferred.reply, done }
-  }
-  return { reply, defer }
-}

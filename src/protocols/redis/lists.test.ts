@@ -219,6 +219,41 @@ test('a list whose elements are on the disk alone is read from there, and its co
   await machine.stop()
 })
 
+test('what a client sends behind a command that reads from the disk happens after it, on other keys, too', async () => {
+  const { machine, broker, client } = await start(new Machine(1, { cacheBytes: 8 * 1024 }))
+  for (let index = 0; index < 400; index++) void client.run('RPUSH', 'q', `${index}`.padStart(200, '0'))
+  assert.equal(await client.run('LLEN', 'q'), 400)
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  const other = await TestClient.open(broker)
+  let answered = 0
+  const answers = [client.run('LPOP', 'q', 2), client.run('SET', 'after', 'x'), client.run('RPUSH', 'p', 'y')]
+  for (const answer of answers) void answer.then(() => answered++)
+  const seen: unknown[] = []
+  for (let turn = 0; turn < 1000 && answered < answers.length; turn++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    void other.run('MULTI')
+    for (const request of [
+      ['EXISTS', 'after'],
+      ['EXISTS', 'p'],
+      ['LLEN', 'q'],
+    ] as const)
+      void other.run(...request)
+    seen.push(await other.run('EXEC'))
+  }
+  assert.equal(answered, answers.length)
+  const orders = [
+    [0, 0, 400],
+    [0, 0, 398],
+    [1, 0, 398],
+    [1, 1, 398],
+  ].map(String)
+  assert.deepEqual(
+    seen.filter((each) => !orders.includes(String(each))),
+    [],
+  )
+  await machine.stop()
+})
+
 test('SORT, COPY, RENAME and MOVE have a list whose elements are on the disk alone, with what comes meanwhile', async () => {
   const { machine, broker, client } = await start(new Machine(1, { cacheBytes: 8 * 1024 }))
   const values = Array.from({ length: 400 }, (_, index) => `${index}`.padStart(200, '0'))

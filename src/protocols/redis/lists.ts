@@ -12,7 +12,7 @@ import type { Database } from './database.ts'
 import { errorText, RedisError, wrongType } from './errors.ts'
 import { atOnce, List, type ListMemory } from './list.ts'
 import { ListQueue } from './list-queue.ts'
-import { type Busy, inTurn, perform } from './list-run.ts'
+import { type Busy, perform } from './list-run.ts'
 import { Spaces } from './spaces.ts'
 
 const declaredBy = 'redis'
@@ -220,7 +220,7 @@ export class Lists implements KeyProvider {
     if (held === undefined || (call.atomic && call instanceof CommandCall)) return run(call.reply)
     const { list } = held
     perform(
-      inTurn(call),
+      call,
       held,
       () => list.all(),
       (reply, elements) => {

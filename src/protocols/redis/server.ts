@@ -341,7 +341,7 @@ export class Server implements DatabaseHost, KeeperHost {
     const expiresAt = client.principal?.expiresAt
     if (expiresAt !== undefined && now > expiresAt) client.host.end('the login has expired')
     const { idleSeconds } = this.settings
-    const isWaiting = client.blocked || client.subscriptions > 0 || client.monitoring
+    const isWaiting = !client.mayRun || client.subscriptions > 0 || client.monitoring
     if (idleSeconds > 0 && !isWaiting && now - client.lastActiveAt > idleSeconds * 1000)
       client.host.end('idle for too long (timeout)')
   }

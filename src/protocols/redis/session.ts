@@ -140,8 +140,8 @@ export class Session implements ProtocolSession, ClientHost {
   }
 
   #mayRun(): boolean {
-    const { blocked, closing, isBehind } = this.#client
-    return !blocked && closing === null && !isBehind && !this.#ended && !this.#connection.congested
+    const { mayRun, closing, isBehind } = this.#client
+    return mayRun && closing === null && !isBehind && !this.#ended && !this.#connection.congested
   }
 
   /** Reads no more than it can run. */

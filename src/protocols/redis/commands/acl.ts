@@ -105,18 +105,11 @@ function getUser({ args, reply, server }: Call): void {
 
 const nameAt = (args: readonly Buffer[], at: number): string => args[at]?.toString() ?? ''
 
-/** The client runs nothing until `work` has replied. */
 function later(call: Call, work: (reply: Reply) => Promise<void>): void {
-  const { client } = call
   const deferred = call.defer()
-  client.blocked = true
   work(deferred.reply)
     .catch((cause: unknown) => deferred.reply.error(errorText(cause)))
-    .finally(() => {
-      client.blocked = false
-      deferred.done()
-      client.host.resumed()
-    })
+    .finally(() => deferred.done())
 }
 
 /** Rights over the default namespace do not make administrators of the broker. */

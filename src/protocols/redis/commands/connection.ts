@@ -45,7 +45,6 @@ function auth(call: Call): void {
 function logIn(call: Call, user: string, password: string, then: (reply: Reply) => void): void {
   const { client, server } = call
   const deferred = call.defer()
-  client.blocked = true
   server
     .logIn(client, user, password)
     .then(() => then(deferred.reply))
@@ -55,11 +54,7 @@ function logIn(call: Call, user: string, password: string, then: (reply: Reply) 
       deferred.reply.error(isFull ? words.tooManyClients : words.wrongPass)
       if (isFull) client.closing = cause.message
     })
-    .finally(() => {
-      client.blocked = false
-      deferred.done()
-      client.host.resumed()
-    })
+    .finally(() => deferred.done())
 }
 
 function hello(call: Call): void {
