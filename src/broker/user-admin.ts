@@ -10,6 +10,8 @@ export class StoredUsers implements UserAdmin {
   readonly #users: Users
   readonly #shard: Shard
   readonly #gone: (name: string) => void
+  /** The change that is under way, or was the last one: they come one after the other, so that what one was decided by still holds when it is made. */
+  #last: Promise<unknown> = Promise.resolve()
 
   /** `gone`: what else goes with a user that is deleted. */
   constructor(users: Users, shard: Shard, gone: (name: string) => void) {
@@ -23,10 +25,33 @@ export class StoredUsers implements UserAdmin {
   }
 
   async put(name: string, change: UserChange): Promise<void> {
-    for (const permission of change.permissions ?? []) checkPermission(permission)
-    for (const permission of change.keyPermissions ?? []) checkKeyPermission(permission)
-    const verifiers = await newVerifiers(change)
-    // Read after the wait above: another change may have come meanwhile, and only what is given here is to change.
+    await this.change(name, () => change)
+  }
+
+  async change(
+    name: string,
+    decide: (present: UserListing | undefined) => UserChange | null | Promise<UserChange | null>,
+  ): Promise<void> {
+    await this.#inTurn(async () => {
+      const present = this.#users.get(name)
+      const change = await decide(present === undefined ? undefined : toListing(present))
+      if (change === null) return
+      for (const permission of change.permissions ?? []) checkPermission(permission)
+      for (const permission of change.keyPermissions ?? []) checkKeyPermission(permission)
+      this.#change(name, change, await newVerifiers(change))
+    })
+    await this.#shard.durable()
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result> | Result): Promise<Result> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => undefined)
+    return await turn
+  }
+
+  /** What is not given stays. */
+  #change(name: string, change: UserChange, verifiers: Verifiers | null): void {
+    // Its verifiers may have been renewed since the change was decided.
     const present = this.#users.get(name)
     const user: StoredUser = {
       name,
@@ -37,18 +62,25 @@ export class StoredUsers implements UserAdmin {
       signingSecret: change.signingSecret === undefined ? (present?.signingSecret ?? null) : change.signingSecret,
       ...(verifiers ?? { scrypt: present?.scrypt ?? null, scram: present?.scram ?? {}, imported: present?.imported ?? null }),
     }
-    this.#users.apply(name, user)
-    this.#shard.putMetadata('user', name, JSON.stringify(user))
-    await this.#shard.durable()
+    this.#store(user)
   }
 
-  async delete(name: string): Promise<boolean> {
-    if (this.#users.get(name) === undefined) return false
-    this.#users.apply(name, null)
-    this.#shard.putMetadata('user', name, null)
-    this.#gone(name)
-    await this.#shard.durable()
-    return true
+  #store(user: StoredUser): void {
+    this.#users.apply(user.name, user)
+    this.#shard.putMetadata('user', user.name, JSON.stringify(user))
+  }
+
+  async delete(name: string, check: () => void = () => undefined): Promise<boolean> {
+    const deleted = await this.#inTurn(() => {
+      check()
+      if (this.#users.get(name) === undefined) return false
+      this.#users.apply(name, null)
+      this.#shard.putMetadata('user', name, null)
+      this.#gone(name)
+      return true
+    })
+    if (deleted) await this.#shard.durable()
+    return deleted
   }
 
   /** Makes all verifiers of the password that just let `name` in, unless the user has changed meanwhile. */
@@ -57,18 +89,17 @@ export class StoredUsers implements UserAdmin {
     if (seen === undefined) return
     const user = { ...seen, ...(await verifiersFor(password)), imported: null }
     if (this.#users.get(name) !== seen) return
-    this.#users.apply(name, user)
-    this.#shard.putMetadata('user', name, JSON.stringify(user))
+    this.#store(user)
     await this.#shard.durable()
   }
 
   async putScram(name: string, mechanism: ScramMechanism, verifier: ScramVerifier | null): Promise<void> {
-    const present = this.#users.get(name) ?? { name, admin: false, permissions: [], scrypt: null, scram: {} }
-    const { [mechanism]: _, ...others } = present.scram
-    const scram = verifier === null ? others : { ...others, [mechanism]: asText(verifier) }
-    const user: StoredUser = { ...present, scrypt: verifier === null ? present.scrypt : null, imported: null, scram }
-    this.#users.apply(name, user)
-    this.#shard.putMetadata('user', name, JSON.stringify(user))
+    await this.#inTurn(() => {
+      const present = this.#users.get(name) ?? { name, admin: false, permissions: [], scrypt: null, scram: {} }
+      const { [mechanism]: _, ...others } = present.scram
+      const scram = verifier === null ? others : { ...others, [mechanism]: asText(verifier) }
+      this.#store({ ...present, scrypt: verifier === null ? present.scrypt : null, imported: null, scram })
+    })
     await this.#shard.durable()
   }
 

@@ -100,7 +100,16 @@ export interface UserAdmin {
   list(): UserListing[]
   /** Creates or changes; what is left out stays. */
   put(name: string, options: UserChange): Promise<void>
-  delete(name: string): Promise<boolean>
+  /**
+   * As {@link put}, with what `decide` says of the user as it is: no other change of any user comes between the two. It must not change users itself. Nothing
+   * changes where it says null, or throws.
+   */
+  change(
+    name: string,
+    decide: (present: UserListing | undefined) => UserChange | null | Promise<UserChange | null>,
+  ): Promise<void>
+  /** `check`, which may throw, is called when no other change can come between it and the deletion. */
+  delete(name: string, check?: () => void): Promise<boolean>
   /** What a password is checked against, for carrying users elsewhere; undefined for an unknown user. */
   verifier(name: string): PasswordVerifier | undefined
   /** See {@link UserChange.signingSecret}; undefined for an unknown user and one that has none. */

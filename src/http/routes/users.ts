@@ -55,12 +55,14 @@ export const userRoutes: readonly Route[] = [
       const admin = optionalFlag(body, 'admin')
       const permissions = optionalList(body, 'permissions')?.map(permission)
       const name = parameter('name')
-      checkKeepsAdmin(broker, name, admin)
-      await broker.users.put(name, {
-        ...(password === undefined ? {} : { password }),
-        ...(signingSecret === undefined ? {} : { signingSecret: signingSecret === '' ? null : signingSecret }),
-        ...(admin === undefined ? {} : { admin }),
-        ...(permissions === undefined ? {} : { permissions }),
+      await broker.users.change(name, () => {
+        checkKeepsAdmin(broker, name, admin)
+        return {
+          ...(password === undefined ? {} : { password }),
+          ...(signingSecret === undefined ? {} : { signingSecret: signingSecret === '' ? null : signingSecret }),
+          ...(admin === undefined ? {} : { admin }),
+          ...(permissions === undefined ? {} : { permissions }),
+        }
       })
       return broker.users.list().find((user) => user.name === name)
     },
@@ -76,10 +78,12 @@ export const userRoutes: readonly Route[] = [
     status: 204,
     handle: async ({ broker, parameter }) => {
       const name = parameter('name')
-      const others = broker.users.list().filter((user) => user.name !== name)
-      if (others.length > 0 && !others.some((user) => user.admin))
-        throw new CoreError('Mismatch', `"${name}" is the last administrator`)
-      if (!(await broker.users.delete(name))) throw new CoreError('NotFound', `there is no user "${name}"`)
+      const check = (): void => {
+        const others = broker.users.list().filter((user) => user.name !== name)
+        if (others.length > 0 && !others.some((user) => user.admin))
+          throw new CoreError('Mismatch', `"${name}" is the last administrator`)
+      }
+      if (!(await broker.users.delete(name, check))) throw new CoreError('NotFound', `there is no user "${name}"`)
     },
   },
 ]

@@ -328,18 +328,15 @@ async function make(call: Call, plan: Plan): Promise<Report> {
 
 /** What a user has in other vhosts stays. */
 async function putUser(broker: Broker, name: string, { change, permissions, keyPermissions }: UserEntity): Promise<void> {
-  const present = broker.users.list().find((user) => user.name === name)
-  if (present === undefined && change === null) throw badRequest('permissions for a user that does not exist')
   for (const { namespace } of [...permissions, ...keyPermissions])
     if (!broker.namespaces().includes(namespace))
       throw badRequest(`permissions in a vhost that does not exist (namespace "${namespace}")`)
-  const kept = (present?.permissions ?? []).filter((own) => !permissions.some(({ namespace }) => namespace === own.namespace))
-  const keptKeys = (present?.keyPermissions ?? []).filter(
-    (own) => !keyPermissions.some(({ namespace, exchange }) => namespace === own.namespace && exchange === own.exchange),
-  )
-  await broker.users.put(name, {
-    ...change,
-    permissions: [...kept, ...permissions],
-    keyPermissions: [...keptKeys, ...keyPermissions],
+  await broker.users.change(name, (present) => {
+    if (present === undefined && change === null) throw badRequest('permissions for a user that does not exist')
+    const kept = (present?.permissions ?? []).filter((own) => !permissions.some(({ namespace }) => namespace === own.namespace))
+    const keptKeys = (present?.keyPermissions ?? []).filter(
+      (own) => !keyPermissions.some(({ namespace, exchange }) => namespace === own.namespace && exchange === own.exchange),
+    )
+    return { ...change, permissions: [...kept, ...permissions], keyPermissions: [...keptKeys, ...keyPermissions] }
   })
 }

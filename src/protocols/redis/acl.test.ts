@@ -43,6 +43,23 @@ test('patterns and the expressions that say the same', () => {
   for (const other of ['a+', '(a|b)', 'a*', '^a', '\\d', '.*?']) assert.equal(globsOf(other), null, other)
 })
 
+test('what somebody else changes of a user while ACL SETUSER looks at his password is not taken back', async () => {
+  const { users } = running.broker
+  const admin = await loggedIn('admin', 'secret')
+  await users.put('carol', { password: 'pass' })
+  const elsewhere = { namespace: 'elsewhere', publish: '.*', consume: '', manage: '' }
+  const other = await loggedIn('alice', 'love')
+  const changing = admin.run('ACL SETUSER carol >pass ~mine +@all -@admin')
+  await other.run('PING')
+  await users.put('carol', { permissions: [elsewhere] })
+  assert.equal(await changing, 'OK')
+  const carol = users.list().find(({ name }) => name === 'carol')
+  assert.ok(carol?.permissions.some(({ namespace }) => namespace === 'elsewhere'))
+  assert.equal(await users.delete('carol'), true)
+  other.close()
+  admin.close()
+})
+
 test('a user is made, shown, changed and deleted, and may do what his rules say', async () => {
   const admin = await loggedIn('admin', 'secret')
   assert.equal(await admin.run('ACL SETUSER bob on >pass ~jobs:* %R~seen:* +@all -@admin'), 'OK')

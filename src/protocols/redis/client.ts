@@ -49,6 +49,8 @@ export class Client {
   readonly connectedAt: number
   db: Database
   principal: Principal | null = null
+  /** Who that is, in Redis's words. */
+  user = 'default'
   space: Space | null = null
   name = ''
   libraryName = ''
@@ -102,11 +104,6 @@ export class Client {
   set protocol(version: number) {
     this.#protocol = version
     if (this.#writer !== null) this.#writer.protocol = version
-  }
-
-  get user(): string {
-    const user = this.principal?.user ?? ''
-    return user === '' ? 'default' : user
   }
 
   get subscriptions(): number {

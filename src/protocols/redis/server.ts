@@ -298,7 +298,11 @@ export class Server implements DatabaseHost, KeeperHost {
   /** Resolves once the client is that user; rejects when the login fails, with Full where there may be no more connections. */
   async logIn(client: Client, user: string, password: string): Promise<void> {
     const { broker } = this
-    if (!broker.authenticationRequired) return
+    if (!broker.authenticationRequired) {
+      // As in Redis: there is the user that everybody is, who needs no password, and no other.
+      if (user === '' || user === 'default') return
+      throw new CoreError('Unauthenticated', `there is no user "${user}"`)
+    }
     const principal = await broker.authenticate({ kind: 'password', user, password }, client.host.remoteAddress)
     client.host.admitted(principal.user, broker)
     this.#use(client, principal)
@@ -318,6 +322,7 @@ export class Server implements DatabaseHost, KeeperHost {
 
   #use(client: Client, principal: Principal): void {
     client.principal = principal
+    client.user = principal === this.broker.anonymous ? 'default' : principal.user
     client.space = this.broker.space(principal, 'default', { protocol: 'redis', anyone: true })
   }
 
@@ -333,6 +338,7 @@ export class Server implements DatabaseHost, KeeperHost {
     this.pubsub.unsubscribeAll(client)
     this.#unmonitor(client)
     client.principal = null
+    client.user = 'default'
     if (!this.broker.authenticationRequired) this.#use(client, this.broker.anonymous)
   }
 

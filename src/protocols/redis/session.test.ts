@@ -44,6 +44,18 @@ test('replies of a pipeline come in the order of its requests', async () => {
   await machine.stop()
 })
 
+test('where there are no users nobody but the default one can log in, with any password', async () => {
+  const { machine, client } = await start()
+  assert.equal(await client.run('AUTH', 'default', 'anything'), 'OK')
+  for (const request of [['AUTH', 'alice', 'secret'] as const, ['HELLO', '2', 'AUTH', 'alice', 'secret'] as const]) {
+    const answer = await client.run(...request)
+    assert.ok(answer instanceof Error)
+    assert.equal(answer.message, 'WRONGPASS invalid username-password pair or user is disabled.')
+  }
+  assert.equal(await client.run('ACL', 'WHOAMI'), 'default')
+  await machine.stop()
+})
+
 test('no reply to a change, and none that shows it, comes before it is durable', async () => {
   const { machine, client } = await start()
   let told = 0

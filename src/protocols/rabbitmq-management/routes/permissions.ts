@@ -76,27 +76,39 @@ const ofVhost =
     namespace === namespaceOf(call.vhost)
 
 async function putPermission(call: Call): Promise<unknown> {
-  const user = target(call)
+  const { name } = target(call)
   const permission = permissionOf(call.vhost, await call.body())
-  const others = user.permissions.filter((each) => each.namespace !== permission.namespace)
-  await call.broker.users.put(user.name, { permissions: [...others, permission] })
-  return put(others.length === user.permissions.length)
+  let isNew = false
+  await call.broker.users.change(name, () => {
+    const { permissions } = target(call)
+    const others = permissions.filter((each) => each.namespace !== permission.namespace)
+    isNew = others.length === permissions.length
+    return { permissions: [...others, permission] }
+  })
+  return put(isNew)
 }
 
 async function putTopicPermission(call: Call): Promise<unknown> {
-  const user = target(call)
-  const rule = topicPermissionOf(call.vhost, user.name, await call.body())
-  const others = user.keyPermissions.filter((each) => each.namespace !== rule.namespace || each.exchange !== rule.exchange)
-  await call.broker.users.put(user.name, { keyPermissions: [...others, rule] })
-  return put(others.length === user.keyPermissions.length)
+  const { name } = target(call)
+  const rule = topicPermissionOf(call.vhost, name, await call.body())
+  let isNew = false
+  await call.broker.users.change(name, () => {
+    const { keyPermissions } = target(call)
+    const others = keyPermissions.filter((each) => each.namespace !== rule.namespace || each.exchange !== rule.exchange)
+    isNew = others.length === keyPermissions.length
+    return { keyPermissions: [...others, rule] }
+  })
+  return put(isNew)
 }
 
 async function deleteTopicPermissions(call: Call, which: (rule: KeyPermission) => boolean): Promise<null> {
   call.caller.requireAdministrator()
-  const user = userOf(call)
-  const others = user.keyPermissions.filter((rule) => !which(rule))
-  if (others.length === user.keyPermissions.length) throw notFound()
-  await call.broker.users.put(user.name, { keyPermissions: others })
+  await call.broker.users.change(userOf(call).name, () => {
+    const { keyPermissions } = userOf(call)
+    const others = keyPermissions.filter((rule) => !which(rule))
+    if (others.length === keyPermissions.length) throw notFound()
+    return { keyPermissions: others }
+  })
   return null
 }
 
@@ -130,10 +142,12 @@ export const permissionRoutes: readonly Route[] = [
     path: '/permissions/:vhost/:user',
     handle: async (call) => {
       call.caller.requireAdministrator()
-      const user = userOf(call)
-      const others = user.permissions.filter((each) => !ofVhost(call)(each))
-      if (others.length === user.permissions.length) throw notFound()
-      await call.broker.users.put(user.name, { permissions: others })
+      await call.broker.users.change(userOf(call).name, () => {
+        const { permissions } = userOf(call)
+        const others = permissions.filter((each) => !ofVhost(call)(each))
+        if (others.length === permissions.length) throw notFound()
+        return { permissions: others }
+      })
       return null
     },
   },

@@ -85,16 +85,19 @@ async function putUser(call: Call): Promise<unknown> {
   const { broker } = call
   const name = call.parameter('user')
   const change = userChange(await call.body())
-  checkKeepsAdministrator(broker, (users) => [...users.filter((user) => user.name !== name), { admin: change.admin === true }])
-  const isNew = !broker.users.list().some((user) => user.name === name)
-  await broker.users.put(name, change)
+  let isNew = false
+  await broker.users.change(name, (present) => {
+    checkKeepsAdministrator(broker, (users) => [...users.filter((user) => user.name !== name), { admin: change.admin === true }])
+    isNew = present === undefined
+    return change
+  })
   return put(isNew)
 }
 
 async function deleteUsers(call: Call, names: readonly string[]): Promise<null> {
   const { broker } = call
-  checkKeepsAdministrator(broker, (users) => users.filter((user) => !names.includes(user.name)))
-  for (const name of names) await broker.users.delete(name)
+  const check = (): void => checkKeepsAdministrator(broker, (users) => users.filter((user) => !names.includes(user.name)))
+  for (const name of names) await broker.users.delete(name, check)
   return null
 }
 

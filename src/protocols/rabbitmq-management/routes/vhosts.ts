@@ -75,7 +75,11 @@ async function deleteVhost(call: Call): Promise<null> {
   for (const { name, permissions, keyPermissions } of broker.users.list()) {
     const other = (each: { namespace: string }): boolean => each.namespace !== namespace
     if (permissions.every(other) && keyPermissions.every(other)) continue
-    await broker.users.put(name, { permissions: permissions.filter(other), keyPermissions: keyPermissions.filter(other) })
+    await broker.users.change(name, (present) =>
+      present === undefined
+        ? null
+        : { permissions: present.permissions.filter(other), keyPermissions: present.keyPermissions.filter(other) },
+    )
   }
   vhostRows(broker).delete(vhost)
   await vhostRows(broker).durable()

@@ -128,17 +128,15 @@ function setUser(call: Call): void {
       'ERR ACL SETUSER: there are no users, and everybody may do everything; the first, an administrator, is made over the HTTP API, and from then on all have to log in',
     )
   if (name === '' || /[\s\0]/.test(name)) throw new RedisError("ERR Usernames can't contain spaces or null characters")
-  const present = named(server, name)
-  const user = present === undefined ? newAclUser() : aclUserOf(present, hasPassword(broker, name))
-  const presumed = applyRules(
-    user,
-    args.slice(3).map((arg) => arg.toString()),
-    (word) => isWord(server, word),
-  )
-  if (user.commands !== 'all') checkAdministratorRemains(server, new Set([name]))
+  const rules = args.slice(3).map((arg) => arg.toString())
   later(call, async (reply) => {
-    for (const { rule, password } of presumed) if (!(await isPassword(broker, name, password))) throw notPresent(rule)
-    await broker.users.put(name, changeOf(user, present))
+    await broker.users.change(name, async (present) => {
+      const user = present === undefined ? newAclUser() : aclUserOf(present, hasPassword(broker, name))
+      const presumed = applyRules(user, rules, (word) => isWord(server, word))
+      if (user.commands !== 'all') checkAdministratorRemains(server, new Set([name]))
+      for (const { rule, password } of presumed) if (!(await isPassword(broker, name, password))) throw notPresent(rule)
+      return changeOf(user, present)
+    })
     reply.status('OK')
   })
 }
@@ -173,10 +171,10 @@ function deleteUsers(call: Call): void {
     if (names.has('default')) throw new RedisError("ERR The 'default' user cannot be removed")
     return call.reply.integer(0)
   }
-  checkAdministratorRemains(server, names)
   later(call, async (reply) => {
     let deleted = 0
-    for (const name of names) if (await server.broker.users.delete(name)) deleted++
+    for (const name of names)
+      if (await server.broker.users.delete(name, () => checkAdministratorRemains(server, names))) deleted++
     reply.integer(deleted)
     for (const other of server.clients.values()) {
       if (other.principal === null || !names.has(other.user)) continue
