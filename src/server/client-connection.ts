@@ -1,6 +1,6 @@
 /**
  * A connection as protocols see it (broker/face.ts), whatever carries its bytes. Small writes go into a slab, large ones by reference; both are handed
- * to the transport once a turn, in order. A connection whose peer does not read becomes congested at `outboundBytesMax` and tells its session when
+ * to the transport once a turn, in order, and no more of it at once than it takes soon. A connection whose peer does not read becomes congested at `outboundBytesMax` and tells its session when
  * it may go on. An idle connection holds no slab.
  */
 import type { CloseCause, Connection, ConnectionInfo, ConnectionListing, Session } from '../broker/face.ts'
@@ -14,6 +14,11 @@ const slabBytesMax = 32 * 1024
 const noSlab = Buffer.allocUnsafeSlow(0)
 /** Below this a copy costs less than one more piece for the kernel. */
 const copyBytesMax = 1024
+/**
+ * More than this waits here, not in the transport: that gives all it has to the kernel as one write, of which nobody sees how much is gone until it is
+ * gone altogether, nor is any of its memory free before.
+ */
+const handedBytesMax = 512 * 1024
 /** A connection asked to end that does not take its last bytes is cut. */
 const endTimeoutMs = 5000
 
@@ -75,12 +80,12 @@ export class ClientConnection implements Connection {
     this.localAddress = transport.localAddress
     this.localPort = transport.localPort
     this.info = { protocol, clientName: '', clientVersion: '', user: '', namespace: 'default' }
-    transport.onDrain = () => this.#relieve()
+    transport.onDrain = () => this.#drained()
   }
 
   /** Sends what was written in plain text, and nothing more until {@link secured}. */
   hold(): void {
-    this.#flush()
+    this.#flush(Number.POSITIVE_INFINITY)
     this.#holding = true
   }
 
@@ -90,7 +95,7 @@ export class ClientConnection implements Connection {
     this.encrypted = true
     this.peerName = peerName
     this.upgrade = 'none'
-    transport.onDrain = () => this.#relieve()
+    transport.onDrain = () => this.#drained()
     this.#holding = false
     this.#flush()
   }
@@ -168,7 +173,7 @@ export class ClientConnection implements Connection {
   end(reason: string): void {
     if (this.#ending) return
     if (this.#holding) return this.destroy(reason)
-    this.#flush()
+    this.#flush(Number.POSITIVE_INFINITY)
     this.#ending = true
     this.#cause = 'server'
     this.closeReason ||= reason
@@ -238,19 +243,40 @@ export class ClientConnection implements Connection {
     this.#pieceAt = this.#slabAt
   }
 
-  #flush(): void {
+  /** Hands on what there is, up to about `bytesMax` that wait in the transport. */
+  #flush(bytesMax = handedBytesMax): void {
     this.#flushScheduled = false
     if (this.#transport.closed || this.#ending || this.#holding) return
-    this.#sealPiece()
-    const pieces = this.#pieces
-    if (pieces.length === 0) return
-    this.#pieces = []
-    this.#queuedBytes = 0
-    this.#transport.send(pieces, this.#takeWhenSent())
+    if (this.#queuedBytes === 0) return
+    while (this.#queuedBytes > 0) {
+      const room = bytesMax - this.#transport.bufferedBytes
+      // It tells when it has room.
+      if (room <= 0) return
+      const pieces = this.#take(room)
+      this.#transport.send(pieces, this.#queuedBytes === 0 ? this.#takeWhenSent() : null)
+    }
     if (this.#transport.bufferedBytes > 0) return
     // The kernel took all of it at once: the slab is free again, and no drain event follows.
     this.#slabAt = 0
     this.#pieceAt = 0
+    this.#relieve()
+  }
+
+  /** The next pieces: `bytes` of them, or one more than that. */
+  #take(bytes: number): Uint8Array[] {
+    this.#sealPiece()
+    const pieces = this.#pieces
+    let count = 0
+    let taken = 0
+    while (count < pieces.length && taken < bytes) taken += (pieces[count++] as Uint8Array).length // count < length
+    this.#queuedBytes -= taken
+    if (count < pieces.length) return pieces.splice(0, count)
+    this.#pieces = []
+    return pieces
+  }
+
+  #drained(): void {
+    this.#flush()
     this.#relieve()
   }
 
