@@ -1,9 +1,11 @@
 /**
- * What waits to be sent to all clients together. While it is too much, nothing is read from those who publish, so that a publisher that is faster than its
- * many subscribers does not fill the memory; each subscriber has a limit of its own besides (session.ts).
+ * What waits to be sent. While it is too much for all clients together, nothing is read from those who publish, so that a publisher that is faster than its
+ * many subscribers does not fill the memory; while it is much for one client (behind.ts), nothing is read from those whose messages it gets. Each
+ * subscriber has a limit of its own besides (session.ts).
  */
 import type { Broker } from '../../broker/face.ts'
 import type { Clock } from '../../lib/timers.ts'
+import { Behind, isFarBehind } from './behind.ts'
 
 const waitingBytesMax = 128 * 1024 * 1024
 /** From here on publishers are read again. */
@@ -28,11 +30,14 @@ export class Outflow {
   readonly #clock: Clock
   /** As last measured. */
   readonly #waiting = new Map<Receiving, number>()
-  readonly #held = new Set<Publishing>()
+  readonly #behind = new Map<Receiving, Behind>()
+  /** With the id of its connection. */
+  readonly #held = new Map<Publishing, number>()
   #bytes = 0
   #measured = false
   /** When it became too much, ms; 0: it is not. */
   #fullSince = 0
+  #looking = false
   #releasing = false
 
   constructor(clock: Clock) {
@@ -47,11 +52,12 @@ export class Outflow {
     return this.#bytes
   }
 
-  /** Something was written to a client. */
-  wrote(client: Receiving): void {
+  /** Something was written to a client: messages of `bytes` bytes, published by these connections. */
+  wrote(client: Receiving, bytes: number, publishers: readonly number[]): void {
     const now = client.outboundBytes
     this.#bytes += now - (this.#waiting.get(client) ?? 0)
     this.#waiting.set(client, now)
+    if (isFarBehind(now)) this.#fallBehind(client, bytes, publishers)
     if (this.#bytes <= waitingBytesMax || this.full) return
     this.#measureOnce()
     if (this.#bytes <= waitingBytesMax) return
@@ -59,16 +65,34 @@ export class Outflow {
     this.#look()
   }
 
+  #fallBehind(client: Receiving, bytes: number, publishers: readonly number[]): void {
+    let behind = this.#behind.get(client)
+    if (behind === undefined) {
+      behind = new Behind(client)
+      this.#behind.set(client, behind)
+      this.#look()
+    }
+    behind.wrote(bytes, publishers)
+  }
+
   /** The client is gone, and what waited for it. */
   gone(client: Receiving & Publishing): void {
     this.#bytes -= this.#waiting.get(client) ?? 0
     this.#waiting.delete(client)
+    this.#behind.delete(client)
     this.#held.delete(client)
   }
 
-  hold(publisher: Publishing): void {
+  /** Whether nothing is to be read from the connection for now. */
+  mustWait(connection: number): boolean {
+    if (this.full) return true
+    for (const behind of this.#behind.values()) if (behind.isWaitedForBy(connection)) return true
+    return false
+  }
+
+  hold(publisher: Publishing, connection: number): void {
     if (this.#held.has(publisher)) return
-    this.#held.add(publisher)
+    this.#held.set(publisher, connection)
     publisher.hold()
   }
 
@@ -93,20 +117,27 @@ export class Outflow {
   }
 
   #look(): void {
+    if (this.#looking) return
+    this.#looking = true
     this.#clock.after(lookAgainMs, () => {
-      this.#measure()
-      if (this.#bytes <= waitingBytesLow) {
-        this.#fullSince = 0
-        this.#release()
-        return
-      }
-      const now = this.#clock.now()
-      if (now - this.#fullSince > patienceMs) {
-        this.#fullSince = now
-        this.#mostBehind()?.cutOff()
-      }
-      this.#look()
+      this.#looking = false
+      if (this.full) this.#lookAtAll()
+      for (const [client, behind] of this.#behind) if (!behind.look()) this.#behind.delete(client)
+      this.#release()
+      if (this.full || this.#behind.size > 0) this.#look()
     })
+  }
+
+  #lookAtAll(): void {
+    this.#measure()
+    if (this.#bytes <= waitingBytesLow) {
+      this.#fullSince = 0
+      return
+    }
+    const now = this.#clock.now()
+    if (now - this.#fullSince <= patienceMs) return
+    this.#fullSince = now
+    this.#mostBehind()?.cutOff()
   }
 
   #mostBehind(): Receiving | undefined {
@@ -123,15 +154,16 @@ export class Outflow {
   /** One a turn: what it publishes may be too much again. */
   #release(): void {
     if (this.#releasing || this.full) return
-    const [next] = this.#held
-    if (next === undefined) return
-    this.#held.delete(next)
-    this.#releasing = true
-    setImmediate(() => {
-      this.#releasing = false
-      this.#release()
-    })
-    next.goOn()
+    for (const [publisher, connection] of this.#held) {
+      if (this.mustWait(connection)) continue
+      this.#held.delete(publisher)
+      this.#releasing = true
+      setImmediate(() => {
+        this.#releasing = false
+        this.#release()
+      })
+      return publisher.goOn()
+    }
   }
 }
 

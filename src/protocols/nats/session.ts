@@ -3,7 +3,7 @@
  * subscriptions.ts.
  */
 import { randomBytes } from 'node:crypto'
-import type { Broker, CloseCause, Connection, Session as ProtocolSession } from '../../broker/face.ts'
+import type { Broker, CloseCause, Connection, LiveBatch, Session as ProtocolSession } from '../../broker/face.ts'
 import { asCoreError } from '../../core/errors.ts'
 import { type Accounts, accountsOf } from './accounts/accounts.ts'
 import { type Client, errorLine, type Identity, identityOf } from './client.ts'
@@ -99,7 +99,7 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
     if (this.#state === State.Closed) return
     this.#activeAt = this.broker.clock.now()
     this.#decoder.push(chunk)
-    if (this.#outflow.full && this.#counts.in_msgs > 0) this.#outflow.hold(this)
+    if (this.#counts.in_msgs > 0 && this.#outflow.mustWait(this.connection.id)) this.#outflow.hold(this, this.connection.id)
     this.#pump()
   }
 
@@ -220,11 +220,11 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
     this.connection.destroy('Slow Consumer')
   }
 
-  delivered(messages: number, bytes: number): void {
-    this.#outflow.wrote(this)
+  delivered({ length, connection }: LiveBatch, bytes: number): void {
+    this.#outflow.wrote(this, bytes, connection)
     this.#activeAt = this.broker.clock.now()
     if (this.connection.congested) this.identity?.jetStream?.setBehind(this, true)
-    this.#counts.out_msgs += messages
+    this.#counts.out_msgs += length
     this.#counts.out_bytes += bytes
   }
 

@@ -24,7 +24,7 @@ export interface SubscriptionHost {
   readonly headers: boolean
   /** False once the connection takes no more: nothing is to be written. */
   mayDeliver(): boolean
-  delivered(messages: number, bytes: number): void
+  delivered(batch: LiveBatch, bytes: number): void
   /** Told of reply subjects that it is sent, where it may answer only those. */
   readonly onReply: ((reply: string) => void) | null
   /** It got all that it asked for. */
@@ -81,7 +81,7 @@ export class Subscription implements LiveSink {
       this.#write(batch.subject[i] as string, batch.format[i] as number, payload)
     }
     this.messages += batch.length
-    this.#host.delivered(batch.length, bytes)
+    this.#host.delivered(batch, bytes)
     if (this.max > 0 && this.messages >= this.max) this.#host.completed(this)
   }
 
