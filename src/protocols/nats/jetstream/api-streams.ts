@@ -7,6 +7,7 @@ import { sendBackup } from './backup/send.ts'
 import { allow, type Call, type Handler } from './call.ts'
 import { refusal } from './errors.ts'
 import { any, flag, int, parseObject, read, text } from './fields.ts'
+import { withOrigins } from './origins.ts'
 import { noPage, pageFields, pageOf } from './paging.ts'
 import type { StateDetails, Stream } from './stream.ts'
 import { checkUpdate, type StreamConfig, shownStreamConfig, streamConfig } from './stream-config.ts'
@@ -34,7 +35,9 @@ export async function streamInfo(call: Call, stream: Stream, details: StateDetai
 }
 
 function configOf(call: Call): StreamConfig {
-  return named(call, streamConfig(parseObject(call.body)))
+  const asked = parseObject(call.body)
+  const config = named(call, streamConfig(asked))
+  return withOrigins(config, (name) => call.jetStream.stream(name)?.config, asked['pedantic'] === true)
 }
 
 function named(call: Call, config: StreamConfig): StreamConfig {

@@ -87,6 +87,29 @@ test('sources are added to what a stream gets itself, filtered and with other su
   assert.equal(await client.refusal('STREAM.CREATE.self', { name: 'self', sources: [{ name: 'self' }] }), 10052)
 })
 
+test('a mirror answers direct gets of its origin when that is gone, if the origin answered them', async () => {
+  await client.stream('direct', { allow_direct: true })
+  await client.publish('direct.a', 'x')
+  const { config } = (await client.api('STREAM.CREATE.image', { name: 'image', mirror: { name: 'direct' } })) as {
+    config: { mirror_direct: boolean; duplicate_window?: number }
+  }
+  assert.deepEqual([config.mirror_direct, config.duplicate_window], [true, undefined])
+  await held('image', 1)
+  await client.api('STREAM.DELETE.direct')
+  const { headers, body } = await client.request('$JS.API.DIRECT.GET.direct.direct.a')
+  assert.deepEqual([headers['Nats-Stream'], body], ['image', 'x'])
+})
+
+test('copies that would lead round in a circle are refused', async () => {
+  await client.stream('ring1', { sources: [{ name: 'ring3' }] })
+  await client.stream('ring2', { sources: [{ name: 'ring1', filter_subject: 'ring1.>' }] })
+  const back = { name: 'ring3', subjects: ['ring3.>'], sources: [{ name: 'ring2' }] }
+  assert.equal(await client.refusal('STREAM.CREATE.ring3', back), 10052)
+  assert.equal(await client.refusal('STREAM.CREATE.ring3', { name: 'ring3', mirror: { name: 'ring2' } }), 10052)
+  await client.stream('ring3')
+  assert.equal(await client.refusal('STREAM.UPDATE.ring3', back), 10052)
+})
+
 test('subjects are mapped word by word', () => {
   const cases: [string, string, string, string | null][] = [
     ['a.*.b.*', 'x.$2.$1', 'a.1.b.2', 'x.2.1'],

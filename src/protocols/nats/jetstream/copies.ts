@@ -28,7 +28,7 @@ export class Copy {
   readonly #source: SourceConfig
   readonly #mirrors: boolean
   readonly #host: CopyHost
-  readonly #key: string
+  readonly key: string
   readonly #mappings: readonly Mapping[]
   #origin: Stream | undefined
   /** The next sequence of the origin; 0: it has not been looked for yet. */
@@ -42,7 +42,7 @@ export class Copy {
     this.#source = source
     this.#mirrors = mirrors
     this.#host = host
-    this.#key = key
+    this.key = key
     this.#mappings = source.subject_transforms.flatMap((transform) => compileTransform(transform) ?? [])
     this.#next = Number(host.rows.get(key) ?? 0)
     this.#go()
@@ -120,7 +120,7 @@ export class Copy {
             if (!all) break
             this.#next = message.sequence + 1
           }
-          this.#host.rows.put(this.#key, String(this.#next))
+          this.#host.rows.put(this.key, String(this.#next))
         },
         (error) => (error === null ? resolve(all) : reject(error)),
       )

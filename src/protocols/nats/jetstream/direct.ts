@@ -17,19 +17,26 @@ const bytesMaxDefault = 64 * 1024 * 1024
 export function directGet(call: Call, headers: string): boolean {
   const [name = '', ...subject] = call.words
   const { jetStream, space, reply } = call
-  const stream = jetStream.stream(name)
-  if (stream === undefined || !stream.config.allow_direct) return false
+  const stream = answering(jetStream, name)
+  if (stream === undefined) return false
   if (reply === '') return true
   const say = (status: string): void => void jetStream.outbox.status(reply, statusBlock(status))
   const needed = headerOf(headers, 'Nats-Required-Api-Level')
   if (needed !== undefined && !(Number(needed) <= apiLevel)) say('412 Required Api Level')
-  else if (!space.principal.may('consume', space.namespace, name)) say('408 Not Permitted')
+  else if (!space.principal.may('consume', space.namespace, stream.name)) say('408 Not Permitted')
   else {
     const asked = requestOf(call.body, subject.join('.'))
     if (typeof asked === 'string') say(asked)
     else get(call, stream, asked).catch(() => say('500 The stream could not be read'))
   }
   return true
+}
+
+/** The stream itself; where it does not, or is gone, a mirror of it may. */
+function answering(jetStream: Call['jetStream'], name: string): Stream | undefined {
+  const stream = jetStream.stream(name)
+  if (stream?.config.allow_direct === true) return stream
+  return jetStream.streams().find(({ config }) => config.mirror_direct && config.mirror?.name === name)
 }
 
 /** The request, or the status that refuses it. */

@@ -144,14 +144,14 @@ export class JetStream implements ConsumerHost {
   #stopActing(stream: Stream): void {
     this.#followers.get(stream)?.close()
     this.#followers.delete(stream)
-    for (const copy of this.#copies.get(stream) ?? []) copy.close()
-    this.#copies.delete(stream)
   }
 
+  /** What it copied before, and does still, goes on. */
   #copyInto(stream: Stream): void {
     const { mirror, sources } = stream.config
     const wanted = mirror === null ? sources : [mirror]
-    if (wanted.length === 0) return
+    const before = this.#copies.get(stream) ?? []
+    if (before.length + wanted.length === 0) return
     const host = {
       broker: this.#broker,
       space: this.space,
@@ -161,8 +161,9 @@ export class JetStream implements ConsumerHost {
     const copies = wanted.map((source) => {
       const { name, filter_subject: filter, subject_transforms: transforms } = source
       const key = [this.namespace, stream.id.toString('hex'), name, filter, JSON.stringify(transforms)].join(separator)
-      return new Copy(stream, source, mirror !== null, key, host)
+      return before.find((copy) => copy.key === key) ?? new Copy(stream, source, mirror !== null, key, host)
     })
+    for (const copy of before) if (!copies.includes(copy)) copy.close()
     this.#copies.set(stream, copies)
   }
 
@@ -220,6 +221,8 @@ export class JetStream implements ConsumerHost {
     if (stream === undefined) return
     this.#streams.delete(name)
     this.#stopActing(stream)
+    for (const copy of this.#copies.get(stream) ?? []) copy.close()
+    this.#copies.delete(stream)
     this.#schedules.forget(stream)
     for (const key of [...this.#broker.rows(copiesName).entries()].map(([each]) => each))
       if (key.startsWith([this.namespace, stream.id.toString('hex'), ''].join(separator)))

@@ -31,7 +31,7 @@ export interface StreamConfig {
   readonly mirror: SourceConfig | null
   readonly sources: readonly SourceConfig[]
   readonly allow_direct: boolean
-  /** The stream that is mirrored answers direct gets itself: both are here. */
+  /** It answers direct gets of the stream that it mirrors where that one does not. */
   readonly mirror_direct: boolean
   readonly discard_new_per_subject: boolean
   readonly sealed: boolean
@@ -159,7 +159,9 @@ export function streamConfig(json: Record<string, unknown>): StreamConfig {
     storage: given.storage,
     num_replicas: given.num_replicas === 0 ? 1 : given.num_replicas,
     no_ack: given.no_ack,
-    duplicate_window: given.duplicate_window === 0 ? windowFor(given.max_age) : given.duplicate_window,
+    // Copies have no window of their own: 0 is none.
+    duplicate_window:
+      given.duplicate_window !== 0 || mirror !== null || sources.length > 0 ? given.duplicate_window : windowFor(given.max_age),
     first_seq: given.first_seq,
     subject_transform: subjectTransform(given.subject_transform),
     republish: republish === null || republish.src !== '' ? republish : { ...republish, src: '>' },
@@ -243,9 +245,15 @@ function sourceConfig(given: unknown, mirrors: boolean): SourceConfig {
   if (!Array.isArray(asked)) throw refusal('invalidJson', 'json: cannot unmarshal this value into field subject_transforms')
   const transforms = asked.map((each) => read<SubjectTransform>(transformFields, { ...(each as object | null) }))
   if (transforms.length > 0 && source.filter_subject !== '') throw refusal(mirrors ? 'mirrorFilters' : 'sourceFilters')
-  for (const transform of transforms)
-    if (compileTransform(transform) === null)
-      throw refusal(mirrors ? 'mirrorTransform' : 'sourceTransform', `invalid mapping destination: ${transform.dest}`)
+  for (const { src, dest } of transforms) {
+    if (src !== '' && !isValidSubject(src))
+      throw refusal(mirrors ? 'mirrorTransformSource' : 'sourceTransformSource', `invalid subject ${src}`)
+    if (compileTransform({ src, dest }) === null)
+      throw refusal(mirrors ? 'mirrorTransform' : 'sourceTransform', `invalid mapping destination: ${dest}`)
+  }
+  const overlap = mirrors ? collide : isSubset
+  if (transforms.some((one) => transforms.some((other) => other !== one && overlap(one.src, other.src))))
+    throw refusal(mirrors ? 'mirrorOverlap' : 'sourceOverlap')
   return { ...source, subject_transforms: transforms }
 }
 
@@ -263,7 +271,6 @@ function checkCopies({ mirror, sources, subjects, first_seq: first, ...config }:
     ({ name, filter_subject: filter, subject_transforms: transforms }) => `${name} ${filter} ${JSON.stringify(transforms)}`,
   )
   if (new Set(names).size < names.length) throw refusal('sourceDuplicate')
-  if (sources.some(({ name }) => name === config.name) || mirror?.name === config.name) throw invalid('detected cycle')
   if (sources.length > 0 && config.allow_msg_schedules) throw refusal('sourceWithSchedules')
   if (mirror === null) return
   if (first > 0) throw refusal('mirrorWithFirstSequence')
@@ -283,7 +290,7 @@ function checkLimits(config: StreamConfig): void {
   if (config.duplicate_window < 0) throw invalid('duplicates window can not be negative')
   if (config.max_age !== 0 && config.duplicate_window > config.max_age)
     throw invalid('duplicates window can not be larger then max age')
-  if (config.duplicate_window < shortest) throw invalid('duplicates window needs to be >= 100ms')
+  if (config.duplicate_window > 0 && config.duplicate_window < shortest) throw invalid('duplicates window needs to be >= 100ms')
   if (config.deny_purge && config.allow_rollup_hdrs) throw invalid('roll-ups require the purge permission')
   if (config.first_seq < 0) throw invalid('first sequence can not be negative')
   if (config.discard_new_per_subject && config.discard !== 'new')
