@@ -94,6 +94,23 @@ test('what is written meanwhile comes behind what waits', async () => {
   assert(both.carrier.bytes.equals(Buffer.concat([first, second])))
 })
 
+test('who waits for what was written so far is told of that, whatever else waits by then', async () => {
+  const both = connection()
+  const first = writeMany(both)
+  let sentAt = 0
+  both.connection.whenSent(() => {
+    sentAt = both.carrier.bytes.length
+  })
+  writeMany(both)
+  await turn()
+  for (let count = 0; sentAt === 0; count++) {
+    assert(count < 10)
+    both.carrier.drain()
+  }
+  assert(sentAt >= first.length)
+  assert(both.connection.outboundBytes > 0, 'it was told only when nothing waited any more')
+})
+
 test('a connection that ends hands on all that waits', async () => {
   const both = connection()
   const all = writeMany(both)

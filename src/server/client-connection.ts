@@ -1,7 +1,7 @@
 /**
  * A connection as protocols see it (broker/face.ts), whatever carries its bytes. Small writes go into a slab, large ones by reference; both are handed
- * to the transport once a turn, in order, and no more of it at once than it takes soon. A connection whose peer does not read becomes congested at `outboundBytesMax` and tells its session when
- * it may go on. An idle connection holds no slab.
+ * to the transport once a turn, in order, and no more of it at once than it takes soon. A connection whose peer does not read becomes congested at
+ * `outboundBytesMax` and tells its session when it may go on. An idle connection holds no slab.
  */
 import type { CloseCause, Connection, ConnectionInfo, ConnectionListing, Session } from '../broker/face.ts'
 import type { Secured } from '../lib/tls.ts'
@@ -48,8 +48,10 @@ export class ClientConnection implements Connection {
   /** Nothing was written since the last tick. */
   #quiet = false
   #pieces: Uint8Array[] = []
-  /** Who waits for the pieces to be sent. */
-  #whenSent: (() => void)[] = []
+  /** Who waits for all to be sent that was written when `at` bytes had been. */
+  #whenSent: { readonly at: number; readonly then: () => void }[] = []
+  #writtenBytes = 0
+  /** Of these, what is not handed to the transport yet. */
   #queuedBytes = 0
   #flushScheduled = false
   #pauses = 0
@@ -135,7 +137,7 @@ export class ClientConnection implements Connection {
   }
 
   whenSent(then: () => void): void {
-    this.#whenSent.push(then)
+    this.#whenSent.push({ at: this.#writtenBytes, then })
   }
 
   reserve(bytes: number): number {
@@ -230,6 +232,7 @@ export class ClientConnection implements Connection {
   }
 
   #queue(bytes: number): void {
+    this.#writtenBytes += bytes
     this.#queuedBytes += bytes
     this.#quiet = false
     if (this.#flushScheduled) return
@@ -253,7 +256,7 @@ export class ClientConnection implements Connection {
       // It tells when it has room.
       if (room <= 0) return
       const pieces = this.#take(room)
-      this.#transport.send(pieces, this.#queuedBytes === 0 ? this.#takeWhenSent() : null)
+      this.#transport.send(pieces, this.#takeWhenSent())
     }
     if (this.#transport.bufferedBytes > 0) return
     // The kernel took all of it at once: the slab is free again, and no drain event follows.
@@ -262,7 +265,7 @@ export class ClientConnection implements Connection {
     this.#relieve()
   }
 
-  /** The next pieces: `bytes` of them, or one more than that. */
+  /** The next pieces: so many that they have `bytes`, if there are so many. */
   #take(bytes: number): Uint8Array[] {
     this.#sealPiece()
     const pieces = this.#pieces
@@ -282,10 +285,13 @@ export class ClientConnection implements Connection {
 
   #takeWhenSent(): (() => void) | null {
     const waiting = this.#whenSent
-    if (waiting.length === 0) return null
-    this.#whenSent = []
+    const handed = this.#writtenBytes - this.#queuedBytes
+    let count = 0
+    while (count < waiting.length && (waiting[count]?.at ?? 0) <= handed) count++
+    if (count === 0) return null
+    const told = waiting.splice(0, count)
     return () => {
-      for (const then of waiting) then()
+      for (const { then } of told) then()
     }
   }
 
