@@ -253,7 +253,7 @@ export class Session implements BrokerSession, Waiter {
         throw new Refusal(`NOPERM User ${this.#user} has no permissions to ${action} "${name.replaceAll(/[\r\n]/g, ' ')}"`)
       },
       checkOperator: () => {
-        if (this.principal?.may('operate', namespace, '', 'cluster') === true) return
+        if (this.principal?.may('operate', '', '', 'cluster') === true) return
         throw new Refusal(`NOPERM User ${this.#user} has no permissions to run the '${found.name}' command`)
       },
     }

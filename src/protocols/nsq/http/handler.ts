@@ -260,7 +260,7 @@ export class NsqdHandler implements HttpHandler {
     const body = await bodyOf(request, limits.messageBytesMax, 'INVALID_VALUE')
     if (body.length === 0) throw new HttpError(413, 'INVALID_VALUE')
     if (option !== 'nsqlookupd_tcp_addresses') throw new HttpError(400, 'INVALID_OPTION')
-    if (!principal.may('alter', namespace, '', 'cluster')) throw new HttpError(403, 'FORBIDDEN')
+    if (!principal.may('operate', '', '', 'cluster')) throw new HttpError(403, 'FORBIDDEN')
     const addresses = parseAddresses(body.toString())
     if (addresses === null) throw new HttpError(400, 'INVALID_VALUE')
     await Announcing.of(this.#broker).announceTo(addresses)

@@ -119,7 +119,7 @@ export class LookupHandler implements HttpHandler {
   // ---------------------------------------------------------------------------------------------------------------- changing
 
   #allow({ principal }: Call, topic = ''): void {
-    const may = topic === '' ? principal.may('operate', namespace, '', 'cluster') : principal.may('manage', namespace, topic)
+    const may = topic === '' ? principal.may('operate', '', '', 'cluster') : principal.may('manage', namespace, topic)
     if (!may) throw new HttpError(403, 'FORBIDDEN')
   }
 

@@ -7,7 +7,6 @@ import { NsqError } from '../errors.ts'
 import { serverVersion } from '../limits.ts'
 import { admitted, logInByCertificate } from '../login.ts'
 import { isName } from '../names.ts'
-import { namespace } from '../topics.ts'
 import { type Peer, Registry } from './registry.ts'
 
 const lineBytesMax = 4096
@@ -127,7 +126,7 @@ export class LookupSession implements BrokerSession {
         if (this.#state === State.Closed) return
         this.#connection.resume()
         this.#principal = principal
-        if (!principal.may('operate', namespace, '', 'cluster')) {
+        if (!principal.may('operate', '', '', 'cluster')) {
           this.#state = State.Closed
           return this.#connection.end(`${principal.user} may not register nsqds`)
         }

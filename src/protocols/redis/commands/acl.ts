@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Broker, CoreError, type Principal, type UserListing } from '../../../broker/face.ts'
 import type { Reply } from '../../../lib/resp/reply.ts'
-import { AccessRefused, checkAccess } from '../access.ts'
+import { checkAccess } from '../access.ts'
 import { aclUserOf, applyRules, changeOf, channelsOf, commandsOf, keysOf, newAclUser, notPresent } from '../acl-rules.ts'
 import { integer, option, text } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
@@ -112,14 +112,7 @@ function later(call: Call, work: (reply: Reply) => Promise<void>): void {
     .finally(() => deferred.done())
 }
 
-/** Rights over the default namespace do not make administrators of the broker. */
-function mustAdminister({ client }: Call, name: string): void {
-  const { principal } = client
-  if (principal !== null && !principal.may('operate', '', '', 'cluster')) throw new AccessRefused(principal, 'command', name)
-}
-
 function setUser(call: Call): void {
-  mustAdminister(call, 'acl|setuser')
   const { args, server } = call
   const { broker } = server
   const name = nameAt(args, 2)
@@ -164,7 +157,6 @@ function checkAdministratorRemains({ broker }: Server, without: ReadonlySet<stri
 }
 
 function deleteUsers(call: Call): void {
-  mustAdminister(call, 'acl|deluser')
   const { args, client, server } = call
   const names = new Set(args.slice(2).map((arg) => arg.toString()))
   if (!server.broker.authenticationRequired) {

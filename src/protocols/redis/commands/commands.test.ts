@@ -197,3 +197,19 @@ test('SCAN meets every key that stays, while others come and go', async () => {
   for (let i = 0; i < 300; i++) assert.ok(met.has(`stay${i}`), `stay${i}`)
   await machine.stop()
 })
+
+test('COMMAND LIST names containers and what is in them, with patterns, too', async () => {
+  const { machine, clients } = await start()
+  const [client] = clients as [TestClient]
+  const names = (await client.run('COMMAND', 'LIST')) as string[]
+  for (const name of ['get', 'xinfo', 'xinfo|stream', 'client|list'])
+    assert.equal(names.filter((each) => each === name).length, 1)
+  assert.deepEqual(((await client.run('COMMAND', 'LIST', 'FILTERBY', 'PATTERN', 'xinfo*')) as string[]).sort(), [
+    'xinfo',
+    'xinfo|consumers',
+    'xinfo|groups',
+    'xinfo|help',
+    'xinfo|stream',
+  ])
+  await machine.stop()
+})

@@ -97,14 +97,15 @@ function docs({ args, reply, server }: Call): void {
 }
 
 function list({ args, reply, server }: Call): void {
-  let names = [...topLevel(server.commands).keys()]
+  // Containers and what is in them.
+  let names = [...new Set([...topLevel(server.commands).keys(), ...server.commands.keys()])]
   if (args.length > 2) {
     if (args.length !== 5 || option(args[2]) !== 'FILTERBY') throw syntaxError()
     const value = text(args[4])
     const kind = option(args[3])
     if (kind === 'PATTERN') {
       const glob = new Glob(value.toLowerCase())
-      names = [...server.commands.keys()].filter((name) => glob.matches(name))
+      names = names.filter((name) => glob.matches(name))
     } else if (kind === 'ACLCAT') names = server.commandsIn(value.toLowerCase())
     else if (kind === 'MODULE') names = []
     else throw syntaxError()
