@@ -7,6 +7,7 @@ import type { Clock } from '../lib/timers.ts'
 import type { Storage } from '../storage/interfaces.ts'
 import { everyone, type StoredUser, Users } from './access.ts'
 import { Asker } from './asker.ts'
+import { DrainingProtocols } from './draining.ts'
 import { Engine } from './engine.ts'
 import type {
   Address,
@@ -139,6 +140,7 @@ class RunningBroker implements OwnedBroker {
   readonly users: StoredUsers
   readonly rules: RuleAdmin
   readonly policies: PolicyAdmin
+  readonly draining = new DrainingProtocols()
   readonly quotas: QuotaAdmin
   readonly #engine: Engine
   readonly #users: Users

@@ -14,6 +14,16 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
+/** Protocols whose clients may put no new records for now, and hear so in their own words; consumers go on. Ends with the broker. */
+export interface Draining {
+  /** For a protocol that has words for it, and asks {@link is}. */
+  offer(protocol: string): void
+  list(): { readonly protocol: string; readonly draining: boolean }[]
+  is(protocol: string): boolean
+  /** Who may do it is asked by whoever offers it to clients. Throws NotFound for a protocol that has no words for it. */
+  set(protocol: string, draining: boolean): void
+}
+
 export interface Broker {
   readonly clock: Clock
   readonly log: Logger
@@ -69,6 +79,7 @@ export interface Broker {
   /** What is allowed and denied beside users' permissions. Who may change it is asked by whoever offers it to clients. */
   readonly rules: RuleAdmin
   readonly policies: PolicyAdmin
+  readonly draining: Draining
   /** How much namespaces and users may have. Who may change it is asked by whoever offers it to clients. */
   readonly quotas: QuotaAdmin
   /**

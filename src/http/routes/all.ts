@@ -2,6 +2,7 @@
 import type { Route } from '../route.ts'
 import { connectionRoutes } from './connections.ts'
 import { deadLetterRoutes } from './dead-letters.ts'
+import { drainingRoutes } from './draining.ts'
 import { recordRoutes } from './records.ts'
 import { ruleRoutes } from './rules.ts'
 import { scheduledRoutes } from './scheduled.ts'
@@ -12,6 +13,7 @@ import { userRoutes } from './users.ts'
 
 export const apiRoutes: readonly Route[] = [
   ...systemRoutes,
+  ...drainingRoutes,
   ...topicRoutes,
   ...subscriptionRoutes,
   ...recordRoutes,

@@ -64,6 +64,10 @@ export class BeanstalkClient {
     )
   }
 
+  async closed(): Promise<void> {
+    await this.#until(() => (this.#ended ? true : null))
+  }
+
   async #until<T>(found: () => T | null): Promise<T> {
     const deadline = Date.now() + 5000
     for (;;) {

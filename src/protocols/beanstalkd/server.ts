@@ -47,7 +47,6 @@ export class Server implements TubesHost {
   readonly tubes: Tubes
   readonly id = randomBytes(8).toString('hex')
   readonly startedAt: number
-  draining = false
   /** Of the largest job, bytes. */
   readonly jobBytesMax: number
   readonly #store: JobStore
@@ -59,12 +58,17 @@ export class Server implements TubesHost {
     this.space = broker.space(operator, namespace, { protocol: 'beanstalkd' })
     this.#store = new JobStore(broker)
     this.startedAt = broker.clock.now()
+    broker.draining.offer('beanstalkd')
     this.jobBytesMax = jobBytesMaxOf(broker)
     this.tubes = new Tubes(broker, this.space, this.#store, this)
   }
 
   static of(broker: Broker): Server {
     return broker.shared('beanstalkd.server', () => new Server(broker))
+  }
+
+  get draining(): boolean {
+    return this.broker.draining.is('beanstalkd')
   }
 
   // ----------------------------------------------------------------------------------------------------------------- putting

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import amqplib from 'amqplib'
 import { Machine } from '../../../test/support/machine.ts'
+import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import type { Connection } from '../../broker/face.ts'
 import { formats } from '../../core/record.ts'
 import { type EmbeddedBroker, startBroker } from '../../index.ts'
@@ -48,6 +49,35 @@ test('jobs come by priority over all watched tubes, and in the order of putting 
   for (const name of ['first', 'middle', 'also middle', 'late'])
     assert.equal(await one.ask('reserve'), `RESERVED ${ids[name]} ${name.length} ${name}`)
   assert.equal(await one.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  one.close()
+})
+
+test('drain mode refuses jobs, and nothing else, until it ends; closing one connection is none', async (context) => {
+  const running = await startTestBroker({ only: ['beanstalkd'] })
+  context.after(() => running.stop())
+  const connected = (): Promise<BeanstalkClient> => BeanstalkClient.connected(portOf(running, 'beanstalkd'))
+  const [one, other] = [await connected(), await connected()]
+  assert.equal(await one.put('kept'), 1)
+  const [last] = running.broker.connections().slice(-1)
+  assert.equal(running.broker.closeConnection(last?.id ?? -1, 'enough'), true)
+  await other.closed()
+  assert.equal(await one.put('still taken'), 2)
+
+  const drain = (protocol: string, draining: boolean): Promise<number> =>
+    fetch(`http://127.0.0.1:${portOf(running, 'http')}/v1/draining/${protocol}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ draining }),
+    }).then(({ status }) => status)
+  assert.equal(await drain('beanstalkd', true), 200)
+  one.send('put 0 0 60 1\r\nx\r\n')
+  assert.equal(await one.answer(), 'DRAINING')
+  assert.equal((await one.stats('stats'))['draining'], 'true')
+  assert.equal(await one.ask('reserve'), 'RESERVED 1 4 kept')
+  assert.equal(await one.ask('delete 1'), 'DELETED')
+  assert.equal(await drain('beanstalkd', false), 200)
+  assert.equal(await one.put('again'), 3)
+  assert.equal(await drain('kafka', true), 404)
   one.close()
 })
 

@@ -91,6 +91,8 @@ export class Session implements BrokerSession, Worker {
   #isWorker = false
   #reading = false
   #isPaused = false
+  /** It is being closed: nothing new is taken. */
+  #ending = false
   /** A command that waits until some before it are answered. */
   #line: string | null = null
   /** Puts of this turn. */
@@ -127,7 +129,7 @@ export class Session implements BrokerSession, Worker {
   }
 
   drain(): void {
-    this.#server.draining = true
+    this.#ending = true
     this.#connection.end('the broker shuts down')
   }
 
@@ -334,7 +336,7 @@ export class Session implements BrokerSession, Worker {
     if (body === null) return false
     this.#incoming = null
     if (body[incoming.bytes] !== 0x0d || body[incoming.bytes + 1] !== 0x0a) this.#answer('EXPECTED_CRLF')
-    else if (this.#server.draining) this.#answer('DRAINING')
+    else if (this.#ending || this.#server.draining) this.#answer('DRAINING')
     else if (!this.#principal.may('publish', namespace, this.#used.name)) this.#answer('INTERNAL_ERROR')
     else this.#store(incoming, body.subarray(0, incoming.bytes))
     return true
