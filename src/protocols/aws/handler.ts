@@ -44,6 +44,9 @@ export class AwsHandler implements HttpHandler {
 
   async answer(request: HttpRequest): Promise<HttpAnswer> {
     const requestId = randomUUID()
+    const certificate = request.method === 'GET' ? this.#store.signer.certificateAt(request.path) : undefined
+    if (certificate !== undefined)
+      return { status: 200, headers: headersOf('application/x-pem-file', requestId), body: certificate }
     const credential = credentialOf(request)
     let asked: Asked = { service: credential?.service === 'sns' ? 'sns' : 'sqs', wire: wireOf(request), action: '', form: null }
     try {

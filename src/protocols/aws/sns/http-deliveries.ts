@@ -8,6 +8,7 @@ import { decodeMessage, type Message } from '../mapping.ts'
 import { deadLetter, outboxOf } from './copies.ts'
 import { delaysOf } from './delivery-policy.ts'
 import { confirmation } from './notification.ts'
+import { signatureVersionDefault } from './signer.ts'
 import type { Store, Subscription } from './store.ts'
 
 const postTimeoutMs = 15_000
@@ -116,10 +117,13 @@ export class HttpDeliveries {
     topicArn: string,
     type: string,
     messageId: string,
-    body: string,
+    text: string,
   ): Promise<'taken' | 'failed' | 'refused'> {
-    const { endpoint, arn, raw } = subscription
+    const { endpoint, arn, base, topic } = subscription
+    const raw = subscription.raw && type === 'Notification'
+    const version = this.#store.find(topic)?.attributes['SignatureVersion'] ?? signatureVersionDefault
     try {
+      const body = raw ? text : await this.#store.signer.signed(text, version, base)
       const response = await fetch(endpoint, {
         method: 'POST',
         body,
@@ -132,14 +136,14 @@ export class HttpDeliveries {
           'x-amz-sns-message-id': messageId,
           'x-amz-sns-topic-arn': topicArn,
           ...(type === 'Notification' && { 'x-amz-sns-subscription-arn': arn }),
-          ...(raw && type === 'Notification' && { 'x-amz-sns-rawdelivery': 'true' }),
+          ...(raw && { 'x-amz-sns-rawdelivery': 'true' }),
         },
       })
       await response.body?.cancel()
       if (response.ok) return 'taken'
       return response.status >= 400 && response.status < 500 && response.status !== 429 ? 'refused' : 'failed'
     } catch {
-      return 'failed' // It cannot be reached, or is silent.
+      return 'failed' // It cannot be reached, or is silent, or there is no key to sign with yet.
     }
   }
 }

@@ -1,5 +1,6 @@
 /** SNS over a real socket: topics, subscriptions, filters, raw and wrapped messages, FIFO, endpoints over HTTP, dead letters. */
 import assert from 'node:assert/strict'
+import { verify, X509Certificate } from 'node:crypto'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
@@ -318,6 +319,12 @@ test('an endpoint over HTTP confirms, and gets what is published, again when it 
   await eventually(() => posts.length === 2)
   const got = JSON.parse(posts[1]?.body ?? '{}') as { Type: string; Message: string }
   assert.deepEqual([got.Type, got.Message, posts[1]?.path], ['Notification', 'hello', '/hook'])
+  assert.equal((await refused('SetTopicAttributes', signatureVersion(TopicArn, '3')))[1], 'InvalidParameter')
+  await sns('SetTopicAttributes', signatureVersion(TopicArn, '2'))
+  await sns('Publish', { TopicArn, Message: 'signed anew' })
+  await eventually(() => posts.length === 3)
+  await checkSignature(posts[1]?.body ?? '', 'RSA-SHA1')
+  await checkSignature(posts.pop()?.body ?? '', 'RSA-SHA256')
   // Not taken twice, then taken.
   answers.push(500, 503, 200)
   await sns('Publish', { TopicArn, Message: 'again' })
@@ -337,6 +344,22 @@ test('an endpoint over HTTP confirms, and gets what is published, again when it 
   const letters = (await client.bodies(dead)).map((text) => (JSON.parse(text) as { Message: string }).Message)
   assert.deepEqual(letters, ['never', 'refused'])
 })
+
+const signatureVersion = (TopicArn: string, AttributeValue: string): Record<string, string> => ({
+  TopicArn,
+  AttributeName: 'SignatureVersion',
+  AttributeValue,
+})
+
+/** Of a notification without a subject. */
+async function checkSignature(text: string, algorithm: string): Promise<void> {
+  const fields = JSON.parse(text) as Record<string, string>
+  const answer = await fetch(fields['SigningCertURL'] ?? '')
+  const { publicKey } = new X509Certificate(await answer.text())
+  const names = ['Message', 'MessageId', 'Timestamp', 'TopicArn', 'Type']
+  const signable = names.map((name) => `${name}\n${fields[name]}\n`).join('')
+  assert.ok(verify(algorithm, Buffer.from(signable), publicKey, Buffer.from(fields['Signature'] ?? '', 'base64')))
+}
 
 async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 5000

@@ -8,6 +8,7 @@ import { namespace, operator, Queues } from '../sqs/queue.ts'
 import { copiesOf } from './copies.ts'
 import { compilePolicy, type Policy, type Scope } from './filter-policy.ts'
 import { HttpDeliveries } from './http-deliveries.ts'
+import { Signer } from './signer.ts'
 
 interface StoredTopic {
   readonly region: string
@@ -50,6 +51,7 @@ export class Store {
   /** For what is done for everybody. */
   readonly space: Space
   readonly http: HttpDeliveries
+  readonly signer: Signer
   readonly #topics: Rows
   readonly #rows: Rows
   readonly #byTopic = new Map<string, Map<string, Subscription>>()
@@ -61,6 +63,7 @@ export class Store {
     this.#topics = broker.rows('sns.topic')
     this.#rows = broker.rows('sns.subscription')
     this.http = new HttpDeliveries(this)
+    this.signer = new Signer(broker.rows('sns.signing'), () => broker.clock.now())
     for (const [id, text] of this.#rows.entries()) this.#hold(id, JSON.parse(text) as StoredSubscription) // as put() wrote it
   }
 

@@ -6,6 +6,7 @@ import { account, isFifo, nameInArn, topicArn } from '../names.ts'
 import { onlyAllows } from '../policy.ts'
 import type { SnsAction, SnsCall } from './call.ts'
 import { checkDeliveryPolicy } from './delivery-policy.ts'
+import { isSignatureVersion } from './signer.ts'
 import type { Topic } from './store.ts'
 
 const pageMax = 100
@@ -107,6 +108,9 @@ function checkAttribute(call: SnsCall, topic: string, name: string, value: strin
       return
     case 'TracingConfig':
       if (value !== 'PassThrough') throw bad('TracingConfig can only be PassThrough here')
+      return
+    case 'SignatureVersion':
+      if (!isSignatureVersion(value)) throw bad('SignatureVersion must be 1 or 2')
       return
     case 'KmsMasterKeyId':
       if (value !== '') throw bad('Encryption at rest is not offered here')
