@@ -42,6 +42,8 @@ export const pythonTasks = join(cache, 'python-tasks/bin/python')
 export const rqSource = join(cache, 'rq/rq-3.0.0')
 export const hueySource = join(cache, 'huey/huey-3.5.4')
 export const asynqSource = join(cache, 'asynq')
+/** Where sns-validator is installed. */
+export const nodeSns = join(cache, 'node-sns')
 /** Where ioredis and BullMQ are installed. */
 export const nodeRedis = join(cache, 'node-redis')
 export const pythonMqtt = join(cache, 'python-mqtt/bin/python')
@@ -201,6 +203,10 @@ async function installPythonSource(name: string, project: string, version: strin
 
 export async function installNodeRedis(): Promise<void> {
   await installNodeInto(nodeRedis, ['ioredis@6.0.0', 'bullmq@6.7.0'])
+}
+
+export async function installNodeSns(): Promise<void> {
+  await installNodeInto(nodeSns, ['sns-validator@0.3.5'])
 }
 
 export async function installNodeDisque(): Promise<void> {

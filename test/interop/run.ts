@@ -25,6 +25,7 @@ import {
   installNodeDisque,
   installNodeNsq,
   installNodeRedis,
+  installNodeSns,
   installPahoGo,
   installPython,
   installPythonAiokafka,
@@ -313,6 +314,7 @@ const clients: readonly Client[] = [
     command: () => [pythonAws, `${here}aws/boto3_suite.py`, 'signed'],
     secured: true,
   },
+  { name: 'aws/sns-validator', install: installNodeSns, command: node('aws/sns-validator.ts'), secured: true },
   {
     name: 'aws/what was confirmed, through kills',
     install: nothing,
