@@ -1,7 +1,7 @@
 /** A protocol's own log: a topic in a namespace without a name, so it is listed nowhere, kept until whoever writes it says what is needed no more. */
 import type { EntryContent } from '../core/entry.ts'
 import type { Log } from '../core/log.ts'
-import type { AppendMarks } from '../core/ops.ts'
+import { noMarks } from '../core/ops.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
 import type { Journal } from './face.ts'
@@ -10,7 +10,6 @@ import { readEntries } from './reading.ts'
 /** The format of entries that nobody but their writer reads. */
 const ownFormatId = 0
 const readBytes = 1024 * 1024
-const noMarks: AppendMarks = { producer: null, named: null, dedupId: null }
 
 export class TopicJournal implements Journal {
   readonly #shard: Shard

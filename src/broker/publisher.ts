@@ -5,7 +5,7 @@
 
 import { type EntryContent, EntryFlag } from '../core/entry.ts'
 import { AccessRefused, CoreError, type CoreErrorCode } from '../core/errors.ts'
-import type { AppendMarks } from '../core/ops.ts'
+import { type AppendMarks, noMarks } from '../core/ops.ts'
 import { formats, keyedRecords } from '../core/record.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
@@ -272,6 +272,12 @@ export class Publisher {
         return this.#appendTo(topic, item, null)
       }
     }
+    this.#routeFurther(namespace, item, moved)
+  }
+
+  /** Apart from {@link #route}, which is called for each record and makes no closures. */
+  #routeFurther(namespace: Namespace, item: PublishItem, moved: boolean): void {
+    const { exchange, into } = item
     if (into === null && exchange === null && isForListenersAlone(namespace, item)) {
       this.#tell(namespace, item)
       if (item.heardBy > 0) item.status = PublishStatus.Stored
@@ -431,7 +437,8 @@ export class Publisher {
       annotations: item.annotations === null ? null : Buffer.from(JSON.stringify(item.annotations)),
       payload: item.payload,
     }
-    const marks = { producer, named, dedupId: decided ? item.dedupId : null }
+    const dedupId = decided ? item.dedupId : null
+    const marks = producer === null && named === null && dedupId === null ? noMarks : { producer, named, dedupId }
     const base =
       item.replaces === null || !decided
         ? this.#shard.append(topic, partition, content, marks)

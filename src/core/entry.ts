@@ -9,7 +9,7 @@
  *  22 u16 flags: 1 undecided, 2 a marker that decides (with 4: they happened),
  *        8 with a subject, 16 it leaves nothing behind when it expires
  */
-import { getU64, putU64 } from '../lib/bytes.ts'
+import { getU64, putU32, putU64 } from '../lib/bytes.ts'
 import { crc32c } from '../lib/crc32c.ts'
 import type { Annotations } from './record.ts'
 
@@ -45,16 +45,18 @@ export function writeEntry(buffer: Buffer, at: number, baseOffset: number, conte
   const { annotations, subject, payload } = content
   const annotationBytes = annotations === null ? 0 : annotations.length
   const end = at + entryBytes(content)
-  buffer.writeUInt32BE(end - at, at)
+  putU32(buffer, at, end - at)
   putU64(buffer, at + 8, baseOffset)
-  buffer.writeUInt32BE(content.count, at + 16)
+  putU32(buffer, at + 16, content.count)
   buffer[at + 20] = entryVersion
   buffer[at + 21] = content.format
-  buffer.writeUInt16BE(subject === null ? content.flags : content.flags | EntryFlag.Subject, at + 22)
+  const flags = subject === null ? content.flags : content.flags | EntryFlag.Subject
+  buffer[at + 22] = flags >>> 8
+  buffer[at + 23] = flags
   putU64(buffer, at + 24, content.timestamp)
   putU64(buffer, at + 32, content.expiresAt)
-  buffer.writeUInt32BE(content.keyHash, at + 40)
-  buffer.writeUInt32BE(annotationBytes, at + 44)
+  putU32(buffer, at + 40, content.keyHash)
+  putU32(buffer, at + 44, annotationBytes)
   if (annotations !== null) buffer.set(annotations, at + entryHeaderBytes)
   if (subject !== null) {
     buffer.writeUInt16BE(subject.length, at + entryHeaderBytes + annotationBytes)
@@ -65,7 +67,7 @@ export function writeEntry(buffer: Buffer, at: number, baseOffset: number, conte
 }
 
 export function sealEntry(buffer: Buffer, at: number, end: number): void {
-  buffer.writeUInt32BE(crc32c(buffer, at + 8, end), at + 4)
+  putU32(buffer, at + 4, crc32c(buffer, at + 8, end))
 }
 
 /** Whether the checksum of the whole entry at `at` holds. */

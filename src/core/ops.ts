@@ -9,7 +9,7 @@
  *   remove     u32 log, then runs of u64 offset, u32 count: single records that are gone
  *   metadata   u8 present, u16 table length, u16 key length, table, key, value
  */
-import { getU64, putU64 } from '../lib/bytes.ts'
+import { getU64, putU32, putU64 } from '../lib/bytes.ts'
 import { frameHeaderBytes } from '../storage/interfaces.ts'
 
 /** 4 was `returned` in 20 bytes, without times and when: read still. */
@@ -36,6 +36,8 @@ export interface AppendMarks {
   readonly named: NamedMark | null
   readonly dedupId: string | null
 }
+
+export const noMarks: AppendMarks = { producer: null, named: null, dedupId: null }
 
 /** What is known of a record that was delivered and came back. */
 export interface Returned {
@@ -72,7 +74,7 @@ export class Frame {
   #begin(kind: number, bodyBytes: number): number {
     const at = this.#room(5 + bodyBytes)
     this.buffer[at] = kind
-    this.buffer.writeUInt32BE(bodyBytes, at + 1)
+    putU32(this.buffer, at + 1, bodyBytes)
     return at + 5
   }
 
@@ -84,7 +86,7 @@ export class Frame {
     const bytes = 5 + marked + (end - start)
     let at = this.#begin(Kind.Append, bytes)
     const { buffer } = this
-    buffer.writeUInt32BE(log, at)
+    putU32(buffer, at, log)
     buffer[at + 4] = (producer === null ? 0 : 1) | (dedup === null ? 0 : 2) | (name === null ? 0 : 4)
     at += 5
     if (producer !== null) {

@@ -137,14 +137,7 @@ export class Shard {
     topic.recordsIn += content.count
     this.bytesIn += bytes
     for (const subscription of topic.subscriptions.values()) subscription.liveBytes += content.payload.length
-    if (log.inMemory) {
-      // Nothing to wait for: readable at the end of this turn.
-      queueMicrotask(() => {
-        log.commit(log.next)
-        topic.onCommitted()
-        this.onReadable(topic, partition)
-      })
-    }
+    if (log.inMemory) this.#commitSoon(log, topic, partition)
     if (producer !== null)
       topic.producers[partition]?.note(
         producer.producerId,
@@ -161,6 +154,15 @@ export class Shard {
       topic.keeper.added(subject, base, content)
     }
     return base
+  }
+
+  /** Nothing to wait for: readable at the end of this turn. */
+  #commitSoon(log: Log, topic: Topic, partition: number): void {
+    queueMicrotask(() => {
+      log.commit(log.next)
+      topic.onCommitted()
+      this.onReadable(topic, partition)
+    })
   }
 
   /** A record of a log was handed over: ends the measurement of the one sampled, if it was this one or passed over. */

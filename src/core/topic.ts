@@ -8,7 +8,7 @@ import { HoldBack } from './hold-back.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Log } from './log.ts'
-import type { Returned } from './ops.ts'
+import { noMarks, type Returned } from './ops.ts'
 import type { Death } from './record.ts'
 import type { Shard } from './shard.ts'
 import type { Subscription } from './subscription.ts'
@@ -167,7 +167,7 @@ export class Topic implements SubscriptionHost {
           annotations: null,
           payload,
         }
-        this.shard.append(this, 0, content, { producer: null, named: null, dedupId: null })
+        this.shard.append(this, 0, content, noMarks)
       }
     })
   }

@@ -1,11 +1,20 @@
-/** Fixed-width big-endian integers beyond 32 bits, exact up to 2^53. */
+/** Fixed-width big-endian integers, exact up to 2^53. */
 
 const two32 = 0x1_0000_0000
 
+/** Writes an unsigned 32-bit integer; of a larger one what remains by 2^32. It is short enough to become part of whatever calls it. */
+export function putU32(buffer: Buffer, at: number, value: number): void {
+  const bits = value | 0
+  buffer[at] = bits >>> 24
+  buffer[at + 1] = bits >>> 16
+  buffer[at + 2] = bits >>> 8
+  buffer[at + 3] = bits
+}
+
 /** Writes an unsigned 64-bit integer; `value` must be an exact non-negative integer. */
 export function putU64(buffer: Buffer, at: number, value: number): void {
-  buffer.writeUInt32BE(Math.floor(value / two32), at)
-  buffer.writeUInt32BE(value % two32, at + 4)
+  putU32(buffer, at, value / two32)
+  putU32(buffer, at + 4, value)
 }
 
 /** Reads an unsigned 64-bit integer; exact below 2^53. */

@@ -98,6 +98,23 @@ export class PublishItem {
     this.format = format
     this.payload = payload
   }
+
+  /** Another record, of which the same is said; nothing is known of its outcome. For who publishes one after the other and waits for none. */
+  renew(address: string, format: number, payload: Buffer): void {
+    this.address = address
+    this.format = format
+    this.payload = payload
+    this.status = PublishStatus.Pending
+    this.errorCode = null
+    this.errorMessage = ''
+    this.refusedRecord = -1
+    this.refused = null
+    this.routedTo = 0
+    this.heardBy = 0
+    this.baseOffset = -1
+    this.logAppendTime = -1
+    this.startOffset = -1
+  }
 }
 
 /** See {@link PublishItem.later}; the format is the item's. */

@@ -3,15 +3,35 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encode } from './client.testing.ts'
 import { Decoder, ProtocolError, splitWords } from './decoder.ts'
+import type { Request } from './request.ts'
 
 const limits = { bulkBytesMax: 1024 * 1024, requestBytesMax: 4 * 1024 * 1024, stranger: false }
+
+/** Each argument in every way in which it can be had, which have to agree. */
+function readOne(request: Request): string[] {
+  const texts: string[] = []
+  for (let index = 0; index < request.length; index++) {
+    const text = request.text(index)
+    const copied = Buffer.alloc(request.size(index) + 2, '.')
+    assert.equal(request.copy(index, copied, 1), copied.length - 1)
+    assert.equal(copied.toString(), `.${text}.`)
+    assert.equal(request.bytes(index).toString(), text)
+    texts.push(text)
+  }
+  assert.equal(request.text(request.length), '')
+  assert.deepEqual(
+    request.all.map((arg) => arg.toString()),
+    texts,
+  )
+  return texts
+}
 
 function readAll(chunks: readonly Buffer[]): string[][] {
   const decoder = new Decoder(limits)
   const found: string[][] = []
   for (const chunk of chunks) {
     decoder.push(chunk)
-    for (let args = decoder.next(); args !== null; args = decoder.next()) found.push(args.map((arg) => arg.toString()))
+    for (let request = decoder.next(); request !== null; request = decoder.next()) found.push(readOne(request))
   }
   return found
 }
@@ -70,13 +90,13 @@ test('a large argument grows with its bytes, not with what was announced', () =>
   const decoder = new Decoder({ bulkBytesMax: 512 * 1024 * 1024, requestBytesMax: 512 * 1024 * 1024, stranger: false })
   const value = Buffer.alloc(3 * 1024 * 1024, 'v')
   const request = encode(['SET', 'k', value])
-  let found: Buffer[] | null = null
+  let found: Request | null = null
   for (let at = 0; at < request.length; at += 65_536) {
     assert.equal(found, null)
     decoder.push(request.subarray(at, at + 65_536))
     found = decoder.next()
   }
-  assert.ok(found?.[2]?.equals(value))
+  assert.ok(found?.bytes(2).equals(value))
 })
 
 test('words of a line', () => {

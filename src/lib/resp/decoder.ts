@@ -5,6 +5,8 @@
  *   request = "*" count CRLF *( "$" length CRLF bytes CRLF )  |  words CRLF
  */
 
+import { Request } from './request.ts'
+
 /** The request cannot be read any further: said, then the connection ends. */
 export class ProtocolError extends Error {}
 
@@ -15,6 +17,8 @@ const lineBytesMax = 64 * 1024
 /** A line with a number is hardly ever longer: so far it is looked through here, which takes less than a call of Buffer's own search. */
 const shortLineBytes = 12
 const argumentsMax = 1024 * 1024
+/** Of a request that is looked through before it is known whether it is whole. */
+const fewArgumentsMax = 64
 /** What somebody who has not logged in may send. */
 const strangerArgumentsMax = 10
 const strangerBulkBytesMax = 16 * 1024
@@ -30,6 +34,7 @@ export class Decoder {
   stranger: boolean
   #data: Buffer = nothing
   #at = 0
+  readonly #request = new Request()
   /** Arguments still to come of the request being read; 0 between requests. */
   #missing = 0
   #arguments: Buffer[] = []
@@ -53,14 +58,50 @@ export class Decoder {
     this.#at = 0
   }
 
-  /** The next request; its arguments are views into chunks. null: more bytes are needed. Throws {@link ProtocolError}. */
-  next(): Buffer[] | null {
+  /** The next request, until it is called again; its arguments stand in chunks. null: more bytes are needed. Throws {@link ProtocolError}. */
+  next(): Request | null {
+    if (this.#missing === 0 && this.#readWhole()) return this.#request
+    const args = this.#nextArguments()
+    if (args === null) return null
+    this.#request.show(args)
+    return this.#request
+  }
+
+  /** Reads a request that stands in the chunk as a whole, as nearly all do. False, and nothing is read: it does not, or has to be looked at more closely. */
+  #readWhole(): boolean {
+    const data = this.#data
+    const { length } = data
+    let at = this.#at
+    if (this.stranger || at >= length || data[at] !== 42) return false
+    let missing = 0
+    for (at++; at < length && data[at] !== cr; at++) missing = missing * 10 + digitAt(data, at)
+    if (!(missing > 0 && missing <= fewArgumentsMax)) return false
+    const request = this.#request
+    request.begin(data)
+    let bytes = 0
+    for (at += 2; missing > 0; missing--) {
+      if (at >= length || data[at] !== 36) return false
+      let size = 0
+      const digits = ++at
+      for (; at < length && data[at] !== cr; at++) size = size * 10 + digitAt(data, at)
+      const start = at + 2
+      at = start + size + 2
+      bytes += size
+      if (!(at <= length && size <= this.#bulkBytesMax) || start === digits + 2) return false
+      request.add(start, start + size)
+    }
+    if (bytes > this.#requestBytesMax) return false
+    this.#at = at
+    return true
+  }
+
+  #nextArguments(): Buffer[] | null {
     for (;;) {
       if (this.#missing > 0) return this.#readArguments() ? this.#complete() : null
       if (this.#at >= this.#data.length) return null
-      const request = this.#data[this.#at] === 42 ? this.#begin() : this.#inline()
-      if (request === null) return null
-      if (request.length > 0) return request
+      const args = this.#data[this.#at] === 42 ? this.#begin() : this.#inline()
+      if (args === null) return null
+      if (args.length > 0) return args
       if (this.#missing === 0 && this.#at >= this.#data.length) return null
     }
   }
@@ -173,6 +214,12 @@ export class Decoder {
     if (parts === null) throw new ProtocolError('Protocol error: unbalanced quotes in request')
     return parts.map((part) => Buffer.from(part, 'latin1'))
   }
+}
+
+/** NaN where none stands. */
+function digitAt(data: Buffer, at: number): number {
+  const digit = (data[at] as number) - 48 // at < length
+  return digit >= 0 && digit <= 9 ? digit : Number.NaN
 }
 
 /** Digits with an optional sign, or null. */

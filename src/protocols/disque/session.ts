@@ -161,9 +161,9 @@ export class Session implements BrokerSession, Waiter {
           this.goOn()
           break
         }
-        const args = this.#decoder.next()
-        if (args === null) break
-        this.#execute(args)
+        const request = this.#decoder.next()
+        if (request === null) break
+        this.#execute(request.all)
       }
     } catch (cause) {
       if (!(cause instanceof ProtocolError)) throw cause

@@ -1,41 +1,14 @@
 /** Reading arguments as Redis reads them. Each of these throws the error that Redis replies. */
+import { textOf, upperOf } from '../../lib/resp/texts.ts'
 import { RedisError, words } from './errors.ts'
 
 const minInteger = -(2n ** 63n)
 const maxInteger = 2n ** 63n - 1n
 
-/** Texts of short arguments met lately, each at the place that its bytes lead to: keys and names come again and again, and to make text of bytes takes long. */
-const textsKept = 1024
-const shortBytesMax = 32
-const texts = new Array<string>(textsKept).fill('')
-const uppers = new Array<string>(textsKept).fill('')
-
-/** The place where a short argument's text is; it is put there. */
-function placeOf(arg: Buffer): number {
-  const { length } = arg
-  let hash = length
-  for (let at = 0; at < length; at++) hash = (Math.imul(hash, 31) + (arg[at] as number)) | 0 // at < length
-  const place = (hash ^ (hash >>> 10) ^ (hash >>> 20)) & (textsKept - 1)
-  const kept = texts[place] as string // place < textsKept
-  let same = kept.length === length
-  for (let at = 0; same && at < length; at++) same = kept.charCodeAt(at) === arg[at]
-  if (same) return place
-  const made = arg.toString('latin1')
-  texts[place] = made
-  uppers[place] = made.toUpperCase()
-  return place
-}
-
-export function text(arg: Buffer | undefined): string {
-  if (arg === undefined) return ''
-  return arg.length > shortBytesMax ? arg.toString('latin1') : (texts[placeOf(arg)] as string) // there now
-}
+export const text = (arg: Buffer | undefined): string => (arg === undefined ? '' : textOf(arg, 0, arg.length))
 
 /** An option's name. */
-export function option(arg: Buffer | undefined): string {
-  if (arg === undefined) return ''
-  return arg.length > shortBytesMax ? arg.toString('latin1').toUpperCase() : (uppers[placeOf(arg)] as string) // there now
-}
+export const option = (arg: Buffer | undefined): string => (arg === undefined ? '' : upperOf(arg, 0, arg.length))
 
 /** A 64-bit integer, written as Redis writes one: no sign but minus, no blanks, no leading zeros. Beyond 2^53 it is not exact. */
 export function integer(arg: Buffer | string | undefined, message: string = words.notInteger): number {

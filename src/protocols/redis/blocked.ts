@@ -1,4 +1,5 @@
 /** Clients that wait for keys. They are served in the order in which they began to wait, after the whole command, transaction or script that gave them something. */
+import { Request } from '../../lib/resp/request.ts'
 import type { Timer } from '../../lib/timers.ts'
 import { CommandCall } from './call.ts'
 import type { Client } from './client.ts'
@@ -98,7 +99,7 @@ export class Blocked {
   #try(entry: Entry, key: string): void {
     const { client, db, waiting } = entry
     if (this.#byClient.get(client) !== entry) return
-    const call = new CommandCall(this.#server, client, db, [])
+    const call = new CommandCall(this.#server, client, db, Request.of([]))
     try {
       if (!waiting.serve(call, key)) return
     } catch (cause) {

@@ -1,6 +1,7 @@
 /** One run of a command for a client, outside of scripts. */
 
 import type { Reply } from '../../lib/resp/reply.ts'
+import type { Request } from '../../lib/resp/request.ts'
 import type { Client } from './client.ts'
 import type { Call, Deferred, Waiting } from './command.ts'
 import type { Database } from './database.ts'
@@ -10,19 +11,26 @@ export class CommandCall implements Call {
   readonly server: Server
   readonly client: Client
   readonly db: Database
-  readonly args: readonly Buffer[]
+  readonly request: Request
   readonly reply: Reply
   readonly now: number
   readonly atomic: boolean
+  readonly #serial: number
 
-  constructor(server: Server, client: Client, db: Database, args: readonly Buffer[], atomic = false) {
+  constructor(server: Server, client: Client, db: Database, request: Request, atomic = false) {
     this.server = server
     this.client = client
     this.db = db
-    this.args = args
+    this.request = request
+    this.#serial = request.serial
     this.reply = client.reply
     this.now = server.now
     this.atomic = atomic
+  }
+
+  get args(): readonly Buffer[] {
+    if (this.request.serial !== this.#serial) throw new Error('the arguments of a command are gone once it has run')
+    return this.request.all
   }
 
   defer(): Deferred {

@@ -1,6 +1,7 @@
 /** One connected client as commands see it. What it is sent waits here in order: for the disk, and for replies that come later. */
 import type { Broker, Principal, Space } from '../../broker/face.ts'
 import { ReplyWriter } from '../../lib/resp/reply.ts'
+import type { Request } from '../../lib/resp/request.ts'
 import type { Command, Deferred } from './command.ts'
 import type { Database } from './database.ts'
 
@@ -26,7 +27,7 @@ export interface ClientHost {
 
 export interface Queued {
   readonly command: Command
-  readonly args: readonly Buffer[]
+  readonly request: Request
 }
 
 /** A part of what is to be sent: it goes once its reply is written and everything that was changed before is durable. */

@@ -8,6 +8,7 @@
  */
 
 import type { Reply } from '../../lib/resp/reply.ts'
+import type { Request } from '../../lib/resp/request.ts'
 import type { Client } from './client.ts'
 import type { Database } from './database.ts'
 import type { Server } from './server.ts'
@@ -112,8 +113,10 @@ export interface Call {
   readonly client: Client
   /** The database that the client has selected. */
   readonly db: Database
-  /** With the command's name first. */
+  /** With the command's name first. All of them are made views of, which costs: what runs by the thousand reads {@link request}. */
   readonly args: readonly Buffer[]
+  /** The same, until `run` returns. */
+  readonly request: Request
   /** Exactly one reply is written, before `run` returns, or see {@link defer} and {@link block}. */
   readonly reply: Reply
   /** ms since the epoch, the same for all commands of a transaction or script. */

@@ -2,6 +2,7 @@
  * Runs commands one at a time: checks that a request is one, that its client may, queues it in a transaction, or runs it. While a script waits for something all
  * others are held.
  */
+import { Request } from '../../lib/resp/request.ts'
 import { AccessRefused, checkAccess } from './access.ts'
 import { CommandCall } from './call.ts'
 import type { Client } from './client.ts'
@@ -45,7 +46,7 @@ export interface Holder {
 
 interface Held {
   readonly client: Client
-  readonly args: Buffer[]
+  readonly request: Request
 }
 
 export class Executor {
@@ -61,9 +62,9 @@ export class Executor {
   #pausesAll = false
   #paused: Held[] = []
   /** Told of each command before it runs (MONITOR). */
-  onCommand: ((client: Client, args: readonly Buffer[], fromScript: boolean) => void) | null = null
+  onCommand: ((client: Client, request: Request, fromScript: boolean) => void) | null = null
   /** Told of each command that ran long enough, with microseconds. */
-  onSlow: ((client: Client, args: readonly Buffer[], microseconds: number) => void) | null = null
+  onSlow: ((client: Client, request: Request, microseconds: number) => void) | null = null
 
   constructor(server: Server) {
     this.#server = server
@@ -79,16 +80,16 @@ export class Executor {
   }
 
   /** One request of a client, after {@link look}. Whatever it throws has become its reply. */
-  execute(client: Client, args: Buffer[]): void {
+  execute(client: Client, request: Request): void {
     const server = this.#server
     client.lastActiveAt = this.#wall
-    const found = findCommand(args)
+    const found = findCommand(request)
     const hidden = client.silent === 'always' || client.silent === 'skipping'
     const written = hidden ? client.reply.used : 0
     if (client.silent === 'skipping') client.silent = 'no'
     else if (client.silent === 'next') client.silent = 'skipping'
     try {
-      this.#dispatch(client, found, args)
+      this.#dispatch(client, found, request)
     } catch (cause) {
       this.#refuse(client, found, cause)
     }
@@ -110,33 +111,33 @@ export class Executor {
     client.reply.error(errorText(cause))
   }
 
-  #dispatch(client: Client, found: Command | undefined, args: Buffer[]): void {
-    if (found === undefined) throw unknownCommand(args)
+  #dispatch(client: Client, found: Command | undefined, request: Request): void {
+    if (found === undefined) throw unknownCommand(request.all)
     client.lastCommand = found.name
     if (client.principal === null && !found.flags.has('no_auth')) throw new RedisError(words.noAuth)
-    checkArity(found, args)
+    checkArity(found, request)
     if (this.#holder !== null && this.#holder.client !== client && !found.flags.has('allow_busy')) {
       if (this.#holder.isBusy) throw new RedisError(this.#holder.busyMessage)
-      this.#hold(this.#held, client, args)
+      this.#hold(this.#held, client, request)
       return
     }
     if (client.queued !== null && found.flags.has('no_multi'))
       throw new RedisError('ERR Command not allowed inside a transaction')
-    this.check(client, found, args)
+    this.check(client, found, request)
     if (client.protocol === 2 && client.subscriptions > 0 && !subscribedCommands.has(found.name))
       throw new RedisError(
         `ERR Can't execute '${found.name.split('|')[0]}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
       )
-    if (this.#isPaused(found, client)) return this.#hold(this.#paused, client, args)
-    if (client.queued !== null && !unqueuedCommands.has(found.name)) return this.#queue(client, found, args)
-    this.run(found, client, args)
+    if (this.#isPaused(found, client)) return this.#hold(this.#paused, client, request)
+    if (client.queued !== null && !unqueuedCommands.has(found.name)) return this.#queue(client, found, request)
+    this.run(found, client, request)
   }
 
   /** Whether a client may run it now; throws. Also for commands of scripts. */
-  check(client: Client, found: Command, args: readonly Buffer[]): void {
+  check(client: Client, found: Command, request: Request): void {
     const server = this.#server
     const { principal } = client
-    if (principal !== null && server.broker.authenticationRequired) checkAccess(principal, found, args)
+    if (principal !== null && server.broker.authenticationRequired) checkAccess(principal, found, request.all)
     if (!found.writes) return
     if (server.failure !== null) throw new RedisError(`MISCONF Errors writing to the append only file: ${server.failure.message}`)
     if (!found.grows) return
@@ -147,16 +148,16 @@ export class Executor {
   }
 
   /** Runs one command that was checked, with all that follows from it. */
-  run(found: Command, client: Client, args: readonly Buffer[]): void {
+  run(found: Command, client: Client, request: Request): void {
     const server = this.#server
     server.statistics.commands++
-    if (this.onCommand !== null && !found.flags.has('skip_monitor')) this.onCommand(client, args, false)
+    if (this.onCommand !== null && !found.flags.has('skip_monitor')) this.onCommand(client, request, false)
     // In the order in which it happens: what goes to topics comes behind what was done to keys before.
     if (!server.effects.isEmpty && !found.flags.has('readonly') && !privateGroups.has(found.group)) server.store()
     const startedAt = this.#steady
     const written = client.reply.used
     try {
-      found.run(new CommandCall(server, client, client.db, args))
+      found.run(new CommandCall(server, client, client.db, request))
     } catch (cause) {
       // A command that throws has replied nothing; should it have, the error takes the place of that.
       if (client.reply.used > written) client.reply.truncate(written)
@@ -166,7 +167,7 @@ export class Executor {
       this.#steady = performance.now()
       const tookMs = this.#steady - startedAt
       if (tookMs > clockMs) this.look()
-      if (this.onSlow !== null) this.onSlow(client, args, tookMs * 1000)
+      if (this.onSlow !== null) this.onSlow(client, request, tookMs * 1000)
       if (this.#holder === null) this.ended()
     }
   }
@@ -176,10 +177,10 @@ export class Executor {
     this.#server.blocked.serve()
   }
 
-  #queue(client: Client, found: Command, args: readonly Buffer[]): void {
+  #queue(client: Client, found: Command, request: Request): void {
     const queued = client.queued ?? []
     if (queued.length >= queuedMax) throw new RedisError(`ERR a transaction has at most ${queuedMax} commands`)
-    queued.push({ command: found, args: args.map((arg) => Buffer.from(arg)) })
+    queued.push({ command: found, request: kept(request) })
     client.reply.status('QUEUED')
   }
 
@@ -227,16 +228,16 @@ export class Executor {
     this.#server.settle()
   }
 
-  #hold(list: Held[], client: Client, args: readonly Buffer[]): void {
+  #hold(list: Held[], client: Client, request: Request): void {
     client.blocked = true
-    list.push({ client, args: args.map((arg) => Buffer.from(arg)) })
+    list.push({ client, request: kept(request) })
   }
 
   #again(held: readonly Held[]): void {
-    for (const { client, args } of held) {
+    for (const { client, request } of held) {
       if (client.closed) continue
       this.look()
-      this.execute(client, args)
+      this.execute(client, request)
       this.#server.wrote(client)
       if (client.mayRun) client.host.resumed()
     }
@@ -272,14 +273,17 @@ export class Executor {
   }
 }
 
-export function checkArity(found: Command, args: readonly Buffer[]): void {
+/** For later: what a request views is gone by then. */
+const kept = ({ all }: Request): Request => Request.of(all.map((arg) => Buffer.from(arg)))
+
+export function checkArity(found: Command, { length }: { readonly length: number }): void {
   const { arity } = found
-  if (arity > 0 ? args.length !== arity : args.length < -arity) throw wrongArguments(found.name)
+  if (arity > 0 ? length !== arity : length < -arity) throw wrongArguments(found.name)
 }
 
 export function unknownCommand(args: readonly Buffer[]): RedisError {
   const name = args[0]?.toString().slice(0, shownBytes) ?? ''
-  if (findCommand([Buffer.from(`${name}|`)]) !== undefined)
+  if (findCommand(Request.of([Buffer.from(`${name}|`)])) !== undefined)
     return new RedisError(
       `ERR unknown subcommand '${args[1]?.toString().slice(0, shownBytes) ?? ''}'. Try ${name.toUpperCase()} HELP.`,
     )

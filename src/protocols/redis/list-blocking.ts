@@ -7,7 +7,7 @@ import type { End } from './list.ts'
 import { endOf, severalOf } from './list-arguments.ts'
 import { listAt, moveBetween, popFrom, popped } from './list-commands.ts'
 import { perform } from './list-run.ts'
-import { type HeldList, listsOf } from './lists.ts'
+import type { HeldList } from './lists.ts'
 
 interface Wanted {
   readonly keys: readonly string[]
@@ -28,7 +28,7 @@ function takeOrWait(call: Call, wanted: Wanted): void {
     serve: (served, key) => {
       // One that holds something else by now is passed over.
       if (served.db.get(key) !== undefined) return false
-      const held = listsOf(served.server).find(served.db, key)
+      const held = served.server.lists.find(served.db, key)
       return held !== undefined && held.list.length > 0 && takes(served, key, held, wanted)
     },
     timedOut: wanted.nothing,

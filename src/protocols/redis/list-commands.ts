@@ -1,6 +1,7 @@
 /** The commands of lists that do not wait: see list-blocking.ts for the others. */
 import { Buffer } from 'node:buffer'
 import type { Reply } from '../../lib/resp/reply.ts'
+import type { Request } from '../../lib/resp/request.ts'
 import { integer, option, text } from './arguments.ts'
 import { type Call, type Command, command, numberedKeys } from './command.ts'
 import type { Database } from './database.ts'
@@ -8,11 +9,11 @@ import { RedisError, syntaxError, words, wrongArguments } from './errors.ts'
 import type { End, Steps } from './list.ts'
 import { bounded, endOf, severalOf } from './list-arguments.ts'
 import { perform } from './list-run.ts'
-import { type HeldList, type Lists, listsOf } from './lists.ts'
+import type { HeldList, Lists } from './lists.ts'
 
 /** The list of a key that holds one; undefined: there is none. Throws WRONGTYPE. */
 export function listAt(call: Call, db: Database, key: string): HeldList | undefined {
-  const lists = listsOf(call.server)
+  const lists = call.server.lists
   const held = lists.find(db, key)
   if (held !== undefined && held.list.length > 0 && db.expiring === 0 && db.get(key) === undefined) return held
   lists.check(db, key)
@@ -25,22 +26,28 @@ export function listAt(call: Call, db: Database, key: string): HeldList | undefi
 const push =
   (end: End, event: string, onlyPresent: boolean) =>
   (call: Call): void => {
-    const { db } = call
-    const key = text(call.args[1])
+    const { db, request } = call
+    const key = request.text(1)
     const present = listAt(call, db, key)
-    const lists = listsOf(call.server)
+    const { lists } = call.server
     const held = present ?? (onlyPresent ? undefined : lists.open(db, key))
     if (held === undefined) return call.reply.integer(0)
-    if (held.busy === null && held.list.isPrepared)
-      return call.reply.integer(pushTo(lists, db, key, held, end, event, call.args.slice(2)))
-    const elements = call.args.slice(2).map((element) => Buffer.from(element))
-    perform(
-      call,
-      held,
-      () => held.list.prepare(),
-      (reply) => reply.integer(pushTo(lists, db, key, held, end, event, elements)),
-    )
+    if (held.busy !== null || !held.list.isPrepared) return pushLater(call, key, held, end, event)
+    call.reply.integer(pushTo(lists, db, key, held, end, event, elementsOf(request)))
   }
+
+/** Apart from {@link push}, which is to make no closures. */
+function pushLater(call: Call, key: string, held: HeldList, end: End, event: string): void {
+  const elements = call.args.slice(2).map((element) => Buffer.from(element))
+  perform(
+    call,
+    held,
+    () => held.list.prepare(),
+    (reply) => reply.integer(pushTo(call.server.lists, call.db, key, held, end, event, elements)),
+  )
+}
+
+const elementsOf = (request: Request): readonly Buffer[] => (request.length === 3 ? [request.bytes(2)] : request.all.slice(2))
 
 export function pushTo(
   lists: Lists,
@@ -64,10 +71,10 @@ export function pushTo(
 const pop =
   (end: End) =>
   (call: Call): void => {
-    const { db, args, reply } = call
-    const key = text(call.args[1])
-    if (args.length > 3) throw wrongArguments(end === 'left' ? 'lpop' : 'rpop')
-    const count = args.length === 3 ? bounded(call.args[2], 0, 'value is out of range, must be positive') : -1
+    const { db, request, reply } = call
+    const key = request.text(1)
+    if (request.length > 3) throw wrongArguments(end === 'left' ? 'lpop' : 'rpop')
+    const count = request.length === 3 ? bounded(call.args[2], 0, 'value is out of range, must be positive') : -1
     const held = listAt(call, db, key)
     if (held === undefined) return count < 0 ? reply.nil() : reply.nilArray()
     if (count === 0) return reply.array(0)
@@ -79,25 +86,30 @@ const pop =
         return popped(call, db, key, held, end)
       }
     }
-    perform(
-      call,
-      held,
-      () => held.list.pop(end, Math.max(1, count)),
-      (out, elements) => {
-        if (elements.length > 0) popped(call, db, key, held, end)
-        const [first] = elements
-        if (count < 0) return first === undefined ? out.nil() : out.bulk(first)
-        if (first === undefined) return out.nilArray()
-        out.array(elements.length)
-        for (const element of elements) out.bulk(element)
-      },
-    )
+    popLater(call, key, held, end, count)
   }
+
+/** Apart from {@link pop}, which is to make no closures. `count` -1: one, and its reply is not a list of one. */
+function popLater(call: Call, key: string, held: HeldList, end: End, count: number): void {
+  perform(
+    call,
+    held,
+    () => held.list.pop(end, Math.max(1, count)),
+    (reply, elements) => {
+      if (elements.length > 0) popped(call, call.db, key, held, end)
+      const [first] = elements
+      if (count < 0) return first === undefined ? reply.nil() : reply.bulk(first)
+      if (first === undefined) return reply.nilArray()
+      reply.array(elements.length)
+      for (const element of elements) reply.bulk(element)
+    },
+  )
+}
 
 export function popped(call: Call, db: Database, key: string, held: HeldList, end: End): void {
   db.touched(key)
   db.notify('l', end === 'left' ? 'lpop' : 'rpop', key)
-  listsOf(call.server).shrunk(db, key, held)
+  call.server.lists.shrunk(db, key, held)
 }
 
 const popSeveral = (call: Call): void => {
@@ -251,7 +263,7 @@ const remove = (call: Call): void => {
       if (removed > 0) {
         db.touched(key)
         db.notify('l', 'lrem', key)
-        listsOf(call.server).shrunk(db, key, held)
+        call.server.lists.shrunk(db, key, held)
       }
       reply.integer(removed)
     },
@@ -272,7 +284,7 @@ const trim = (call: Call): void => {
     (reply) => {
       db.touched(key)
       db.notify('l', 'ltrim', key)
-      listsOf(call.server).shrunk(db, key, held)
+      call.server.lists.shrunk(db, key, held)
       reply.status('OK')
     },
   )
@@ -291,7 +303,7 @@ export function moveBetween(
   nothing: (reply: Reply) => void,
 ): void {
   const { db } = call
-  const lists = listsOf(call.server)
+  const lists = call.server.lists
   lists.check(db, to)
   function* steps(): Steps<Buffer | null> {
     yield* held.list.prepare()

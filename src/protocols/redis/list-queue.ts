@@ -1,8 +1,8 @@
 /** The queue that a list is, as the list needs it: one topic kept until acknowledged, and its default subscription. */
 import type { Buffer } from 'node:buffer'
-import { type Broker, CoreError, PublishItem, type ReadyRecords, type Space, type TopicInfo } from '../../broker/face.ts'
+import type { Broker, ReadyRecords, Space, TopicInfo } from '../../broker/face.ts'
 import type { ListHost, ListMemory } from './list.ts'
-import { ownConnection } from './pubsub.ts'
+import { storeRecord } from './store-record.ts'
 
 const ignore = (): void => undefined
 
@@ -33,30 +33,24 @@ export class ListQueue implements ListHost {
 
   append(format: number, payloads: readonly Buffer[], replacing: boolean): number {
     const [first] = payloads
-    if (first !== undefined && payloads.length === 1) return this.#stored([this.#item(format, first, replacing)])
-    const items = payloads.map((payload) => this.#item(format, payload, replacing))
-    let place = -1
+    if (first !== undefined && payloads.length === 1) return this.#store(format, first, replacing)
+    const places: number[] = []
     this.together(() => {
-      place = this.#stored(items)
+      try {
+        for (const payload of payloads) places.push(this.#store(format, payload, replacing))
+      } catch (cause) {
+        // Where one is refused, none stays.
+        if (this.records.lanes === 1) for (const place of places) this.records.drop(place)
+        throw cause
+      }
     })
+    return places[0] ?? -1
+  }
+
+  #store(format: number, payload: Buffer, replacing: boolean): number {
+    const place = storeRecord(this.#space, this.name, format, payload, replacing)
+    this.published++
     return place
-  }
-
-  #item(format: number, payload: Buffer, replacing: boolean): PublishItem {
-    const item = new PublishItem('', this.name, format, payload)
-    item.connection = ownConnection
-    if (replacing) item.into = this.name
-    return item
-  }
-
-  /** Returns the place of the first. Where one is refused, none stays. */
-  #stored(items: readonly PublishItem[]): number {
-    this.#space.publish(items, null)
-    this.published += items.length
-    const refused = items.find(({ errorCode, routedTo }) => errorCode !== null || routedTo === 0)
-    if (refused === undefined) return items[0]?.baseOffset ?? -1
-    for (const { baseOffset } of items) if (baseOffset >= 0 && this.records.lanes === 1) this.records.drop(baseOffset)
-    throw new CoreError(refused.errorCode ?? 'NotFound', refused.errorMessage || `no topic "${this.name}"`, this.name)
   }
 
   together(run: () => void): void {

@@ -284,6 +284,3 @@ export class Lists implements KeyProvider {
     return this.#spaces.find(db.index)?.watch(nameOfBytes(key), () => db.ready(key)) ?? (() => undefined)
   }
 }
-
-/** The one of a server. */
-export const listsOf = ({ broker }: { readonly broker: Broker }): Lists => broker.shared('redis.lists', () => new Lists(broker))

@@ -3,6 +3,7 @@
 import { type Args, install } from '../../lib/lua/library.ts'
 import { LuaError, LuaTable, type LuaValue, shortest, suspended } from '../../lib/lua/value.ts'
 import type { Reply } from '../../lib/resp/reply.ts'
+import { Request } from '../../lib/resp/request.ts'
 import { AccessRefused } from './access.ts'
 import type { Client } from './client.ts'
 import type { Call, Command, Deferred, Waiting } from './command.ts'
@@ -55,15 +56,11 @@ export function installRedis(server: Server, scripting: Scripting): void {
     breakpoint: () => [false],
     debug: () => [],
     acl_check_cmd: (args) => {
-      const found = server.findCommand(args.map((arg) => bufferOf(arg) ?? Buffer.alloc(0)))
+      const request = Request.of(args.map((arg) => bufferOf(arg) ?? Buffer.alloc(0)))
+      const found = server.findCommand(request)
       if (found === undefined) throw new LuaError('ERR Invalid command passed to redis.acl_check_cmd()')
       try {
-        if (scripting.running !== null)
-          server.executor.check(
-            scripting.running.client,
-            found,
-            args.map((arg) => bufferOf(arg) ?? Buffer.alloc(0)),
-          )
+        if (scripting.running !== null) server.executor.check(scripting.running.client, found, request)
         return [true]
       } catch {
         return [false]
@@ -110,14 +107,14 @@ function callCommand(server: Server, scripting: Scripting, args: Args, raises: b
   if (args.length === 0) return fail('ERR Please specify at least one argument for this redis lib call')
   const given = args.map(bufferOf)
   if (given.includes(null)) return fail('ERR Lua redis lib command arguments must be strings or integers')
-  const buffers = given as Buffer[] // none is null
+  const request = Request.of(given as Buffer[]) // none is null
   let found: Command
   try {
-    found = checked(server, running, buffers)
+    found = checked(server, running, request)
   } catch (cause) {
     return fail(errorText(cause))
   }
-  const call = new ScriptCall(server, running, buffers)
+  const call = new ScriptCall(server, running, request)
   const answer = (): readonly LuaValue[] => {
     const value: ReplyValue = call.reply.value ?? { kind: 'nil' }
     if (value.kind === 'error') return fail(Buffer.from(value.text).toString('latin1'))
@@ -125,7 +122,7 @@ function callCommand(server: Server, scripting: Scripting, args: Args, raises: b
   }
   if (found.flags.has('write')) running.wrote = true
   server.statistics.commands++
-  server.executor.onCommand?.(running.client, buffers, true)
+  server.executor.onCommand?.(running.client, request, true)
   try {
     found.run(call)
   } catch (cause) {
@@ -143,19 +140,19 @@ function callCommand(server: Server, scripting: Scripting, args: Args, raises: b
   return suspended
 }
 
-function checked(server: Server, running: Running, args: readonly Buffer[]): Command {
-  const found = server.findCommand(args)
+function checked(server: Server, running: Running, request: Request): Command {
+  const found = server.findCommand(request)
   if (found === undefined) throw new RedisError('ERR Unknown Redis command called from script')
   if (found.flags.has('noscript')) throw new RedisError('ERR This Redis command is not allowed from script')
   try {
-    checkArity(found, args)
+    checkArity(found, request)
   } catch {
     throw new RedisError('ERR Wrong number of args calling Redis command from script')
   }
   if (running.readOnly && found.flags.has('write'))
     throw new RedisError('ERR Write commands are not allowed from read-only scripts.')
   try {
-    server.executor.check(running.client, found, args)
+    server.executor.check(running.client, found, request)
   } catch (cause) {
     if (cause instanceof AccessRefused) server.noteRefusal(running.client, cause, 'lua')
     throw cause
@@ -167,19 +164,23 @@ function checked(server: Server, running: Running, args: readonly Buffer[]): Com
 class ScriptCall implements Call {
   readonly server: Server
   readonly client: Client
-  readonly args: readonly Buffer[]
+  readonly request: Request
   readonly reply: ValueReply
   readonly now: number
   readonly atomic = true
   isWaiting = false
   whenDone: () => void = () => undefined
 
-  constructor(server: Server, running: Running, args: readonly Buffer[]) {
+  constructor(server: Server, running: Running, request: Request) {
     this.server = server
     this.client = running.client
-    this.args = args
+    this.request = request
     this.reply = new ValueReply(running.protocol)
     this.now = server.now
+  }
+
+  get args(): readonly Buffer[] {
+    return this.request.all
   }
 
   get db(): Database {

@@ -14,9 +14,11 @@ import { words } from './errors.ts'
 import { Executor } from './executor.ts'
 import { Functions } from './functions.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
+import { Lists } from './lists.ts'
 import { PubSub } from './pubsub.ts'
 import { Scripting } from './scripting.ts'
 import { Settings } from './settings.ts'
+import { Streams } from './streams.ts'
 
 /** Of Redis, whose commands and replies these are. Clients compare it with what they need. */
 export const redisVersion = '7.4.0'
@@ -31,7 +33,9 @@ export class Server implements DatabaseHost, KeeperHost {
   readonly databases: readonly Database[]
   readonly effects = new EffectLog()
   readonly keeper: Keeper
-  readonly providers: KeyProvider[] = []
+  readonly lists: Lists
+  readonly streams: Streams
+  readonly providers: readonly KeyProvider[]
   readonly settings = new Settings()
   readonly executor: Executor
   readonly blocked: Blocked
@@ -70,6 +74,9 @@ export class Server implements DatabaseHost, KeeperHost {
     this.databases = Array.from({ length: databaseCount }, (_, index) => new Database(index, this))
     this.#watchers = this.databases.map(() => new Map())
     this.keeper = new Keeper(broker, this)
+    this.lists = new Lists(broker)
+    this.streams = new Streams(broker, this.lists)
+    this.providers = [this.lists, this.streams]
     this.executor = new Executor(this)
     this.blocked = new Blocked(this)
     this.pubsub = new PubSub(this)
@@ -108,11 +115,6 @@ export class Server implements DatabaseHost, KeeperHost {
       this.changes = this.durable = this.#asked = 0
     })
     return this.#ready
-  }
-
-  /** Lists and streams say that they are there. */
-  provide(provider: KeyProvider): void {
-    this.providers.push(provider)
   }
 
   /** Bytes of all private keys, about. */
@@ -356,7 +358,7 @@ export class Server implements DatabaseHost, KeeperHost {
   monitor(client: Client): void {
     client.monitoring = true
     this.#monitors.add(client)
-    this.executor.onCommand = (by, args, fromScript) => this.#tellMonitors(by, args, fromScript)
+    this.executor.onCommand = (by, { all }, fromScript) => this.#tellMonitors(by, all, fromScript)
   }
 
   #unmonitor(client: Client): void {
@@ -382,8 +384,8 @@ export class Server implements DatabaseHost, KeeperHost {
     this.executor.onSlow =
       slowMicroseconds < 0
         ? null
-        : (client, args, microseconds) => {
-            if (microseconds >= slowMicroseconds) this.#noteSlow(client, args, Math.floor(microseconds))
+        : (client, request, microseconds) => {
+            if (microseconds >= slowMicroseconds) this.#noteSlow(client, request.all, Math.floor(microseconds))
           }
   }
 

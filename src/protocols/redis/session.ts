@@ -123,10 +123,10 @@ export class Session implements ProtocolSession, ClientHost {
           this.#plan()
           break
         }
-        const args = this.#decoder.next()
-        if (args === null) break
+        const request = this.#decoder.next()
+        if (request === null) break
         if (count % clockRequests === 0) this.#server.executor.look()
-        this.#server.executor.execute(client, args)
+        this.#server.executor.execute(client, request)
       }
     } catch (cause) {
       if (!(cause instanceof ProtocolError)) throw cause

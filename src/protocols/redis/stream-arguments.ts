@@ -9,15 +9,15 @@ import type { Trimming, WantedId } from './stream.ts'
 import type { Group } from './stream-group.ts'
 import { idText, parseId, parseU64, type StreamId } from './stream-id.ts'
 import type { Entry } from './stream-log.ts'
-import { type HeldStream, streamsOf } from './streams.ts'
+import type { HeldStream } from './streams.ts'
 
 /** The stream of a key that holds one; undefined: there is none. Throws WRONGTYPE. */
 export function streamAt(call: Call, key: string): HeldStream | undefined {
   const { db } = call
-  const held = streamsOf(call.server).find(db, key)
+  const held = call.server.streams.find(db, key)
   if (held === undefined || db.expiring > 0 || db.get(key) !== undefined) db.mustBe(key, 'stream')
   // It may have expired just now.
-  return held === undefined || db.expiring === 0 ? held : streamsOf(call.server).find(db, key)
+  return held === undefined || db.expiring === 0 ? held : call.server.streams.find(db, key)
 }
 
 export const noGroup = (key: string, group: string, where = ''): RedisError =>
@@ -87,7 +87,7 @@ export function trimOptions(args: readonly Buffer[], at: number, forAdd: boolean
     else if (forAdd) break
     else throw syntaxError()
   }
-  if (forAdd && next < args.length) wantedId(args[next])
+  if (forAdd && next < args.length) wantedId(text(args[next]))
   if (limit >= 0 && by === null)
     throw new RedisError('ERR syntax error, LIMIT cannot be used without specifying a trimming strategy')
   if (!forAdd && by === null) throw new RedisError('ERR syntax error, XTRIM must be called with a trimming strategy')
@@ -101,10 +101,11 @@ function references(word: string): void {
   if (word !== 'KEEPREF') throw new RedisError(`ERR trimming with ${word} is not supported: use XDELEX`)
 }
 
+const anyId: WantedId = { ms: null, seq: null }
+
 /** The id of XADD: `*`, `ms-*`, `ms-seq`, `ms`. */
-export function wantedId(arg: Buffer | undefined): WantedId {
-  const said = text(arg)
-  if (said === '*') return { ms: null, seq: null }
+export function wantedId(said: string): WantedId {
+  if (said === '*') return anyId
   if (!said.endsWith('-*')) return parseId(said)
   const ms = parseU64(said.slice(0, -2))
   if (ms === null) return parseId('') // throws

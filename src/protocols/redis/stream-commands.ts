@@ -2,42 +2,49 @@
 import { Buffer } from 'node:buffer'
 import { integer, option, text } from './arguments.ts'
 import { type Call, type Command, command } from './command.ts'
+import type { Database } from './database.ts'
 import { RedisError, syntaxError, words, wrongArguments } from './errors.ts'
 import type { Steps } from './list.ts'
 import { perform } from './list-run.ts'
+import type { Trimming, WantedId } from './stream.ts'
 import { countOf, idsOf, replyEntries, streamAt, type TrimOptions, touched, trimOptions, wantedId } from './stream-arguments.ts'
 import { compareIds, idText, parseId, parseInterval, type StreamId } from './stream-id.ts'
-import { streamsOf } from './streams.ts'
+import type { HeldStream } from './streams.ts'
 
 const noOptions: TrimOptions = { trimming: null, onlyPresent: false, next: 2 }
 
 function add(call: Call): void {
-  const { args, db } = call
-  const { trimming, onlyPresent, next } = text(args[2]) === '*' ? noOptions : trimOptions(args, 2, true)
-  const wanted = wantedId(args[next])
-  const fields = args.slice(next + 1)
-  if (fields.length < 2 || fields.length % 2 !== 0) throw wrongArguments('xadd')
+  const { request, db } = call
+  const { trimming, onlyPresent, next } = request.text(2) === '*' ? noOptions : trimOptions(call.args, 2, true)
+  const wanted = wantedId(request.text(next))
+  const parts = request.length - next - 1
+  if (parts < 2 || parts % 2 !== 0) throw wrongArguments('xadd')
   if (wanted.ms === 0 && wanted.seq === 0) throw new RedisError('ERR The ID specified in XADD must be greater than 0-0')
-  const key = text(args[1])
+  const key = request.text(1)
   const present = streamAt(call, key)
   if (present === undefined && onlyPresent) return call.reply.nil()
-  const held = present ?? streamsOf(call.server).open(db, key)
+  const held = present ?? call.server.streams.open(db, key)
   const { stream } = held
-  const added = (): void => {
-    touched(db, key, 'xadd')
-    db.ready(key)
-  }
-  if (trimming === null && held.busy === null && stream.log.isKnown) {
-    const id = stream.add(wanted, fields, call.now)
-    added()
-    return call.reply.bulk(idText(id))
-  }
-  const { now } = call
-  const kept = fields.map((field) => Buffer.from(field))
+  if (trimming !== null || held.busy !== null || !stream.log.isKnown) return addLater(call, key, held, wanted, next, trimming)
+  const id = stream.addRequested(wanted, request, next + 1, call.now)
+  added(db, key)
+  call.reply.bulk(idText(id))
+}
+
+function added(db: Database, key: string): void {
+  touched(db, key, 'xadd')
+  db.ready(key)
+}
+
+/** Apart from {@link add}, which is to make no closures. */
+function addLater(call: Call, key: string, held: HeldStream, wanted: WantedId, next: number, trimming: Trimming | null): void {
+  const { db, now } = call
+  const { stream } = held
+  const pairs = call.args.slice(next + 1).map((part) => Buffer.from(part))
   function* steps(): Steps<StreamId> {
     yield* stream.log.catchUp()
-    const id = stream.add(wanted, kept, now)
-    added()
+    const id = stream.add(wanted, pairs, now)
+    added(db, key)
     if (trimming !== null && (yield* stream.trim(trimming)) > 0) touched(db, key, 'xtrim')
     return id
   }

@@ -6,6 +6,8 @@ import { Buffer } from 'node:buffer'
 import { addFlatHeaders, flatHeaders } from '../../core/flat-headers.ts'
 import type { Attributes, Format } from '../../core/record.ts'
 import { formats } from '../../core/record.ts'
+import { putU32, putU64 } from '../../lib/bytes.ts'
+import type { Request } from '../../lib/resp/request.ts'
 import { idMin, type StreamId, type U64, u64 } from './stream-id.ts'
 
 export const entryFormatId = 114
@@ -22,26 +24,40 @@ export type Pairs = readonly Buffer[]
 export function encodeEntry(id: StreamId, pairs: Pairs): Buffer {
   let bytes = headBytes
   for (const part of pairs) bytes += 4 + part.length
-  const envelope = Buffer.allocUnsafe(bytes)
-  envelope[0] = 1
-  putU64(envelope, 1, id.ms)
-  putU64(envelope, 9, id.seq)
+  const envelope = withHead(id, bytes)
   let at = headBytes
   for (const part of pairs) {
-    envelope.writeUInt32BE(part.length, at)
+    putU32(envelope, at, part.length)
     envelope.set(part, at + 4)
     at += 4 + part.length
   }
   return envelope
 }
 
-function putU64(buffer: Buffer, at: number, value: U64): void {
-  if (typeof value === 'bigint') {
-    buffer.writeBigUInt64BE(value, at)
-    return
+/** The same of a request's arguments from `first` on. */
+export function encodeRequested(id: StreamId, request: Request, first: number): Buffer {
+  let bytes = headBytes
+  for (let index = first; index < request.length; index++) bytes += 4 + request.size(index)
+  const envelope = withHead(id, bytes)
+  let at = headBytes
+  for (let index = first; index < request.length; index++) {
+    putU32(envelope, at, request.size(index))
+    at = request.copy(index, envelope, at + 4)
   }
-  buffer.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at)
-  buffer.writeUInt32BE(value % 0x1_0000_0000, at + 4)
+  return envelope
+}
+
+function withHead({ ms, seq }: StreamId, bytes: number): Buffer {
+  const envelope = Buffer.allocUnsafe(bytes)
+  envelope[0] = 1
+  putId(envelope, 1, ms)
+  putId(envelope, 9, seq)
+  return envelope
+}
+
+function putId(buffer: Buffer, at: number, value: U64): void {
+  if (typeof value === 'bigint') buffer.writeBigUInt64BE(value, at)
+  else putU64(buffer, at, value)
 }
 
 function getU64(buffer: Buffer, at: number): U64 {

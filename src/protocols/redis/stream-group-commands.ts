@@ -12,7 +12,7 @@ import { compareIds, idMin, idText, parseId, parseInterval, type StreamId } from
 import { unknownRead } from './stream-journal.ts'
 import type { Entry } from './stream-log.ts'
 import type { Consumer, Pending } from './stream-pending.ts'
-import { type HeldStream, streamsOf } from './streams.ts'
+import type { HeldStream } from './streams.ts'
 
 const keyNeeded =
   'ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.'
@@ -56,7 +56,7 @@ function create(call: Call): void {
   if (present === undefined && !make) throw new RedisError(keyNeeded)
   const said = text(args[4])
   const id = said === '$' ? null : parseId(said)
-  const held = present ?? streamsOf(call.server).open(db, key)
+  const held = present ?? call.server.streams.open(db, key)
   perform(
     call,
     held,

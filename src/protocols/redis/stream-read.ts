@@ -11,7 +11,7 @@ import { countOf, noGroup, replyEntries, replyEntry, streamAt, touched } from '.
 import type { Group } from './stream-group.ts'
 import { idMax, idMin, idText, nextId, parseId, previousId, type StreamId } from './stream-id.ts'
 import type { Entry } from './stream-log.ts'
-import { type HeldStream, streamsOf } from './streams.ts'
+import type { HeldStream } from './streams.ts'
 
 interface Wanted {
   readonly key: string
@@ -135,9 +135,7 @@ const read =
     const request = parse(call, forGroup)
     const now = call.now
     const [first] = request.wanted
-    const firstHeld = request.wanted
-      .map(({ key }) => streamsOf(call.server).find(call.db, key))
-      .find((held) => held !== undefined)
+    const firstHeld = request.wanted.map(({ key }) => call.server.streams.find(call.db, key)).find((held) => held !== undefined)
     if (firstHeld === undefined || first === undefined) return wait(call, request)
     perform(
       call,
@@ -168,7 +166,7 @@ function serve(call: Call, key: string, request: Request): boolean {
     if (request.group === null) return false
     throw wrongType()
   }
-  const held = streamsOf(call.server).find(call.db, key)
+  const held = call.server.streams.find(call.db, key)
   if (request.group !== null) {
     if (held === undefined) throw new RedisError('UNBLOCKED the stream key no longer exists')
     if (!held.stream.groups.has(request.group.name))
@@ -192,7 +190,7 @@ function serve(call: Call, key: string, request: Request): boolean {
 function* gather(call: Call, request: Request, now: number): Steps<Found[]> {
   const found: Found[] = []
   for (const { key, after } of request.wanted) {
-    const held = streamsOf(call.server).find(call.db, key)
+    const held = call.server.streams.find(call.db, key)
     if (held === undefined) continue
     const { stream } = held
     if (request.group !== null) {

@@ -1,9 +1,10 @@
 /** One stream: its entries, what is remembered beside them, and its groups. What changes state of Redis's own is told to the journal (stream-journal.ts). */
-import { CoreError, PublishItem, type Space } from '../../broker/face.ts'
+import type { Space } from '../../broker/face.ts'
+import type { Request } from '../../lib/resp/request.ts'
 import { RedisError } from './errors.ts'
 import type { Steps } from './list.ts'
-import { ownConnection } from './pubsub.ts'
-import { encodeEntry, entryFormatId, type Pairs } from './stream-envelope.ts'
+import { storeRecord } from './store-record.ts'
+import { encodeEntry, encodeRequested, entryFormatId, type Pairs } from './stream-envelope.ts'
 import { Group } from './stream-group.ts'
 import { compareIds, idMax, idMin, idText, nextId, parseId, type StreamId, type U64, u64Max } from './stream-id.ts'
 import { type StreamChange, type StreamMemory, unknownRead } from './stream-journal.ts'
@@ -77,13 +78,19 @@ export class Stream {
   /** The ids of all entries are known. Throws a RedisError, or a CoreError for what cannot be stored. */
   add(wanted: WantedId, pairs: Pairs, now: number): StreamId {
     const id = this.#idFor(wanted, now)
-    const item = new PublishItem('', this.name, entryFormatId, encodeEntry(id, pairs))
-    item.connection = ownConnection
-    this.#space.publish([item], null)
-    if (item.errorCode !== null || item.routedTo === 0)
-      throw new CoreError(item.errorCode ?? 'NotFound', item.errorMessage || `no topic "${this.name}"`, this.name)
-    this.log.added(item.baseOffset, id)
+    this.#store(id, encodeEntry(id, pairs))
     return id
+  }
+
+  /** The same with fields and values that a request has from its argument `first` on. */
+  addRequested(wanted: WantedId, request: Request, first: number, now: number): StreamId {
+    const id = this.#idFor(wanted, now)
+    this.#store(id, encodeRequested(id, request, first))
+    return id
+  }
+
+  #store(id: StreamId, envelope: Buffer): void {
+    this.log.added(storeRecord(this.#space, this.name, entryFormatId, envelope), id)
   }
 
   #idFor({ ms, seq }: WantedId, now: number): StreamId {

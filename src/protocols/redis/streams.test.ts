@@ -10,7 +10,6 @@ import { protocol } from './index.ts'
 import { TestClient } from './redis-client.testing.ts'
 import { Server } from './server.ts'
 import { encodeEntry, entryFormat } from './stream-envelope.ts'
-import { streamsOf } from './streams.ts'
 
 for (const format of protocol.formats) formats.register(format)
 
@@ -204,7 +203,7 @@ test('a group that takes a stream from the disk one by one reads each stretch of
   const other = await TestClient.open(broker)
   assert.equal(await other.run('XLEN', 's'), entries)
   await other.run('XINFO', 'STREAM', 's')
-  const held = streamsOf({ broker }).find(Server.of(broker).databases[0] as Database, 's')
+  const held = Server.of(broker).streams.find(Server.of(broker).databases[0] as Database, 's')
   assert.ok(held)
   const { records } = held.stream.log
   const load = records.load.bind(records)

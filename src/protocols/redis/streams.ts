@@ -6,7 +6,7 @@ import type { Database } from './database.ts'
 import { errorText, RedisError } from './errors.ts'
 import { atOnce } from './list.ts'
 import type { Busy } from './list-run.ts'
-import { listsOf } from './lists.ts'
+import type { Lists } from './lists.ts'
 import { Spaces } from './spaces.ts'
 import { Stream } from './stream.ts'
 import { idMax, idMin } from './stream-id.ts'
@@ -24,14 +24,16 @@ export interface HeldStream extends Busy {
 export class Streams implements KeyProvider {
   readonly type = 'stream'
   readonly #broker: Broker
+  readonly #lists: Lists
   readonly #spaces: Spaces
   readonly #held: Map<string, HeldStream>[] = []
   readonly #journal: StreamJournal
   /** What the journal tells of streams that nobody has asked for yet, by the topic's id. */
   readonly #stored = new Map<string, StreamChange[]>()
 
-  constructor(broker: Broker) {
+  constructor(broker: Broker, lists: Lists) {
     this.#broker = broker
+    this.#lists = lists
     this.#spaces = Spaces.of(broker)
     this.#journal = new StreamJournal(broker, () => this.#all())
   }
@@ -96,7 +98,7 @@ export class Streams implements KeyProvider {
     if (present !== undefined) return present
     const space = this.#spaces.open(db.index)
     const name = nameOfBytes(key)
-    listsOf({ broker: this.#broker }).giveWay(db, key)
+    this.#lists.giveWay(db, key)
     if (space.topic(name) !== undefined)
       throw new RedisError(`ERR the queue "${name}" is there already, and empty: delete it to have a stream of its name`)
     const config = { retention: 'time', retentionMs: -1, recordBytesMax: this.#broker.limits.recordBytesMax } as const
@@ -194,7 +196,3 @@ export class Streams implements KeyProvider {
     return this.#spaces.find(db.index)?.watch(nameOfBytes(key), () => db.ready(key)) ?? (() => undefined)
   }
 }
-
-/** The one of a server. */
-export const streamsOf = ({ broker }: { readonly broker: Broker }): Streams =>
-  broker.shared('redis.streams', () => new Streams(broker))

@@ -1,7 +1,9 @@
 /** ACL: the broker's own users and permissions, in Redis's words. */
+
 import { randomBytes } from 'node:crypto'
 import { type Broker, CoreError, type Principal, type UserListing } from '../../../broker/face.ts'
 import type { Reply } from '../../../lib/resp/reply.ts'
+import { Request } from '../../../lib/resp/request.ts'
 import { checkAccess } from '../access.ts'
 import { aclUserOf, applyRules, changeOf, channelsOf, commandsOf, keysOf, newAclUser, notPresent } from '../acl-rules.ts'
 import { integer, option, text } from '../arguments.ts'
@@ -183,7 +185,7 @@ function dryRun(call: Call): void {
   const name = nameAt(args, 2)
   if (named(server, name) === undefined) throw new RedisError(`ERR User '${name}' not found`)
   const request = args.slice(3).map((arg) => Buffer.from(arg))
-  const found = server.findCommand(request)
+  const found = server.findCommand(Request.of(request))
   if (found === undefined) throw new RedisError(`ERR Command '${nameAt(args, 3)}' not found`)
   checkArity(found, request)
   if (!broker.authenticationRequired) return call.reply.status('OK')

@@ -1,6 +1,7 @@
 /** COMMAND: what there is. */
 
 import type { Reply } from '../../../lib/resp/reply.ts'
+import { Request } from '../../../lib/resp/request.ts'
 import { Glob, option, text } from '../arguments.ts'
 import { type Call, type Command, command, keyPlaces } from '../command.ts'
 import { categoriesOf } from '../command-categories.ts'
@@ -116,7 +117,7 @@ function list({ args, reply, server }: Call): void {
 
 function keysOfCall({ args, server }: Call): { command: Command; keys: Buffer[] } {
   const given = args.slice(2)
-  const found = server.findCommand(given)
+  const found = server.findCommand(Request.of(given))
   if (found === undefined) throw new RedisError('ERR Invalid command specified')
   try {
     checkArity(found, given)

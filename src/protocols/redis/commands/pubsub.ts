@@ -43,9 +43,9 @@ const unsubscribe =
     }
   }
 
-function publish({ args, client, server, reply }: Call): void {
+function publish({ request, client, server, reply }: Call): void {
   if (client.space === null) throw new RedisError('NOAUTH Authentication required.')
-  reply.integer(server.pubsub.publish(client.space, text(args[1]), args[2] as Buffer))
+  reply.integer(server.pubsub.publish(client.space, request.text(1), request.bytes(2)))
 }
 
 function publishToShard({ args, client, server, reply }: Call): void {

@@ -1,5 +1,5 @@
 /** All commands by their names. */
-import { text } from '../arguments.ts'
+import type { Request } from '../../../lib/resp/request.ts'
 import { type Command, command } from '../command.ts'
 import { blockingListCommands } from '../list-blocking.ts'
 import { listCommands } from '../list-commands.ts'
@@ -100,16 +100,15 @@ const plain = new Map(
 )
 
 /** The command, or the subcommand, that a request names. `name|` in one word asks whether there are subcommands of it. */
-export function findCommand(args: readonly Buffer[]): Command | undefined {
-  const raw = text(args[0])
+export function findCommand(request: Request): Command | undefined {
+  const raw = request.text(0)
   const direct = plain.get(raw)
   if (direct !== undefined) return direct
   const name = raw.toLowerCase()
   if (name.endsWith('|')) return containers.has(name.slice(0, -1)) ? anySubcommand(name) : undefined
   if (!containers.has(name)) return name.includes('|') ? undefined : commands.get(name)
-  const second = args[1] === undefined ? undefined : text(args[1]).toLowerCase()
-  if (second === undefined) return commands.get(name) ?? { ...anySubcommand(`${name}|`), name, arity: -2 }
-  return commands.get(`${name}|${second}`)
+  if (request.length < 2) return commands.get(name) ?? { ...anySubcommand(`${name}|`), name, arity: -2 }
+  return commands.get(`${name}|${request.text(1).toLowerCase()}`)
 }
 
 function anySubcommand(prefix: string): Command {

@@ -44,16 +44,16 @@ function exec(call: Call): void {
 }
 
 function runFrom({ client, server }: Call, queued: readonly Queued[], start: number): void {
-  for (const [index, { command: each, args }] of queued.entries()) {
+  for (const [index, { command: each, request }] of queued.entries()) {
     if (index < start) continue
     // A script that waits is waited for.
     if (server.executor.isHeld) return server.executor.afterRelease(() => runFrom({ client, server } as Call, queued, index))
     server.statistics.commands++
     const written = client.reply.used
     try {
-      server.executor.check(client, each, args)
-      server.executor.onCommand?.(client, args, false)
-      each.run(new CommandCall(server, client, client.db, args, true))
+      server.executor.check(client, each, request)
+      server.executor.onCommand?.(client, request, false)
+      each.run(new CommandCall(server, client, client.db, request, true))
     } catch (cause) {
       if (cause instanceof AccessRefused) server.noteRefusal(client, cause, 'multi')
       if (client.reply.used > written) client.reply.truncate(written)
