@@ -3,9 +3,9 @@ import { type Connection, CoreError, type Principal } from '../../../broker/face
 import { networkOf, plainAddress } from '../../../lib/ip.ts'
 import type { Clock } from '../../../lib/timers.ts'
 import { verifies } from '../nkeys.ts'
-import type { Account } from './account.ts'
+import { type Account, rightsClaims } from './account.ts'
 import type { Accounts } from './accounts.ts'
-import { type Claims, decodeClaims, mustBeCurrent, number, record, strings } from './claims.ts'
+import { type Claims, commonClaims, decodeClaims, mustBeCurrent, number, record, strings, unknownClaim } from './claims.ts'
 import { Permissions } from './permissions.ts'
 
 export interface AccountUser {
@@ -55,8 +55,8 @@ export function accountUser(
     permissions,
     said,
     principal: principalOf(claims, account, permissions),
-    subscriptionsMax: limitOf(rights['subs'], account.limits.subscriptions),
-    payloadBytesMax: limitOf(rights['payload'], account.limits.payloadBytes),
+    subscriptionsMax: least(number(rights['subs']), account.limits.subscriptions),
+    payloadBytesMax: least(number(rights['payload']), account.limits.payloadBytes),
     isSystem: account.claims.subject === accounts.system,
   }
 }
@@ -70,13 +70,26 @@ function rightsOf(
   scope: Readonly<Record<string, unknown>> | null,
 ): Readonly<Record<string, unknown>> {
   const { own, subject } = claims
-  if (scope !== null && Permissions.areSaid(own))
-    throw refused(subject, `its account ${account.claims.subject} leaves it no permissions of its own`)
+  const unknown = unknownClaim(own, userClaims)
+  if (unknown !== undefined) throw refused(subject, `"${unknown}" cannot be held here`)
+  if (scope !== null && saysRights(own))
+    throw refused(subject, `its account ${account.claims.subject} leaves it no permissions and limits of its own`)
   const rights = scope ?? own
   if (Array.isArray(rights['times']) && rights['times'].length > 0) throw refused(subject, 'times of the day cannot be held here')
   if (number(rights['data']) > 0) throw refused(subject, 'the limit "data" cannot be held here')
   if (rights['proxy_required'] === true) throw refused(subject, 'there are no proxies here')
   return rights
+}
+
+const userClaims: ReadonlySet<string> = new Set([...commonClaims, ...rightsClaims, 'issuer_account'])
+
+/** Whether it says what the scope of a key says. */
+function saysRights(own: Readonly<Record<string, unknown>>): boolean {
+  if (Permissions.areSaid(own)) return true
+  return [...rightsClaims].some((name) => {
+    const said = own[name]
+    return name !== 'pub' && name !== 'sub' && (Array.isArray(said) ? said.length > 0 : Boolean(said))
+  })
 }
 
 function checkConnection(
@@ -95,7 +108,9 @@ function checkConnection(
 const isWithin = (address: string, networks: readonly string[]): boolean =>
   networks.some((each) => each.includes('/') && networkOf(each.trim())?.(plainAddress(address)) === true)
 
-const limitOf = (ofUser: unknown, ofAccount: number): number => (number(ofUser) > 0 ? number(ofUser) : ofAccount)
+/** -1: no limit. */
+const least = (ofUser: number, ofAccount: number): number =>
+  ofUser < 0 ? ofAccount : ofAccount < 0 ? ofUser : Math.min(ofUser, ofAccount)
 
 /** May nothing outside of its account. */
 function principalOf({ subject, expiresAt }: Claims, { namespace: own, claims }: Account, permissions: Permissions): Principal {

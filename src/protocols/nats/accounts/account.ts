@@ -1,7 +1,7 @@
 /** One account: a namespace of the broker, what it may have, and who may say that somebody is its user. */
 import { CoreError } from '../../../broker/face.ts'
 import { isKey } from '../nkeys.ts'
-import { type Claims, number, record, strings } from './claims.ts'
+import { type Claims, commonClaims, number, record, strings, unknownClaim } from './claims.ts'
 import { type Export, exportsOf, type Import } from './exports.ts'
 
 export interface AccountLimits {
@@ -38,7 +38,8 @@ export class Account {
     this.namespace = namespace
     const limits = record(own['limits'])
     refuseUnsupported(claims, limits)
-    const limit = (name: string): number => (limits[name] === undefined ? -1 : number(limits[name]))
+    // Tools leave out what is 0, and that is none at all.
+    const limit = (name: string): number => number(limits[name])
     this.limits = {
       connections: limit('conn'),
       subscriptions: limit('subs'),
@@ -51,8 +52,24 @@ export class Account {
     this.defaultPermissions = record(own['default_permissions'])
     this.#revoked = record(own['revocations'])
     this.exports = exportsOf(own, subject)
+    this.#checkCounts(limits)
     this.#signers.set(subject, null)
     for (const signer of Array.isArray(own['signing_keys']) ? own['signing_keys'] : []) this.#addSigner(signer)
+  }
+
+  /** What the operator allows it to have. */
+  #checkCounts(limits: Readonly<Record<string, unknown>>): void {
+    const { imports } = this.claims.own
+    const counts = { imports: Array.isArray(imports) ? imports.length : 0, exports: this.exports.length }
+    const { subject } = this.claims
+    for (const [name, count] of Object.entries(counts)) {
+      const most = number(limits[name])
+      if (most >= 0 && count > most)
+        throw new CoreError('Invalid', `NATS account ${subject}: it has ${count} ${name}, and its limit is ${most}`)
+    }
+    const hasWildcards = this.exports.some((each) => /(^|\.)[*>](\.|$)/.test(each.subject))
+    if (hasWildcards && number(limits['exports']) >= 0 && limits['wildcards'] !== true)
+      throw new CoreError('Invalid', `NATS account ${subject}: it may not export subjects with wildcards`)
   }
 
   #addSigner(signer: unknown): void {
@@ -63,6 +80,8 @@ export class Account {
     const { key, kind, template } = record(signer)
     if (!isKey(key, 'account') || kind !== 'user_scope') throw this.#unsupported('a signing key that is none of a user scope')
     if (JSON.stringify(template).includes('{{')) throw this.#unsupported('functions in the template of a signing key')
+    const unknown = unknownClaim(record(template), rightsClaims)
+    if (unknown !== undefined) throw this.#unsupported(`"${unknown}" in the template of a signing key`)
     this.#signers.set(key, record(template))
   }
 
@@ -80,6 +99,24 @@ export class Account {
   }
 }
 
+/** Those that are neither held nor refused describe the account, or are about servers that stand together. */
+const accountClaims = new Set([
+  ...commonClaims,
+  ...['imports', 'exports', 'limits', 'signing_keys', 'revocations', 'default_permissions'],
+  ...['mappings', 'authorization', 'trace'],
+  ...['description', 'info_url', 'cluster_traffic'],
+])
+const limitClaims = new Set([
+  ...['conn', 'subs', 'payload', 'imports', 'exports', 'wildcards', 'disallow_bearer', 'streams', 'consumer', 'leaf'],
+  ...['data', 'mem_storage', 'disk_storage', 'max_ack_pending', 'mem_max_stream_bytes', 'disk_max_stream_bytes'],
+  ...['max_bytes_required', 'tiered_limits'],
+])
+/** What users may, as their tokens or the scope of a signing key say it (account-user.ts). */
+export const rightsClaims: ReadonlySet<string> = new Set([
+  ...['pub', 'sub', 'resp', 'subs', 'payload', 'data', 'src', 'times', 'times_location'],
+  ...['bearer_token', 'proxy_required', 'allowed_connection_types'],
+])
+
 /** Storage in bytes and what crosses between accounts is not counted, so that a limit on it would say what is not so. */
 const unlimited = ['data', 'mem_storage', 'disk_storage', 'max_ack_pending', 'mem_max_stream_bytes', 'disk_max_stream_bytes']
 
@@ -87,6 +124,8 @@ function refuseUnsupported({ own, subject }: Claims, limits: Record<string, unkn
   const refuse = (what: string): never => {
     throw new CoreError('Invalid', `NATS account ${subject}: ${what} cannot be held here`)
   }
+  const unknown = unknownClaim(own, accountClaims) ?? unknownClaim(limits, limitClaims)
+  if (unknown !== undefined) refuse(`"${unknown}"`)
   for (const name of ['mappings', 'authorization', 'trace']) if (entriesOf(own[name]) > 0) refuse(`"${name}"`)
   for (const name of unlimited) if (number(limits[name]) > 0) refuse(`the limit "${name}"`)
   if (limits['max_bytes_required'] === true) refuse('the limit "max_bytes_required"')

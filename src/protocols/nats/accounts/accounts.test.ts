@@ -127,6 +127,19 @@ test('what a token says of connections holds', async () => {
   assert.equal(await answerTo({ own: { times: [{ start: '00:00:00', end: '23:59:59' }] } }), violation)
 })
 
+test('a user of whom a token says what cannot be held is not let in', async () => {
+  const claims = [{ times: [{ start: '00:00:00', end: '23:59:59' }] }, { data: 1000 }, { proxy_required: true }, { new_claim: 1 }]
+  for (const own of claims) assert.equal(await answerTo({ own }), violation, JSON.stringify(own))
+})
+
+test('a user whose key has a scope brings nothing of its own', async () => {
+  const nothing = { subs: undefined, data: undefined, payload: undefined, issuer_account: orders.publicKey }
+  assert.equal(await answerTo({ issuer: scoped, own: nothing }), 'PONG')
+  const claims = [{ src: ['127.0.0.0/8'] }, { subs: 10 }, { bearer_token: true }, { pub: { deny: ['x'] } }]
+  for (const own of claims)
+    assert.equal(await answerTo({ issuer: scoped, own: { ...nothing, ...own } }), violation, JSON.stringify(own))
+})
+
 test('a login ends with its token', async () => {
   const { client } = await open({ exp: soon() })
   clock.advance(62_000)
@@ -173,6 +186,13 @@ test('an account has as many streams, consumers, connections and bytes as its to
   assert.deepEqual(await small.flush(), ["-ERR 'maximum subscriptions exceeded'"])
   small.publish('a', '01234567890')
   assert.equal(await small.line(), "-ERR 'Maximum Payload Violation'")
+  // Of two limits the smaller one; one that a token leaves out is 0.
+  const { client: large } = await open({ issuer: billing, own: { payload: 100 } })
+  large.publish('a', '01234567890')
+  assert.equal(await large.line(), "-ERR 'Maximum Payload Violation'")
+  const { client: none } = await open({ issuer: billing, own: { subs: undefined } })
+  none.send('SUB a 1')
+  assert.deepEqual(await none.flush(), ["-ERR 'maximum subscriptions exceeded'"])
 })
 
 test('users of the system account ask what goes on, and hear who comes and goes', async () => {
@@ -268,6 +288,12 @@ test('a configuration that cannot be held is refused, with what is wrong', () =>
   assert.throws(() => make([account(orders, { exports: [{ subject: 'a' }] })]), /its type is none/)
   assert.throws(() => make([account(orders, { mappings: { a: [{ subject: 'b' }] } })]), /"mappings" cannot be held/)
   assert.throws(() => make([account(orders, { limits: { ...noLimits, disk_storage: 1000, mem_storage: -1 } })]), /"disk_storage"/)
+  const { conn: _, ...noConnections } = noLimits
+  assert.equal(
+    new Accounts({ operator: operatorToken, accounts: [account(orders, { limits: noConnections })] }, Date.now()).all[0]?.limits
+      .connections,
+    0,
+  )
   assert.throws(() => make([]), /must list/)
   assert.throws(() => make([ordersToken], { namespaces: { [billing.publicKey]: 'x' } }), /none of the accounts/)
   assert.throws(() => make([ordersToken], { namespaces: { [orders.publicKey]: 'default' } }), /no name/)
@@ -278,4 +304,48 @@ test('a configuration that cannot be held is refused, with what is wrong', () =>
     return `.${Buffer.from(JSON.stringify({ ...claims, name: 'other' })).toString('base64url')}.`
   })
   assert.throws(() => make([tampered]), /not signed by its issuer/)
+})
+
+test('what an account may not have, or nobody can hold here, is refused at the start', () => {
+  const make = (own: object, operatorOwn: object = {}): void =>
+    void new Accounts(
+      {
+        operator: makeToken('operator', { subject: operator.publicKey, issuer: operator, own: { ...operatorOwn } }),
+        accounts: [account(orders, { ...own })],
+      },
+      Date.now(),
+    )
+  const limited = (limits: object): object => ({ limits: { ...stored, ...limits } })
+  const service = { type: 'service', subject: 'a.*' }
+  make({ ...limited({ exports: 1 }), exports: [service] })
+  const refused: readonly [object, RegExp][] = [
+    [{ ...limited({ exports: 0 }), exports: [service] }, /1 exports, and its limit is 0/],
+    [{ ...limited({ exports: 1, wildcards: false }), exports: [service] }, /wildcards/],
+    [{ ...limited({ imports: 0 }), imports: [{ type: 'stream', subject: 'a', account: billing.publicKey }] }, /1 imports/],
+    [{ mappings: { a: [{ subject: 'b', weight: 50 }] } }, /"mappings"/],
+    [{ authorization: { auth_users: ['UABC'] } }, /"authorization"/],
+    [{ trace: { dest: 'a' } }, /"trace"/],
+    [{ new_claim: true }, /"new_claim"/],
+    [{ exports: [{ ...service, new_claim: true }] }, /"new_claim"/],
+    [{ exports: [{ ...service, account_token_position: 2 }] }, /"account_token_position"/],
+    [{ exports: [{ ...service, service_latency: { sampling: 100, results: 'a' } }] }, /"service_latency"/],
+    [{ exports: [{ ...service, allow_trace: true }] }, /"allow_trace"/],
+    [{ signing_keys: [{ kind: 'user_scope', key: scoped.publicKey, template: { new_claim: 1 } }] }, /"new_claim"/],
+    [
+      { signing_keys: [{ kind: 'user_scope', key: scoped.publicKey, template: { pub: { allow: ['{{name()}}'] } } }] },
+      /functions/,
+    ],
+    [limited({ new_limit: 1 }), /"new_limit"/],
+    [limited({ tiered_limits: { R1: { disk_storage: 1 } } }), /"tiered_limits"/],
+    [limited({ max_bytes_required: true }), /"max_bytes_required"/],
+    [limited({ mem_storage: 0 }), /one kind alone/],
+    ...['data', 'mem_storage', 'disk_storage', 'max_ack_pending', 'mem_max_stream_bytes', 'disk_max_stream_bytes'].map(
+      (name): [object, RegExp] => [limited({ [name]: 1000 }), new RegExp(`"${name}"`)],
+    ),
+  ]
+  for (const [own, why] of refused) assert.throws(() => make(own), why, JSON.stringify(own))
+  make({}, { assert_server_version: '2.9.10' })
+  assert.throws(() => make({}, { assert_server_version: '2.100.0' }), /asks for version 2\.100\.0/)
+  assert.throws(() => make({}, { assert_server_version: 'newest' }), /version of the server that is none/)
+  assert.throws(() => make({}, { new_claim: 1 }), /"new_claim" of the operator/)
 })

@@ -9,10 +9,11 @@
  */
 import { readFileSync } from 'node:fs'
 import { type Broker, CoreError } from '../../../broker/face.ts'
+import { serverVersion } from '../info.ts'
 import { everything } from '../owner.ts'
 import { collide } from '../subjects.ts'
 import { Account } from './account.ts'
-import { type Claims, decodeClaims, mustBeCurrent, record, strings } from './claims.ts'
+import { type Claims, commonClaims, decodeClaims, mustBeCurrent, record, strings, unknownClaim } from './claims.ts'
 import { importsOf } from './exports.ts'
 
 export class Accounts {
@@ -30,6 +31,7 @@ export class Accounts {
     const { signing_keys: signers, strict_signing_key_usage: strict, system_account: system } = above.own
     if (above.issuer !== above.subject && !strings(signers).includes(above.issuer))
       throw invalid('the operator has not signed itself')
+    checkOperator(above.own)
     this.system = typeof system === 'string' ? system : ''
     const trusted = [...(strict === true ? [] : [above.subject]), ...strings(signers)]
     const names = record(namespaces)
@@ -57,6 +59,24 @@ export class Accounts {
   get(key: string): Account | undefined {
     return this.#byKey.get(key)
   }
+}
+
+/** Those beside the ones that are held tell tools where accounts are managed. */
+const operatorClaims = new Set([
+  ...commonClaims,
+  ...['signing_keys', 'strict_signing_key_usage', 'system_account', 'assert_server_version'],
+  ...['account_server_url', 'operator_service_urls'],
+])
+
+function checkOperator(own: Readonly<Record<string, unknown>>): void {
+  const unknown = unknownClaim(own, operatorClaims)
+  if (unknown !== undefined) throw invalid(`"${unknown}" of the operator cannot be held here`)
+  const least = own['assert_server_version'] ?? ''
+  if (least === '') return
+  if (typeof least !== 'string' || !/^\d+\.\d+\.\d+$/.test(least))
+    throw invalid(`the operator asks for a version of the server that is none: ${String(least)}`)
+  if (least.localeCompare(serverVersion, 'en', { numeric: true }) > 0)
+    throw invalid(`the operator asks for version ${least} of the server, and this is as ${serverVersion}`)
 }
 
 /** What comes back to where it came from would go round for ever. */

@@ -72,6 +72,14 @@ export function record(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
 }
 
+/** The first claim that is none of those that are known: what it means cannot be held. */
+export function unknownClaim(said: Readonly<Record<string, unknown>>, known: ReadonlySet<string>): string | undefined {
+  return Object.keys(said).find((name) => !known.has(name))
+}
+
+/** Of any token. */
+export const commonClaims = ['type', 'version', 'tags'] as const
+
 export const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0)
 
 export function strings(value: unknown): string[] {

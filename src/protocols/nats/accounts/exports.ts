@@ -3,7 +3,7 @@ import { CoreError } from '../../../broker/face.ts'
 import { renamingOf } from '../jetstream/transforms.ts'
 import { isSubset, isValidSubject } from '../subjects.ts'
 import type { Account } from './account.ts'
-import { decodeClaims, mustBeCurrent, number, record } from './claims.ts'
+import { commonClaims, decodeClaims, mustBeCurrent, number, record, unknownClaim } from './claims.ts'
 
 export type ResponseType = 'Singleton' | 'Stream' | 'Chunked'
 
@@ -31,6 +31,15 @@ export interface Import {
   readonly until: number
 }
 
+/** What is in no other place of this file describes it. */
+const exportClaims = new Set([
+  ...['type', 'subject', 'token_req', 'revocations', 'response_type', 'response_threshold'],
+  ...['account_token_position', 'service_latency', 'allow_trace'],
+  ...['name', 'description', 'info_url', 'advertise'],
+])
+const importClaims = new Set(['type', 'subject', 'account', 'token', 'to', 'local_subject', 'share', 'allow_trace', 'name'])
+const activationClaims = new Set([...commonClaims, 'subject', 'kind', 'issuer_account'])
+
 const responseMsDefault = 2 * 60_000
 const nanos = 1_000_000
 
@@ -39,6 +48,8 @@ export function exportsOf(own: Readonly<Record<string, unknown>>, account: strin
     const refuse = (what: string): never => {
       throw new CoreError('Invalid', `NATS account ${account}: export of "${String(each['subject'])}": ${what}`)
     }
+    const unknown = unknownClaim(each, exportClaims)
+    if (unknown !== undefined) refuse(`"${unknown}" cannot be held here`)
     const { type, subject, response_type: responses = 'Singleton' } = each
     if (type !== 'stream' && type !== 'service') return refuse('its type is none')
     if (typeof subject !== 'string' || !isValidSubject(subject)) return refuse('its subject is none')
@@ -58,6 +69,8 @@ export function importsOf(importer: Account, account: (key: string) => Account |
       throw new CoreError('Invalid', `NATS account ${importer.claims.subject}: import of "${String(each['subject'])}": ${what}`)
     }
     const { type, account: key, share, allow_trace: trace, local_subject: renamed = '', to = '' } = each
+    const unknown = unknownClaim(each, importClaims)
+    if (unknown !== undefined) refuse(`"${unknown}" cannot be held here`)
     const from = account(String(key))
     if (from === undefined) return refuse(`there is no account ${String(key)}`)
     if (type !== 'stream' && type !== 'service') return refuse('its type is none')
@@ -127,6 +140,8 @@ function activated(
   if (typeof token !== 'string' || token === '') return refuse('it needs an activation token')
   const claims = decodeClaims(token, 'activation')
   mustBeCurrent(claims, now)
+  const unknown = unknownClaim(claims.own, activationClaims)
+  if (unknown !== undefined) refuse(`"${unknown}" of its activation token cannot be held here`)
   const { kind, subject, issuer_account: named = '' } = claims.own
   const isOfExporter = from.scopeOf(claims.issuer) !== undefined && (named === '' || named === from.claims.subject)
   if (!isOfExporter) refuse('its activation token is not signed by the exporter')
