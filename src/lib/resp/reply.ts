@@ -54,7 +54,7 @@ function scientific(value: number): string {
   return `${mantissa}e${exponent.startsWith('-') ? '-' : '+'}${digits.padStart(2, '0')}`
 }
 
-const bufferBytesFirst = 16 * 1024
+const bufferBytesFirst = 1024
 /** Kept for reuse up to this size. */
 const bufferBytesKept = 1024 * 1024
 /** Copied as they are written; longer ones by Buffer's own means. */

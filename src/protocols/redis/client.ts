@@ -81,6 +81,8 @@ export class Client {
   /** Ends once what it was sent is on its way. */
   closing: string | null = null
   #writer: ReplyWriter | null = null
+  /** What the writer holds waits for the disk: what is written next gets a writer of its own. */
+  #sealed = false
   readonly #parts: Part[] = []
   #waitingBytes = 0
   #gate = 0
@@ -113,6 +115,7 @@ export class Client {
 
   /** Replies are written here, in order; {@link flush} sends them. */
   get reply(): ReplyWriter {
+    if (this.#sealed) this.#split()
     if (this.#writer === null) {
       this.#writer = spareWriters.pop() ?? new ReplyWriter()
       this.#writer.protocol = this.#protocol
@@ -154,13 +157,7 @@ export class Client {
   /** Sends what may leave: everything up to the first part that waits. */
   flush(durable: number): void {
     if (this.closed) return
-    if (this.#parts.length === 0 && this.#gate <= durable) {
-      const writer = this.#writer
-      if (writer === null) return this.#close()
-      if (writer.used > 0) this.host.send(writer.bytes)
-      this.#release(writer)
-      return this.#close()
-    }
+    if (this.#parts.length === 0) return this.#flushWriter(durable)
     this.#split()
     const { isBehind } = this
     let sent = 0
@@ -175,14 +172,32 @@ export class Client {
     this.#close()
   }
 
+  /** The same where nothing stands before what was written last. */
+  #flushWriter(durable: number): void {
+    const writer = this.#writer
+    if (writer === null) return this.#close()
+    const { used } = writer
+    if (used > 0 && this.#gate > durable) {
+      // It stays where it is, since nearly always nothing comes behind it until it has left.
+      this.#sealed = true
+      return
+    }
+    if (used > 0) this.host.send(writer.bytes)
+    const wasBehind = this.isBehind
+    this.#release(writer)
+    if (wasBehind) this.host.resumed()
+    this.#close()
+  }
+
   /** So much waits for the disk, or for a reply before it, that the client runs nothing more for now. */
   get isBehind(): boolean {
-    return this.#waitingBytes > waitingBytesMax || this.#parts.length > waitingPartsMax
+    const sealedBytes = this.#sealed ? (this.#writer?.used ?? 0) : 0
+    return this.#waitingBytes + sealedBytes > waitingBytesMax || this.#parts.length > waitingPartsMax
   }
 
   /** Whether something waits to be sent. */
   get waiting(): boolean {
-    return this.#parts.length > 0
+    return this.#sealed || this.#parts.length > 0
   }
 
   /** A client that does not take what it is sent unasked is cut off. */
@@ -204,6 +219,7 @@ export class Client {
   #release(writer: ReplyWriter): void {
     writer.clear()
     this.#writer = null
+    this.#sealed = false
     if (spareWriters.length < writersKept) spareWriters.push(writer)
   }
 

@@ -29,6 +29,8 @@ export interface DatabaseHost {
   ready(db: Database, key: string): void
   /** For keyspace notifications; `kind` is the letter of the class of events. */
   notify(db: Database, kind: string, event: string, key: string): void
+  /** Something is due at that time. */
+  expires(at: number): void
   expired(count: number): void
 }
 
@@ -426,7 +428,9 @@ export class Database {
   }
 
   #watchFields(key: string, hash: HashValue): void {
-    if (hash.nextExpiry < Infinity) this.#fieldsDue.add(key, hash.nextExpiry)
+    if (hash.nextExpiry === Infinity) return
+    this.#fieldsDue.add(key, hash.nextExpiry)
+    this.#host.expires(hash.nextExpiry)
   }
 
   #setExpiry(key: string, expiresAt: number): void {
@@ -436,6 +440,7 @@ export class Database {
     }
     this.#expires.set(key, expiresAt)
     this.#due.add(key, expiresAt)
+    this.#host.expires(expiresAt)
     this.#due.sweep(this.#expires.size, (due, at) => this.#expires.get(due) === at)
   }
 

@@ -1,5 +1,6 @@
 /** What all Redis clients of a broker share: databases, settings, who is connected, who waits, and how far what was changed is durable. */
 import { type Broker, CoreError, type Principal } from '../../broker/face.ts'
+import { atEndOfTurn, endTurn } from '../../lib/turn.ts'
 import type { AccessRefused } from './access.ts'
 import { AccessLog, type Context } from './acl-log.ts'
 import { Blocked } from './blocked.ts'
@@ -63,8 +64,12 @@ export class Server implements DatabaseHost, KeeperHost {
   failure: Error | null = null
   /** Clients with replies that wait for the disk. */
   readonly #waiting = new Set<Client>()
+  /** What became durable is about to be told to those who wait. */
+  #flushing = false
   /** Clients that were written to by others' commands. */
   readonly #written = new Set<Client>()
+  /** When the first key or field is due, or earlier, and for when that is planned. */
+  #dueAt = Infinity
   #expiryAt = Infinity
   #ready: Promise<void> | null = null
 
@@ -142,6 +147,10 @@ export class Server implements DatabaseHost, KeeperHost {
     if (notifyEvents === '' || !this.effects.recording || !notifyEvents.includes(kind)) return
     if (notifyEvents.includes('K')) this.pubsub.tellLocally(`__keyspace@${db.index}__:${key}`, Buffer.from(event))
     if (notifyEvents.includes('E')) this.pubsub.tellLocally(`__keyevent@${db.index}__:${event}`, Buffer.from(key, 'latin1'))
+  }
+
+  expires(at: number): void {
+    this.#dueAt = Math.min(this.#dueAt, at)
   }
 
   expired(count: number): void {
@@ -243,8 +252,16 @@ export class Server implements DatabaseHost, KeeperHost {
     this.keeper.journal.whenDurable((error) => {
       if (error !== null) return this.#fail(error)
       this.durable = Math.max(this.durable, asked)
-      for (const client of [...this.#waiting]) this.flush(client)
+      if (this.#flushing) return
+      // Several turns may have asked for the same frame: once all of them know, each client is looked at once.
+      this.#flushing = true
+      atEndOfTurn(() => endTurn(() => this.#flushWaiting()))
     })
+  }
+
+  #flushWaiting(): void {
+    this.#flushing = false
+    for (const client of this.#waiting) this.flush(client)
   }
 
   /** Nothing can be stored: what waits is not confirmed, so its clients are cut off. */
@@ -257,11 +274,9 @@ export class Server implements DatabaseHost, KeeperHost {
   // ----------------------------------------------------------------------------------------------------------------- expiring
 
   #planExpiry(): void {
-    let next = Infinity
-    for (const db of this.databases) next = Math.min(next, db.nextExpiry)
-    if (next >= this.#expiryAt) return
-    this.#expiryAt = next
-    this.broker.clock.after(Math.max(expiryMinMs, next - this.broker.clock.now()), () => this.#expire())
+    if (this.#dueAt >= this.#expiryAt) return
+    this.#expiryAt = this.#dueAt
+    this.broker.clock.after(Math.max(expiryMinMs, this.#dueAt - this.broker.clock.now()), () => this.#expire())
   }
 
   #expire(): void {
@@ -274,6 +289,7 @@ export class Server implements DatabaseHost, KeeperHost {
     }
     this.now = this.broker.clock.now()
     for (const db of this.databases) db.expireDue(expiryBatch)
+    this.#dueAt = Math.min(...this.databases.map(({ nextExpiry }) => nextExpiry))
     this.blocked.serve()
     this.settle()
   }

@@ -133,7 +133,6 @@ export class Session implements ProtocolSession, ClientHost {
       client.reply.error(`ERR ${cause.message}`)
       client.closing = cause.message
     }
-    this.#server.flush(client)
     this.#server.settle()
     this.#server.flush(client)
     this.#read(this.#mayRun() && !this.#planned)

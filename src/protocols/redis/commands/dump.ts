@@ -70,6 +70,7 @@ const silentHost = (): DatabaseHost => ({
   touched: () => undefined,
   ready: () => undefined,
   notify: () => undefined,
+  expires: () => undefined,
   expired: () => undefined,
 })
 
