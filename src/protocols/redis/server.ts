@@ -36,7 +36,11 @@ export class Server implements DatabaseHost, KeeperHost {
   readonly keeper: Keeper
   readonly lists: Lists
   readonly streams: Streams
-  readonly providers: readonly KeyProvider[]
+  /**
+   * None until the journal is read: what it repeats is about private keys, and what became of lists and streams of their names meanwhile the write-ahead log
+   * says by itself.
+   */
+  providers: readonly KeyProvider[] = []
   readonly settings = new Settings()
   readonly executor: Executor
   readonly blocked: Blocked
@@ -81,7 +85,6 @@ export class Server implements DatabaseHost, KeeperHost {
     this.keeper = new Keeper(broker, this)
     this.lists = new Lists(broker)
     this.streams = new Streams(broker, this.lists)
-    this.providers = [this.lists, this.streams]
     this.executor = new Executor(this)
     this.blocked = new Blocked(this)
     this.pubsub = new PubSub(this)
@@ -116,6 +119,7 @@ export class Server implements DatabaseHost, KeeperHost {
   /** Reads the journal; once. */
   load(): Promise<void> {
     this.#ready ??= this.keeper.load().then(() => {
+      this.providers = [this.lists, this.streams]
       this.effects.recording = true
       this.changes = this.durable = this.#asked = 0
     })
