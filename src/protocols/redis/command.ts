@@ -177,6 +177,11 @@ export interface KeyProvider {
   read?(call: Call, db: Database, key: string, run: (reply: Reply) => void): void
   /** It exists; the new name is free. Throws a RedisError where that cannot be. */
   rename(db: Database, key: string, toDb: Database, to: string): void
+  /**
+   * For SWAPDB: reads all of it, and returns what puts that into the other database under its name, to be called when it was removed here, and the name is free
+   * there. Throws a RedisError where that cannot be.
+   */
+  lift(db: Database, key: string, toDb: Database): () => void
   /** It was made by Redis: FLUSHDB and FLUSHALL take it. Absent: all were. */
   owns?(db: Database, key: string): boolean
   /** Somebody waits for the key; calls `db.ready` whenever something comes from elsewhere. Returns how to stop that. */

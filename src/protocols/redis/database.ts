@@ -4,7 +4,7 @@
  */
 import type { KeyProvider } from './command.ts'
 import { Effect, type EffectLog } from './effects.ts'
-import { wrongType } from './errors.ts'
+import { RedisError, wrongType } from './errors.ts'
 import { ExpiryQueue } from './expiry-queue.ts'
 import { HashValue } from './hash-value.ts'
 import { IndexedMap } from './indexed-map.ts'
@@ -16,6 +16,8 @@ export type Value = StringValue | HashValue | SetValue | SortedSet
 
 /** About what a key takes beside its own bytes and its value's. */
 const keyOverheadBytes = 80
+/** Of providers' keys that one SWAPDB takes from a database: they are in memory meanwhile, and in one frame of the write-ahead log. */
+const liftedBytesMax = 16 * 1024 * 1024
 
 /** What a database tells the server around it. */
 export interface DatabaseHost {
@@ -354,8 +356,23 @@ export class Database {
     this.bytes = 0
   }
 
-  /** Exchanges contents with another database. Keys of providers stay where they are. */
+  /** Exchanges contents with another database. Throws, with nothing changed, where what others made is in one of them, or providers' keys hold too much. */
   swap(other: Database): void {
+    const lifted = [...this.#lift(other), ...other.#lift(this)]
+    for (const { provider, from, key } of lifted) {
+      provider.remove(from, key)
+      this.#host.touched(from, key)
+    }
+    this.swapValues(other)
+    for (const { put, to, key } of lifted) {
+      put()
+      this.#host.touched(to, key)
+    }
+    for (const { to, key } of lifted) this.#host.ready(to, key)
+  }
+
+  /** The same without the keys of providers; their times to live are exchanged. */
+  swapValues(other: Database): void {
     this.#host.effects.swap(this.index, other.index)
     for (const key of this.#values.keys()) this.#host.touched(this, key)
     for (const key of other.#values.keys()) this.#host.touched(other, key)
@@ -368,6 +385,25 @@ export class Database {
     other.bytes = bytes
     for (const db of [this, other]) for (const key of db.#values.keys()) this.#host.touched(db, key)
     for (const db of [this, other]) for (const key of db.#values.keys()) this.#host.ready(db, key)
+  }
+
+  /** The keys of providers, read, to be put elsewhere. */
+  #lift(to: Database): { provider: KeyProvider; from: Database; to: Database; key: string; put: () => void }[] {
+    const lifted = []
+    let bytes = 0
+    for (const provider of this.#host.providers) {
+      for (const key of provider.keys(this)) {
+        if (provider.owns?.(this, key) === false)
+          throw new RedisError(
+            `ERR the ${provider.type} '${Buffer.from(key, 'latin1')}' was made by others, and stays in its namespace`,
+          )
+        bytes += provider.bytes(this, key)
+        if (bytes > liftedBytesMax)
+          throw new RedisError(`ERR lists and streams of more than ${liftedBytesMax} bytes cannot go to another database at once`)
+        lifted.push({ provider, from: this, to, key, put: provider.lift(this, key, to) })
+      }
+    }
+    return lifted
   }
 
   /** A key was changed: whoever watches it hears, and the reply waits until all is durable. */

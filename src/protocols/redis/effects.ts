@@ -229,7 +229,7 @@ export function repeatEffects(
         db.clear()
         break
       case Effect.Swap:
-        db.swap(databases[reader.number()] as Database) // written by swap
+        db.swapValues(databases[reader.number()] as Database) // written by swap
         break
       case Effect.Library:
         library(key, reader.text())

@@ -3,7 +3,7 @@
  * some time after it became so, when Redis made it and nobody else uses it. Queues that others declared are lists as well. A topic that others made as a
  * log is a stream, and commands of lists have it, too: they push to its end, and pop through its default subscription, as queue workers of other protocols do.
  */
-import type { Broker, Rows, TopicInfo } from '../../broker/face.ts'
+import type { Broker, Rows, Space, TopicInfo } from '../../broker/face.ts'
 import { bytesOfName, nameOfBytes } from '../../lib/byte-names.ts'
 import type { Reply } from '../../lib/resp/reply.ts'
 import { CommandCall } from './call.ts'
@@ -171,16 +171,27 @@ export class Lists implements KeyProvider {
   /** Nobody but Redis knows the queue, and nothing is left of it. */
   #dissolve(index: number, key: string, held: HeldList): void {
     const space = this.#spaces.find(index)
-    const status = space?.status(held.name)
-    if (space === undefined || status === undefined || held.queue.records.unfinished > 0 || held.busy !== null) return
-    // Whoever has declared it, consumed from it or published to it may do so again, and must not find it gone.
-    if (status.isUsed || status.recordsIn !== held.queue.published || status.subscriptions.length > 1) return
-    if (space.bindings({ destination: held.name, destinationKind: 'topic' }).length > 0) return
+    if (space === undefined || held.queue.records.unfinished > 0 || !this.#isAlone(space, held)) return
     this.#listsOf(index).delete(key)
     this.#memories.delete(held.info.id.toString('hex'))
     space.deleteTopic(held.name).catch((cause: unknown) => {
       this.#broker.log.warn({ topic: held.name, error: errorText(cause) }, 'the queue of an empty list could not be deleted')
     })
+  }
+
+  /** Whoever has declared it, consumed from it or published to it may do so again, and must not find it gone. */
+  #isAlone(space: Space, { name, queue, busy }: HeldList): boolean {
+    const status = space.status(name)
+    if (status === undefined || busy !== null) return false
+    if (status.isUsed || status.recordsIn !== queue.published || status.subscriptions.length > 1) return false
+    return space.bindings({ destination: name, destinationKind: 'topic' }).length === 0
+  }
+
+  /** Whether {@link giveWay} makes room once the list is empty, if there is one. */
+  mayGiveWay(db: Database, key: string): boolean {
+    const held = this.find(db, key)
+    const space = this.#spaces.find(db.index)
+    return held === undefined || space === undefined || (held.info.declaredBy === declaredBy && this.#isAlone(space, held))
   }
 
   // -------------------------------------------------------------------------------------------------------------- KeyProvider
@@ -247,6 +258,15 @@ export class Lists implements KeyProvider {
       target.list.push(held.list.inEnd, held.list.inEnd === 'left' ? elements.reverse() : elements)
       this.remove(db, key)
     })
+  }
+
+  lift(db: Database, key: string, toDb: Database): () => void {
+    const held = this.find(db, key)
+    if (held === undefined) return () => undefined
+    const elements = atOnce(held.list.all())
+    const { inEnd } = held.list
+    this.#spaces.open(toDb.index)
+    return () => this.open(toDb, key).list.push(inEnd, inEnd === 'left' ? elements.reverse() : elements)
   }
 
   copy(db: Database, key: string, toDb: Database, to: string, done: (copied: boolean) => void): void {

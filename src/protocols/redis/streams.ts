@@ -156,28 +156,46 @@ export class Streams implements KeyProvider {
     this.remove(db, key)
   }
 
+  lift(db: Database, key: string, toDb: Database): () => void {
+    const name = nameOfBytes(key)
+    const inTheWay = this.#spaces.open(toDb.index).topic(name)
+    const isQueue = inTheWay !== undefined && inTheWay.config.retention !== 'time'
+    if (isQueue && !this.#lists.mayGiveWay(toDb, key))
+      throw new RedisError(`ERR the queue "${name}" is in the way of the stream of its name`)
+    return this.#copier(db, key, toDb, key)
+  }
+
   copy(db: Database, key: string, toDb: Database, to: string, done: (copied: boolean) => void): void {
+    if (this.find(db, key) === undefined) return done(false)
+    this.#copier(db, key, toDb, to)()
+    done(true)
+  }
+
+  /** Has read all of it; what it returns puts that under the new name. */
+  #copier(db: Database, key: string, toDb: Database, to: string): () => void {
     const held = this.find(db, key)
-    if (held === undefined) return done(false)
+    if (held === undefined) return () => undefined
     const { stream } = held
     const entries = atOnce(stream.log.range(idMin, idMax, 0))
-    const { stream: target } = this.open(toDb, to)
-    this.#broker.atomically(
-      () => {
-        for (const { id, pairs } of entries) target.add(id, pairs, 0)
-        for (const change of stream.changes()) {
-          const moved =
-            change.kind === 'memory'
-              ? { ...change, memory: { ...change.memory, added: stream.entriesAdded, at: entries.length } }
-              : change
-          target.restore(moved)
-          this.#journal.append(this.find(toDb, to)?.info.id.toString('hex') ?? '', moved)
-        }
-        this.#journal.store()
-      },
-      () => undefined,
+    const changes = [...stream.changes()].map((change) =>
+      change.kind === 'memory'
+        ? { ...change, memory: { ...change.memory, added: stream.entriesAdded, at: entries.length } }
+        : change,
     )
-    done(true)
+    return () => {
+      const { stream: target, info } = this.open(toDb, to)
+      this.#broker.atomically(
+        () => {
+          for (const { id, pairs } of entries) target.add(id, pairs, 0)
+          for (const change of changes) {
+            target.restore(change)
+            this.#journal.append(info.id.toString('hex'), change)
+          }
+          this.#journal.store()
+        },
+        () => undefined,
+      )
+    }
   }
 
   store(): void {

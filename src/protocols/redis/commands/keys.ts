@@ -226,7 +226,7 @@ function swapDb(call: Call): void {
   const one = index(args[1], 'first')
   const other = index(args[2], 'second')
   if (one !== other) {
-    one.swap(other)
+    server.atomically(() => one.swap(other))
     server.keeper.restart()
   }
   reply.status('OK')
