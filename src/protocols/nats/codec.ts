@@ -203,7 +203,7 @@ export class Decoder {
     if (this.#joined === null && there >= this.#wanted) {
       const start = this.#at
       this.#at += this.#wanted
-      return this.#published(chunk.subarray(start, this.#at))
+      return this.#published(chunk, start)
     }
     this.#joined ??= Buffer.allocUnsafe(this.#wanted)
     const taken = Math.min(there, this.#wanted - this.#joinedBytes)
@@ -214,14 +214,14 @@ export class Decoder {
     const joined = this.#joined
     this.#joined = null
     this.#joinedBytes = 0
-    return this.#published(joined)
+    return this.#published(joined, 0)
   }
 
-  #published(withEnd: Buffer): Op {
-    const bytes = this.#wanted - 2
+  #published(bytes: Buffer, start: number): Op {
+    const end = start + this.#wanted - 2
     this.#wanted = -1
-    if (withEnd[bytes] !== carriageReturn || withEnd[bytes + 1] !== lineFeed) throw new NatsError(words.unknownOperation)
-    this.payload = withEnd.subarray(0, bytes)
+    if (bytes[end] !== carriageReturn || bytes[end + 1] !== lineFeed) throw new NatsError(words.unknownOperation)
+    this.payload = bytes.subarray(start, end)
     return Op.Publish
   }
 }

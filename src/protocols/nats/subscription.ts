@@ -138,7 +138,7 @@ export class Subscription implements LiveSink {
       connection.write(lineEnd)
       return
     }
-    bytes.copy(slab, at, from)
+    slab.set(from === 0 ? bytes : bytes.subarray(from), at)
     at = writeLineEnd(slab, at + bodyBytes)
     connection.commit(at - start)
   }
