@@ -162,7 +162,12 @@ function copyNow(call: Call, key: string, { db: target, key: to, replace }: Copy
   const isRead = provider?.read !== undefined
   const deferred = isRead ? null : call.defer()
   provider?.copy?.(db, key, target, to, (copied) => {
-    if (copied && expiresAt > 0) target.setExpiry(to, expiresAt)
+    if (copied) {
+      if (expiresAt > 0) target.setExpiry(to, expiresAt)
+      target.touched(to)
+      target.ready(to)
+      target.notify('g', 'copy_to', to)
+    }
     ;(deferred?.reply ?? reply).integer(copied ? 1 : 0)
     deferred?.done()
   })
