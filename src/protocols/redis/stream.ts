@@ -237,12 +237,9 @@ export class Stream {
       group.pending.set(id, consumer, now, 1)
       ids.push(idText)
     }
-    if (noAck) this.tellGroup(group)
-    else {
-      const { name, entriesRead } = group
-      const lastId = ids.at(-1) as string // of the entries, which there are
-      this.#tell({ kind: 'delivered', group: name, lastId, entriesRead, consumer: consumer.name, at: now, ids })
-    }
+    const { name, entriesRead } = group
+    const { idText: lastId } = entries.at(-1) as Entry // there are some
+    this.#tell({ kind: 'delivered', group: name, lastId, entriesRead, consumer: consumer.name, at: now, ids })
     return entries
   }
 
@@ -352,6 +349,8 @@ function restoreInGroup(
   } else if (change.kind === 'delivered') {
     group.lastId = parseId(change.lastId)
     group.entriesRead = change.entriesRead
+    const consumer = group.consumers.get(change.consumer) ?? group.addConsumer(change.consumer, change.at)
+    consumer.activeAt = Math.max(consumer.activeAt, change.at)
     for (const text of change.ids) restoreDelivery(group, text, change.consumer, change.at, 1)
   } else for (const [text, name, at, count] of change.entries) restoreDelivery(group, text, name, at, count)
 }
