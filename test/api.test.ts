@@ -77,6 +77,17 @@ test('topics are created, listed, changed and deleted', async () => {
   assert.equal((await call('GET', '/v1/topics/orders')).status, 404)
 })
 
+test('what a topic withholds from subscriptions with a name is told, and let go', async () => {
+  await call('POST', '/v1/topics', { name: 'orders', config: { partitions: 2 } })
+  await call('POST', '/v1/topics/orders/records', { records: [{ value: 'a', partition: 1 }] })
+  const withheld = await call('PUT', '/v1/topics/orders/withheld', { withheld: true })
+  assert.deepEqual([withheld.status, withheld.json.withheldFrom], [200, [0, 1]])
+  assert.deepEqual((await call('GET', '/v1/topics/orders')).json.withheldFrom, [0, 1])
+  assert.equal((await call('PUT', '/v1/topics/orders/withheld', { withheld: false })).json.withheldFrom, null)
+  assert.equal((await call('PUT', '/v1/topics/orders/withheld', { withheld: 1 })).status, 400)
+  assert.equal((await call('PUT', '/v1/topics/nothere/withheld', { withheld: true })).status, 404)
+})
+
 test('a wrong key or value is refused with its name', async () => {
   const keyed = await call('POST', '/v1/topics', { name: 'keyed', config: { compact: true, minCleanableRatio: 0.1 } })
   assert.deepEqual([keyed.status, keyed.json.config.minCleanableRatio], [201, 0.1])

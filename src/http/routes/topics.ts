@@ -29,6 +29,11 @@ const topicSchema: Schema = {
     config: configSchema,
     declaredBy: { type: 'string' },
     createdAt: { type: 'integer' },
+    withheldFrom: {
+      type: ['array', 'null'],
+      items: { type: 'integer' },
+      description: 'From which offset of each partition on its subscriptions with a name see nothing for now.',
+    },
     status: { type: 'object' },
   },
 }
@@ -85,6 +90,23 @@ export const topicRoutes: readonly Route[] = [
     summary: 'Delete a topic with its records and subscriptions',
     status: 204,
     handle: ({ space, parameter }) => space.deleteTopic(knownTopic(space, parameter('topic')).name),
+  },
+  {
+    method: 'PUT',
+    path: '/v1/topics/{topic}/withheld',
+    tag: 'topics',
+    summary: 'Withhold what is published from now on from subscriptions with a name, or let them have it',
+    description: 'They go on with what they have. The default subscription, and whoever reads by offset, see everything.',
+    body: { type: 'object', required: ['withheld'], properties: { withheld: { type: 'boolean' } } },
+    response: topicSchema,
+    handle: async ({ space, parameter, body }) => {
+      onlyKeys(body, ['withheld'])
+      const { withheld } = body
+      if (typeof withheld !== 'boolean') throw invalid('withheld must be true or false')
+      const { name } = knownTopic(space, parameter('topic'))
+      await space.withhold(name, withheld ? 'newest' : null)
+      return topicToJson(space, knownTopic(space, name))
+    },
   },
   {
     method: 'POST',
