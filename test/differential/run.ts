@@ -3,7 +3,7 @@
  *
  *   npm run test:differential -- kafka [WORDS OF THE CASES]    starts both (the real one is fetched first; see bench/peers)
  *   npm run test:differential -- amqp [SEEDS]                  random commands of these seeds (1001 …: exchanges of plug-ins, 2001 …: streams), or 60 of them
- *   npm run test:differential -- nats [WORDS OF THE CONVERSATIONS]   "generated 7" and "core 7" are made up of this seed
+ *   npm run test:differential -- nats [WORDS OF THE CONVERSATIONS]   made up of seeds: "generated 7", "core 100-200"
  *   npm run test:differential -- mqtt [WORDS OF THE CASES]     packets, malformed ones too, and conversations
  *   npm run test:differential -- beanstalkd [SEEDS]            random conversations
  *   npm run test:differential -- redis [SEEDS]                 random commands of these seeds, or of 1 to 300

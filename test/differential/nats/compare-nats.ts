@@ -6,13 +6,21 @@ import { expected } from './expected.ts'
 import { compareCore, generatedConversation } from './generated.ts'
 import { Side } from './side.ts'
 
-const seeds = Array.from({ length: 30 }, (_, at) => at + 1)
+const seedsUsual = '1-30'
+const isSeeds = (word: string): boolean => /^\d+(-\d+)?$/.test(word)
 
-/** Resolves to how many conversations failed. `words`: of the names of conversations; `generated 7` and `core 7` are those of a seed. */
-export async function compareNats(theirPort: number, ourPort: number, words: readonly string[]): Promise<number> {
+/**
+ * Resolves to how many conversations failed. `asked`: words of the names of conversations (`generated` and `core` are made up), and of which seeds those
+ * are made, `7` or `100-200`: then there are no others.
+ */
+export async function compareNats(theirPort: number, ourPort: number, asked: readonly string[]): Promise<number> {
+  const words = asked.filter((word) => !isSeeds(word))
+  const chosen = asked.filter(isSeeds)
+  const seeds = (chosen.length === 0 ? [seedsUsual] : chosen).flatMap(seedsOf)
+  const written = chosen.length === 0 ? conversations : []
   const [theirs, ours] = await Promise.all([Side.open(theirPort), Side.open(ourPort)])
   let [steps, failed, known] = [0, 0, 0]
-  for (const conversation of [...conversations, ...seeds.map(generatedConversation)]) {
+  for (const conversation of [...written, ...seeds.map(generatedConversation)]) {
     if (!words.every((word) => conversation.name.includes(word))) continue
     const [their, our] = await Promise.all([theirs.play(conversation), ours.play(conversation)])
     const lines: string[] = []
@@ -38,12 +46,17 @@ export async function compareNats(theirPort: number, ourPort: number, words: rea
     for (const { path, theirs: a, ours: b } of different.found)
       console.log(`    ${path}: nats-server ${JSON.stringify(a)}, AnyMQ ${JSON.stringify(b)}`)
   }
-  if (words.every((word) => 'backups'.includes(word))) failed += await compareBackups(theirPort, ourPort)
+  if (chosen.length === 0 && words.every((word) => 'backups'.includes(word))) failed += await compareBackups(theirPort, ourPort)
   console.log(
     `${steps} steps compared, ${failed} conversations with differences that are not expected, ${known} differences that are`,
   )
   await Promise.all([theirs.close(), ours.close()])
   return failed
+}
+
+function seedsOf(range: string): number[] {
+  const [first = 0, last = first] = range.split('-').map(Number)
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
 }
 
 function isExpected(conversation: string, { path, theirs, ours }: Difference): boolean {
