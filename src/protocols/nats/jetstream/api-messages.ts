@@ -82,8 +82,10 @@ export const messageHandlers: Readonly<Record<string, Handler>> = {
       if (stream.config.sealed) throw refusal('streamSealed')
       if (stream.config.deny_delete) throw refusal('messageDelete', 'message delete not permitted')
       if (seq > stream.lastSequence) throw refusal('messageDelete', 'stream store EOF')
-      if ((await stream.remove([seq])) === 0) throw refusal('messageDelete', 'no message found')
-      return { success: true }
+      if ((await stream.remove([seq])) > 0) return { success: true }
+      // Of what is gone nats-server knows what was taken away between others.
+      if (seq >= Number((await stream.state())['first_seq'])) throw refusal('sequenceNotFound', seq)
+      throw refusal('messageDelete', 'no message found')
     },
   },
 }

@@ -162,9 +162,7 @@ export class Stream {
 
   /** What is published next is to have this sequence, if no later one was given: something is stored up to there, and taken away at once. */
   async #advanceTo(sequence: number): Promise<void> {
-    this.endSequence = Math.max(this.endSequence, this.lastSequence + 1)
-    const gap = sequence - this.endSequence
-    if (gap > gapMax) throw refusal('streamPurge', `sequence is more than ${gapMax} ahead of the last one`)
+    const gap = sequence - Math.max(this.endSequence, this.lastSequence + 1)
     if (gap <= 0) return
     const item = new PublishItem(null, this.name, payloadFormatId, Buffer.alloc(0))
     item.count = gap
@@ -181,9 +179,11 @@ export class Stream {
     if (filter === '' || filter === '>') {
       const all = this.matching('>', 0)
       const kept = keep > 0 ? all.slice(-keep) : below > 0 ? all.filter((sequence) => sequence >= below) : []
+      this.endSequence = Math.max(this.endSequence, this.lastSequence + 1)
+      if (below - this.endSequence > gapMax) throw refusal('streamPurge', `sequence is more than ${gapMax} ahead of the last one`)
+      await this.#space.deleteRecordsBefore(this.name, 0, this.offsetOf(kept[0] ?? this.endSequence))
+      // Second: what stands for sequences to come needs room, where new messages are refused.
       await this.#advanceTo(below)
-      const end = kept[0] ?? this.endSequence
-      await this.#space.deleteRecordsBefore(this.name, 0, this.offsetOf(end))
       return all.length - kept.length
     }
     const going = this.subjects(filter).flatMap(({ subject }) => {

@@ -103,6 +103,22 @@ test('messages go after their own time to live, and the age of the stream', asyn
   while (((await stateOf('ttl'))['messages'] as number) > 0) await broker.clock.advance('1s')
 })
 
+test('a stream that is full and refuses more is purged below a sequence that is yet to come, too', async () => {
+  await client.stream('full', { max_msgs: 2, discard: 'new' })
+  for (const body of ['a', 'b']) await client.publish('full.a', body)
+  assert.equal((await client.api('STREAM.PURGE.full', { seq: 10 }))['purged'], 2)
+  assert.equal((await client.publish('full.a', 'c'))['seq'], 10)
+})
+
+test('what was taken away between others is told from what never was, or is before them', async () => {
+  await client.stream('holes')
+  for (const body of ['a', 'b', 'c', 'd']) await client.publish('holes.a', body)
+  for (const seq of [1, 3]) await client.api('STREAM.MSG.DELETE.holes', { seq })
+  const refusals: number[] = []
+  for (const seq of [1, 3, 9]) refusals.push(await client.refusal('STREAM.MSG.DELETE.holes', { seq }))
+  assert.deepEqual(refusals, [10057, 10043, 10057])
+})
+
 test('a purge below a sequence that is yet to come goes on from there', async () => {
   await client.stream('ahead')
   await client.publish('ahead.a')
