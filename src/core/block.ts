@@ -13,6 +13,8 @@ import type { Format } from './record.ts'
 const firstBlockBytes = 2048
 const blockBytesMax = 256 * 1024
 const indexEveryBytes = 4096
+/** So few entries are gone through faster than a place is looked up. */
+const nearOffsets = 8
 
 /** A stretch of a log's newest entries in memory, contiguous and in stored form. Its buffer is never recycled: readers may hold views of it. */
 export class Block {
@@ -29,6 +31,9 @@ export class Block {
   /** Offsets and places of some entries, the first one included. */
   readonly #offsets: number[] = []
   readonly #places: number[] = []
+  /** What was sought last, and where it was found: who takes one record after the other goes on from there. */
+  #soughtOffset = 0
+  #foundAt = 0
 
   constructor(base: number, bytes: number) {
     this.buffer = Buffer.allocUnsafeSlow(bytes)
@@ -77,6 +82,14 @@ export class Block {
 
   /** Where the entry that holds `offset`, or the first one after it, begins; `used` when there is none. */
   locate(offset: number): number {
+    const near = offset >= this.#soughtOffset && offset - this.#soughtOffset < nearOffsets
+    this.#foundAt = skipTo(this.buffer, near ? this.#foundAt : this.#placeBefore(offset), this.used, offset)
+    this.#soughtOffset = offset
+    return this.#foundAt
+  }
+
+  /** Where an entry begins that is not behind the one sought. */
+  #placeBefore(offset: number): number {
     let low = 0
     let high = this.#offsets.length
     while (low < high) {
@@ -85,7 +98,7 @@ export class Block {
         low = middle + 1 // middle < length
       else high = middle
     }
-    return skipTo(this.buffer, this.#places[Math.max(0, low - 1)] ?? 0, this.used, offset)
+    return this.#places[Math.max(0, low - 1)] ?? 0
   }
 }
 

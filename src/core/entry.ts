@@ -9,7 +9,7 @@
  *  22 u16 flags: 1 undecided, 2 a marker that decides (with 4: they happened),
  *        8 with a subject, 16 it leaves nothing behind when it expires
  */
-import { getU64, putU32, putU64 } from '../lib/bytes.ts'
+import { getU32, putU32, putU64 } from '../lib/bytes.ts'
 import { crc32c } from '../lib/crc32c.ts'
 import type { Annotations } from './record.ts'
 
@@ -72,31 +72,34 @@ export function sealEntry(buffer: Buffer, at: number, end: number): void {
 
 /** Whether the checksum of the whole entry at `at` holds. */
 export function entryIsWhole(buffer: Buffer, at: number, end: number): boolean {
-  return buffer.readUInt32BE(at + 4) === crc32c(buffer, at + 8, end)
+  return getU32(buffer, at + 4) === crc32c(buffer, at + 8, end)
 }
 
-export const entryLength = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at)
-export const entryBase = (buffer: Buffer, at: number): number => getU64(buffer, at + 8)
-export const entryCount = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at + 16)
+/** Entries are looked at when they are known to be whole: no further checks. */
+const timeOrOffset = (buffer: Buffer, at: number): number => getU32(buffer, at) * 0x1_0000_0000 + getU32(buffer, at + 4)
+
+export const entryLength = (buffer: Buffer, at: number): number => getU32(buffer, at)
+export const entryBase = (buffer: Buffer, at: number): number => timeOrOffset(buffer, at + 8)
+export const entryCount = (buffer: Buffer, at: number): number => getU32(buffer, at + 16)
 export const entryFormat = (buffer: Buffer, at: number): number => buffer[at + 21] as number // the header is whole
 export const entryFlags = (buffer: Buffer, at: number): number => buffer.readUInt16BE(at + 22)
-export const entryTimestamp = (buffer: Buffer, at: number): number => getU64(buffer, at + 24)
-export const entryExpiresAt = (buffer: Buffer, at: number): number => getU64(buffer, at + 32)
-export const entryKeyHash = (buffer: Buffer, at: number): number => buffer.readUInt32BE(at + 40)
+export const entryTimestamp = (buffer: Buffer, at: number): number => timeOrOffset(buffer, at + 24)
+export const entryExpiresAt = (buffer: Buffer, at: number): number => timeOrOffset(buffer, at + 32)
+export const entryKeyHash = (buffer: Buffer, at: number): number => getU32(buffer, at + 40)
 /** Where the payload begins. */
 export function entryPayload(buffer: Buffer, at: number): number {
-  const place = at + entryHeaderBytes + buffer.readUInt32BE(at + 44)
+  const place = at + entryHeaderBytes + getU32(buffer, at + 44)
   return (entryFlags(buffer, at) & EntryFlag.Subject) === 0 ? place : place + 2 + buffer.readUInt16BE(place)
 }
 
 export function entrySubject(buffer: Buffer, at: number): string | null {
   if ((entryFlags(buffer, at) & EntryFlag.Subject) === 0) return null
-  const place = at + entryHeaderBytes + buffer.readUInt32BE(at + 44)
+  const place = at + entryHeaderBytes + getU32(buffer, at + 44)
   return buffer.toString('utf8', place + 2, place + 2 + buffer.readUInt16BE(place))
 }
 
 export function entryAnnotations(buffer: Buffer, at: number): Annotations | null {
-  const bytes = buffer.readUInt32BE(at + 44)
+  const bytes = getU32(buffer, at + 44)
   if (bytes === 0) return null
   const text = buffer.toString('utf8', at + entryHeaderBytes, at + entryHeaderBytes + bytes)
   return JSON.parse(text) as Annotations // written by ourselves, and covered by the checksum

@@ -17,7 +17,13 @@ export function putU64(buffer: Buffer, at: number, value: number): void {
   putU32(buffer, at + 4, value)
 }
 
-/** Reads an unsigned 64-bit integer; exact below 2^53. */
+/** Reads an unsigned 32-bit integer that is known to lie within the buffer. */
+export function getU32(buffer: Buffer, at: number): number {
+  const high = ((buffer[at] as number) << 24) | ((buffer[at + 1] as number) << 16)
+  return (high | ((buffer[at + 2] as number) << 8) | (buffer[at + 3] as number)) >>> 0
+}
+
+/** Reads an unsigned 64-bit integer; exact below 2^53. Throws where it does not lie within the buffer. */
 export function getU64(buffer: Buffer, at: number): number {
   return buffer.readUInt32BE(at) * two32 + buffer.readUInt32BE(at + 4)
 }

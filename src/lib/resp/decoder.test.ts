@@ -16,9 +16,10 @@ function readOne(request: Request): string[] {
     assert.equal(request.copy(index, copied, 1), copied.length - 1)
     assert.equal(copied.toString(), `.${text}.`)
     assert.equal(request.bytes(index).toString(), text)
+    assert.equal(request.upper(index), text.toUpperCase())
     texts.push(text)
   }
-  assert.equal(request.text(request.length), '')
+  assert.equal(request.text(request.length) + request.upper(request.length), '')
   assert.deepEqual(
     request.all.map((arg) => arg.toString()),
     texts,

@@ -1,5 +1,5 @@
 /** A request as it stands in the bytes that came. What its reader does not ask for is not made: a view of bytes takes as long as many a command. */
-import { textOf } from './texts.ts'
+import { textOf, upperOf } from './texts.ts'
 
 /** Up to here a loop copies faster than a call of Buffer's. */
 const shortBytesMax = 32
@@ -49,6 +49,14 @@ export class Request {
     const view = this.#views?.[index]
     if (view !== undefined) return textOf(view, 0, view.length)
     return textOf(this.#data, this.#starts[index] as number, this.#ends[index] as number) // index < length
+  }
+
+  /** The same in capitals. */
+  upper(index: number): string {
+    if (index >= this.length) return ''
+    const view = this.#views?.[index]
+    if (view !== undefined) return upperOf(view, 0, view.length)
+    return upperOf(this.#data, this.#starts[index] as number, this.#ends[index] as number) // index < length
   }
 
   /** There is such an argument. */

@@ -44,7 +44,7 @@ export function replyEntries(reply: Reply, entries: readonly Pick<Entry, 'id' | 
 }
 
 /** `COUNT n`, where less than none is none. */
-export const countOf = (arg: Buffer | undefined): number => Math.max(0, integer(arg))
+export const countOf = (arg: Buffer | string | undefined): number => Math.max(0, integer(arg))
 
 export interface TrimOptions {
   readonly trimming: Trimming | null

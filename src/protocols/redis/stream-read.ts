@@ -1,7 +1,7 @@
 /** XREAD and XREADGROUP: entries behind an id, of several streams at once, waiting for them where there are none. */
 
 import type { Reply } from '../../lib/resp/reply.ts'
-import { integer, option, text } from './arguments.ts'
+import { integer, option } from './arguments.ts'
 import { type Call, type Command, command } from './command.ts'
 import { RedisError, syntaxError, wrongType } from './errors.ts'
 import type { Steps } from './list.ts'
@@ -60,25 +60,25 @@ interface Options {
   streamsAt: number
 }
 
-function optionsOf({ args }: Call, forGroup: boolean): Options {
+function optionsOf({ request: args }: Call, forGroup: boolean): Options {
   const options: Options = { count: 0, blockMs: -1, group: null, consumer: '', noAck: false, claimIdleMs: -1, streamsAt: 0 }
   for (let at = 1; at < args.length && options.streamsAt === 0; at++) {
-    const word = option(args[at])
+    const word = args.upper(at)
     const more = args.length - 1 - at
     if (word === 'BLOCK' && more > 0) {
-      options.blockMs = integer(args[++at], 'ERR timeout is not an integer or out of range')
+      options.blockMs = integer(args.text(++at), 'ERR timeout is not an integer or out of range')
       if (options.blockMs < 0) throw new RedisError('ERR timeout is negative')
-    } else if (word === 'COUNT' && more > 0) options.count = countOf(args[++at])
+    } else if (word === 'COUNT' && more > 0) options.count = countOf(args.text(++at))
     else if (word === 'STREAMS' && more > 0) options.streamsAt = at + 1
     else if (word === 'GROUP' && more > 1) {
       if (!forGroup) throw new RedisError(`ERR The GROUP ${groupNeeded}`)
-      options.group = text(args[++at])
-      options.consumer = text(args[++at])
+      options.group = args.text(++at)
+      options.consumer = args.text(++at)
     } else if (word === 'NOACK') {
       if (!forGroup) throw new RedisError(`ERR The NOACK ${groupNeeded}`)
       options.noAck = true
     } else if (word === 'CLAIM' && more > 0 && forGroup) {
-      options.claimIdleMs = integer(args[++at])
+      options.claimIdleMs = integer(args.text(++at))
       if (options.claimIdleMs < 0) throw new RedisError('ERR min-idle-time must be >= 0')
     } else throw syntaxError()
   }
@@ -87,7 +87,7 @@ function optionsOf({ args }: Call, forGroup: boolean): Options {
 }
 
 function parse(call: Call, forGroup: boolean): Request {
-  const { args } = call
+  const { request: args } = call
   const { count, blockMs, group, consumer, noAck, claimIdleMs, streamsAt } = optionsOf(call, forGroup)
   const named = args.length - streamsAt
   if (named % 2 !== 0)
@@ -96,10 +96,11 @@ function parse(call: Call, forGroup: boolean): Request {
     )
   if (forGroup && group === null) throw new RedisError('ERR Missing GROUP option for XREADGROUP')
   const streams = named / 2
-  const wanted = args.slice(streamsAt, streamsAt + streams).map((arg, index): Wanted => {
-    const key = text(arg)
-    return { key, after: behind(call, key, text(args[streamsAt + streams + index]), group) }
-  })
+  const wanted: Wanted[] = []
+  for (let at = streamsAt; at < streamsAt + streams; at++) {
+    const key = args.text(at)
+    wanted.push({ key, after: behind(call, key, args.text(at + streams), group) })
+  }
   return { wanted, count, blockMs, group: group === null ? null : { name: group, consumer, noAck, claimIdleMs } }
 }
 
@@ -134,9 +135,8 @@ const read =
   (call: Call): void => {
     const request = parse(call, forGroup)
     const now = call.now
-    const [first] = request.wanted
-    const firstHeld = request.wanted.map(({ key }) => call.server.streams.find(call.db, key)).find((held) => held !== undefined)
-    if (firstHeld === undefined || first === undefined) return wait(call, request)
+    const firstHeld = firstOf(call, request)
+    if (firstHeld === undefined) return wait(call, request)
     perform(
       call,
       firstHeld,
@@ -148,6 +148,15 @@ const read =
       },
     )
   }
+
+/** The first of its streams that is there. */
+function firstOf({ db, server }: Call, { wanted }: Request): HeldStream | undefined {
+  for (const { key } of wanted) {
+    const held = server.streams.find(db, key)
+    if (held !== undefined) return held
+  }
+  return undefined
+}
 
 function wait(call: Call, request: Request): void {
   if (request.blockMs < 0 || request.wanted.some(({ after }) => request.group !== null && after !== 'new'))
