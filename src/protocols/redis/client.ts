@@ -86,8 +86,9 @@ export class Client {
   readonly #parts: Part[] = []
   #waitingBytes = 0
   #gate = 0
-  /** Replies that come later. */
+  /** Replies that come later, and who hears that there are none any more. */
   #deferred = 0
+  #onAnswered: (() => void) | null = null
 
   constructor(host: ClientHost, db: Database, now: number) {
     this.host = host
@@ -133,6 +134,15 @@ export class Client {
     return !this.blocked && this.#deferred === 0
   }
 
+  get awaitsReply(): boolean {
+    return this.#deferred > 0
+  }
+
+  /** Calls `run` once no reply is waited for any more. */
+  whenAnswered(run: () => void): void {
+    this.#onAnswered = run
+  }
+
   /** A place in the order of replies that is filled later. */
   defer(changes: () => number, done: () => void): Deferred {
     this.#split()
@@ -149,6 +159,11 @@ export class Client {
         this.#waitingBytes += reply.bytes.length
         this.#deferred--
         done()
+        if (this.#deferred === 0) {
+          const onAnswered = this.#onAnswered
+          this.#onAnswered = null
+          onAnswered?.()
+        }
         if (this.mayRun) this.host.resumed()
       },
     }

@@ -254,6 +254,33 @@ test('what a client sends behind a command that reads from the disk happens afte
   await machine.stop()
 })
 
+test('a transaction reads from the disk and goes on then, with nobody between', async () => {
+  const { machine, broker, client } = await start(new Machine(1, { cacheBytes: 8 * 1024 }))
+  const values = Array.from({ length: 400 }, (_, index) => `${index}`.padStart(200, '0'))
+  for (const value of values) void client.run('RPUSH', 'q', value)
+  assert.equal(await client.run('LLEN', 'q'), 400)
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  const other = await TestClient.open(broker)
+  for (const request of [
+    ['MULTI'],
+    ['SORT', 'q', 'ALPHA', 'DESC', 'LIMIT', 0, 1],
+    ['LRANGE', 'q', 0, -1],
+    ['DEL', 'q'],
+    ['RPUSH', 'q', 'mine'],
+    ['LRANGE', 'q', 0, -1],
+  ] as const)
+    void client.run(...request)
+  const [answers, between, after] = await Promise.all([
+    client.run('EXEC'),
+    other.run('RPUSH', 'q', 'theirs'),
+    client.run('LRANGE', 'q', 0, -1),
+  ])
+  assert.deepEqual(answers, [[values[399]], values, 1, 1, ['mine']])
+  assert.equal(between, 2)
+  assert.deepEqual(after, ['mine', 'theirs'])
+  await machine.stop()
+})
+
 test('SORT, COPY, RENAME and MOVE have a list whose elements are on the disk alone, with what comes meanwhile', async () => {
   const { machine, broker, client } = await start(new Machine(1, { cacheBytes: 8 * 1024 }))
   const values = Array.from({ length: 400 }, (_, index) => `${index}`.padStart(200, '0'))

@@ -6,7 +6,6 @@
 import type { Broker, Rows, Space, TopicInfo } from '../../broker/face.ts'
 import { bytesOfName, nameOfBytes } from '../../lib/byte-names.ts'
 import type { Reply } from '../../lib/resp/reply.ts'
-import { CommandCall } from './call.ts'
 import type { Call, KeyProvider } from './command.ts'
 import type { Database } from './database.ts'
 import { errorText, RedisError, wrongType } from './errors.ts'
@@ -227,8 +226,7 @@ export class Lists implements KeyProvider {
 
   read(call: Call, db: Database, key: string, run: (reply: Reply) => void): void {
     const held = this.find(db, key)
-    // The commands of a transaction do not wait for one another: there it must be in memory.
-    if (held === undefined || (call.atomic && call instanceof CommandCall)) return run(call.reply)
+    if (held === undefined) return run(call.reply)
     const { list } = held
     perform(
       call,

@@ -38,22 +38,32 @@ function exec(call: Call): void {
   server.unwatch(client)
   if (queueFailed) throw new RedisError(words.execAbort)
   if (watchFailed) return reply.nilArray()
-  // One after the other without anybody between; all that they change is one entry of the journal, and one frame of the write-ahead log.
+  // One after the other without anybody between; all that they change is one entry of the journal, and one frame of the write-ahead log: for each stretch, where one waits.
   reply.array(queued.length)
   server.atomically(() => runFrom(call, queued, 0))
 }
 
-function runFrom({ client, server }: Call, queued: readonly Queued[], start: number): void {
+function runFrom({ client, server }: Pick<Call, 'client' | 'server'>, queued: readonly Queued[], start: number): void {
+  const { executor } = server
   for (const [index, { command: each, request }] of queued.entries()) {
     if (index < start) continue
-    // A script that waits is waited for.
-    if (server.executor.isHeld) return server.executor.afterRelease(() => runFrom({ client, server } as Call, queued, index))
+    // A script that waits is waited for, and a command that reads from the disk.
+    if (executor.isHeld)
+      return executor.afterRelease(() => {
+        server.atomically(() => runFrom({ client, server }, queued, index))
+        client.gate(server.changes)
+        server.wrote(client)
+      })
     server.statistics.commands++
     const written = client.reply.used
     try {
-      server.executor.check(client, each, request)
-      server.executor.onCommand?.(client, request, false)
+      executor.check(client, each, request)
+      executor.onCommand?.(client, request, false)
       each.run(new CommandCall(server, client, client.db, request, true))
+      if (client.awaitsReply && !executor.isHeld) {
+        executor.hold({ client, isBusy: false, busyMessage: '' })
+        client.whenAnswered(() => executor.release())
+      }
     } catch (cause) {
       if (cause instanceof AccessRefused) server.noteRefusal(client, cause, 'multi')
       if (client.reply.used > written) client.reply.truncate(written)
