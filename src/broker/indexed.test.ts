@@ -28,7 +28,15 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
 )
-const limits = fc.record({ recordsMax: fc.constantFrom(-1, 5), subjectRecordsMax: fc.constantFrom(-1, 1, 3) })
+const limits = fc.record({
+  recordsMax: fc.constantFrom(-1, 5),
+  bytesMax: fc.constantFrom(-1, 300),
+  subjectRecordsMax: fc.constantFrom(-1, 1, 3),
+})
+
+/** As an entry is laid out: a head of 48 bytes, the address with its length, the payload. */
+const bytesOf = (records: readonly { address: string; text: string }[]): number =>
+  records.reduce((sum, { address, text }) => sum + 48 + 2 + address.length + text.length, 0)
 
 test('what is kept is what a plain list keeps, to the record', async () => {
   await fc.assert(
@@ -43,13 +51,14 @@ test('what is kept is what a plain list keeps, to the record', async () => {
           await publish(space, to(each.address, String(next)))
           model.push({ address: each.address, text: String(next), offset: next })
           next++
-          const { subjectRecordsMax, recordsMax } = config
+          const { subjectRecordsMax, recordsMax, bytesMax } = config
           if (subjectRecordsMax >= 0) {
             const same = model.filter(({ address }) => address === each.address)
             const excess = new Set(same.slice(0, Math.max(0, same.length - subjectRecordsMax)))
             model = model.filter((record) => !excess.has(record))
           }
           if (recordsMax >= 0) model = model.slice(-recordsMax)
+          while (bytesMax >= 0 && bytesOf(model) > bytesMax) model.shift()
         } else if (each.kind === 'remove') {
           const removed = await space.removeRecords('s', 0, [each.pick])
           assert.equal(removed, model.some(({ offset }) => offset === each.pick) ? 1 : 0)
@@ -57,6 +66,7 @@ test('what is kept is what a plain list keeps, to the record', async () => {
         } else space = spaceOf(await machine[each.kind]())
         const texts = model.map(({ text }) => text)
         assert.deepEqual(await all(space), texts)
+        assert.equal(space.status('s')?.partitions[0]?.bytes, bytesOf(model))
         const start = space.status('s')?.partitions[0]?.startOffset ?? 0
         assert.deepEqual(await readAll(space, start), texts)
         for (const address of ['s.a', 's.b', 's.c.d']) {

@@ -123,7 +123,11 @@ export class BrokerSpace implements Space {
       }),
     )
     return {
-      partitions: topic.logs.map((log) => ({ ...offsetsOf(log), records: log.records, bytes: log.bytes })),
+      partitions: topic.logs.map((log) => ({
+        ...offsetsOf(log),
+        records: log.records,
+        bytes: topic.keeper?.bytes ?? log.bytesFrom(log.start),
+      })),
       subscriptions: [...queues, ...this.#cursorStatuses(topic)],
       recordsIn: topic.recordsIn,
       isUsed: topic.isUsed,

@@ -110,3 +110,21 @@ test('a histogram counts what took up to each bound', () => {
   assert.equal(count, 7)
   assert.deepEqual([upTo(0.0001), upTo(0.00025), upTo(0.001), upTo(0.0025), upTo(1), upTo(3600)], [2, 3, 4, 5, 6, 6])
 })
+
+test('what is gone from the beginning of a topic does not count in its bytes, wherever it stood', async () => {
+  for (const cacheBytes of [64 * 1024 * 1024, 4 * 1024]) {
+    const machine = new Machine(1, { cacheBytes })
+    const space = spaceOf(await machine.start())
+    await space.createTopic('t', { retention: 'time' }, 'test')
+    for (let index = 0; index < 40; index++) await publish(space, plainItem('t', { value: 'x'.repeat(1000) }))
+    const bytes = (): number => space.status('t')?.partitions[0]?.bytes ?? Number.NaN
+    const all = bytes()
+    assert(all >= 40_000)
+    await space.deleteRecordsBefore('t', 0, 30)
+    assert(bytes() >= 10_000)
+    assert(bytes() < all / 2, `${bytes()} of ${all}`)
+    await space.deleteRecordsBefore('t', 0, 40)
+    assert.equal(bytes(), 0)
+    await machine.stop()
+  }
+})

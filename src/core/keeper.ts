@@ -1,6 +1,6 @@
 /**
  * What a topic with `indexed` does beside its log: it knows where the records of each address stand, and holds limits, ages and times to live to the
- * single record where other topics hold them to the segment. In memory: about ten bytes a record, read in from the log at start.
+ * single record where other topics hold them to the segment. In memory: about fifteen bytes a record, read in from the log at start.
  */
 import type { StartAt, Tally } from '../broker/face.ts'
 import { Heap } from '../lib/heap.ts'
@@ -17,6 +17,7 @@ import {
   entryTimestamp,
 } from './entry.ts'
 import type { Log } from './log.ts'
+import { RecordSizes } from './record-sizes.ts'
 import { firstAtOrAfter, RunningTally, startingPlace } from './tally.ts'
 
 export interface KeeperLimits {
@@ -75,6 +76,7 @@ export class Keeper {
   readonly #log: Log
   readonly #host: KeeperHost
   readonly #places = new Map<string, Place>()
+  readonly #sizes = new RecordSizes()
   readonly #tallies = new Set<RunningTally>()
   /** Records with a time to live, by when it ends. */
   readonly #expiring = new Heap<Expiring>((a, b) => a.at < b.at)
@@ -98,7 +100,9 @@ export class Keeper {
         const subject = entrySubject(buffer, at) ?? this.#host.name
         const ending = { expiresAt: entryExpiresAt(buffer, at), flags: entryFlags(buffer, at), count: 1 }
         offset = base + entryCount(buffer, at)
-        for (let each = base; each < offset; each++) if (!this.#log.hides(each)) this.#note(subject, each, ending)
+        const bytes = entryLength(buffer, at) / entryCount(buffer, at)
+        for (let each = base; each < offset; each++)
+          if (each >= this.#log.start && !this.#log.hides(each)) this.#note(subject, each, ending, bytes)
       }
     }
     this.#watch()
@@ -112,18 +116,24 @@ export class Keeper {
     })
   }
 
-  /** A record was appended; what is too much goes. */
-  added(subject: string | null, offset: number, ending: Ending): void {
+  /** What the records take that are kept. */
+  get bytes(): number {
+    return this.#sizes.bytes
+  }
+
+  /** A record of `bytes` bytes was appended, or several; what is too much goes. */
+  added(subject: string | null, offset: number, ending: Ending, bytes: number): void {
     const { count, expiresAt } = ending
     const name = subject ?? this.#host.name
-    for (let each = offset; each < offset + count; each++) this.#note(name, each, ending)
+    for (let each = offset; each < offset + count; each++) this.#note(name, each, ending, bytes / count)
     for (const tally of this.#tallies) tally.added(name, count)
     if (expiresAt !== 0) this.#watch()
     if (this.#places.size > addressesKept && this.#places.size > 2 * this.#log.records) this.subjects(() => true)
     this.#enforce(name)
   }
 
-  #note(subject: string, offset: number, { expiresAt, flags }: Ending): void {
+  #note(subject: string, offset: number, { expiresAt, flags }: Ending, bytes: number): void {
+    this.#sizes.add(offset, Math.ceil(bytes))
     const place = this.#places.get(subject)
     if (place === undefined) this.#places.set(subject, { subject, offsets: [offset], gone: this.#log.gone })
     else place.offsets.push(offset)
@@ -148,10 +158,11 @@ export class Keeper {
       for (let excess = log.records - limits.recordsMax; excess > 0; excess--) start = log.nextKept(start + 1)
       this.#host.truncate(start)
     }
-    if (limits.bytesMax >= 0) {
-      let start = log.start
-      while (start < log.next - 1 && log.bytesFrom(start) > limits.bytesMax) start = log.nextKept(start + 1)
-      if (start > log.start) this.#host.truncate(start)
+    if (limits.bytesMax >= 0 && this.bytes > limits.bytesMax) {
+      let start = log.nextKept(log.start)
+      for (let { bytes } = this; start < log.next - 1 && bytes > limits.bytesMax; start = log.nextKept(start + 1))
+        bytes -= this.#sizes.of(start)
+      this.#host.truncate(start)
     }
   }
 
@@ -209,11 +220,13 @@ export class Keeper {
 
   /** A record was taken away. */
   removed(offset: number): void {
+    this.#sizes.remove(offset)
     for (const tally of this.#tallies) tally.removed(offset)
   }
 
   /** Records were taken away from the front. */
   truncated(): void {
+    this.#sizes.raiseTo(this.#log.start)
     for (const tally of this.#tallies) tally.truncated(this.#log.start)
   }
 

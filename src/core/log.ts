@@ -205,12 +205,12 @@ export class Log {
     return bytes
   }
 
-  /** About how much is kept from `offset` on: exact where it stands in memory, to 4 KiB where in segments. */
+  /** About how much is kept from `offset` on: exact where it stands in memory; in segments as if the records between two places of the index were alike. */
   bytesFrom(offset: number): number {
     let bytes = 0
     for (const segment of this.segments) {
       if (segment.next <= offset) continue
-      bytes += segment.base >= offset ? segment.bytes : segment.bytes - segment.placeOf(offset)
+      bytes += segment.base >= offset ? segment.bytes : segment.bytes - segment.placeAbout(offset)
     }
     for (const block of this.blocks) {
       if (block.next <= offset) continue

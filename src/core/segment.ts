@@ -63,6 +63,14 @@ export class Segment {
     return this.places[lastAtOrBelow(this.offsets, offset)] ?? 0
   }
 
+  /** Where the entry that holds `offset` begins if all entries between two indexed places are alike. */
+  placeAbout(offset: number): number {
+    const index = lastAtOrBelow(this.offsets, offset)
+    const [from, to] = [this.offsets[index] ?? this.base, this.offsets[index + 1] ?? this.next]
+    const [place, end] = [this.places[index] ?? 0, this.places[index + 1] ?? this.bytes]
+    return to === from ? place : place + Math.floor(((end - place) * Math.min(offset - from, to - from)) / (to - from))
+  }
+
   /** The offset of the entry at an indexed place; -1 for any other place. */
   offsetAt(place: number): number {
     const index = lastAtOrBelow(this.places, place)

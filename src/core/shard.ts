@@ -151,7 +151,7 @@ export class Shard {
     if (dedupId !== null) topic.ids.note(dedupId, base, this.clock.now())
     if (topic.keeper !== null) {
       const subject = content.subject === null ? null : content.subject.toString()
-      topic.keeper.added(subject, base, content)
+      topic.keeper.added(subject, base, content, bytes)
     }
     return base
   }

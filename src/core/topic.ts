@@ -213,7 +213,7 @@ export class Topic implements SubscriptionHost {
   isFull(ahead: number, address: string): boolean {
     const { config } = this
     if (config.overflow === 'dropOldest') return false
-    if (this.keeper !== null && config.retention === 'time') return this.#logIsFull(ahead, address)
+    if (this.keeper !== null && config.retention === 'time') return this.#logIsFull(this.keeper, ahead, address)
     const subscription = this.defaultSubscription
     if (subscription === undefined) return false
     return (
@@ -222,13 +222,13 @@ export class Topic implements SubscriptionHost {
     )
   }
 
-  #logIsFull(ahead: number, address: string): boolean {
+  #logIsFull(keeper: Keeper, ahead: number, address: string): boolean {
     const { recordsMax, bytesMax, subjectRecordsMax } = this.config
     const log = this.logs[0] as Log // with a keeper there is one
-    if (bytesMax >= 0 && log.bytesFrom(log.start) >= bytesMax) return true
+    if (bytesMax >= 0 && keeper.bytes >= bytesMax) return true
     if (recordsMax < 0 || log.records + ahead < recordsMax) return false
     // One that takes the place of another makes it no longer.
-    return subjectRecordsMax < 0 || (this.keeper?.offsets(address).length ?? 0) < subjectRecordsMax
+    return subjectRecordsMax < 0 || keeper.offsets(address).length < subjectRecordsMax
   }
 
   /** Newly readable entries. */
