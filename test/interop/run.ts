@@ -251,6 +251,7 @@ const clients: readonly Client[] = [
   { name: 'nats/nats-py (Python)', install: installPythonNats, command: () => [pythonNats, `${here}nats/nats_py_suite.py`] },
   { name: 'nats/nats.go', install: installGo, command: () => [goProgram('natsgo')] },
   { name: 'nats/JetStream with nats.js (Node)', install: nothing, command: node('nats/natsjs-jetstream.ts') },
+  { name: 'nats/nats.js while its broker restarts', install: nothing, command: node('nats/restart.ts'), anymqOnly: true },
   { name: 'nats/accounts with nats.go', install: installGo, command: node('nats/accounts.ts'), anymqOnly: true },
   {
     name: 'nats/JetStream with nats-py (Python)',
