@@ -79,6 +79,7 @@ test('what is kept is what a plain list keeps, to the record', async () => {
           return length === 0 ? [] : [`${address} ${length}`]
         })
         assert.deepEqual(counted.sort(), expected)
+        assert.equal(space.addressCount('s'), new Set(model.map(({ address }) => address)).size)
       }
       await machine.stop()
     }),

@@ -239,6 +239,11 @@ export class BrokerSpace implements Space {
     return this.#keeper(name).subjects((subject) => matchesPattern(pattern, subject))
   }
 
+  addressCount(name: string): number {
+    this.#allow('consume', name)
+    return this.#keeper(name).addresses
+  }
+
   offsetsOf(name: string, address: string): readonly number[] {
     this.#allow('consume', name)
     return this.#keeper(name).offsets(address)

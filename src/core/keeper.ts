@@ -183,10 +183,21 @@ export class Keeper {
     return this.offsets(subject).at(-1) ?? -1
   }
 
+  /** How many addresses have records: a look at each, at its newest record alone where that is kept. */
+  get addresses(): number {
+    const log = this.#log
+    let count = 0
+    for (const [subject, { offsets }] of this.#places) {
+      const last = offsets.at(-1) ?? -1
+      if ((last >= log.start && !log.hides(last)) || this.offsets(subject).length > 0) count++
+    }
+    return count
+  }
+
   /** All addresses that have records and that `wanted` takes. */
   subjects(wanted: (subject: string) => boolean): SubjectCount[] {
     const found: SubjectCount[] = []
-    for (const subject of [...this.#places.keys()]) {
+    for (const subject of this.#places.keys()) {
       if (!wanted(subject)) continue
       const offsets = this.offsets(subject)
       const [first] = offsets
@@ -210,7 +221,7 @@ export class Keeper {
 
   #countFrom(wanted: (subject: string) => boolean, position: number): number {
     let count = 0
-    for (const subject of [...this.#places.keys()]) {
+    for (const subject of this.#places.keys()) {
       if (!wanted(subject)) continue
       const offsets = this.offsets(subject)
       count += offsets.length - firstAtOrAfter(offsets, position)

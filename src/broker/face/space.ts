@@ -60,6 +60,8 @@ export interface Space {
   removeRecords(name: string, partition: number, offsets: readonly number[]): Promise<number>
   /** For an indexed topic: addresses that match the pattern and have records. */
   addresses(name: string, pattern: string): AddressStatus[]
+  /** For an indexed topic: how many addresses have records. */
+  addressCount(name: string): number
   /** For an indexed topic: where the records of an address stand, the oldest first. */
   offsetsOf(name: string, address: string): readonly number[]
   /**

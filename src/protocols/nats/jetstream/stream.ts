@@ -204,7 +204,7 @@ export class Stream {
     const first = records === 0 ? undefined : await this.messageFrom(startOffset + this.base)
     const newest = records === 0 || first === null ? null : await this.message(last)
     const firstSequence = untouched ? 0 : (first?.sequence ?? last + 1)
-    const subjects = this.subjects('>')
+    const subjects = this.#space.addressCount(this.name)
     return {
       messages: records,
       bytes: records === 0 ? 0 : bytes,
@@ -212,7 +212,7 @@ export class Stream {
       first_ts: first ? timeText(first.time) : noTime,
       last_seq: last,
       last_ts: newest !== null ? timeText(newest.time) : nextOffset === 0 ? noTime : timeText(this.createdAt),
-      ...(subjects.length === 0 ? {} : { num_subjects: subjects.length }),
+      ...(subjects === 0 ? {} : { num_subjects: subjects }),
       ...(subjectsFilter === '' ? {} : { subjects: this.#counts(subjectsFilter, offset) }),
       ...(last + 1 - firstSequence - records > 0 && !untouched ? { num_deleted: last + 1 - firstSequence - records } : {}),
       ...(deleted ? { deleted: this.#deleted(firstSequence, last) } : {}),
