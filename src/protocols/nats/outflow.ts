@@ -119,13 +119,16 @@ export class Outflow {
   #look(): void {
     if (this.#looking) return
     this.#looking = true
-    this.#clock.after(lookAgainMs, () => {
-      this.#looking = false
-      if (this.full) this.#lookAtAll()
-      for (const [client, behind] of this.#behind) if (!behind.look()) this.#behind.delete(client)
-      this.#release()
-      if (this.full || this.#behind.size > 0) this.#look()
-    })
+    // After what the kernel has to tell: when the broker itself stood still, clients may have taken much meanwhile.
+    this.#clock.after(lookAgainMs, () => setImmediate(this.#lookNow))
+  }
+
+  readonly #lookNow = (): void => {
+    this.#looking = false
+    if (this.full) this.#lookAtAll()
+    for (const [client, behind] of this.#behind) if (!behind.look()) this.#behind.delete(client)
+    this.#release()
+    if (this.full || this.#behind.size > 0) this.#look()
   }
 
   #lookAtAll(): void {
