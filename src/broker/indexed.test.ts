@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Machine, publish, spaceOf, textsRead } from '../../test/support/machine.ts'
-import { matchesPattern } from '../lib/trie.ts'
 import { PublishItem, PublishStatus, type Space, type TopicConfig } from './face.ts'
 
 const to = (address: string, text: string): PublishItem => new PublishItem(null, address, 1, Buffer.from(text))
@@ -228,14 +227,6 @@ test('a record goes into one topic alone under another address', async () => {
   await new Promise<void>((resolve) => space.publish([missing], resolve))
   assert.equal(missing.errorCode, 'NotFound')
   await machine.stop()
-})
-
-test('one pattern is matched as the trie matches it', () => {
-  assert.equal(matchesPattern('#', 'a.b'), true)
-  assert.equal(matchesPattern('a.#', 'a'), true)
-  assert.equal(matchesPattern('a.*', 'a'), false)
-  assert.equal(matchesPattern('*.b.#.d', 'a.b.c.c.d'), true)
-  assert.equal(matchesPattern('*.b.#.d', 'a.b.c.c'), false)
 })
 
 test('a full topic takes a record that replaces another one of its address', async () => {

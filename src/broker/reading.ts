@@ -98,7 +98,7 @@ export async function peekLog(
     const { buffer, start, end } = await readChunk(log, next)
     if (start === end) return
     for (let at = start; at < end; at += entryLength(buffer, at)) {
-      if (entryBase(buffer, at) >= log.stable) return
+      if (entryBase(buffer, at) >= log.stable || found.length >= limit) return
       next = collect(buffer, at, next, partition, limit, found, topic)
     }
   }

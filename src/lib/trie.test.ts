@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { PatternTrie } from './trie.ts'
+import { matchesPattern, PatternTrie } from './trie.ts'
 
 function matches(pattern: readonly string[], key: readonly string[]): boolean {
   const [first, ...rest] = pattern
@@ -19,6 +19,15 @@ const key = fc
   .array(fc.oneof({ weight: 9, arbitrary: word }, fc.constantFrom('*', '#')), { minLength: 1, maxLength: 6 })
   .map((words) => words.join('.'))
 const step = fc.record({ kind: fc.constantFrom('add', 'add', 'remove', 'match'), pattern, key, value: fc.nat(3) })
+
+test('one pattern matches what it matches in a trie', () => {
+  fc.assert(
+    fc.property(pattern, key, (pattern, key) => {
+      assert.equal(matchesPattern(pattern, key), matches(pattern.split('.'), key.split('.')))
+    }),
+    { numRuns: 2000 },
+  )
+})
 
 test('a key finds each value whose pattern matches, once for each time it was added', () => {
   fc.assert(

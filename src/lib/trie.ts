@@ -109,17 +109,39 @@ function isNew<T>(tried: Map<Node<T>, Set<number>>, node: Node<T>, at: number): 
   return true
 }
 
-/** Whether one pattern matches one key. For many patterns use the trie. */
+/** Whether one pattern matches one key. For many keys use {@link matcherOf}, for many patterns the trie. */
 export function matchesPattern(pattern: string, key: string): boolean {
-  if (pattern === '#') return true
-  const words = key.split('.')
+  return matcherOf(pattern)(key)
+}
+
+/** Tells of keys whether a pattern matches them. */
+export function matcherOf(pattern: string): (key: string) => boolean {
+  if (pattern === '#') return () => true
+  const wanted = pattern.split('.')
+  const wild = wanted.findIndex((word) => word === '*' || word === '#')
+  if (wild < 0) return (key) => key === pattern
+  // Most keys differ in what comes before the first wildcard.
+  const prefix = wanted.slice(0, wild).join('.')
+  return (key) => key.startsWith(prefix) && matchesWords(wanted, key.split('.'))
+}
+
+function matchesWords(wanted: readonly string[], words: readonly string[]): boolean {
+  for (const [at, word] of wanted.entries()) {
+    if (word === '#') return at === wanted.length - 1 ? at <= words.length : matchesFrom(wanted, words, at)
+    if (at >= words.length || (word !== '*' && word !== words[at])) return false
+  }
+  return wanted.length === words.length
+}
+
+/** As {@link matchesWords}, from a `#` on. */
+function matchesFrom(wanted: readonly string[], words: readonly string[], from: number): boolean {
   // Which places in the key the pattern read so far may have reached.
-  let places = new Set([0])
-  for (const wanted of pattern.split('.')) {
+  let places = new Set([from])
+  for (const word of wanted.slice(from)) {
     const next = new Set<number>()
     for (const place of places) {
-      if (wanted === '#') for (let at = place; at <= words.length; at++) next.add(at)
-      else if (place < words.length && (wanted === '*' || wanted === words[place])) next.add(place + 1)
+      if (word === '#') for (let at = place; at <= words.length; at++) next.add(at)
+      else if (place < words.length && (word === '*' || word === words[place])) next.add(place + 1)
     }
     places = next
   }

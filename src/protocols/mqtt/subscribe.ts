@@ -11,6 +11,8 @@ import { joinShare, type SessionState, type Subscription, shareHasMembers, share
 
 const filtersMax = 1000
 const filterLevelsMax = 128
+/** Retained messages that are stored together for who subscribes with a QoS above 0. */
+const retainedAtOnce = 256
 
 export interface Subscriber {
   readonly clients: Clients
@@ -136,21 +138,29 @@ async function sendRetained(subscriber: Subscriber, subscription: Subscription):
   if (subscription.filter.filter.startsWith('$SYS'))
     for (const [topic, text] of clients.figures.now())
       if (matches(subscription.filter.filter, topic)) outbox.sendFigure(topic, text, true)
-  for await (const found of retainedFor(clients.space(space.namespace), subscription.filter, () => broker.clock.now())) {
+  const own = clients.space(space.namespace)
+  const queued: PublishItem[] = []
+  for await (const found of retainedFor(own, subscription.filter, () => broker.clock.now())) {
     if (!space.principal.may('consume', space.namespace, found.address)) continue
     if (state.subscriptions.get(subscription.filter.text) !== subscription) return
     await subscriber.writable()
     const qos = Math.min(subscription.qos, decodeEnvelope(found.envelope).qos)
     if (qos === 0) outbox.sendRetained(subscription, swap(found.address), found.envelope, found.timestamp)
-    else await queue(clients.space(space.namespace), state.topic, found)
+    else queued.push(queueItem(state.topic, found))
+    if (queued.length === retainedAtOnce) await store(own, queued.splice(0))
   }
+  await store(own, queued)
 }
 
 /** Through the session's topic, so that it is acknowledged, and comes again, like any other. */
-function queue(space: Space, topic: string, { address, envelope, timestamp, ttlMs }: Retained): Promise<void> {
+function queueItem(topic: string, { address, envelope, timestamp, ttlMs }: Retained): PublishItem {
   const item = new PublishItem(null, address, formatId, fromStore(envelope))
   item.into = topic
   item.timestamp = timestamp
   item.ttlMs = ttlMs
-  return new Promise((resolve) => space.publish([item], resolve))
+  return item
+}
+
+async function store(space: Space, items: PublishItem[]): Promise<void> {
+  if (items.length > 0) await new Promise<void>((resolve) => space.publish(items, resolve))
 }
