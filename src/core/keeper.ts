@@ -4,6 +4,7 @@
  */
 import type { StartAt, Tally } from '../broker/face.ts'
 import { Heap } from '../lib/heap.ts'
+import { firstAtOrAfter } from '../lib/sorted.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
 import {
   type EntryContent,
@@ -18,7 +19,7 @@ import {
 } from './entry.ts'
 import type { Log } from './log.ts'
 import { RecordSizes } from './record-sizes.ts'
-import { firstAtOrAfter, RunningTally, startingPlace } from './tally.ts'
+import { RunningTally, startingPlace } from './tally.ts'
 
 export interface KeeperLimits {
   /** -1: no limit, for each. */

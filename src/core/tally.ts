@@ -72,16 +72,3 @@ export function startingPlace(log: Log, from: StartAt): { readonly records: read
   if ('records' in from) return { records: from.records, offset: log.next }
   return { records: [], offset: Math.max(log.start, from.offset) }
 }
-
-/** The index of the first offset at or after a place, in ascending ones. */
-export function firstAtOrAfter(offsets: readonly number[], place: number): number {
-  let low = 0
-  let high = offsets.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((offsets[middle] as number) < place)
-      low = middle + 1 // middle < high <= length
-    else high = middle
-  }
-  return low
-}

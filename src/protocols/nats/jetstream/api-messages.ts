@@ -37,7 +37,7 @@ export const getFields = {
 export async function find(stream: Stream, asked: GetRequest): Promise<StoredMessage | null> {
   const from = asked.start_time === '' ? asked.seq : await stream.sequenceAt(Date.parse(asked.start_time))
   if (asked.next_by_subj !== '') {
-    const [sequence] = stream.matching(asked.next_by_subj, from)
+    const [sequence] = stream.matching(asked.next_by_subj, from, 1).first
     return sequence === undefined ? null : await stream.message(sequence)
   }
   if (from > 0) return await stream.message(from)

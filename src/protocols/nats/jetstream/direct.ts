@@ -93,10 +93,10 @@ function send({ jetStream, reply }: Call, stream: Stream, message: StoredMessage
 /** From a place on, until there are enough. */
 async function getBatch(call: Call, stream: Stream, asked: GetRequest): Promise<void> {
   const from = asked.start_time === '' ? asked.seq : await stream.sequenceAt(Date.parse(asked.start_time))
-  const all = stream.matching(asked.next_by_subj === '' ? '>' : asked.next_by_subj, Math.max(1, from))
-  const sent = await sendAll(call, stream, all.slice(0, asked.batch), all.length, asked)
+  const { first, count } = stream.matching(asked.next_by_subj === '' ? '>' : asked.next_by_subj, Math.max(1, from), asked.batch)
+  const sent = await sendAll(call, stream, first, count, asked)
   if (sent.count === 0) return notFound(call)
-  endOfBatch(call, all.length - sent.count, sent.last, [])
+  endOfBatch(call, count - sent.count, sent.last, [])
 }
 
 /** The newest of each subject that matches. */

@@ -9,6 +9,7 @@ import {
   type TopicInfo,
 } from '../../../broker/face.ts'
 import { renamed } from '../../../lib/renaming.ts'
+import { firstAtOrAfter } from '../../../lib/sorted.ts'
 import { payloadFormatId } from '../mapping.ts'
 import { patternOf } from '../subjects.ts'
 import type { Consumer } from './consumer.ts'
@@ -18,6 +19,7 @@ import type { StreamConfig } from './stream-config.ts'
 import { noTime, timeText } from './times.ts'
 import { renamingOf } from './transforms.ts'
 
+const nothing = { first: [], count: 0 } as const
 /** Deleted sequences listed in one answer. */
 const deletedMax = 100_000
 const subjectsMax = 100_000
@@ -133,14 +135,24 @@ export class Stream {
     return [...found].sort((a, b) => a - b)
   }
 
-  /** Sequences from one on whose subjects match, ascending. */
-  matching(filter: string, from: number): number[] {
+  /** Of the messages from a sequence on whose subjects match: the sequences of the first so many, ascending, and how many there are. */
+  matching(filter: string, from: number, limit = Infinity): { readonly first: number[]; readonly count: number } {
     const found: number[] = []
+    let count = 0
     for (const { subject, last } of this.subjects(filter)) {
       if (last + this.base < from) continue
-      for (const sequence of this.sequencesOf(subject)) if (sequence >= from) found.push(sequence)
+      const offsets = this.#space.offsetsOf(this.name, subject)
+      const begin = firstAtOrAfter(offsets, this.offsetOf(from))
+      count += offsets.length - begin
+      for (const offset of offsets.slice(begin, begin + limit)) found.push(offset + this.base)
     }
-    return found.sort((a, b) => a - b)
+    return { first: found.sort((a, b) => a - b).slice(0, limit), count }
+  }
+
+  /** As {@link matching}, of the newest of all messages. */
+  #newest(limit: number): { readonly first: number[]; readonly count: number } {
+    const first = this.matching('>', 0).first.slice(-limit)
+    return { first, count: first.length }
   }
 
   /** The first sequence whose message is of this time (ms) or later; behind the last when there is none. */
@@ -177,14 +189,15 @@ export class Stream {
   /** Of a filter or of all, below a sequence or but for the newest; resolves to how many went. */
   async purge(filter: string, below: number, keep: number): Promise<number> {
     if (filter === '' || filter === '>') {
-      const all = this.matching('>', 0)
-      const kept = keep > 0 ? all.slice(-keep) : below > 0 ? all.filter((sequence) => sequence >= below) : []
+      const records = this.#space.status(this.name)?.partitions[0]?.records ?? 0
+      const { first, count } = keep > 0 ? this.#newest(keep) : below > 0 ? this.matching('>', below, 1) : nothing
+      const [firstKept] = first
       this.endSequence = Math.max(this.endSequence, this.lastSequence + 1)
       if (below - this.endSequence > gapMax) throw refusal('streamPurge', `sequence is more than ${gapMax} ahead of the last one`)
-      await this.#space.deleteRecordsBefore(this.name, 0, this.offsetOf(kept[0] ?? this.endSequence))
+      await this.#space.deleteRecordsBefore(this.name, 0, this.offsetOf(firstKept ?? this.endSequence))
       // Second: what stands for sequences to come needs room, where new messages are refused.
       await this.#advanceTo(below)
-      return all.length - kept.length
+      return records - count
     }
     const going = this.subjects(filter).flatMap(({ subject }) => {
       const sequences = this.sequencesOf(subject).filter((sequence) => below === 0 || sequence < below)
@@ -226,7 +239,7 @@ export class Stream {
   }
 
   #deleted(first: number, last: number): number[] | undefined {
-    const there = new Set(this.matching('>', first))
+    const there = new Set(this.matching('>', first).first)
     const gone: number[] = []
     for (let sequence = first; sequence <= last && gone.length < deletedMax; sequence++)
       if (!there.has(sequence)) gone.push(sequence)
