@@ -1,6 +1,6 @@
 /**
  * What a topic with `indexed` does beside its log: it knows where the records of each address stand, and holds limits, ages and times to live to the
- * single record where other topics hold them to the segment. In memory: about fifteen bytes a record, read in from the log at start.
+ * single record where other topics hold them to the segment. In memory: about twenty-five bytes a record, read in from the log at start.
  */
 import type { StartAt, Tally } from '../broker/face.ts'
 import { Heap } from '../lib/heap.ts'

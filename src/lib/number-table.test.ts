@@ -20,6 +20,7 @@ test('it is a map from keys to rows, whatever is done to it', () => {
         assert.equal(table.has(at), model.has(at))
         assert.equal(table.size, model.size)
       }
+      assert.equal(table.first, Math.min(Infinity, ...model.keys()))
       assert.equal(table.last, Math.max(-Infinity, ...model.keys()))
       for (const [key, row] of model) assert.deepEqual(table.get(key), row)
       table.clear()

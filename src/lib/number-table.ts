@@ -20,6 +20,11 @@ export class NumberTable {
     return this.#size
   }
 
+  /** The smallest key; Infinity when there is none. */
+  get first(): number {
+    return this.#stretches[0]?.firstKey ?? Infinity
+  }
+
   /** The greatest key; -Infinity when there is none. */
   get last(): number {
     return this.#stretches.at(-1)?.lastKey ?? -Infinity
@@ -32,7 +37,7 @@ export class NumberTable {
   get(key: number): number[] | undefined {
     const stretch = this.#stretches[this.#stretchOf(key)]
     const at = stretch?.find(key)
-    return at === undefined ? undefined : stretch?.row(at)
+    return stretch === undefined || at === undefined ? undefined : stretch.row(at)
   }
 
   /** In the place of the row with this key, if there is one. */
@@ -40,8 +45,9 @@ export class NumberTable {
     const key = row[0] as number // rows are not empty
     const index = key > this.last ? this.#forAppending() : this.#stretchOf(key)
     const stretch = this.#stretches[index] as Stretch // there is one that ends behind the key
-    if (stretch.find(key) !== undefined) return stretch.write(stretch.placeOf(key), row)
-    stretch.insert(stretch.placeOf(key), row)
+    const at = stretch.placeOf(key)
+    if (stretch.has(at, key)) return stretch.write(at, row)
+    stretch.insert(at, row)
     this.#size++
     if (stretch.length > stretchRows) this.#stretches.splice(index + 1, 0, stretch.split())
   }
@@ -97,6 +103,10 @@ class Stretch {
     this.#numbers = new Float64Array(rows * width)
   }
 
+  get firstKey(): number {
+    return this.#key(0)
+  }
+
   get lastKey(): number {
     return this.#key(this.length - 1)
   }
@@ -110,7 +120,7 @@ class Stretch {
     let low = 0
     let high = this.length
     if (high > 0) {
-      if (this.#key(0) >= key) return 0
+      if (this.firstKey >= key) return 0
       if (this.lastKey < key) return high
     }
     while (low < high) {
@@ -124,7 +134,11 @@ class Stretch {
   /** undefined: there is no row with this key. */
   find(key: number): number | undefined {
     const at = this.placeOf(key)
-    return at < this.length && this.#key(at) === key ? at : undefined
+    return this.has(at, key) ? at : undefined
+  }
+
+  has(at: number, key: number): boolean {
+    return at < this.length && this.#key(at) === key
   }
 
   row(at: number): number[] {

@@ -73,7 +73,7 @@ export interface TopicConfig {
   /** Under which other address it stores what it captures; its limits and what publishers expect are of that one. null: its own. */
   readonly renames: Renaming | null
   /**
-   * For topics of one partition: an index by address in memory, of about fifteen bytes a record, and limits, retentionMs and times to live that hold to the
+   * For topics of one partition: an index by address in memory, of about twenty-five bytes a record, and limits, retentionMs and times to live that hold to the
    * single record. With retention `time`, recordsMax and bytesMax count what is kept.
    */
   readonly indexed: boolean
