@@ -37,11 +37,15 @@ export function optionalNumber(
   return value
 }
 
-export function optionalFlag(fields: Fields, name: string): boolean | undefined {
+export function flag(fields: Fields, name: string): boolean {
   const value = fields[name]
-  if (value === undefined || value === null) return undefined
   if (typeof value !== 'boolean') throw invalid(`${name} must be true or false`)
   return value
+}
+
+export function optionalFlag(fields: Fields, name: string): boolean | undefined {
+  const value = fields[name]
+  return value === undefined || value === null ? undefined : flag(fields, name)
 }
 
 export function optionalObject(fields: Fields, name: string): Fields | undefined {

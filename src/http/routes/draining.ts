@@ -1,6 +1,5 @@
 /** Protocols that take no new records, so that what there is can be worked off. */
-import { invalid } from '../errors.ts'
-import { onlyKeys } from '../input.ts'
+import { flag, onlyKeys } from '../input.ts'
 import type { Route, Schema } from '../route.ts'
 
 const drainingSchema: Schema = {
@@ -28,8 +27,7 @@ export const drainingRoutes: readonly Route[] = [
     response: drainingSchema,
     handle: ({ broker, parameter, body }) => {
       onlyKeys(body, ['draining'])
-      const { draining } = body
-      if (typeof draining !== 'boolean') throw invalid('draining must be true or false')
+      const draining = flag(body, 'draining')
       const protocol = parameter('protocol')
       broker.draining.set(protocol, draining)
       broker.log.info({ protocol, draining }, draining ? 'takes no new records' : 'takes new records again')

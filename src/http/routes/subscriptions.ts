@@ -1,7 +1,7 @@
 /** Subscriptions: who reads a topic, how far they are, and moving or deleting them. A topic's default subscription is named `~` in paths. */
 import { CoreError, type Space, type StartAt, type SubscriptionStatus } from '../../broker/face.ts'
 import { invalid } from '../errors.ts'
-import { object, onlyKeys, optionalNumber } from '../input.ts'
+import { flag, object, onlyKeys, optionalNumber } from '../input.ts'
 import type { Route } from '../route.ts'
 import { knownTopic } from './topics.ts'
 
@@ -77,8 +77,7 @@ export const subscriptionRoutes: readonly Route[] = [
     body: { type: 'object', required: ['paused'], properties: { paused: { type: 'boolean' } } },
     handle: async ({ space, parameter, body }) => {
       onlyKeys(body, ['paused'])
-      const { paused } = body
-      if (typeof paused !== 'boolean') throw invalid('paused must be true or false')
+      const paused = flag(body, 'paused')
       const { name } = knownTopic(space, parameter('topic'))
       const subscription = knownSubscription(space, name, parameter('subscription'))
       if (subscription.kind === 'cursor') throw invalid('a cursor is read by its own clients; it cannot be paused')

@@ -1,7 +1,7 @@
 /** Topics: list, create, look at, change, delete, empty. */
 import { CoreError, type Space, type TopicConfig, type TopicInfo, topicDefaults } from '../../broker/face.ts'
 import { invalid } from '../errors.ts'
-import { type Fields, object, onlyKeys, optionalObject, text } from '../input.ts'
+import { type Fields, flag, object, onlyKeys, optionalObject, text } from '../input.ts'
 import type { Route, Schema } from '../route.ts'
 
 const configChoices: Partial<Record<keyof TopicConfig, readonly string[]>> = {
@@ -101,8 +101,7 @@ export const topicRoutes: readonly Route[] = [
     response: topicSchema,
     handle: async ({ space, parameter, body }) => {
       onlyKeys(body, ['withheld'])
-      const { withheld } = body
-      if (typeof withheld !== 'boolean') throw invalid('withheld must be true or false')
+      const withheld = flag(body, 'withheld')
       const { name } = knownTopic(space, parameter('topic'))
       await space.withhold(name, withheld ? 'newest' : null)
       return topicToJson(space, knownTopic(space, name))
