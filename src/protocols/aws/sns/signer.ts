@@ -62,6 +62,7 @@ export class Signer {
 
   /** The certificate, for a request's path; undefined: it is not there. */
   certificateAt(path: string): string | undefined {
+    if (!path.startsWith(pathPrefix)) return undefined
     const stored = this.#stored()
     return stored !== undefined && path === pathOf(stored) ? stored.certificate : undefined
   }
@@ -89,5 +90,6 @@ export class Signer {
   }
 }
 
+const pathPrefix = '/SimpleNotificationService-'
 const pathOf = ({ certificate }: StoredKey): string =>
-  `/SimpleNotificationService-${createHash('sha256').update(certificate).digest('hex').slice(0, 32)}.pem`
+  `${pathPrefix}${createHash('sha256').update(certificate).digest('hex').slice(0, 32)}.pem`
