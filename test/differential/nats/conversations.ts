@@ -645,6 +645,8 @@ export const conversations: readonly Conversation[] = [
       api('DIRECT.GET.MM', { seq: 2 }),
       api('STREAM.UPDATE.MM', { name: 'MM', mirror: { name: 'MO' }, mirror_direct: true }),
       api('DIRECT.GET.MO', { last_by_subj: 'mo.b' }),
+      // nats-server would go on looking for its origin, and be heard in the conversations that follow.
+      api('STREAM.DELETE.MM'),
     ],
   },
   {
