@@ -11,7 +11,7 @@ const versions = ['mqttv31', 'mqttv311', 'mqttv5'] as const
 
 async function publish(topic: string, payload: string, ...options: string[]): Promise<void> {
   const child = spawn('mosquitto_pub', ['-h', host, '-p', port, '-t', topic, '-m', payload, ...options])
-  const [code] = await within(10_000, 'mosquitto_pub', once(child, 'exit'))
+  const [code] = await within(10_000, 'mosquitto_pub', once(child, 'close'))
   assert.equal(code, 0)
 }
 
@@ -24,12 +24,13 @@ async function subscriber(topic: string, count: number, ...options: string[]): P
   child.stdout.on('data', (chunk) => {
     output += chunk
   })
-  const exited = once(child, 'exit')
+  // Not 'exit': its last line may still be in the pipe then.
+  const closed = once(child, 'close')
   // What waits in a session may come, and be enough, before the answer to SUBSCRIBE.
   await until('SUBACK', () => output.includes('Subscribed (mid') || child.exitCode !== null)
   return {
     lines: async () => {
-      const [code] = await within(15_000, 'mosquitto_sub', exited)
+      const [code] = await within(15_000, 'mosquitto_sub', closed)
       assert.equal(code, 0, output)
       return output.split('\n').filter((line) => line.startsWith('> '))
     },
