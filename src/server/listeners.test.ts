@@ -139,6 +139,41 @@ test('what a session throws closes its own connection only', async () => {
   assert.deepEqual(errors, ['a session failed; its connection is closed'])
 })
 
+test('the log tells at info of connections that the broker ends, at debug of those that end as their client asked or as the broker stops', async () => {
+  const told: (readonly [level: string, message: string, about: { client?: string; reason?: string }])[] = []
+  const keeps = (level: string) => (about: object, message: string) => void told.push([level, message, about])
+  const telling = { ...broker, log: { ...quiet, debug: keeps('debug'), info: keeps('info') } } as unknown as Broker
+  const own = new Connections()
+  const its = new Sessions(telling, own)
+  const port = new Listeners(telling, own, its)
+  const ending = protocol('ending', (connection) => ({
+    onBytes(chunk) {
+      connection.info.clientName = 'a client'
+      connection.end(chunk.toString().trim())
+    },
+  }))
+  const number = await port.open([ending], '127.0.0.1', 0)
+  const ended = async (says: string): Promise<object> => {
+    const socket = connect(number, '127.0.0.1')
+    sockets.push(socket)
+    socket.resume()
+    if (says !== '') socket.write(says)
+    else {
+      while (own.size === 0) await new Promise((resolve) => setImmediate(resolve))
+      void its.close(100)
+    }
+    while (told.length === 0) await new Promise((resolve) => setImmediate(resolve))
+    const [level, message, { client, reason }] = told.shift() as (typeof told)[number] // told.length > 0
+    return { level, message, client, reason }
+  }
+  const client = 'a client'
+  assert.deepEqual(await ended('late'), { level: 'info', message: 'connection closed by the broker', client, reason: 'late' })
+  assert.deepEqual(await ended(' '), { level: 'debug', message: 'connection closed', client, reason: undefined })
+  const stopped = { level: 'debug', message: 'connection closed', client: undefined, reason: undefined }
+  assert.deepEqual(await ended(''), stopped)
+  await port.close(100)
+})
+
 async function closeAll(): Promise<void> {
   for (const { id } of connections.list()) connections.close(id, 'test')
   while (connections.size > 0) await new Promise((resolve) => setImmediate(resolve))

@@ -10,6 +10,8 @@ import { OpeningSession } from './opening-session.ts'
 import type { Transport } from './transport.ts'
 
 const tickMs = 1000
+/** In the log. */
+const clientNameLengthMax = 256
 
 export class Sessions {
   readonly #broker: Broker
@@ -86,6 +88,8 @@ export class Running implements OpenConnection {
   readonly #broker: Broker
   readonly #session: Session
   readonly #ended: (running: Running) => void
+  /** The broker stops, which is no news about each of its connections. */
+  #stops = false
 
   constructor(broker: Broker, connection: ClientConnection, session: Session, ended: (running: Running) => void) {
     this.id = connection.id
@@ -112,10 +116,9 @@ export class Running implements OpenConnection {
     } catch (cause) {
       blame(this.#broker, connection, cause)
     }
-    const { id, remoteAddress, remotePort, closeReason, info } = connection
-    const fields = { connection: id, protocol: info.protocol, remote: `${remoteAddress}:${remotePort}`, reason: closeReason }
-    if (closeReason === '') this.#broker.log.debug(fields, 'connection closed')
-    else this.#broker.log.info(fields, 'connection closed by the broker')
+    const { closeReason } = connection
+    if (closeReason === '' || this.#stops) this.#broker.log.debug(described(connection), 'connection closed')
+    else this.#broker.log.info({ ...described(connection), reason: closeReason }, 'connection closed by the broker')
   }
 
   listing(): ConnectionListing {
@@ -125,6 +128,7 @@ export class Running implements OpenConnection {
   }
 
   drain(reason: string): void {
+    this.#stops = reason === ''
     this.connection.closeReason ||= reason
     this.connection.ending = 'stopping'
     try {
@@ -149,17 +153,22 @@ export class Running implements OpenConnection {
 }
 
 function blame(broker: Broker, connection: ClientConnection, cause: unknown): void {
-  const { remoteAddress, remotePort, info } = connection
   const error = cause instanceof Error ? cause : new Error(String(cause))
   broker.log.error(
-    {
-      connection: connection.id,
-      protocol: info.protocol,
-      remote: `${remoteAddress}:${remotePort}`,
-      error: error.message,
-      stack: error.stack,
-    },
+    { ...described(connection), error: error.message, stack: error.stack },
     'a session failed; its connection is closed',
   )
   connection.fail()
+}
+
+/** Whose connection it is, as far as that is known, for the log. */
+function described({ id, remoteAddress, remotePort, info }: ClientConnection): object {
+  const { protocol, clientName, user } = info
+  return {
+    connection: id,
+    protocol,
+    remote: `${remoteAddress}:${remotePort}`,
+    ...(clientName === '' ? {} : { client: clientName.slice(0, clientNameLengthMax) }),
+    ...(user === '' ? {} : { user }),
+  }
 }

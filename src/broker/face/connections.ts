@@ -40,7 +40,7 @@ export interface Connection {
   /** Stops or resumes reading the socket (backpressure to a producer). Counted: each pause needs its resume. */
   pause(): void
   resume(): void
-  /** Flushes what is written, then closes. `reason` goes to the log. */
+  /** Flushes what is written, then closes. `reason` goes to the log: '' where the client asked for the end, or the log has the reason already. */
   end(reason: string): void
   /** Closes at once. */
   destroy(reason: string): void

@@ -55,6 +55,8 @@ export class Session implements BrokerSession, HandshakeHost {
   #dirty: Channel[] = []
   /** Since when an answer of the client is waited for. */
   #waitingSince: number
+  /** What is still to be told of the closing that the client was asked for. */
+  #closeReason = ''
   #receivedAt: number
   #received = false
   #sentAt: number
@@ -286,7 +288,7 @@ export class Session implements BrokerSession, HandshakeHost {
     }
     const method = this.#decode(key, buffer, start, end)
     if (method.name === 'connection.close') return this.#onClose()
-    if (method.name === 'connection.close-ok') return this.end('closed by the server')
+    if (method.name === 'connection.close-ok') return this.end(this.#closeReason)
     switch (this.#state) {
       case State.Opening:
         if (this.#handshake.onMethod(method, key)) return
@@ -344,7 +346,7 @@ export class Session implements BrokerSession, HandshakeHost {
     const close = (): void => {
       this.#releaseAll()
       this.send(0, 'connection.close-ok', {})
-      this.end('closed by the client')
+      this.end('')
     }
     this.#flush()
     if (this.#state === State.Open) this.#afterPublishes(close)
@@ -373,7 +375,7 @@ export class Session implements BrokerSession, HandshakeHost {
       },
       error.closesConnection || channel === undefined ? 'connection closed with an error' : 'channel closed with an error',
     )
-    if (error.closesConnection || channel === undefined) return this.#closeConnection(error, ids[0], ids[1])
+    if (error.closesConnection || channel === undefined) return this.#closeConnection(error, ids[0], ids[1], '')
     if (!channel.open) return
     channel.release()
     this.send(channel.number, 'channel.close', {
@@ -384,8 +386,10 @@ export class Session implements BrokerSession, HandshakeHost {
     })
   }
 
-  #closeConnection(error: AmqpError, classId: number, methodId: number): void {
-    if (!this.#handshake.loggedIn) return this.end(error.replyText)
+  /** `reason` as in {@link Connection.end}. */
+  #closeConnection(error: AmqpError, classId: number, methodId: number, reason = error.replyText): void {
+    if (!this.#handshake.loggedIn) return this.end(reason)
+    this.#closeReason = reason
     this.#releaseAll()
     this.send(0, 'connection.close', { replyCode: error.code, replyText: error.replyText, classId, methodId })
     this.#state = State.Closing

@@ -277,7 +277,7 @@ export class Session implements BrokerSession, Worker {
         return this.#withTube(command, given, (name) => this.#ignore(name))
       case 'quit':
         this.#state = State.Answering
-        return this.#connection.end('quit')
+        return this.#connection.end('')
       case 'pause-tube ':
         return this.#pause(given)
     }

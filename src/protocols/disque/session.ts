@@ -219,7 +219,7 @@ export class Session implements BrokerSession, Waiter {
   #dispatch(name: string, args: readonly Buffer[]): void {
     if (name === 'quit') {
       this.#reply.status('OK')
-      this.#ending = 'the client asked to quit'
+      this.#ending = ''
       return
     }
     const found = commands.get(name)

@@ -365,7 +365,7 @@ export class KafkaSession implements Session {
     const peer = `${this.connection.remoteAddress}:${this.connection.remotePort}`
     this.broker.log.warn({ peer, client: this.connection.info.clientName, reason }, 'kafka: connection closed')
     this.#runWhenClosed()
-    this.connection.end(reason)
+    this.connection.end('')
   }
 
   /** Closes with a log line: for what has no answer on the wire (acks=0 that failed, say). */

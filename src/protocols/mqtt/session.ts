@@ -141,7 +141,7 @@ export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxH
     if (packet.type === Packet.Auth && this.version === Version.V5) return this.#wait(this.#authenticate(packet))
     if (this.#state === State.Authenticating) {
       if (packet.type !== Packet.Disconnect) throw new MqttError(Reason.ProtocolError, 'AUTH must be next')
-      return this.#end('closed by the client')
+      return this.#end('')
     }
     const { inbox, outbox } = this.#open
     const { version } = this
@@ -387,7 +387,7 @@ export class Session implements ProtocolSession, LiveSession, InboxHost, OutboxH
       state.expirySeconds = properties.sessionExpiry
     }
     if (reason === Reason.Success) this.#forgetWill()
-    this.#end('closed by the client')
+    this.#end('')
   }
 
   #forgetWill(): void {

@@ -136,7 +136,7 @@ export class Session implements BrokerSession, SubscriptionHost {
     const version = reader.u16()
     if (this.#state === State.Closing) {
       // What was on its way when we closed is passed over.
-      if (key === (Key.Close | responseBit) || key === Key.Close) this.#end('closed')
+      if (key === (Key.Close | responseBit) || key === Key.Close) this.#end('')
       return
     }
     switch (key) {
@@ -231,7 +231,7 @@ export class Session implements BrokerSession, SubscriptionHost {
     const writer = beginResponse(key, correlationId, code)
     emptyTails[key]?.(writer)
     this.connection.write(writer.frame())
-    if (cause instanceof Refusal && cause.closes) this.#end(reason)
+    if (cause instanceof Refusal && cause.closes) this.#end('')
   }
 
   get peer(): string {
@@ -341,7 +341,7 @@ export class Session implements BrokerSession, SubscriptionHost {
       { protocol: 'rabbitmq-stream', peer: this.peer, code, reason: detail },
       'connection closed with an error',
     )
-    if (this.#state !== State.Open) return this.#end(detail)
+    if (this.#state !== State.Open) return this.#end('')
     this.#release()
     this.connection.write(closeFrame(1, code, reason))
     this.#state = State.Closing
@@ -350,7 +350,7 @@ export class Session implements BrokerSession, SubscriptionHost {
 
   /** The client said Close, and was answered. */
   leave(): void {
-    this.#end('closed by the client')
+    this.#end('')
   }
 
   #end(reason: string): void {

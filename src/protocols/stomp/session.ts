@@ -262,7 +262,7 @@ export class Session implements ProtocolSession, SubscriptionHost {
   disconnect(frame: Frame): void {
     this.#release()
     this.receipt(frame)
-    this.#end('closed by the client')
+    this.#end('')
   }
 
   #release(): void {

@@ -125,7 +125,7 @@ export const connectionCommands: readonly Command[] = [
   command('connection', 'hello', -1, 'noscript fast no_auth allow_busy skip_monitor', null, hello),
   command('connection', 'quit', -1, 'noscript fast no_auth allow_busy', null, ({ client, reply }) => {
     reply.status('OK')
-    client.closing = 'the client asked to quit'
+    client.closing = ''
   }),
   command('connection', 'reset', 1, 'noscript fast no_auth allow_busy', null, reset),
 ]
