@@ -2,7 +2,7 @@
 import { CoreError } from '../core/errors.ts'
 import { Slot } from '../core/lane.ts'
 import type { Death } from '../core/record.ts'
-import { type Delayed, Scheduler } from '../core/scheduler.ts'
+import { type Delayed, type Fired, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Subscription } from '../core/subscription.ts'
 import { Topic, type TopicDefinition, type TopicOwner } from '../core/topic.ts'
@@ -326,11 +326,12 @@ export class Engine implements TopicOwner {
   }
 
   /** False when it could not be stored for now. */
-  #fire(delayed: Delayed): boolean {
+  #fire(delayed: Delayed): Fired {
     const namespace = this.namespaces.get(delayed.namespace)
-    if (namespace === undefined) return true
+    if (namespace === undefined) return 'gone'
+    const repeats = delayed.repetition !== undefined
     const item = new PublishItem(delayed.exchange, delayed.address, delayed.format, delayed.payload)
-    item.timestamp = delayed.timestamp
+    item.timestamp = repeats ? this.shard.clock.now() : delayed.timestamp
     item.ttlMs = delayed.ttlMs
     item.priority = delayed.priority
     item.key = delayed.key === null ? null : Buffer.from(delayed.key, 'base64')
@@ -338,14 +339,16 @@ export class Engine implements TopicOwner {
     item.dedupId = delayed.dedupId ?? null
     item.partition = delayed.partition ?? -1
     item.count = delayed.count ?? 1
-    this.publisher.append(namespace, everyone, item, true)
-    if (item.errorCode === 'Full' || item.errorCode === 'Unavailable') return false
+    if (repeats) item.annotations = { scheduleId: delayed.id }
+    // What is published again is new each time: it takes room, and is judged.
+    this.publisher.append(namespace, everyone, item, !repeats)
+    if (item.errorCode === 'Full' || item.errorCode === 'Unavailable') return 'refused'
     if (item.errorCode !== null)
       this.shard.log.warn(
         { address: delayed.address, id: delayed.id, error: item.errorMessage },
         'a delayed record could not be delivered',
       )
-    return true
+    return 'published'
   }
 
   // ------------------------------------------------------------------------------------------------------------------ upkeep

@@ -17,8 +17,10 @@ export function mayPublish(principal: Principal, namespace: string, exchange: st
 /** Throws AccessRefused, naming what is missing. */
 export function checkPublish(namespace: Namespace, principal: Principal, item: PublishItem): void {
   const { exchange, address, extraAddresses, into } = item
+  checkRepetition(item)
   if (into !== null) {
-    if (item.deliverAt > 0) throw new CoreError('Invalid', 'what goes into one topic alone cannot be scheduled')
+    if (item.deliverAt > 0 || item.repetition !== null)
+      throw new CoreError('Invalid', 'what goes into one topic alone cannot be scheduled')
     if (!principal.may('publish', namespace.name, into)) refuse(principal, null, into)
     return
   }
@@ -35,6 +37,17 @@ export function checkPublish(namespace: Namespace, principal: Principal, item: P
       if (!mayPublish(principal, namespace.name, '', name)) refuse(principal, exchange, name)
     }
   }
+}
+
+function checkRepetition({ repetition, dedupId }: PublishItem): void {
+  if (repetition === null) return
+  const { everyMs, times, pattern } = repetition
+  const ends = pattern === undefined || (times >= 0 && pattern.times >= 0)
+  if (!(everyMs >= 1) || !ends || dedupId !== null)
+    throw new CoreError(
+      'Invalid',
+      'a record that is published again needs a time between, has no id to be stored once by, and follows a time pattern so many times',
+    )
 }
 
 function refuse({ user }: Principal, exchange: string | null, address: string): never {

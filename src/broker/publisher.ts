@@ -7,6 +7,7 @@ import { type EntryContent, EntryFlag } from '../core/entry.ts'
 import { AccessRefused, CoreError, type CoreErrorCode } from '../core/errors.ts'
 import { type AppendMarks, noMarks } from '../core/ops.ts'
 import { formats, keyedRecords } from '../core/record.ts'
+import { firstOf } from '../core/repetition.ts'
 import type { Delayed, Scheduler } from '../core/scheduler.ts'
 import type { Shard } from '../core/shard.ts'
 import type { Topic } from '../core/topic.ts'
@@ -62,7 +63,7 @@ export class Publisher {
     let waits = false
     for (const item of items) {
       this.append(namespace, principal, item)
-      if (item.routedTo > 0 && (!item.transient || item.deliverAt > 0)) waits = true
+      if (item.routedTo > 0 && (!item.transient || item.deliverAt > 0 || item.repetition !== null)) waits = true
     }
     if (done === null) return
     if (!waits) return queueMicrotask(done)
@@ -112,7 +113,8 @@ export class Publisher {
   }
 
   /** Asks for the time only where the item names one. */
-  #isForLater({ deliverAt }: PublishItem): boolean {
+  #isForLater({ deliverAt, repetition }: PublishItem): boolean {
+    if (repetition !== null) return true
     return deliverAt > 0 && deliverAt > this.#shard.clock.now()
   }
 
@@ -137,6 +139,7 @@ export class Publisher {
       this.#allow(namespace, principal, item, false)
       const bytes = item.payload.length + 512
       const later = this.#isForLater(item)
+      if (later) this.#dueAt(item)
       const topics = later ? this.#laterTargets(namespace, item) : this.#targets(namespace, item)
       for (const [topic, address] of topics) {
         const refused = this.checks.refusal(topic, item)
@@ -218,9 +221,16 @@ export class Publisher {
       const refused = this.checks.refusal(topic, item)
       if (refused !== null) throw refused
     }
-    this.#scheduler.add(this.#delayed(namespace, item, item.deliverAt, item.payload, item.count))
+    this.#scheduler.add(this.#delayed(namespace, item, this.#dueAt(item), item.payload, item.count))
     item.status = PublishStatus.Stored
     item.routedTo = 1
+  }
+
+  #dueAt({ deliverAt, repetition }: PublishItem): number {
+    if (repetition?.pattern === undefined || deliverAt > 0) return deliverAt
+    const first = firstOf(repetition.pattern, this.#shard.clock.now())
+    if (first === null) throw new CoreError('Invalid', `"${repetition.pattern.cron}" is no pattern of a time that comes`)
+    return first
   }
 
   /** Some of its records are not for now: these are scheduled in the frame in which the others are stored, or not at all. */
@@ -250,6 +260,7 @@ export class Publisher {
       ...(item.dedupId === null ? {} : { dedupId: item.dedupId }),
       ...(item.partition < 0 ? {} : { partition: item.partition }),
       ...(count === 1 ? {} : { count }),
+      ...(item.repetition === null ? {} : { repetition: item.repetition }),
       payload: Buffer.from(payload),
     }
   }

@@ -91,3 +91,70 @@ test('records fire once each, in time, or are cancelled, or wait: whatever a che
     { numRuns: 40 },
   )
 })
+
+test('a record comes again and again, once each, over crashes; what was missed is not made up for; it ends when it is cancelled', async () => {
+  const machine = new Machine(1, { checkpointBytes: 256 })
+  let space = spaceOf(await machine.start())
+  await space.createTopic('q', {}, 'test')
+  const start = machine.clock.now()
+  const again = (text: string, times: number): PublishItem =>
+    Object.assign(delayed(text, start + 1000), { repetition: { everyMs: 1000, times } })
+  await publish(space, again('ever', -1), again('thrice', 2))
+  const expected: string[] = []
+  for (let second = 1; second <= 6; second++) {
+    machine.clock.advance(1000)
+    await turns(20)
+    expected.push('ever', ...(second <= 3 ? ['thrice'] : []))
+    assert.deepEqual(await texts(space), expected, `second ${second}`)
+    if (second % 2 === 0) space = spaceOf(await machine.crash())
+  }
+  const [left, ...others] = await space.scheduled(10)
+  assert.deepEqual([left?.dueAt, left?.repetition, others], [start + 7000, { everyMs: 1000, times: -1 }, []])
+  await machine.stop()
+  machine.clock.advance(10_500)
+  space = spaceOf(await machine.start())
+  await turns(20)
+  expected.push('ever')
+  assert.deepEqual(await texts(space), expected, 'the one that was due is published, once')
+  const [next] = await space.scheduled(10)
+  assert.equal(next?.dueAt, start + 17_500)
+  const records = await space.peek('q', { limit: 100 })
+  assert.equal(records.at(-1)?.timestamp, start + 16_500, 'each has its own time')
+  assert.equal(records.at(-1)?.annotations?.scheduleId, next?.id)
+  assert.equal(await space.cancelScheduled(next?.id ?? 0), true)
+  space = spaceOf(await machine.crash())
+  machine.clock.advance(5000)
+  await turns(20)
+  assert.deepEqual(await texts(space), expected)
+  assert.equal((await machine.restart()).stats().scheduled, 0)
+  await machine.stop()
+})
+
+test('a time pattern begins so many anew each time; what can never be due, or would never end, is refused', async () => {
+  const machine = new Machine()
+  const space = spaceOf(await machine.start())
+  await space.createTopic('q', {}, 'test')
+  const start = machine.clock.now()
+  const hour = 3_600_000
+  const first = (Math.floor(start / hour) + 1) * hour
+  const pattern = { cron: '0 0 * * * *', zone: 'UTC', afterMs: 2000, times: 1 }
+  const item = (repetition: PublishItem['repetition']): PublishItem => Object.assign(delayed('x', 0), { repetition })
+  await publish(space, item({ everyMs: 5000, times: 1, pattern }))
+  for (const at of [first + 2000, first + 7000, first + hour + 2000]) {
+    assert.equal((await space.scheduled(10))[0]?.dueAt, at)
+    const count = (await texts(space)).length
+    machine.clock.advance(at - 1 - machine.clock.now())
+    await turns(20)
+    assert.equal((await texts(space)).length, count)
+    machine.clock.advance(1)
+    await turns(20)
+    assert.equal((await texts(space)).length, count + 1)
+  }
+  await assert.rejects(
+    publish(space, item({ everyMs: 1000, times: 0, pattern: { ...pattern, cron: '0 0 0 30 2 *' } })),
+    /Invalid/,
+  )
+  await assert.rejects(publish(space, item({ everyMs: 1000, times: -1, pattern })), /Invalid/)
+  await assert.rejects(publish(space, item({ everyMs: 0, times: 1 })), /Invalid/)
+  await machine.stop()
+})

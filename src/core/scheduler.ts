@@ -1,8 +1,9 @@
 /**
  * Delayed records: stored under their due time in the ordered table `schedule`, and in memory only when they are due soon or not yet in a
- * checkpoint. Firing a record is one frame with taking it off the schedule.
+ * checkpoint. Firing a record is one frame with taking it off the schedule, or, if it is to be published again, with moving it to its next time.
  */
 import type { Timer } from '../lib/timers.ts'
+import { nextOf, type Repetition } from './repetition.ts'
 import type { Shard } from './shard.ts'
 
 /** What is due within this is held in memory. */
@@ -30,12 +31,17 @@ export interface Delayed {
   readonly partition?: number
   /** Records in the payload, when there are several. */
   readonly count?: number
+  /** How it is published again. */
+  readonly repetition?: Repetition
   readonly payload: Buffer
 }
 
+/** What became of a record that was due. `refused`: for now, so that it is tried again; `gone`: it is for nobody, ever. */
+export type Fired = 'published' | 'refused' | 'gone'
+
 export class Scheduler {
   readonly #shard: Shard
-  readonly #fire: (delayed: Delayed) => boolean
+  readonly #fire: (delayed: Delayed) => Fired
   /** By storage key, which sorts by due time. */
   readonly #soon = new Map<string, Delayed>()
   /** Keys taken off while somebody looks at what is stored, which may be older than that. */
@@ -45,7 +51,7 @@ export class Scheduler {
   #timerAt = Infinity
   count = 0
 
-  constructor(shard: Shard, fire: (delayed: Delayed) => boolean) {
+  constructor(shard: Shard, fire: (delayed: Delayed) => Fired) {
     this.#shard = shard
     this.#fire = fire
   }
@@ -100,6 +106,7 @@ export class Scheduler {
   }
 
   #run(): void {
+    this.#timer?.cancel()
     this.#timerAt = Infinity
     const now = this.#shard.clock.now()
     const due = [...this.#soon].filter(([, delayed]) => delayed.dueAt <= now)
@@ -107,6 +114,8 @@ export class Scheduler {
     for (const [key, delayed] of due) this.#take(key, delayed)
     let next = Infinity
     for (const delayed of this.#soon.values()) next = Math.min(next, delayed.dueAt)
+    // What was added meanwhile may have set one.
+    this.#timer?.cancel()
     if (next === Infinity) return
     this.#timerAt = next
     this.#timer = this.#shard.clock.after(next - now, () => this.#run())
@@ -114,12 +123,14 @@ export class Scheduler {
 
   #take(key: string, delayed: Delayed): void {
     this.#shard.committer.atomically(delayed.payload.length + 1024, () => {
-      if (this.#fire(delayed)) this.#remove(key, delayed.id)
-      else {
-        // Refused for now (full, no space): tried again a little later.
-        this.#remove(key, delayed.id)
-        this.add({ ...delayed, dueAt: this.#shard.clock.now() + retryMs })
-      }
+      const fired = this.#fire(delayed)
+      const now = this.#shard.clock.now()
+      this.#remove(key, delayed.id)
+      // Refused for now (full, no space): tried again a little later.
+      if (fired === 'refused') return this.add({ ...delayed, dueAt: now + retryMs })
+      const { repetition, dueAt } = delayed
+      const next = fired === 'gone' || repetition === undefined ? null : nextOf(repetition, dueAt, now)
+      if (next !== null) this.add({ ...delayed, ...next })
     })
   }
 

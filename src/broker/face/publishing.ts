@@ -1,6 +1,9 @@
 /** What is published, and what became of it. */
 import type { CoreErrorCode, RefusedAccess } from '../../core/errors.ts'
 import type { Annotations } from '../../core/record.ts'
+import type { Repetition } from '../../core/repetition.ts'
+
+export type { Repetition, TimePattern } from '../../core/repetition.ts'
 
 export const PublishStatus = { Pending: 0, Stored: 1, Unrouted: 2, Failed: 3, Duplicate: 4 } as const
 export type PublishStatus = (typeof PublishStatus)[keyof typeof PublishStatus]
@@ -37,6 +40,11 @@ export class PublishItem {
   transient = false
   /** Not visible before, ms since the epoch; 0: at once. */
   deliverAt = 0
+  /**
+   * How it is published again after {@link deliverAt}, or, where that is 0, from the first time of its pattern on, each time with the time it has then and with the id it is scheduled under
+   * (`Annotations.scheduleId`), until it is cancelled. null: not at all.
+   */
+  repetition: Repetition | null = null
   /**
    * What is to be stored later, at the same address and in the same partition, if this entry is stored now, and in one frame with it: records
    * that were taken out of the payload, which still counts them.
@@ -140,4 +148,6 @@ export interface ScheduledRecord {
   readonly address: string
   readonly format: number
   readonly payload: Buffer
+  /** How it is published again. */
+  readonly repetition?: Repetition
 }

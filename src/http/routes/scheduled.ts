@@ -72,6 +72,7 @@ function scheduledToJson(record: ScheduledRecord): object {
     dueAt: record.dueAt,
     ...(record.exchange === null ? {} : { exchange: record.exchange }),
     address: record.address,
+    ...(record.repetition === undefined ? {} : { repetition: record.repetition }),
     record: attributesToJson(formats.get(record.format).toAttributes(record.payload)),
   }
 }

@@ -6,6 +6,8 @@ import { StompError } from './errors.ts'
 import { required, whole } from './headers.ts'
 import { encodeEnvelope, formatId } from './mapping.ts'
 import { ensureQueue } from './queues.ts'
+import { scheduleHeaders, scheduleOf } from './schedule.ts'
+import { isManagement, manage } from './schedule-management.ts'
 import type { Session } from './session.ts'
 import { attach, subscribe, unsubscribe } from './subscribing.ts'
 import { rejected, released, type Subscription } from './subscription.ts'
@@ -30,11 +32,9 @@ export const commands: Readonly<Record<string, Command>> = {
 
 // --------------------------------------------------------------------------------------------------------------------- SEND
 
-/** ActiveMQ's repeated schedules: not honoured, so not accepted. */
-const unscheduled = ['AMQ_SCHEDULED_PERIOD', 'AMQ_SCHEDULED_REPEAT', 'AMQ_SCHEDULED_CRON'] as const
-
 function send(session: Session, frame: Frame): Promise<void> | undefined {
   const destination = resolved(session, parseDestination(required(frame.headers, 'destination')))
+  if (isManagement(destination)) return manageSchedules(session, frame)
   const missing = destination.kind === 'queue' && session.space.topic(destination.name) === undefined
   const reply = temporaryReply(frame.headers)
   if (!missing && reply === undefined && session.broker.pressure === 'none') {
@@ -46,10 +46,18 @@ function send(session: Session, frame: Frame): Promise<void> | undefined {
 
 async function sendLater(session: Session, frame: Frame, destination: Resolved, reply: Destination | undefined): Promise<void> {
   if (destination.kind === 'queue') await ensureQueue(session.space, destination.name, frame.headers)
-  let headers = frame.headers
-  if (reply !== undefined) headers = new Map([...frame.headers, ['reply-to', await answerable(session, reply)]])
+  const headers = await answerableHeaders(session, frame, reply)
   if (session.broker.pressure !== 'none') await session.relieved()
   sendNow(session, frame, destination, headers)
+}
+
+async function manageSchedules(session: Session, frame: Frame): Promise<void> {
+  const headers = await answerableHeaders(session, frame, temporaryReply(frame.headers))
+  await manage(session, { ...frame, headers })
+}
+
+async function answerableHeaders(session: Session, { headers }: Frame, reply: Destination | undefined): Promise<Headers> {
+  return reply === undefined ? headers : new Map([...headers, ['reply-to', await answerable(session, reply)]])
 }
 
 /** Where others can answer to. Naming a temporary queue subscribes to it, unless that was done before. */
@@ -73,19 +81,20 @@ function itemFor(session: Session, destination: Resolved, headers: Headers, body
   const [exchange, address] = routeOf(destination)
   if (destination.kind === 'existing' && session.space.topic(address) === undefined)
     throw new CoreError('NotFound', `no queue '${address}'`)
-  const item = new PublishItem(exchange, address, formatId, encodeEnvelope(headers, body))
-  const { clock } = session.broker
+  const now = session.broker.clock.now()
+  const schedule = scheduleOf(headers, now)
+  const kept = schedule === null ? headers : [...headers].filter(([name]) => !scheduleHeaders.has(name))
+  const item = new PublishItem(exchange, address, formatId, encodeEnvelope(kept, body))
   item.connection = session.connection.id
   item.transient = headers.get('persistent') !== 'true' && headers.get('receipt') === undefined
   item.priority = whole(headers, 'priority') ?? -1
-  item.ttlMs = whole(headers, 'expiration') ?? ttlOf(whole(headers, 'expires'), clock.now())
+  item.ttlMs = whole(headers, 'expiration') ?? ttlOf(whole(headers, 'expires'), now)
   const group = headers.get('JMSXGroupID')
   if (group !== undefined) item.key = Buffer.from(group)
-  for (const name of unscheduled) {
-    if (headers.has(name)) throw new StompError('not_implemented', `${name}: a message is scheduled once, by AMQ_SCHEDULED_DELAY`)
+  if (schedule !== null) {
+    item.deliverAt = schedule.deliverAt
+    item.repetition = schedule.repetition
   }
-  const delay = whole(headers, 'AMQ_SCHEDULED_DELAY')
-  if (delay !== undefined && delay > 0) item.deliverAt = clock.now() + delay
   return item
 }
 

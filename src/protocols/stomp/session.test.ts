@@ -284,6 +284,58 @@ test('a delayed message waits for its time', async () => {
   client.close()
 })
 
+test('a message comes again as often as it says, without its schedule and with the id of it', async () => {
+  const client = await Client.connected()
+  await client.done('SUBSCRIBE', { id: 's', destination: '/queue/again' })
+  const every = { AMQ_SCHEDULED_DELAY: '5000', AMQ_SCHEDULED_PERIOD: '2000', AMQ_SCHEDULED_REPEAT: '2' }
+  await client.done('SEND', { destination: '/queue/again', colour: 'red', ...every }, 'tick')
+  const ids = new Set<string | undefined>()
+  for (const after of ['5s', '2s', '2s']) {
+    await broker.clock.advance(after)
+    const { headers, body } = await client.message()
+    assert.deepEqual([String(body), headers.get('colour')], ['tick', 'red'])
+    for (const name of Object.keys(every)) assert.equal(headers.get(name), undefined)
+    ids.add(headers.get('scheduledJobId'))
+  }
+  assert.match([...ids].join(), /^\d+$/)
+  await broker.clock.advance('10s')
+  await client.done('SEND', { destination: '/queue/again', ...every, scheduledJobId: 'of another broker' }, 'sent on')
+  assert.equal(String((await client.message()).body), 'sent on', 'nothing came between, and what is sent on is not scheduled')
+  client.close()
+})
+
+test('what is scheduled for ever is looked at, and taken off, through the management topic', async () => {
+  const client = await Client.connected()
+  const management = '/topic/ActiveMQ.Scheduler.Management'
+  await client.done('SUBSCRIBE', { id: 's', destination: '/queue/ever' })
+  const send = async (body: string, headers: Record<string, string>): Promise<void> =>
+    await client.done('SEND', { destination: '/queue/ever', ...headers }, body)
+  const soon = new Date(broker.clock.now() + 90 * 60_000)
+  const cron = [soon.getMinutes(), soon.getHours(), soon.getDate(), soon.getMonth() + 1, '*'].join(' ')
+  await send('every', { AMQ_SCHEDULED_PERIOD: '300000', AMQ_SCHEDULED_REPEAT: '-1' })
+  await send('pattern', { AMQ_SCHEDULED_CRON: cron, AMQ_SCHEDULED_PERIOD: '1000', AMQ_SCHEDULED_REPEAT: '1' })
+  await client.done('SEND', { destination: management, AMQ_SCHEDULER_ACTION: 'BROWSE', 'reply-to': '/temp-queue/jobs' })
+  const jobs = new Map<string, Frame>()
+  for (let count = 0; count < 2; count++) {
+    const job = await client.message()
+    jobs.set(String(job.body), job)
+  }
+  assert.deepEqual([...jobs.keys()].sort(), ['every', 'pattern'])
+  assert.equal(jobs.get('every')?.headers.get('destination'), '/queue/ever')
+  await broker.clock.advance('5m')
+  const every = (await client.message()).headers.get('scheduledJobId') ?? ''
+  assert.equal(every, jobs.get('every')?.headers.get('scheduledJobId'))
+  await client.done('SEND', { destination: management, AMQ_SCHEDULER_ACTION: 'REMOVE', scheduledJobId: every })
+  await broker.clock.advance('2h')
+  for (let count = 0; count < 2; count++) assert.equal(String((await client.message()).body), 'pattern')
+  await client.done('SEND', { destination: management, AMQ_SCHEDULER_ACTION: 'REMOVEALL' })
+  const { scheduled } = (await (await fetch(`${broker.url('http')}/v1/scheduled`)).json()) as { scheduled: unknown[] }
+  assert.deepEqual(scheduled, [])
+  await send('last', {})
+  assert.equal(String((await client.message()).body), 'last')
+  client.close()
+})
+
 test('whatever is wrong is said, and ends the connection', async () => {
   const refusals: [string, Record<string, string>, string | RegExp][] = [
     ['SEND', {}, 'Missing header: destination'],
@@ -291,7 +343,17 @@ test('whatever is wrong is said, and ends the connection', async () => {
     ['SEND', { destination: '/amq/queue/missing' }, 'not_found'],
     ['SEND', { destination: '/exchange/missing/k' }, 'not_found'],
     ['SEND', { destination: '/queue/a', transaction: 'none' }, 'Invalid transaction'],
-    ['SEND', { destination: '/queue/a', AMQ_SCHEDULED_CRON: '* * * * *' }, 'not_implemented'],
+    ['SEND', { destination: '/queue/a', AMQ_SCHEDULED_CRON: '0 0 30 2 *' }, 'precondition_failed'],
+    ['SEND', { destination: '/queue/a', AMQ_SCHEDULED_CRON: '* * * *' }, 'precondition_failed'],
+    ['SEND', { destination: '/queue/a', AMQ_SCHEDULED_CRON: '* * * * MON' }, 'precondition_failed'],
+    ['SEND', { destination: '/queue/a', AMQ_SCHEDULED_REPEAT: '3' }, 'precondition_failed'],
+    ['SEND', { destination: '/queue/a', AMQ_SCHEDULED_PERIOD: '1', AMQ_SCHEDULED_REPEAT: '1001' }, 'precondition_failed'],
+    ['SEND', { destination: '/topic/ActiveMQ.Scheduler.Management', AMQ_SCHEDULER_ACTION: 'EDIT' }, 'precondition_failed'],
+    [
+      'SEND',
+      { destination: '/topic/ActiveMQ.Scheduler.Management', AMQ_SCHEDULER_ACTION: 'REMOVE' },
+      'Missing header: scheduledJobId',
+    ],
     ['SEND', { destination: '/queue/a', priority: 'high' }, 'precondition_failed'],
     ['SUBSCRIBE', { destination: '/queue/a' }, 'Missing header: id'],
     ['SUBSCRIBE', { destination: '/queue/a', id: '1', ack: 'never' }, 'Invalid ack mode'],

@@ -15,6 +15,7 @@ import type { StreamReader } from '../amqp/stream.ts'
 import { encodeFrame, Version } from './codec.ts'
 import { exchangeDestination, queueDestination, topicDestination } from './destinations.ts'
 import { decodeEnvelope, formatId, messageFormat } from './mapping.ts'
+import { jobId } from './schedule.ts'
 
 /** Deliveries without an acknowledgement, when the client sets no prefetch. */
 const openWindow = 256
@@ -179,9 +180,11 @@ const broker: ReadonlySet<string> = new Set(['destination', 'subscription', 'mes
 
 /** Where a dead-lettered record comes from, as ActiveMQ's and RabbitMQ's consumers look for it. */
 function provenance(batch: DeliveryBatch, i: number): Record<string, string> {
-  const death = batch.annotations[i]?.deaths?.[0]
-  if (death === undefined) return {}
-  return { 'x-death-queue': death.topic, 'x-death-reason': death.reason, 'x-death-count': String(death.count) }
+  const { deaths, scheduleId } = batch.annotations[i] ?? {}
+  const scheduled: Record<string, string> = scheduleId === undefined ? {} : { [jobId]: String(scheduleId) }
+  const death = deaths?.[0]
+  if (death === undefined) return scheduled
+  return { ...scheduled, 'x-death-queue': death.topic, 'x-death-reason': death.reason, 'x-death-count': String(death.count) }
 }
 
 export const released: Outcome = { kind: 'release', countsAsAttempt: true }

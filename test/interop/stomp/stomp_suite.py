@@ -191,6 +191,23 @@ def streams():
     connection.disconnect()
 
 
+def schedules():
+    connection, listener = connected()
+    destination = f"/queue/{unique('stomp')}"
+    connection.subscribe(destination, id="1", ack="auto")
+    every = {"AMQ_SCHEDULED_DELAY": "50", "AMQ_SCHEDULED_PERIOD": "20", "AMQ_SCHEDULED_REPEAT": "-1"}
+    send(connection, listener, destination, "tick", **every)
+    ids = {listener.next().headers["scheduledJobId"] for _ in range(3)}
+    equal(len(ids), 1, "ids")
+    management = {"AMQ_SCHEDULER_ACTION": "REMOVE", "scheduledJobId": ids.pop()}
+    send(connection, listener, "/topic/ActiveMQ.Scheduler.Management", "", **management)
+    send(connection, listener, destination, "last")
+    while listener.next().body != "last":
+        pass
+    assert listener.frames.empty()
+    connection.disconnect()
+
+
 def errors():
     connection, listener = connected()
     connection.send("/nowhere/at/all", "x")
@@ -208,6 +225,7 @@ run_cases({
     "selectors": selectors,
     "request and reply": request_and_reply,
     "streams": streams,
+    "repeated schedules": schedules,
     "heart-beats keep an idle connection": heartbeats,
     "an error ends the connection and says why": errors,
 })

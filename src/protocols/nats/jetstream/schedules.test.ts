@@ -6,7 +6,7 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { type EmbeddedBroker, startBroker } from '../../../index.ts'
-import { nextCron } from './cron.ts'
+import { nextCron } from '../../../lib/cron.ts'
 import { JetStreamClient, type Json } from './jetstream-client.testing.ts'
 import { dueAfter } from './schedule-patterns.ts'
 
