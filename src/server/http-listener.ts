@@ -64,12 +64,13 @@ export class HttpListener {
       this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head, options.upgrade))
     this.#server.setTimeout(silenceTimeoutMs)
     answerBadHttp(this.#server, (remote, reason) =>
-      options.broker.log.info({ remote, reason }, 'connection closed by the broker'),
+      options.broker.log.info({ protocol: options.protocol, remote, reason }, 'connection closed by the broker'),
     )
     if (options.tls !== null) {
       secureHttp(this.#server, options.tls, {
         secured: (socket, secured) => this.#secured.set(socket, secured),
-        refused: (socket, reason) => options.broker.log.info({ remote: socket.remoteAddress, reason }, 'connection refused'),
+        refused: (socket, reason) =>
+          options.broker.log.info({ protocol: options.protocol, remote: socket.remoteAddress, reason }, 'connection refused'),
       })
     }
   }
@@ -102,7 +103,7 @@ export class HttpListener {
     const apart = this.#options.connectionsMax !== undefined
     const connectionsMax = this.#options.connectionsMax ?? broker.limits.connectionsMax
     if ((apart ? this.#own.size : connections.size) >= connectionsMax) {
-      broker.log.warn({ remote: socket.remoteAddress, connectionsMax }, 'too many connections: refused one')
+      broker.log.warn({ protocol, remote: socket.remoteAddress, connectionsMax }, 'too many connections: refused one')
       socket.destroy()
       return
     }

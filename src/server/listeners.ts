@@ -62,7 +62,10 @@ export class Listeners {
     const { connectionsMax } = this.#broker.limits
     // Those that this loop has, and the connections of others.
     if (this.#sockets.size + this.#connections.size - this.#sessionCount >= connectionsMax) {
-      this.#broker.log.warn({ remote: socket.remoteAddress, connectionsMax }, 'too many connections: refused one')
+      this.#broker.log.warn(
+        { port: socket.localPort, remote: socket.remoteAddress, connectionsMax },
+        'too many connections: refused one',
+      )
       socket.destroy()
       return
     }
@@ -86,7 +89,8 @@ export class Listeners {
         else this.#choose(socket, protocols, null, first)
       },
       secured: (socket, secured) => this.#choose(socket, protocols, secured, null),
-      refused: (socket, reason) => this.#broker.log.info({ remote: socket.remoteAddress, reason }, 'connection refused'),
+      refused: (socket, reason) =>
+        this.#broker.log.info({ port: socket.localPort, remote: socket.remoteAddress, reason }, 'connection refused'),
     })
     return entrance.accept
   }

@@ -80,6 +80,8 @@ test('lengths beyond the limits, and what is no request, are refused in the word
   assert.equal(refused('x'.repeat(70_000)), 'Protocol error: too big inline request')
   assert.equal(refused(`*${'1'.repeat(70_000)}`), 'Protocol error: too big mbulk count string')
   assert.equal(refused('get "a\r\n'), 'Protocol error: unbalanced quotes in request')
+  assert.equal(refused('POST / HTTP/1.1\r\n'), 'Protocol error: HTTP is not spoken here')
+  assert.equal(refused('host: a\r\n'), 'Protocol error: HTTP is not spoken here')
   assert.equal(refused('*11\r\n', true), 'Protocol error: unauthenticated multibulk length')
   assert.equal(refused('*1\r\n$16385\r\n', true), 'Protocol error: unauthenticated bulk length')
   assert.equal(refused('*5\r\n'.concat('$1048576\r\n', 'x'.repeat(1048576), '\r\n').repeat(1)), '')

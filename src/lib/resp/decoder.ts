@@ -212,6 +212,8 @@ export class Decoder {
     this.#at = end + 1
     const parts = splitWords(line)
     if (parts === null) throw new ProtocolError('Protocol error: unbalanced quotes in request')
+    // A page in a browser can send such a request to any port, with commands for a body.
+    if (/^(post|host:)$/i.test(parts[0] ?? '')) throw new ProtocolError('Protocol error: HTTP is not spoken here')
     return parts.map((part) => Buffer.from(part, 'latin1'))
   }
 }

@@ -261,6 +261,16 @@ test('bad commands are refused in the protocol’s words, and the connection goe
   assert.match(await worker.ask('list-tube-used'), /^USING /)
 })
 
+test('an HTTP request ends the connection: its body is no commands', async () => {
+  const page = await client('of a page')
+  page.send('POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\nput 0 0 1 4\r\nevil\r\n')
+  assert.equal(await page.answer(), 'UNKNOWN_COMMAND')
+  await page.closed()
+  const other = await client('of a page')
+  assert.equal(await other.ask('reserve-with-timeout 0'), 'TIMED_OUT')
+  other.close()
+})
+
 test('commands sent at once, and in pieces, are answered in their order', async () => {
   const worker = await client()
   const bytes = Buffer.from('put 1 0 60 3\r\nabc\r\nput 0 0 60 0\r\n\r\nreserve\r\nreserve\r\nlist-tubes-watched\r\n')

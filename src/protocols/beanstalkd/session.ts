@@ -201,9 +201,17 @@ export class Session implements BrokerSession, Worker {
       return true
     }
     const command = commandOf(line)
-    if (command === undefined) this.#answer('UNKNOWN_COMMAND')
+    if (command === undefined) this.#unknown(line)
     else this.#run(command, new Arguments(line, command.length))
     return true
+  }
+
+  /** A page in a browser can send an HTTP request to any port, with commands for a body: whatever follows such a line is not looked at. */
+  #unknown(line: string): void {
+    this.#answer('UNKNOWN_COMMAND')
+    if (!/^[A-Z]+ \S+ HTTP\/1\.[01]$/.test(line)) return
+    this.#state = State.Answering
+    this.#connection.end('HTTP is not spoken here')
   }
 
   /** Whether a command need not wait for the answers before its own. What comes behind puts may be about their jobs. */
