@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
-import { AckSet } from './ackset.ts'
+import { AckSet, chunkBits, chunkWords, onesBetween } from './ackset.ts'
 
 /** The same, slowly: every offset that is done, in a set. */
 class Model {
@@ -32,6 +32,18 @@ class Model {
     let at = offset < this.floor ? this.floor : offset
     while (this.done.has(at)) at++
     return at
+  }
+
+  previousMissing(offset: number): number {
+    let at = offset
+    while (at >= this.floor && this.done.has(at)) at--
+    return at < this.floor ? -1 : at
+  }
+
+  gapsIn(from: number, to: number): number {
+    let count = 0
+    for (let at = from; at < to; at++) if (!this.has(at)) count++
+    return count
   }
 
   get above(): number {
@@ -74,6 +86,11 @@ function assertSame(set: AckSet, model: Model, probes: readonly number[]): void 
   for (const at of probes) {
     assert.equal(set.has(at), model.has(at), `has ${at}`)
     assert.equal(set.nextMissing(at), model.nextMissing(at), `next missing from ${at}`)
+    assert.equal(set.previousMissing(at), model.previousMissing(at), `previous missing from ${at}`)
+    const index = Math.floor(at / chunkBits)
+    const gaps = new Uint32Array(chunkWords)
+    set.addGaps(index, gaps)
+    assert.equal(onesBetween(gaps, at % chunkBits, chunkBits), model.gapsIn(at, (index + 1) * chunkBits), `gaps from ${at}`)
     assert.equal(set.covers(at, at + 5), model.nextMissing(at) >= at + 5, `covers ${at}`)
   }
 }
@@ -129,4 +146,29 @@ test('keeps what is done above a floor that is raised into the middle of a full 
   assert.equal(set.above, 0)
   assert.equal(set.add(8191), false)
   assert.equal(set.add(8192), true)
+})
+
+test('keeps what is gone around a few records in what these few take, however much is gone', () => {
+  const set = new AckSet(0)
+  const kept = [3, 3_000_000, 3_000_001, 5_000_000]
+  for (let offset = 0; offset < 6_000_000; offset++) if (!kept.includes(offset)) set.add(offset)
+  for (const offset of kept) assert.equal(set.nextMissing(offset), offset)
+  assert.equal(set.nextMissing(4), 3_000_000)
+  assert.equal(set.previousMissing(2_999_999), 3)
+  assert.ok(JSON.stringify(set).length < 1200, 'four bitmaps, three of them as lists, and what is between')
+  assert.equal(AckSet.from(JSON.parse(JSON.stringify(set))).nextMissing(3_000_002), 5_000_000)
+})
+
+test('reads sets as they were stored before full bitmaps were joined', () => {
+  const set = AckSet.from({
+    floor: 5,
+    chunks: [
+      [1, ''],
+      [2, ''],
+      [4, ''],
+    ],
+  })
+  assert.equal(set.above, 3 * chunkBits)
+  assert.equal(set.nextMissing(chunkBits), 3 * chunkBits)
+  assert.deepEqual(set.toJSON(), { floor: 5, chunks: [], full: [1, 3, 4, 5] })
 })

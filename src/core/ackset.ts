@@ -1,14 +1,26 @@
 /**
  * Which offsets of a log one subscription is done with: everything below `floor`, and single ones above it in bitmaps of 4096.
- * A full bitmap costs nothing but its mark, so one record stuck at the front and millions done behind it stay small.
+ * Full bitmaps side by side cost nothing but where they begin and end, so one record stuck at the front and millions done behind it stay small,
+ * as do a few records that are kept among millions that are gone.
  */
+import { Runs } from './runs.ts'
 
-const chunkBits = 4096
-const words = chunkBits / 32
+export const chunkBits = 4096
+export const chunkWords = chunkBits / 32
+/** A bitmap with fewer gaps is stored as the list of them. */
+const gapsMax = 100
 
 interface Chunk {
-  bits: Uint32Array | null
+  readonly bits: Uint32Array
   count: number
+}
+
+/** As a checkpoint has it: a chunk is its bits in base64, or its gaps. */
+export interface StoredAckSet {
+  readonly floor: number
+  readonly chunks: readonly (readonly [number, string | readonly number[]])[]
+  /** Full chunks, as {@link Runs}. */
+  readonly full?: readonly number[]
 }
 
 export class AckSet {
@@ -16,7 +28,9 @@ export class AckSet {
   floor: number
   /** How many are done at or above the floor. */
   above = 0
+  /** Those that are neither empty nor full, by their number. */
   readonly #chunks = new Map<number, Chunk>()
+  #full = new Runs()
 
   constructor(floor: number) {
     this.floor = floor
@@ -25,9 +39,9 @@ export class AckSet {
   has(offset: number): boolean {
     if (offset < this.floor) return true
     if (this.above === 0) return false
-    const chunk = this.#chunks.get(Math.floor(offset / chunkBits))
-    if (chunk === undefined) return false
-    if (chunk.bits === null) return true
+    const index = Math.floor(offset / chunkBits)
+    const chunk = this.#chunks.get(index)
+    if (chunk === undefined) return this.#full.has(index)
     const bit = offset % chunkBits
     return ((chunk.bits[bit >>> 5] as number) & (1 << (bit & 31))) !== 0 // bit < chunkBits
   }
@@ -46,10 +60,10 @@ export class AckSet {
     const index = Math.floor(offset / chunkBits)
     let chunk = this.#chunks.get(index)
     if (chunk === undefined) {
-      chunk = { bits: new Uint32Array(words), count: 0 }
+      if (this.#full.has(index)) return false
+      chunk = { bits: new Uint32Array(chunkWords), count: 0 }
       this.#chunks.set(index, chunk)
     }
-    if (chunk.bits === null) return false
     const bit = offset % chunkBits
     const word = chunk.bits[bit >>> 5] as number // bit < chunkBits
     const mask = 1 << (bit & 31)
@@ -57,7 +71,10 @@ export class AckSet {
     chunk.bits[bit >>> 5] = word | mask
     chunk.count++
     this.above++
-    if (chunk.count === chunkBits) chunk.bits = null
+    if (chunk.count === chunkBits) {
+      this.#chunks.delete(index)
+      this.#full.add(index)
+    }
     return true
   }
 
@@ -65,16 +82,10 @@ export class AckSet {
   raiseTo(offset: number): void {
     if (offset <= this.floor) return
     if (this.above > 0) {
-      const last = Math.floor((offset - 1) / chunkBits)
-      for (const [index, chunk] of this.#chunks) {
-        if (index > last) continue
-        const until = Math.min(offset, (index + 1) * chunkBits)
-        const from = Math.max(this.floor, index * chunkBits)
-        if (until === (index + 1) * chunkBits) {
-          this.above -= chunk.bits === null ? until - from : this.#countBetween(index, from, until)
-          this.#chunks.delete(index)
-        } else this.above -= this.#countBetween(index, from, until)
-      }
+      const passed = Math.floor(offset / chunkBits)
+      this.above -= this.#doneBetween(this.floor, offset)
+      for (const index of this.#chunks.keys()) if (index < passed) this.#chunks.delete(index)
+      this.#full.dropBelow(passed)
     }
     this.floor = offset
     this.#raise()
@@ -84,20 +95,35 @@ export class AckSet {
   nextMissing(offset: number): number {
     let at = Math.max(offset, this.floor)
     if (this.above === 0) return at
-    while (this.has(at)) {
-      const chunk = this.#chunks.get(Math.floor(at / chunkBits))
-      at = chunk !== undefined && chunk.bits === null ? (Math.floor(at / chunkBits) + 1) * chunkBits : at + 1
+    for (;;) {
+      const index = Math.floor(at / chunkBits)
+      const chunk = this.#chunks.get(index)
+      if (chunk === undefined) {
+        const end = this.#full.endOf(index)
+        if (end < 0) return at
+        at = end * chunkBits
+      } else {
+        const bit = nextGap(chunk.bits, at % chunkBits)
+        at = index * chunkBits + bit
+        if (bit < chunkBits) return at
+      }
     }
-    return at
   }
 
   /** The last offset at or before `offset` that is not done; -1 when there is none. */
   previousMissing(offset: number): number {
     let at = offset
     while (at >= this.floor) {
-      if (!this.has(at)) return at
       const index = Math.floor(at / chunkBits)
-      at = this.#chunks.get(index)?.bits === null ? index * chunkBits - 1 : at - 1
+      const chunk = this.#chunks.get(index)
+      if (chunk === undefined) {
+        const begin = this.#full.beginOf(index)
+        if (begin < 0) return at
+        at = begin * chunkBits - 1
+      } else {
+        if (!this.has(at)) return at
+        at--
+      }
     }
     return -1
   }
@@ -107,14 +133,24 @@ export class AckSet {
     return to <= this.floor || this.nextMissing(from) >= to
   }
 
-  #countBetween(index: number, from: number, to: number): number {
+  /** Sets the bits in `gaps` of what is not done among the offsets of one chunk, {@link chunkBits} from `index` times as many on. */
+  addGaps(index: number, gaps: Uint32Array): void {
+    const passed = Math.max(0, Math.min(chunkBits, this.floor - index * chunkBits))
+    if (passed === chunkBits || this.#full.has(index)) return
+    const bits = this.#chunks.get(index)?.bits
+    for (let word = passed >>> 5; word < chunkWords; word++) {
+      let missing = ~(bits?.[word] ?? 0)
+      if (word === passed >>> 5) missing &= -1 << (passed & 31)
+      gaps[word] = (gaps[word] as number) | missing // word < chunkWords
+    }
+  }
+
+  #doneBetween(from: number, to: number): number {
     let count = 0
-    const chunk = this.#chunks.get(index)
-    if (chunk === undefined) return 0
-    if (chunk.bits === null) return to - from
-    for (let offset = from; offset < to; offset++) {
-      const bit = offset % chunkBits
-      if (((chunk.bits[bit >>> 5] as number) & (1 << (bit & 31))) !== 0) count++ // bit < chunkBits
+    for (const [first, end] of this.#full) count += Math.max(0, Math.min(to, end * chunkBits) - Math.max(from, first * chunkBits))
+    for (const [index, { bits }] of this.#chunks) {
+      const begin = index * chunkBits
+      count += onesBetween(bits, Math.max(0, from - begin), Math.min(chunkBits, to - begin))
     }
     return count
   }
@@ -122,54 +158,89 @@ export class AckSet {
   #raise(): void {
     for (;;) {
       if (this.above === 0) {
-        this.#chunks.clear()
+        if (this.#chunks.size > 0) this.#chunks.clear()
+        if (!this.#full.empty) this.#full.clear()
         return
       }
       const index = Math.floor(this.floor / chunkBits)
       const chunk = this.#chunks.get(index)
-      if (chunk === undefined) return
-      if (chunk.bits === null) {
-        const until = (index + 1) * chunkBits
-        this.above -= until - this.floor
-        this.floor = until
-        this.#chunks.delete(index)
-        continue
-      }
-      const bit = this.floor % chunkBits
-      if (((chunk.bits[bit >>> 5] as number) & (1 << (bit & 31))) === 0) return // bit < chunkBits
-      this.floor++
-      this.above--
-      if (this.floor % chunkBits === 0) this.#chunks.delete(index)
+      const until =
+        chunk === undefined
+          ? this.#full.endOf(index) * chunkBits
+          : index * chunkBits + nextGap(chunk.bits, this.floor % chunkBits)
+      if (until <= this.floor) return
+      this.above -= until - this.floor
+      this.floor = until
+      if (chunk === undefined) this.#full.dropBelow(until / chunkBits)
+      else if (until % chunkBits === 0) this.#chunks.delete(index)
     }
   }
 
-  /** For the checkpoint: floor, and the bitmaps above it in base64 (an empty one is full). */
-  toJSON(): { floor: number; chunks: [number, string][] } {
-    const chunks: [number, string][] = []
-    for (const [index, { bits }] of this.#chunks) {
-      chunks.push([index, bits === null ? '' : Buffer.from(bits.buffer, bits.byteOffset, bits.byteLength).toString('base64')])
+  toJSON(): StoredAckSet {
+    const chunks: [number, string | number[]][] = []
+    for (const [index, { bits, count }] of this.#chunks) {
+      const few = chunkBits - count <= gapsMax
+      chunks.push([index, few ? gapsOf(bits) : Buffer.from(bits.buffer, bits.byteOffset, bits.byteLength).toString('base64')])
     }
-    return { floor: this.floor, chunks }
+    return { floor: this.floor, chunks, ...(!this.#full.empty && { full: this.#full.toJSON() }) }
   }
 
-  static from(stored: { floor: number; chunks: [number, string][] }): AckSet {
+  static from(stored: StoredAckSet): AckSet {
     const set = new AckSet(stored.floor)
-    for (const [index, text] of stored.chunks) {
-      const chunk: Chunk = { bits: null, count: chunkBits }
-      if (text !== '') {
-        const bits = new Uint32Array(words)
-        Buffer.from(text, 'base64').copy(Buffer.from(bits.buffer))
-        chunk.bits = bits
-        chunk.count = 0
-        for (let word of bits) for (; word !== 0; word &= word - 1) chunk.count++
-      }
-      set.#chunks.set(index, chunk)
+    set.#full = new Runs(stored.full)
+    for (const [index, what] of stored.chunks) {
+      if (what === '') set.#full.add(index)
+      else set.#chunks.set(index, chunkFrom(what))
     }
-    for (const index of set.#chunks.keys()) {
-      const from = Math.max(set.floor, index * chunkBits)
-      set.above += set.#countBetween(index, from, (index + 1) * chunkBits)
-    }
+    set.above = set.#doneBetween(set.floor, Infinity)
     set.#raise()
     return set
   }
+}
+
+function chunkFrom(stored: string | readonly number[]): Chunk {
+  const bits = new Uint32Array(chunkWords)
+  if (typeof stored === 'string') Buffer.from(stored, 'base64').copy(Buffer.from(bits.buffer))
+  else {
+    bits.fill(0xffffffff)
+    for (const gap of stored) bits[gap >>> 5] = (bits[gap >>> 5] as number) & ~(1 << (gap & 31)) // below chunkBits
+  }
+  return { bits, count: onesBetween(bits, 0, chunkBits) }
+}
+
+/** The first bit from `from` on that is not set; the number of bits when all are. */
+function nextGap(bits: Uint32Array, from: number): number {
+  let word = from >>> 5
+  let gaps = ~(bits[word] as number) & (-1 << (from & 31)) // from < chunkBits
+  while (gaps === 0) {
+    if (++word === bits.length) return bits.length * 32
+    gaps = ~(bits[word] as number)
+  }
+  return word * 32 + 31 - Math.clz32(gaps & -gaps)
+}
+
+function gapsOf(bits: Uint32Array): number[] {
+  const gaps: number[] = []
+  for (let bit = nextGap(bits, 0); bit < chunkBits; bit = bit + 1 < chunkBits ? nextGap(bits, bit + 1) : chunkBits) gaps.push(bit)
+  return gaps
+}
+
+/** How many bits of [from, to) are set. */
+export function onesBetween(bits: Uint32Array, from: number, to: number): number {
+  let count = 0
+  for (let at = from; at < to; ) {
+    const end = Math.min(to, (at | 31) + 1)
+    const high = end & 31
+    let word = (bits[at >>> 5] as number) & (-1 << (at & 31)) // at < to
+    if (high !== 0) word &= ~(-1 << high)
+    count += ones(word)
+    at = end
+  }
+  return count
+}
+
+function ones(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555)
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333)
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
 }

@@ -2,7 +2,7 @@
  * Recovery: the last checkpoint, then every frame after it, in order. Metadata first makes topics and subscriptions; what a frame says of
  * one that was deleted later is passed over.
  */
-import { AckSet } from './ackset.ts'
+import { AckSet, type StoredAckSet } from './ackset.ts'
 import { stopTable } from './checkpoint.ts'
 import { Decisions } from './decisions.ts'
 import { entryBase, entryCount, entryFlags } from './entry.ts'
@@ -33,11 +33,11 @@ interface StoredLog {
   cleanedTo?: number
   segments: Parameters<typeof Segment.from>[0][]
   decisions?: Parameters<typeof Decisions.from>[0] | null
-  removed?: Parameters<typeof AckSet.from>[0] | null
+  removed?: StoredAckSet | null
 }
 
 interface StoredLane {
-  acked: { floor: number; chunks: [number, string][] }
+  acked: StoredAckSet
   attempts: [number, number][]
   handedOut?: [number, number][]
   held?: [number, number][]
