@@ -8,7 +8,6 @@ import { ReadyView } from '../core/ready.ts'
 import { LogView } from '../core/record-reader.ts'
 import type { Subscription } from '../core/subscription.ts'
 import type { Topic } from '../core/topic.ts'
-import { matcherOf } from '../lib/trie.ts'
 import { decide } from './deciding.ts'
 import type { Engine } from './engine.ts'
 import type {
@@ -236,7 +235,7 @@ export class BrokerSpace implements Space {
 
   addresses(name: string, pattern: string): AddressStatus[] {
     this.#allow('consume', name)
-    return this.#keeper(name).subjects(matcherOf(pattern))
+    return this.#keeper(name).matching(pattern)
   }
 
   addressCount(name: string): number {
@@ -251,8 +250,7 @@ export class BrokerSpace implements Space {
 
   tally(name: string, patterns: readonly string[], from: StartAt): Tally {
     this.#allow('consume', name)
-    const matchers = patterns.map(matcherOf)
-    return this.#keeper(name).tally((subject) => matchers.some((matches) => matches(subject)), from)
+    return this.#keeper(name).tally(patterns, from)
   }
 
   #keeper(name: string): Keeper {

@@ -6,6 +6,8 @@ import type { StartAt, Tally } from '../broker/face.ts'
 import { Heap } from '../lib/heap.ts'
 import { firstAtOrAfter } from '../lib/sorted.ts'
 import type { Clock, Timer } from '../lib/timers.ts'
+import { matcherOf } from '../lib/trie.ts'
+import { AddressIndex } from './address-index.ts'
 import {
   type EntryContent,
   EntryFlag,
@@ -77,6 +79,7 @@ export class Keeper {
   readonly #log: Log
   readonly #host: KeeperHost
   readonly #places = new Map<string, Place>()
+  readonly #index = new AddressIndex(this.#places)
   readonly #sizes = new RecordSizes()
   readonly #tallies = new Set<RunningTally>()
   /** Records with a time to live, by when it ends. */
@@ -129,15 +132,17 @@ export class Keeper {
     for (let each = offset; each < offset + count; each++) this.#note(name, each, ending, bytes / count)
     for (const tally of this.#tallies) tally.added(name, count)
     if (expiresAt !== 0) this.#watch()
-    if (this.#places.size > addressesKept && this.#places.size > 2 * this.#log.records) this.subjects(() => true)
+    if (this.#places.size > addressesKept && this.#places.size > 2 * this.#log.records) this.matching('#')
     this.#enforce(name)
   }
 
   #note(subject: string, offset: number, { expiresAt, flags }: Ending, bytes: number): void {
     this.#sizes.add(offset, Math.ceil(bytes))
     const place = this.#places.get(subject)
-    if (place === undefined) this.#places.set(subject, { subject, offsets: [offset], gone: this.#log.gone })
-    else place.offsets.push(offset)
+    if (place === undefined) {
+      this.#places.set(subject, { subject, offsets: [offset], gone: this.#log.gone })
+      this.#index.added(subject)
+    } else place.offsets.push(offset)
     if (expiresAt !== 0) this.#expiring.push({ at: expiresAt, offset, subject: place?.subject ?? subject, flags })
   }
 
@@ -174,7 +179,10 @@ export class Keeper {
     if (place.gone !== this.#log.gone) {
       place.offsets = place.offsets.filter((offset) => offset >= this.#log.start && !this.#log.hides(offset))
       place.gone = this.#log.gone
-      if (place.offsets.length === 0) this.#places.delete(subject)
+      if (place.offsets.length === 0) {
+        this.#places.delete(subject)
+        this.#index.removed(subject)
+      }
     }
     return place.offsets
   }
@@ -195,11 +203,10 @@ export class Keeper {
     return count
   }
 
-  /** All addresses that have records and that `wanted` takes. */
-  subjects(wanted: (subject: string) => boolean): SubjectCount[] {
+  /** All addresses that have records and that a pattern (lib/trie.ts) matches. */
+  matching(pattern: string): SubjectCount[] {
     const found: SubjectCount[] = []
-    for (const subject of this.#places.keys()) {
-      if (!wanted(subject)) continue
+    for (const subject of this.#index.matching(pattern)) {
       const offsets = this.offsets(subject)
       const [first] = offsets
       if (first !== undefined) found.push({ subject, count: offsets.length, first, last: offsets.at(-1) as number }) // not empty
@@ -207,23 +214,25 @@ export class Keeper {
     return found
   }
 
-  tally(wanted: (subject: string) => boolean, from: StartAt): Tally {
+  /** Of what any of the patterns matches. */
+  tally(patterns: readonly string[], from: StartAt): Tally {
     const place = startingPlace(this.#log, from)
+    const matchers = patterns.map(matcherOf)
     const tally = new RunningTally(
-      wanted,
+      (subject) => matchers.some((matches) => matches(subject)),
       place.records,
       place.offset,
-      (position) => this.#countFrom(wanted, position),
+      (position) => this.#countFrom(patterns, position),
       () => this.#tallies.delete(tally),
     )
     this.#tallies.add(tally)
     return tally
   }
 
-  #countFrom(wanted: (subject: string) => boolean, position: number): number {
+  #countFrom(patterns: readonly string[], position: number): number {
+    const found = patterns.map((pattern) => this.#index.matching(pattern))
     let count = 0
-    for (const subject of this.#places.keys()) {
-      if (!wanted(subject)) continue
+    for (const subject of found.length === 1 ? (found[0] as string[]) : new Set(found.flat())) {
       const offsets = this.offsets(subject)
       count += offsets.length - firstAtOrAfter(offsets, position)
     }
