@@ -58,6 +58,11 @@ export class Decoder {
     this.#at = 0
   }
 
+  /** Bytes that no request was made of yet. */
+  get buffered(): number {
+    return this.#data.length - this.#at + (this.#place === null ? 0 : this.#placed)
+  }
+
   /** The next request, until it is called again; its arguments stand in chunks. null: more bytes are needed. Throws {@link ProtocolError}. */
   next(): Request | null {
     if (this.#missing === 0 && this.#readWhole()) return this.#request

@@ -11,6 +11,9 @@ const turnRequests = 1000
 /** Requests that see the same time. */
 const clockRequests = 16
 
+/** A client that is blocked may send so much ahead. */
+const earlyBytesMax = 64 * 1024
+
 export class Session implements ProtocolSession, ClientHost {
   readonly #connection: Connection
   readonly #server: Server
@@ -135,7 +138,9 @@ export class Session implements ProtocolSession, ClientHost {
     }
     this.#server.settle()
     this.#server.flush(client)
-    this.#read(this.#mayRun() && !this.#planned)
+    // Whoever is blocked is read on, up to a limit: behind what is read may be the end of the connection.
+    const isHeard = client.blocked && this.#decoder.buffered <= earlyBytesMax
+    this.#read(isHeard || (this.#mayRun() && !this.#planned))
   }
 
   #mayRun(): boolean {
