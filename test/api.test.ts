@@ -239,6 +239,19 @@ test('from the first user on a login is needed, and only an administrator manage
     const permissions = [{ namespace: 'default', publish: 'a', consume: 'a', manage: 'a' }]
     assert.equal((await put('shop', { password: 'secret', permissions }, as('root'))).status, 200)
     assert.equal((await put('other', { password: 'secret' }, as('shop'))).status, 403)
+    const limited = { operations: { redis: ['+@all', '-@dangerous'] } }
+    const shop = (await (await put('shop', limited, as('root'))).json()) as typeof limited
+    assert.deepEqual(shop.operations, limited.operations)
+    for (const [body, status] of [
+      [{ operations: { redis: ['+nonsense'] } }, 400],
+      [{ operations: { redis: [1] } }, 400],
+      [{ operations: { telex: ['+get'] } }, 400],
+      [{ operations: {}, disabled: true }, 200],
+    ] as const)
+      assert.equal((await put('shop', body, as('root'))).status, status, JSON.stringify(body))
+    assert.equal((await fetch(`${url}/v1/topics`, { headers: as('shop') })).status, 401)
+    assert.equal((await put('shop', { disabled: false }, as('root'))).status, 200)
+    assert.equal((await put('root', { disabled: true }, as('root'))).status, 409)
     const create = (name: string) =>
       fetch(`${url}/v1/topics`, { method: 'POST', body: JSON.stringify({ name }), headers: as('shop') })
     assert.equal((await create('a')).status, 201)

@@ -3,7 +3,7 @@ import { createHash, createHmac, pbkdf2, randomBytes, scrypt, timingSafeEqual } 
 import { promisify } from 'node:util'
 import { CoreError } from '../core/errors.ts'
 import { Asker } from './asker.ts'
-import type { Action, KeyPermission, Permission, Principal, ScramVerifier, UserListing } from './face.ts'
+import type { Action, KeyPermission, Operations, Permission, Principal, ScramVerifier, UserListing } from './face.ts'
 import { type ImportedHash, matchesImported } from './imported-hash.ts'
 import type { AccessRules } from './rules.ts'
 import type { TokenScopes } from './token-scopes.ts'
@@ -22,6 +22,9 @@ export interface StoredUser {
   readonly keyPermissions?: readonly KeyPermission[]
   readonly signingSecret?: string | null
   readonly imported?: ImportedHash | null
+  readonly anyPassword?: boolean
+  readonly disabled?: boolean
+  readonly operations?: Operations
   readonly scrypt: { readonly salt: string; readonly hash: string } | null
   readonly scram: Readonly<
     Record<string, { readonly salt: string; readonly iterations: number; readonly storedKey: string; readonly serverKey: string }>
@@ -88,7 +91,7 @@ export class Users {
     const proof = createHmac('sha256', this.#proofKey).update(password).digest()
     const proven = this.#proven.get(name)
     if (proven !== undefined && timingSafeEqual(proven, proof)) return true
-    const known = await this.#check(user, password)
+    const known = (await this.#check(user, password)) || user?.anyPassword === true
     // Not when the user was changed while we looked.
     if (known && this.#users.get(name) === user) this.#proven.set(name, proof)
     return known
@@ -111,7 +114,7 @@ export class Users {
   /** Whether a login that succeeded should be used to make all verifiers anew: the user came from elsewhere with less. */
   lacksVerifiers(name: string): boolean {
     const user = this.#users.get(name)
-    return user !== undefined && Object.keys(user.scram).length === 0
+    return user !== undefined && user.anyPassword !== true && Object.keys(user.scram).length === 0
   }
 
   scram(name: string, mechanism: string): ScramVerifier | undefined {
@@ -149,6 +152,7 @@ export class Users {
         !isAdmin() && this.#rules.judge(asker, action, namespace, kind, topic) === 'deny',
       mayUseKey: (action, namespace, exchange, key) =>
         scopes?.mayUseKey(action, namespace, exchange, key) ?? this.#mayUseKey(name, action, namespace, exchange, key),
+      operations: (protocol) => (scopes === null ? (this.#users.get(name)?.operations?.[protocol] ?? null) : null),
       ...(scopes === null
         ? {}
         : { tags: scopes.tags, enters: (namespace: string) => scopes.isAdministrator || scopes.enters(namespace) }),
@@ -214,6 +218,8 @@ export const toListing = (user: StoredUser): UserListing => ({
   tags: [...(user.tags ?? [])],
   permissions: [...user.permissions],
   keyPermissions: [...(user.keyPermissions ?? [])],
+  disabled: user.disabled ?? false,
+  operations: user.operations ?? {},
 })
 
 const compiled = new Map<string, RegExp>()

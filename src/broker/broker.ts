@@ -199,7 +199,8 @@ class RunningBroker implements OwnedBroker {
       credential.kind === 'password'
         ? await this.#users.verify(credential.user, credential.password)
         : this.#users.get(credential.user) !== undefined
-    if (!known) throw new CoreError('Unauthenticated', `login of "${credential.user}" failed`)
+    if (!known || this.#users.get(credential.user)?.disabled === true)
+      throw new CoreError('Unauthenticated', `login of "${credential.user}" failed`)
     if (credential.kind === 'password' && this.#users.lacksVerifiers(credential.user)) {
       this.users
         .renew(credential.user, credential.password)
@@ -212,6 +213,7 @@ class RunningBroker implements OwnedBroker {
     if (this.#tokens === null) throw new CoreError('Unauthenticated', 'it is not configured whose tokens are good')
     const { user, expiresAt, scopes } = await this.#tokens.verify(token, this.clock.now())
     if (!this.#users.any) return { ...everyone, user, expiresAt }
+    if (this.#users.get(user)?.disabled === true) throw new CoreError('Unauthenticated', `login of "${user}" failed`)
     return { ...this.#users.principal(user, from, { scopes }), expiresAt }
   }
 

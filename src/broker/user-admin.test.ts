@@ -64,3 +64,30 @@ test('of two who delete each other the second is asked again; what is refused ho
   assert.deepEqual(namespacesOf(users, 'three'), ['a'])
   await machine.stop()
 })
+
+test('who is disabled cannot log in, who needs no password can with any, and what is said of protocols is kept, over a crash', async () => {
+  const machine = new Machine()
+  let broker = await machine.start()
+  const { users } = broker
+  users.keepOperations('telex', async (words) => {
+    if (words.includes('nonsense')) throw new CoreError('Invalid', 'nonsense')
+  })
+  await users.put('admin', { admin: true, password: 'secret' })
+  await users.put('alice', { verifier: { algorithm: 'any' }, operations: { telex: ['ring'] } })
+  await users.put('bob', { password: 'pass', disabled: true })
+  for (const operations of [{ telex: ['nonsense'] }, { fax: ['ring'] }]) await assert.rejects(users.put('alice', { operations }))
+  broker = await machine.crash()
+  const logsIn = (user: string, password: string): Promise<boolean> =>
+    broker.authenticate({ kind: 'password', user, password }, '').then(
+      () => true,
+      () => false,
+    )
+  assert.deepEqual([await logsIn('alice', 'x'), await logsIn('alice', 'y'), await logsIn('bob', 'pass')], [true, true, false])
+  await assert.rejects(broker.authenticate({ kind: 'proven', user: 'bob' }, ''), { code: 'Unauthenticated' })
+  assert.deepEqual(broker.users.principal('alice').operations?.('telex'), ['ring'])
+  assert.equal(broker.users.principal('bob').operations?.('telex'), null)
+  await broker.users.put('alice', { password: 'pass' })
+  await broker.users.put('bob', { disabled: false })
+  assert.deepEqual([await logsIn('alice', 'x'), await logsIn('alice', 'pass'), await logsIn('bob', 'pass')], [false, true, true])
+  await machine.stop()
+})

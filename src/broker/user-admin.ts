@@ -1,15 +1,27 @@
 /** Creating, changing and deleting users, durably. Who may do it is asked by whoever offers it to clients. */
+import { CoreError } from '../core/errors.ts'
 import type { Shard } from '../core/shard.ts'
 import { checkKeyPermission, checkPermission, type StoredUser, toListing, type Users, verifiersFor } from './access.ts'
-import type { PasswordVerifier, ScramMechanism, ScramVerifier, UserAdmin, UserChange, UserListing } from './face.ts'
+import type {
+  Operations,
+  PasswordVerifier,
+  Principal,
+  ScramMechanism,
+  ScramVerifier,
+  UserAdmin,
+  UserChange,
+  UserListing,
+} from './face.ts'
 import { checkHash } from './imported-hash.ts'
 
-type Verifiers = Pick<StoredUser, 'scrypt' | 'scram' | 'imported'>
+type Verifiers = Pick<StoredUser, 'scrypt' | 'scram' | 'imported' | 'anyPassword'>
 
 export class StoredUsers implements UserAdmin {
   readonly #users: Users
   readonly #shard: Shard
   readonly #gone: (name: string) => void
+  /** By the protocol: what checks the operations that are said of it. */
+  readonly #keepers = new Map<string, (words: readonly string[]) => Promise<void>>()
   /** The change that is under way, or was the last one: they come one after the other, so that what one was decided by still holds when it is made. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -38,9 +50,27 @@ export class StoredUsers implements UserAdmin {
       if (change === null) return
       for (const permission of change.permissions ?? []) checkPermission(permission)
       for (const permission of change.keyPermissions ?? []) checkKeyPermission(permission)
+      await this.#checkOperations(change.operations ?? {})
       this.#change(name, change, await newVerifiers(change))
     })
     await this.#shard.durable()
+  }
+
+  keepOperations(protocol: string, check: (words: readonly string[]) => Promise<void>): void {
+    this.#keepers.set(protocol, check)
+  }
+
+  async #checkOperations(operations: Operations): Promise<void> {
+    for (const [protocol, words] of Object.entries(operations)) {
+      const check = this.#keepers.get(protocol)
+      if (check === undefined)
+        throw new CoreError('Invalid', `operations: "${protocol}" is no protocol here that keeps users from single operations`)
+      await check(words)
+    }
+  }
+
+  principal(name: string): Principal {
+    return this.#users.principal(name, '')
   }
 
   async #inTurn<Result>(work: () => Promise<Result> | Result): Promise<Result> {
@@ -60,7 +90,9 @@ export class StoredUsers implements UserAdmin {
       permissions: change.permissions ?? present?.permissions ?? [],
       keyPermissions: change.keyPermissions ?? present?.keyPermissions ?? [],
       signingSecret: change.signingSecret === undefined ? (present?.signingSecret ?? null) : change.signingSecret,
-      ...(verifiers ?? { scrypt: present?.scrypt ?? null, scram: present?.scram ?? {}, imported: present?.imported ?? null }),
+      disabled: change.disabled ?? present?.disabled ?? false,
+      operations: change.operations ?? present?.operations ?? {},
+      ...(verifiers ?? verifiersOf(present)),
     }
     this.#store(user)
   }
@@ -98,7 +130,7 @@ export class StoredUsers implements UserAdmin {
       const present = this.#users.get(name) ?? { name, admin: false, permissions: [], scrypt: null, scram: {} }
       const { [mechanism]: _, ...others } = present.scram
       const scram = verifier === null ? others : { ...others, [mechanism]: asText(verifier) }
-      this.#store({ ...present, scrypt: verifier === null ? present.scrypt : null, imported: null, scram })
+      this.#store({ ...present, scrypt: verifier === null ? present.scrypt : null, imported: null, anyPassword: false, scram })
     })
     await this.#shard.durable()
   }
@@ -106,6 +138,7 @@ export class StoredUsers implements UserAdmin {
   verifier(name: string): PasswordVerifier | undefined {
     const user = this.#users.get(name)
     if (user === undefined) return undefined
+    if (user.anyPassword === true) return { algorithm: 'any' }
     if (user.scrypt !== null) return { algorithm: 'scrypt', ...user.scrypt }
     return user.imported ?? { algorithm: 'none' }
   }
@@ -124,12 +157,19 @@ function asText({ salt, iterations, storedKey, serverKey }: ScramVerifier): Stor
   }
 }
 
+const verifiersOf = (user: StoredUser | undefined): Verifiers => ({
+  scrypt: user?.scrypt ?? null,
+  scram: user?.scram ?? {},
+  imported: user?.imported ?? null,
+  anyPassword: user?.anyPassword ?? false,
+})
+
 /** null: they stay as they are. */
 async function newVerifiers({ password, verifier }: UserChange): Promise<Verifiers | null> {
-  if (password !== undefined) return { ...(await verifiersFor(password)), imported: null }
+  if (password !== undefined) return { ...(await verifiersFor(password)), imported: null, anyPassword: false }
   if (verifier === undefined) return null
-  const none: Verifiers = { scrypt: null, scram: {}, imported: null }
-  if (verifier.algorithm === 'none') return none
+  const none = verifiersOf(undefined)
+  if (!('hash' in verifier)) return { ...none, anyPassword: verifier.algorithm === 'any' }
   const { algorithm, salt, hash } = verifier
   checkHash(algorithm, hash)
   return algorithm === 'scrypt' ? { ...none, scrypt: { salt, hash } } : { ...none, imported: { algorithm, salt, hash } }

@@ -29,6 +29,8 @@ export interface Principal {
   denies?(action: Action, namespace: string, name: string, kind?: ResourceKind): boolean
   /** Whether it may publish with this routing key to, or bind it from, an exchange of the kind `topic`. Absent: any key. */
   mayUseKey?(action: 'publish' | 'consume', namespace: string, exchange: string, key: string): boolean
+  /** See {@link UserListing.operations}: what is said of one protocol, the same array until it changes. Null: nothing. Absent: nothing is of any. */
+  operations?(protocol: string): readonly string[] | null
 }
 
 /** For permissions, which know three, `manage` stands for all that change a thing, and whoever may do any of the three may describe it. */
@@ -112,6 +114,12 @@ export interface UserAdmin {
   delete(name: string, check?: () => void): Promise<boolean>
   /** What a password is checked against, for carrying users elsewhere; undefined for an unknown user. */
   verifier(name: string): PasswordVerifier | undefined
+  /**
+   * A protocol keeps what {@link UserListing.operations} says of it, and nothing is stored there of others. `check` rejects with Invalid what it cannot keep.
+   */
+  keepOperations(protocol: string, check: (words: readonly string[]) => Promise<void>): void
+  /** What a user may do, whether it can log in or not. */
+  principal(name: string): Principal
   /** See {@link UserChange.signingSecret}; undefined for an unknown user and one that has none. */
   signingSecret(name: string): string | undefined
   /**
@@ -131,7 +139,13 @@ export interface UserListing {
   readonly tags: string[]
   readonly permissions: Permission[]
   readonly keyPermissions: KeyPermission[]
+  /** Cannot log in, in whatever way. Who has logged in stays. */
+  readonly disabled: boolean
+  /** By the name of a protocol, and in its words: which of its operations the user may use, within his permissions. Of others: all that these allow. */
+  readonly operations: Operations
 }
+
+export type Operations = Readonly<Record<string, readonly string[]>>
 
 export interface UserChange {
   readonly password?: string
@@ -146,11 +160,14 @@ export interface UserChange {
   readonly tags?: readonly string[]
   readonly permissions?: readonly Permission[]
   readonly keyPermissions?: readonly KeyPermission[]
+  readonly disabled?: boolean
+  /** Replaces those of all protocols. */
+  readonly operations?: Operations
 }
 
-/** All in base64. `none`: nobody can log in with a password. sha256, sha512: digest(salt, password), replaced at the first login. */
+/** All in base64. `none`: nobody can log in with a password; `any`: with every one, where passwords are sent. sha256, sha512: digest(salt, password), replaced at the first login. */
 export type PasswordVerifier =
-  | { readonly algorithm: 'none' }
+  | { readonly algorithm: 'none' | 'any' }
   | { readonly algorithm: 'scrypt' | 'sha256' | 'sha512'; readonly salt: string; readonly hash: string }
 
 /** Patterns are regular expressions matched against the whole name. */

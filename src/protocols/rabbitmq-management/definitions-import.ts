@@ -233,7 +233,7 @@ class Plan {
 
   /** With the first user everybody has to log in: one of them must be able to administrate. */
   checkAdministrator(): void {
-    const after = new Map(this.#broker.users.list().map((user) => [user.name, user.admin]))
+    const after = new Map(this.#broker.users.list().map((user) => [user.name, user.admin && !user.disabled]))
     for (const [name, { change }] of this.users) if (change !== null) after.set(name, change.admin ?? after.get(name) ?? false)
     if (after.size > 0 && ![...after.values()].includes(true))
       throw badRequest(

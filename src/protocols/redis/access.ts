@@ -1,12 +1,15 @@
 /**
  * What a user needs to run a command: to consume from the keys it reads, to publish to those it changes; both where it does both, and only to consume where
- * taking is what it is for. What concerns the keys of everybody, and whatever Redis calls administration, needs an administrator.
+ * taking is what it is for. What concerns the keys of everybody, and whatever Redis calls administration, needs an administrator; of whom rules for Redis speak
+ * (operations.ts), they say which commands there are for him.
  */
 import type { Principal } from '../../broker/face.ts'
+import { isAdministration } from './acl-commands.ts'
 import type { Reason } from './acl-log.ts'
 import { option } from './arguments.ts'
 import { type Command, keyPlaces } from './command.ts'
 import { RedisError } from './errors.ts'
+import { type Operations, operationsOf } from './operations.ts'
 
 type Need = 'consume' | 'publish' | 'both'
 
@@ -54,16 +57,21 @@ function refusedWords(reason: Reason, object: string): string {
 
 /** Throws NOPERM where the principal may not run it, or not with these keys. */
 export function checkAccess(principal: Principal, command: Command, args: readonly Buffer[]): void {
-  const { flags, keys, name } = command
-  const concernsAll = flags.has('admin') || (flags.has('write') && keys === null)
-  if (concernsAll && !isOperator(principal)) throw new AccessRefused(principal, 'command', name)
+  const { name } = command
+  const operations = operationsOf(principal)
+  if (!mayRun(principal, operations, command)) throw new AccessRefused(principal, 'command', name)
   const [first, others] = needsOf(command, args)
   let need = first
   for (const place of keyPlaces(command, args)) {
-    checkKey(principal, need, args[place] as Buffer) // a place of these
+    checkKey(principal, operations, need, args[place] as Buffer) // a place of these
     need = others
   }
-  if (name === 'sort' || name === 'sort_ro') checkSort(principal, args)
+  if (name === 'sort' || name === 'sort_ro') checkSort(principal, operations, args)
+}
+
+function mayRun(principal: Principal, operations: Operations | null, command: Command): boolean {
+  if (operations !== null) return operations.mayRun(command.name) || command.flags.has('no_auth')
+  return !isAdministration(command) || isOperator(principal)
 }
 
 function needsOf({ flags, name }: Command, args: readonly Buffer[]): Needs {
@@ -73,20 +81,20 @@ function needsOf({ flags, name }: Command, args: readonly Buffer[]): Needs {
   return special.get(name) ?? writing
 }
 
-function checkKey(principal: Principal, need: Need, key: Buffer): void {
+function checkKey(principal: Principal, operations: Operations | null, need: Need, key: Buffer): void {
   const name = key.toString()
-  const mayRead = need === 'publish' || principal.may('consume', 'default', name)
-  const mayWrite = need === 'consume' || principal.may('publish', 'default', name)
+  const mayRead = need === 'publish' || (principal.may('consume', 'default', name) && operations?.mayRead(name) !== false)
+  const mayWrite = need === 'consume' || (principal.may('publish', 'default', name) && operations?.mayWrite(name) !== false)
   if (!mayRead || !mayWrite) throw new AccessRefused(principal, 'key', name)
 }
 
 /** What it reads and writes beside its key. */
-function checkSort(principal: Principal, args: readonly Buffer[]): void {
+function checkSort(principal: Principal, operations: Operations | null, args: readonly Buffer[]): void {
   for (let at = 2; at + 1 < args.length; at++) {
     const word = option(args[at])
     if (word !== 'BY' && word !== 'GET' && word !== 'STORE') continue
     const value = args[++at] as Buffer // at < length
-    if (word === 'STORE') checkKey(principal, 'publish', value)
+    if (word === 'STORE') checkKey(principal, operations, 'publish', value)
     else if (value.includes('*') && !isOperator(principal))
       throw new RedisError(`ERR ${word} option of SORT denied due to insufficient ACL permissions`)
   }

@@ -29,6 +29,10 @@ export const protocol: Protocol = {
   listeners: [{ name: 'redis', port: 6379 }],
   formats: [elementFormat, placedFormat, entryFormat, payloadFormat],
   start: async (broker) => {
+    broker.users.keepOperations('redis', async (words) => {
+      const { checkOperations } = await import('./operations.ts')
+      checkOperations(words)
+    })
     if (journals.some((name) => broker.journal(name).next > 0)) await beginningOf(broker).done
   },
   open: (connection, broker) => {

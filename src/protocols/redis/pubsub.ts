@@ -12,6 +12,7 @@ import { Glob } from './arguments.ts'
 import type { Client } from './client.ts'
 import { RedisError } from './errors.ts'
 import { payloadFormatId } from './mapping.ts'
+import { operationsOf } from './operations.ts'
 
 /** Under this number Redis clients publish, also to lists and streams: who subscribes to a channel does not hear those. Connections count from 1. */
 export const ownConnection = -1
@@ -222,7 +223,10 @@ const channelOf = (address: string): string => Buffer.from(address).toString('la
 
 /** Throws NOPERM. */
 function checkSays(principal: Principal, channel: string): void {
-  if (!principal.may('publish', 'default', addressOf(channel))) throw new AccessRefused(principal, 'channel', channel)
+  const address = addressOf(channel)
+  if (!principal.may('publish', 'default', address) || operationsOf(principal)?.mayUseChannel(address) === false)
+    throw new AccessRefused(principal, 'channel', channel)
 }
 
-const mayHear = (principal: Principal, address: string): boolean => principal.may('consume', 'default', address)
+const mayHear = (principal: Principal, address: string): boolean =>
+  principal.may('consume', 'default', address) && operationsOf(principal)?.mayUseChannel(address) !== false

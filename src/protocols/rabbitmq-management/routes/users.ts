@@ -20,7 +20,7 @@ const algorithms = {
   rabbit_password_hashing_sha512: 'sha512',
   // Ours, so that what is exported here can be imported here; other brokers do not know it.
   anymq_password_hashing_scrypt: 'scrypt',
-} as const satisfies Record<string, Exclude<PasswordVerifier['algorithm'], 'none'>>
+} as const satisfies Record<string, Exclude<PasswordVerifier['algorithm'], 'none' | 'any'>>
 
 const saltBytes = { sha256: 4, sha512: 4, scrypt: 16 } as const
 
@@ -40,7 +40,7 @@ export function verifierOf(hash: string, algorithm: string): PasswordVerifier {
 
 function hashOf(verifier: PasswordVerifier | undefined): Json {
   const name = Object.keys(algorithms).find((each) => algorithms[each as keyof typeof algorithms] === verifier?.algorithm)
-  if (verifier === undefined || verifier.algorithm === 'none' || name === undefined)
+  if (verifier === undefined || !('hash' in verifier) || name === undefined)
     return { password_hash: '', hashing_algorithm: 'rabbit_password_hashing_sha256' }
   const hash = Buffer.concat([Buffer.from(verifier.salt, 'base64'), Buffer.from(verifier.hash, 'base64')])
   return { password_hash: hash.toString('base64'), hashing_algorithm: name }
@@ -71,10 +71,10 @@ export function userChange(body: Json): UserChange {
 /** Else nobody could manage anything any more. */
 function checkKeepsAdministrator(
   broker: Broker,
-  change: (users: readonly UserListing[]) => readonly Pick<UserListing, 'admin'>[],
+  change: (users: readonly UserListing[]) => readonly Pick<UserListing, 'admin' | 'disabled'>[],
 ): void {
   const after = change(broker.users.list())
-  if (after.length > 0 && !after.some((user) => user.admin))
+  if (after.length > 0 && !after.some((user) => user.admin && !user.disabled))
     throw badRequest(
       'there must be an administrator: from the first user on everybody has to log in, so create one with the tag administrator first',
     )
@@ -87,7 +87,8 @@ async function putUser(call: Call): Promise<unknown> {
   const change = userChange(await call.body())
   let isNew = false
   await broker.users.change(name, (present) => {
-    checkKeepsAdministrator(broker, (users) => [...users.filter((user) => user.name !== name), { admin: change.admin === true }])
+    const after = { admin: change.admin === true, disabled: present?.disabled ?? false }
+    checkKeepsAdministrator(broker, (users) => [...users.filter((user) => user.name !== name), after])
     isNew = present === undefined
     return change
   })

@@ -5,47 +5,44 @@ import { type Broker, CoreError, type Principal, type UserListing } from '../../
 import type { Reply } from '../../../lib/resp/reply.ts'
 import { Request } from '../../../lib/resp/request.ts'
 import { checkAccess } from '../access.ts'
-import { aclUserOf, applyRules, changeOf, channelsOf, commandsOf, keysOf, newAclUser, notPresent } from '../acl-rules.ts'
+import { categories, isCommandWord, plainWords } from '../acl-commands.ts'
+import {
+  aclUserOf,
+  applyRules,
+  changeOf,
+  channelsOf,
+  commandsOf,
+  isAdministrator,
+  keysOf,
+  newAclUser,
+  notPresent,
+} from '../acl-rules.ts'
 import { integer, option, text } from '../arguments.ts'
 import { type Call, type Command, command } from '../command.ts'
 import { errorText, RedisError, wrongArguments } from '../errors.ts'
 import { checkArity } from '../executor.ts'
+import { resetChannels } from '../operations.ts'
 import type { Server } from '../server.ts'
 
-const categories = [
-  'keyspace',
-  'read',
-  'write',
-  'set',
-  'sortedset',
-  'list',
-  'hash',
-  'string',
-  'bitmap',
-  'hyperloglog',
-  'geo',
-  'stream',
-  'pubsub',
-  'admin',
-  'fast',
-  'slow',
-  'blocking',
-  'dangerous',
-  'connection',
-  'transaction',
-  'scripting',
-]
-
 /** Who everybody is where there are no users. */
-const anyone: UserListing = { name: 'default', admin: true, tags: [], permissions: [], keyPermissions: [] }
+const anyone: UserListing = {
+  name: 'default',
+  admin: true,
+  tags: [],
+  permissions: [],
+  keyPermissions: [],
+  disabled: false,
+  operations: {},
+}
 
 const usersOf = ({ broker }: Server): UserListing[] => (broker.authenticationRequired ? broker.users.list() : [anyone])
 
 const named = (server: Server, name: string): UserListing | undefined => usersOf(server).find((each) => each.name === name)
 
-function hasPassword(broker: Broker, name: string): boolean {
+function passwordOf(broker: Broker, name: string): 'none' | 'kept' | 'any' {
   const { algorithm } = broker.users.verifier(name) ?? { algorithm: 'none' }
-  return algorithm !== 'none' || (['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const).some((each) => broker.scramVerifier(name, each))
+  if (algorithm !== 'none') return algorithm === 'any' ? 'any' : 'kept'
+  return (['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const).some((each) => broker.scramVerifier(name, each)) ? 'kept' : 'none'
 }
 
 function listCategories({ args, reply, server }: Call): void {
@@ -67,24 +64,27 @@ const listUsers = ({ reply, server }: Call): void =>
   )
 
 function list({ reply, server }: Call): void {
-  const lines = usersOf(server).map((user) => {
-    const keys = keysOf(user)
-    const { name } = user
-    const parts = ['user', name, ...flagsOf(server, user), ...keys, 'resetchannels', ...channelsOf(keys), commandsOf(user)]
-    return parts.filter((part) => part !== 'resetchannels' || !user.admin).join(' ')
-  })
+  const plain = plainWords(server.commands)
+  const lines = usersOf(server).map((user) =>
+    [
+      ...['user', user.name, ...flagsOf(server, user), ...keysOf(user)],
+      ...channelsOf(user).flatMap((each, index) => (index === 0 && each !== '*' ? [resetChannels, `&${each}`] : [`&${each}`])),
+      ...(channelsOf(user).length === 0 ? [resetChannels] : []),
+      ...commandsOf(user, plain),
+    ].join(' '),
+  )
   bulks(reply, lines)
 }
 
 function flagsOf({ broker }: Server, user: UserListing): string[] {
   if (user === anyone) return ['on', 'nopass']
-  return [hasPassword(broker, user.name) ? 'on' : 'off']
+  const onOff = user.disabled ? 'off' : 'on'
+  return passwordOf(broker, user.name) === 'any' ? [onOff, 'nopass', 'sanitize-payload'] : [onOff, 'sanitize-payload']
 }
 
 function getUser({ args, reply, server }: Call): void {
   const user = named(server, nameAt(args, 2))
   if (user === undefined) return reply.nil()
-  const keys = keysOf(user)
   reply.map(6)
   reply.bulk('flags')
   const flags = flagsOf(server, user)
@@ -94,9 +94,14 @@ function getUser({ args, reply, server }: Call): void {
   // Theirs are digests that anybody could try passwords on.
   reply.array(0)
   for (const [field, value] of [
-    ['commands', commandsOf(user)],
-    ['keys', keys.join(' ')],
-    ['channels', channelsOf(keys).join(' ')],
+    ['commands', commandsOf(user, plainWords(server.commands)).join(' ')],
+    ['keys', keysOf(user).join(' ')],
+    [
+      'channels',
+      channelsOf(user)
+        .map((each) => `&${each}`)
+        .join(' '),
+    ],
   ] as const) {
     reply.bulk(field)
     reply.bulk(Buffer.from(value))
@@ -124,22 +129,18 @@ function setUser(call: Call): void {
     )
   if (name === '' || /[\s\0]/.test(name)) throw new RedisError("ERR Usernames can't contain spaces or null characters")
   const rules = args.slice(3).map((arg) => arg.toString())
+  const plain = plainWords(server.commands)
   later(call, async (reply) => {
     await broker.users.change(name, async (present) => {
-      const user = present === undefined ? newAclUser() : aclUserOf(present, hasPassword(broker, name))
-      const presumed = applyRules(user, rules, (word) => isWord(server, word))
-      if (user.commands !== 'all') checkAdministratorRemains(server, new Set([name]))
+      const user = present === undefined ? newAclUser() : aclUserOf(present, passwordOf(broker, name), plain)
+      const presumed = applyRules(user, rules, (word) => isCommandWord(word, server.commands))
+      if (!isAdministrator(user) || !user.on) checkAdministratorRemains(server, new Set([name]))
       for (const { rule, password } of presumed) if (!(await isPassword(broker, name, password))) throw notPresent(rule)
-      return changeOf(user, present)
+      return changeOf(user, present, plain)
     })
     reply.status('OK')
   })
 }
-
-const isWord = (server: Server, word: string): boolean =>
-  word.startsWith('@')
-    ? categories.includes(word.slice(1))
-    : server.commands.has(word) || [...server.commands.keys()].some((each) => each.startsWith(`${word}|`))
 
 async function isPassword(broker: Broker, user: string, password: string): Promise<boolean> {
   try {
@@ -153,7 +154,7 @@ async function isPassword(broker: Broker, user: string, password: string): Promi
 
 /** Else nobody could manage users any more. */
 function checkAdministratorRemains({ broker }: Server, without: ReadonlySet<string>): void {
-  const administrators = broker.users.list().filter(({ admin }) => admin)
+  const administrators = broker.users.list().filter(({ admin, disabled }) => admin && !disabled)
   if (administrators.every(({ name }) => without.has(name)))
     throw new RedisError(`ERR '${administrators[0]?.name ?? ''}' is the last administrator`)
 }
@@ -189,12 +190,9 @@ function dryRun(call: Call): void {
   if (found === undefined) throw new RedisError(`ERR Command '${nameAt(args, 3)}' not found`)
   checkArity(found, request)
   if (!broker.authenticationRequired) return call.reply.status('OK')
-  later(call, async (reply) => {
-    const principal = await broker.authenticate({ kind: 'proven', user: name }, '')
-    const why = whyNot(principal, found, request)
-    if (why === null) reply.status('OK')
-    else reply.bulk(Buffer.from(why))
-  })
+  const why = whyNot(broker.users.principal(name), found, request)
+  if (why === null) call.reply.status('OK')
+  else call.reply.bulk(Buffer.from(why))
 }
 
 function whyNot(principal: Principal, found: Command, request: readonly Buffer[]): string | null {
