@@ -4,10 +4,10 @@
  * (operations.ts), they say which commands there are for him.
  */
 import type { Principal } from '../../broker/face.ts'
-import { isAdministration } from './acl-commands.ts'
 import type { Reason } from './acl-log.ts'
 import { option } from './arguments.ts'
 import { type Command, keyPlaces } from './command.ts'
+import { isAdministration } from './command-categories.ts'
 import { RedisError } from './errors.ts'
 import { type Operations, operationsOf } from './operations.ts'
 

@@ -1,6 +1,6 @@
 /** Which commands a user may run, as ACL rules say it: a row of words, `+get`, `-@admin`, `+config|get`, of which the later ones count. */
 import type { Command } from './command.ts'
-import { categoriesOf } from './command-categories.ts'
+import { categoriesOf, isAdministration } from './command-categories.ts'
 
 /** Commands by their names, with subcommands as `container|name`. */
 export type CommandTable = ReadonlyMap<string, Command>
@@ -65,12 +65,11 @@ function meaning(of: string): (found: Command) => boolean {
   return ({ name }) => name === of || name.startsWith(`${of}|`)
 }
 
-/** Only for administrators, unless a rule speaks of them: Redis's administration, and what changes keys without naming them. */
-export const isAdministration = ({ flags, keys }: Command): boolean => flags.has('admin') || (flags.has('write') && keys === null)
-
 /** What users may run of whom no rule speaks. */
 export const plainWords = (table: CommandTable): string[] => [
   allCommands,
   '-@admin',
-  ...[...table.values()].filter((each) => isAdministration(each) && !each.flags.has('admin')).map(({ name }) => `-${name}`),
+  ...[...table.values()]
+    .filter((each) => isAdministration(each) && !categoriesOf(each).includes('admin'))
+    .map(({ name }) => `-${name}`),
 ]

@@ -348,3 +348,29 @@ test('who may not publish to a channel is not heard there', async () => {
   assert.deepEqual(await admin.next(), ['message', 'secrets', 'y'])
   for (const client of [admin, alice, other]) client.close()
 })
+
+test('categories hold what they do in Redis 7.0', async () => {
+  const admin = await loggedIn('admin', 'secret')
+  const inCategory = async (name: string): Promise<string[]> => (await admin.run(`ACL CAT ${name}`)) as string[]
+  for (const [category, present, absent] of [
+    ['keyspace', 'dbsize flushall flushdb swapdb object|help del', 'sort sort_ro wait'],
+    ['dangerous', 'lastsave restore role sort sort_ro config|get keys', 'get dump'],
+    ['admin', 'lastsave role config|get acl|list', 'info keys'],
+    ['connection', 'client|help command|count wait ping', 'config|get'],
+    ['scripting', 'function|help script|help eval', 'get'],
+    ['list', 'sort lpush', 'get'],
+  ] as const) {
+    const names = await inCategory(category)
+    assert.deepEqual(
+      present.split(' ').filter((name) => !names.includes(name)),
+      [],
+      category,
+    )
+    assert.deepEqual(
+      absent.split(' ').filter((name) => names.includes(name)),
+      [],
+      category,
+    )
+  }
+  admin.close()
+})

@@ -69,14 +69,13 @@ const subcommands = groups.flat().filter(({ name }) => name.includes('|'))
 
 /** Of each command that needs a second word: which there are. */
 function helpOf(container: string): Command {
-  const names = subcommands
-    .filter(({ name }) => name.startsWith(`${container}|`))
-    .map(({ name }) => name.slice(container.length + 1))
+  const family = subcommands.filter(({ name }) => name.startsWith(`${container}|`))
+  const names = family.map(({ name }) => name.slice(container.length + 1))
   const lines = [
     `${container.toUpperCase()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`,
     ...[...names, 'help'].map((name) => name.toUpperCase()),
   ]
-  return command('server', `${container}|help`, 2, 'loading stale', null, ({ reply }) => {
+  return command(family[0]?.group ?? 'server', `${container}|help`, 2, 'loading stale', null, ({ reply }) => {
     reply.array(lines.length)
     for (const line of lines) reply.status(line)
   })
