@@ -81,7 +81,15 @@ test('a change that leaves tags and rules out keeps them, over a restart as well
   await broker.users.put('ada', { password: 'secret', tags: ['monitoring'], permissions: [all], keyPermissions: [rule] })
   await broker.users.put('ada', { admin: true })
   broker = await machine.restart()
-  const expected = { name: 'ada', admin: true, tags: ['monitoring'], permissions: [all], keyPermissions: [rule] }
+  const expected = {
+    name: 'ada',
+    admin: true,
+    tags: ['monitoring'],
+    permissions: [all],
+    keyPermissions: [rule],
+    disabled: false,
+    operations: {},
+  }
   assert.deepEqual(broker.users.list(), [expected])
   await machine.stop()
 })

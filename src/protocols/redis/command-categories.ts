@@ -13,7 +13,7 @@ const special = new Map<string, readonly string[]>([
   ['sort', ['set', 'sortedset', 'list']],
   ['sort_ro', ['set', 'sortedset', 'list']],
   ...['dbsize', 'flushall', 'flushdb', 'swapdb'].map((name) => [name, ['keyspace']] as const),
-  ...['wait', 'waitaof'].map((name) => [name, ['connection']] as const),
+  ...['wait', 'waitaof', 'readonly', 'readwrite'].map((name) => [name, ['connection']] as const),
 ])
 const dangerous = new Set(['keys', 'flushall', 'flushdb', 'sort', 'sort_ro', 'swapdb', 'info', 'monitor', 'restore'])
 /** Administration, and for everybody's tools harmless: they have the category without the flag. */
