@@ -185,7 +185,13 @@ export async function installRedisPySource(): Promise<void> {
 }
 
 export async function installPythonTasks(): Promise<void> {
-  await installPythonInto('python-tasks', ['rq==3.0.0', 'redis==8.1.0', 'psutil==7.2.2', 'pytest==9.2.0'])
+  await installPythonInto('python-tasks', [
+    'rq==3.0.0',
+    'redis==8.1.0',
+    'psutil==7.2.2',
+    'pytest==9.2.0',
+    'pytest-rerunfailures==16.7',
+  ])
   await installPythonSource('rq', 'rq', '3.0.0', 'python-tasks')
   await installPythonSource('huey', 'huey', '3.5.4', 'python-tasks')
 }

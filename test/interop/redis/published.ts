@@ -15,7 +15,9 @@ const asynqSlower = '^Test(Scheduler|PeriodicTaskManager|Server)'
 
 /** They know one address of Redis: elsewhere/sitecustomize.py leads from there to the broker, also what they start themselves. */
 function pytest(counts: Counts, broker: AnyMQ, folder: string, tests: string): Running {
-  return new Running(pythonTasks, ['-m', 'pytest', tests, '-v', '--tb=short', '-p', 'no:cacheprovider', '-p', 'no:warnings'], {
+  // Some of them sleep for half a second and expect to be in time: on a busy machine once more.
+  const options = ['--reruns=1', '-v', '--tb=short', '-p', 'no:cacheprovider', '-p', 'no:warnings']
+  return new Running(pythonTasks, ['-m', 'pytest', tests, ...options], {
     cwd: folder,
     env: {
       REDIS_PORT: String(broker.redis.split(':')[1]),
