@@ -1,21 +1,21 @@
 /**
  * One connection: a command at a time. Puts that follow one another are stored together, and commands that settle jobs do not wait for the disk one by one:
- * answers leave in the order of the commands (answers.ts). What the commands do to jobs is in server.ts.
+ * answers leave in the order of the commands (answers.ts). What the client waits for and has taken is in job-worker.ts, what commands do to jobs in server.ts.
  *
- * State: Command → Body (put) | Skipping (a body that is too large) | Answering (its answer comes later) | Waiting (reserve) → Command; Closed ends it.
+ * State: Command → Body (put) | Skipping (a body that is too large) | Answering (its answer comes later) → Command; Closed ends it.
  */
 import { Buffer } from 'node:buffer'
 import type { Broker, Session as BrokerSession, CloseCause, Connection, Principal } from '../../broker/face.ts'
-import type { Timer } from '../../lib/timers.ts'
 import { Answers } from './answers.ts'
 import { Arguments, Decoder, isTubeName } from './codec.ts'
+import { type Command, commandOf } from './commands.ts'
 import { answers } from './errors.ts'
 import type { Job } from './job.ts'
-import { type NewJob, Server, type Worker } from './server.ts'
+import { JobWorker } from './job-worker.ts'
+import { type NewJob, Server } from './server.ts'
 import { jobYaml, listYaml, statsYaml, tubeYaml } from './stats.ts'
 import type { Tube } from './tube.ts'
 
-const safetyMarginMs = 1000
 const namespace = 'default'
 const crlfBytes = 2
 /** Of puts that are not answered yet, and of answers that wait for others. */
@@ -26,7 +26,7 @@ const copiedBytesMax = 16 * 1024
 /** What a client has sent ahead; then nothing more is read of it. */
 const earlyBytesMax = 256 * 1024
 
-const State = { Command: 0, Body: 1, Skipping: 2, Answering: 3, Waiting: 4, Closed: 5 } as const
+const State = { Command: 0, Body: 1, Skipping: 2, Answering: 3, Closed: 4 } as const
 type State = (typeof State)[keyof typeof State]
 
 interface Incoming {
@@ -36,59 +36,17 @@ interface Incoming {
   readonly bytes: number
 }
 
-/** Prefixes, in the order in which the reference server compares them. A blank at the end says that arguments follow. */
-const commands = [
-  'put ',
-  'peek ',
-  'peek-ready',
-  'peek-delayed',
-  'peek-buried',
-  'reserve-with-timeout ',
-  'reserve-job ',
-  'reserve',
-  'delete ',
-  'release ',
-  'bury ',
-  'kick ',
-  'kick-job ',
-  'touch ',
-  'stats-job ',
-  'stats-tube ',
-  'stats',
-  'use ',
-  'watch ',
-  'ignore ',
-  'list-tubes-watched',
-  'list-tube-used',
-  'list-tubes',
-  'quit',
-  'pause-tube ',
-] as const
-type Command = (typeof commands)[number]
-
-const byWord: ReadonlyMap<string, Command> = new Map(commands.map((command) => [command, command]))
-
-/** What a line begins with. Most are found by their first word with the blank behind it. */
-function commandOf(line: string): Command | undefined {
-  const blank = line.indexOf(' ')
-  return byWord.get(blank < 0 ? line : line.slice(0, blank + 1)) ?? commands.find((prefix) => line.startsWith(prefix))
-}
-
-export class Session implements BrokerSession, Worker {
-  readonly tubes = new Set<Tube>()
+export class Session implements BrokerSession {
   readonly #connection: Connection
   readonly #server: Server
   readonly #decoder = new Decoder()
-  readonly #reserved = new Set<Job>()
+  readonly #worker: JobWorker
   #principal: Principal
   #state: State = State.Command
   #used: Tube
   #incoming: Incoming | null = null
   #toSkip = 0
-  #timeout: Timer | null = null
-  #deadline: Timer | null = null
   #isProducer = false
-  #isWorker = false
   #reading = false
   #isPaused = false
   /** It is being closed: nothing new is taken. */
@@ -108,8 +66,10 @@ export class Session implements BrokerSession, Worker {
     this.#server = Server.of(broker)
     this.#used = this.#server.tubes.named('default')
     this.#used.using++
-    this.#used.watching++
-    this.tubes.add(this.#used)
+    this.#worker = new JobWorker(this.#server, this.#used, {
+      reserved: (job, body) => this.#jobAnswer('RESERVED', job, body),
+      gaveUp: (reason) => this.#answerLater(reason),
+    })
     this.#server.counters.connections++
     this.#server.counters.totalConnections++
   }
@@ -134,17 +94,13 @@ export class Session implements BrokerSession, Worker {
   }
 
   onClose(_cause: CloseCause): void {
-    if (this.#state === State.Waiting) this.#stopWaiting()
     this.#state = State.Closed
     const { counters } = this.#server
     counters.connections--
     if (this.#isProducer) counters.producers--
-    if (this.#isWorker) counters.workers--
     this.#used.using--
-    for (const tube of this.tubes) tube.watching--
-    this.#server.giveBack(this.#reserved)
-    this.#reserved.clear()
-    for (const tube of new Set([this.#used, ...this.tubes])) this.#server.tubes.vanish(tube)
+    this.#worker.close()
+    this.#server.tubes.vanish(this.#used)
   }
 
   // ----------------------------------------------------------------------------------------------------------------- reading
@@ -182,7 +138,6 @@ export class Session implements BrokerSession, Worker {
         this.#answer('JOB_TOO_BIG')
         return true
       case State.Answering:
-      case State.Waiting:
       case State.Closed:
         return false
     }
@@ -246,7 +201,7 @@ export class Session implements BrokerSession, Worker {
       case 'delete ':
         return this.#withId(command, given, (id) =>
           this.#later(
-            (done) => this.#server.delete(id, this, done),
+            (done) => this.#server.delete(id, this.#worker, done),
             (deleted) => (deleted ? 'DELETED' : 'NOT_FOUND'),
           ),
         )
@@ -276,7 +231,7 @@ export class Session implements BrokerSession, Worker {
       case 'list-tube-used':
         return this.#alone(command, given, () => this.#answer(`USING ${this.#used.name}`))
       case 'list-tubes-watched':
-        return this.#alone(command, given, () => this.#yaml(listYaml([...this.tubes].map(({ name }) => name))))
+        return this.#alone(command, given, () => this.#yaml(listYaml([...this.#worker.tubes].map(({ name }) => name))))
       case 'use ':
         return this.#withTube(command, given, (name) => this.#use(name))
       case 'watch ':
@@ -385,11 +340,6 @@ export class Session implements BrokerSession, Worker {
 
   // ----------------------------------------------------------------------------------------------------------------- working
 
-  #becomeWorker(): void {
-    if (!this.#isWorker) this.#server.counters.workers++
-    this.#isWorker = true
-  }
-
   #reserveWithTimeout(given: Arguments): void {
     const seconds = given.u32()
     if (seconds === undefined || seconds > 0x7fffffff) return this.#answer('BAD_FORMAT')
@@ -399,67 +349,17 @@ export class Session implements BrokerSession, Worker {
 
   /** `seconds`: how long it waits; null is for ever. */
   #reserve(seconds: number | null): void {
-    this.#becomeWorker()
-    for (const { name } of this.tubes) if (!this.#principal.may('consume', namespace, name)) return this.#answer('INTERNAL_ERROR')
-    if (this.#marginAt() <= this.#now && !this.#server.hasReady(this.tubes)) return this.#answer('DEADLINE_SOON')
-    this.#state = State.Waiting
-    this.#server.counters.waiting++
-    this.#server.wait(this)
-    if (!this.#isWaiting) return
-    if (seconds === 0) return this.#server.tubes.whenSettled(() => this.#giveUp('TIMED_OUT'))
-    const { clock } = this.#server.broker
-    if (seconds !== null) this.#timeout = clock.after(seconds * 1000, () => this.#giveUp('TIMED_OUT'))
-    const margin = this.#marginAt()
-    if (margin !== Infinity) this.#deadline = clock.after(Math.max(0, margin - this.#now), () => this.#giveUp('DEADLINE_SOON'))
-  }
-
-  get #isWaiting(): boolean {
-    return this.#state === State.Waiting
-  }
-
-  get #now(): number {
-    return this.#server.broker.clock.now()
-  }
-
-  /** When the safety margin of the first of its jobs begins. */
-  #marginAt(): number {
-    let first = Infinity
-    for (const { dueAt } of this.#reserved) first = Math.min(first, dueAt)
-    return first - safetyMarginMs
-  }
-
-  #giveUp(answer: string): void {
-    if (!this.#isWaiting) return
-    this.#stopWaiting()
-    this.#answerLater(answer)
-  }
-
-  #stopWaiting(): void {
-    this.#timeout?.cancel()
-    this.#deadline?.cancel()
-    this.#server.stopWaiting(this)
-    this.#server.counters.waiting--
+    for (const { name } of this.#worker.tubes)
+      if (!this.#principal.may('consume', namespace, name)) return this.#answer('INTERNAL_ERROR')
     this.#state = State.Answering
-  }
-
-  onReserved(job: Job, body: Buffer): void {
-    this.#reserved.add(job)
-    if (this.#isWaiting) this.#stopWaiting()
-    this.#jobAnswer('RESERVED', job, body)
-  }
-
-  onLost(job: Job): void {
-    this.#reserved.delete(job)
+    this.#worker.reserve(seconds)
   }
 
   #reserveJob(id: number): void {
     const job = this.#server.tubes.find(id)
     if (job !== undefined && !this.#principal.may('consume', namespace, job.tube.name)) return this.#answer('INTERNAL_ERROR')
     this.#state = State.Answering
-    this.#server.reserveJob(id, this, (isReserved) => {
-      if (isReserved) this.#becomeWorker()
-      else this.#answerLater('NOT_FOUND')
-    })
+    this.#worker.reserveJob(id, () => this.#answerLater('NOT_FOUND'))
   }
 
   #release(given: Arguments): void {
@@ -470,7 +370,7 @@ export class Session implements BrokerSession, Worker {
       return this.#answer('BAD_FORMAT')
     this.#count('release ')
     this.#later(
-      (done) => this.#server.release(id, this, priority, delaySeconds, done),
+      (done) => this.#server.release(id, this.#worker, priority, delaySeconds, done),
       (isMine) => (isMine ? 'RELEASED' : 'NOT_FOUND'),
     )
   }
@@ -481,32 +381,22 @@ export class Session implements BrokerSession, Worker {
     if (id === undefined || priority === undefined || !given.isEmpty) return this.#answer('BAD_FORMAT')
     this.#count('bury ')
     this.#later(
-      (done) => this.#server.buryReserved(id, this, priority, done),
+      (done) => this.#server.buryReserved(id, this.#worker, priority, done),
       (isMine) => (isMine ? 'BURIED' : 'NOT_FOUND'),
     )
   }
 
   #touch(id: number): void {
-    this.#answer(this.#server.touch(id, this) ? 'TOUCHED' : 'NOT_FOUND')
+    this.#answer(this.#server.touch(id, this.#worker) ? 'TOUCHED' : 'NOT_FOUND')
   }
 
   #watch(name: string): void {
-    const tube = this.#server.tubes.named(name)
-    if (!this.tubes.has(tube)) tube.watching++
-    this.tubes.add(tube)
-    this.#answer(`WATCHING ${this.tubes.size}`)
+    this.#worker.watch(name)
+    this.#answer(`WATCHING ${this.#worker.tubes.size}`)
   }
 
   #ignore(name: string): void {
-    const tube = this.#server.tubes.byName.get(name)
-    const isWatched = tube !== undefined && this.tubes.has(tube)
-    if (isWatched && this.tubes.size < 2) return this.#answer('NOT_IGNORED')
-    if (isWatched) {
-      this.tubes.delete(tube)
-      tube.watching--
-      this.#server.tubes.vanish(tube)
-    }
-    this.#answer(`WATCHING ${this.tubes.size}`)
+    this.#answer(this.#worker.ignore(name) ? `WATCHING ${this.#worker.tubes.size}` : 'NOT_IGNORED')
   }
 
   // ----------------------------------------------------------------------------------------------------------------- looking
@@ -532,13 +422,13 @@ export class Session implements BrokerSession, Worker {
   #statsJob(id: number): void {
     const job = this.#server.tubes.find(id)
     if (job === undefined) this.#answer('NOT_FOUND')
-    else this.#yaml(jobYaml(job, this.#now))
+    else this.#yaml(jobYaml(job, this.#server.broker.clock.now()))
   }
 
   #statsTube(name: string): void {
     const tube = this.#server.tubes.byName.get(name)
     if (tube === undefined) this.#answer('NOT_FOUND')
-    else this.#yaml(tubeYaml(tube, this.#now))
+    else this.#yaml(tubeYaml(tube, this.#server.broker.clock.now()))
   }
 
   #pause(given: Arguments): void {
