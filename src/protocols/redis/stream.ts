@@ -4,10 +4,10 @@ import type { Request } from '../../lib/resp/request.ts'
 import { RedisError } from './errors.ts'
 import type { Steps } from './list.ts'
 import { storeRecord } from './store-record.ts'
+import { type PendingEntry, type StreamChange, type StreamMemory, unknownRead } from './stream-change.ts'
 import { encodeEntry, encodeRequested, entryFormatId, type Pairs } from './stream-envelope.ts'
 import { Group } from './stream-group.ts'
 import { compareIds, idMax, idMin, idText, nextId, parseId, type StreamId, type U64, u64Max } from './stream-id.ts'
-import { type StreamChange, type StreamMemory, unknownRead } from './stream-journal.ts'
 import { type Entry, StreamLog } from './stream-log.ts'
 import type { Consumer } from './stream-pending.ts'
 
@@ -207,15 +207,12 @@ export class Stream {
   /** A consumer has an entry in hand that was delivered so many times. */
   give(group: Group, id: StreamId, consumer: Consumer, deliveredAt: number, count: number): void {
     group.pending.set(id, consumer, deliveredAt, count)
-    this.#tell({ kind: 'pending', group: group.name, entries: [[idText(id), consumer.name, deliveredAt, count]] })
+    this.#tell({ kind: 'pending', group: group.name, entries: [[id, consumer.name, deliveredAt, count]] })
   }
 
   /** Returns how many there were. */
   acknowledge(group: Group, ids: readonly StreamId[]): number {
-    const done: string[] = []
-    for (const id of ids) {
-      if (group.pending.remove(id)) done.push(idText(id))
-    }
+    const done = ids.filter((id) => group.pending.remove(id))
     if (done.length > 0) this.#tell({ kind: 'done', group: group.name, ids: done })
     return done.length
   }
@@ -228,17 +225,16 @@ export class Stream {
     if (entries.length === 0) return entries
     const firstId = this.log.oldestId ?? (yield* this.log.firstId())
     consumer.activeAt = now
-    const ids: string[] = []
-    for (const { id, idText } of entries) {
+    const ids: StreamId[] = []
+    for (const { id } of entries) {
       if (this.#countsOn(group, firstId)) group.entriesRead++
       else group.entriesRead = this.#distance(id, firstId)
       group.lastId = id
       if (noAck) continue
       group.pending.set(id, consumer, now, 1)
-      ids.push(idText)
+      ids.push(id)
     }
-    const { name, entriesRead } = group
-    const { idText: lastId } = entries.at(-1) as Entry // there are some
+    const { name, lastId, entriesRead } = group
     this.#tell({ kind: 'delivered', group: name, lastId, entriesRead, consumer: consumer.name, at: now, ids })
     return entries
   }
@@ -320,9 +316,9 @@ export class Stream {
       yield { kind: 'group', group: name, lastId: idText(lastId), entriesRead }
       for (const consumer of consumers.values())
         yield { kind: 'consumer', group: name, consumer: consumer.name, at: consumer.seenAt, activeAt: consumer.activeAt }
-      let entries: [string, string, number, number][] = []
+      let entries: PendingEntry[] = []
       for (const { id, consumer, deliveredAt, count } of pending.from(idMin)) {
-        entries.push([idText(id), consumer.name, deliveredAt, count])
+        entries.push([id, consumer.name, deliveredAt, count])
         if (entries.length < 1000) continue
         yield { kind: 'pending', group: name, entries }
         entries = []
@@ -345,18 +341,18 @@ function restoreInGroup(
     const consumer = group.consumers.get(change.consumer)
     if (consumer !== undefined) group.removeConsumer(consumer)
   } else if (change.kind === 'done') {
-    for (const text of change.ids) group.pending.remove(parseId(text))
+    for (const id of change.ids) group.pending.remove(id)
   } else if (change.kind === 'delivered') {
-    group.lastId = parseId(change.lastId)
+    group.lastId = change.lastId
     group.entriesRead = change.entriesRead
     const consumer = group.consumers.get(change.consumer) ?? group.addConsumer(change.consumer, change.at)
     consumer.activeAt = Math.max(consumer.activeAt, change.at)
-    for (const text of change.ids) restoreDelivery(group, text, change.consumer, change.at, 1)
-  } else for (const [text, name, at, count] of change.entries) restoreDelivery(group, text, name, at, count)
+    for (const id of change.ids) restoreDelivery(group, id, change.consumer, change.at, 1)
+  } else for (const [id, name, at, count] of change.entries) restoreDelivery(group, id, name, at, count)
 }
 
-function restoreDelivery(group: Group, id: string, name: string, at: number, count: number): void {
+function restoreDelivery(group: Group, id: StreamId, name: string, at: number, count: number): void {
   const consumer = group.consumers.get(name) ?? group.addConsumer(name, at)
-  group.pending.set(parseId(id), consumer, at, count)
+  group.pending.set(id, consumer, at, count)
   consumer.activeAt = Math.max(consumer.activeAt, at)
 }

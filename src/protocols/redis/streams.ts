@@ -9,8 +9,9 @@ import type { Busy } from './list-run.ts'
 import type { Lists } from './lists.ts'
 import { Spaces } from './spaces.ts'
 import { Stream } from './stream.ts'
+import type { StreamChange } from './stream-change.ts'
 import { idMax, idMin } from './stream-id.ts'
-import { type StreamChange, StreamJournal } from './stream-journal.ts'
+import { StreamJournal } from './stream-journal.ts'
 
 const declaredBy = 'redis'
 
