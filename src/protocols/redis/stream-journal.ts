@@ -1,26 +1,34 @@
 /**
  * What is remembered of streams beside their entries: groups with what they have read and what is pending, and of the stream itself what its entries do not
  * tell. Changes (stream-change.ts) are written to a journal of the broker, and read again when it starts. When the journal has grown, everything
- * is written to it as it is, and what led there is let go.
+ * is written to it as it is, in pieces while changes go on, and what led there is let go.
  */
 import type { Broker, Journal } from '../../broker/face.ts'
 import { decodeChange, encodeChange, type StreamChange } from './stream-change.ts'
 
 /** The journal is written anew when it has grown to so many times what that took last, and to so many bytes. */
 const growthMax = 2
-const bytesMin = 16 * 1024 * 1024
+const bytesMinDefault = 16 * 1024 * 1024
+/** Changes, or entries of them, that are written in one go when everything is: some ms. */
+const pieceSize = 2000
 
 export class StreamJournal {
   readonly #broker: Broker
   readonly #journal: Journal
-  readonly #all: () => Iterable<readonly [topic: string, change: StreamChange]>
+  readonly #all: () => Iterator<readonly [topic: string, change: StreamChange]>
+  readonly #bytesMin: number
   #bytesLast = 0
   #rewriting = false
   #noted: { readonly topic: string; readonly change: StreamChange } | null = null
 
-  /** `all`: everything as it is. */
-  constructor(broker: Broker, all: () => Iterable<readonly [topic: string, change: StreamChange]>) {
+  /** `all`: everything as it is whenever it is asked for the next; changes come in between. */
+  constructor(
+    broker: Broker,
+    all: () => Iterator<readonly [topic: string, change: StreamChange]>,
+    bytesMin: number = bytesMinDefault,
+  ) {
     this.#broker = broker
+    this.#bytesMin = bytesMin
     this.#journal = broker.journal('redis.streams')
     this.#all = all
   }
@@ -46,13 +54,31 @@ export class StreamJournal {
     const { topic, change } = this.#noted
     this.#noted = null
     this.#journal.append(encodeChange(topic, change))
-    if (!this.#rewriting && this.#journal.bytes > Math.max(bytesMin, growthMax * this.#bytesLast)) this.#rewrite()
+    if (!this.#rewriting && this.#journal.bytes > Math.max(this.#bytesMin, growthMax * this.#bytesLast)) this.#rewrite()
   }
 
   #rewrite(): void {
     this.#rewriting = true
-    const from = this.#journal.next
-    for (const [topic, change] of this.#all()) this.append(topic, change)
+    this.#piece(this.#all(), this.#journal.next)
+  }
+
+  /** `from`: where in the journal everything begins anew. */
+  #piece(all: Iterator<readonly [topic: string, change: StreamChange]>, from: number): void {
+    for (let size = 0; size < pieceSize; ) {
+      const next = all.next()
+      if (next.done === true) return this.#rewritten(from)
+      const [topic, change] = next.value
+      this.append(topic, change)
+      size += change.kind === 'pending' ? change.entries.length : 1
+    }
+    this.store()
+    this.#journal.whenDurable((error) => {
+      if (error === null) setImmediate(() => this.#piece(all, from))
+      else this.#rewriting = false
+    })
+  }
+
+  #rewritten(from: number): void {
     this.store()
     this.#journal.whenDurable((error) => {
       this.#rewriting = false

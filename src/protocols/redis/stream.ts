@@ -309,23 +309,31 @@ export class Stream {
     }
   }
 
-  /** All of it, as changes. */
+  /** All of it, as changes, each as it is when it is asked for. */
   *changes(): IterableIterator<StreamChange> {
     yield { kind: 'memory', memory: this.#memory }
-    for (const { name, lastId, entriesRead, consumers, pending } of this.groups.values()) {
-      yield { kind: 'group', group: name, lastId: idText(lastId), entriesRead }
-      for (const consumer of consumers.values())
-        yield { kind: 'consumer', group: name, consumer: consumer.name, at: consumer.seenAt, activeAt: consumer.activeAt }
-      let entries: PendingEntry[] = []
-      for (const { id, consumer, deliveredAt, count } of pending.from(idMin)) {
-        entries.push([id, consumer.name, deliveredAt, count])
-        if (entries.length < 1000) continue
-        yield { kind: 'pending', group: name, entries }
-        entries = []
+    for (const group of this.groups.values()) {
+      for (const change of changesOf(group)) {
+        // Another may have its name by now.
+        if (this.groups.get(group.name) !== group) break
+        yield change
       }
-      if (entries.length > 0) yield { kind: 'pending', group: name, entries }
     }
   }
+}
+
+function* changesOf({ name, lastId, entriesRead, consumers, pending }: Group): IterableIterator<StreamChange> {
+  yield { kind: 'group', group: name, lastId: idText(lastId), entriesRead }
+  for (const consumer of consumers.values())
+    yield { kind: 'consumer', group: name, consumer: consumer.name, at: consumer.seenAt, activeAt: consumer.activeAt }
+  let entries: PendingEntry[] = []
+  for (const { id, consumer, deliveredAt, count } of pending.from(idMin)) {
+    entries.push([id, consumer.name, deliveredAt, count])
+    if (entries.length < 1000) continue
+    yield { kind: 'pending', group: name, entries }
+    entries = []
+  }
+  if (entries.length > 0) yield { kind: 'pending', group: name, entries }
 }
 
 function restoreInGroup(

@@ -53,7 +53,7 @@ export class Streams implements KeyProvider {
     }
   }
 
-  *#all(): Iterable<readonly [string, StreamChange]> {
+  *#all(): IterableIterator<readonly [string, StreamChange]> {
     for (const [topic, changes] of this.#stored) for (const change of changes) yield [topic, change]
     for (const streams of this.#held)
       for (const { info, stream } of streams?.values() ?? [])
