@@ -272,3 +272,26 @@ test('a full topic still tells what is not as expected, and what it has already;
   assert.equal(await outcome('s.c', { expectedNext: 5 }), 'Full')
   await machine.stop()
 })
+
+test('a damaged segment is told of, does not keep the broker from starting, and what is beside it is read', async () => {
+  const errors: object[] = []
+  const log = { debug() {}, info() {}, warn() {}, error: (fields: object) => errors.push(fields) }
+  const machine = new Machine(1, { cacheBytes: 4096, log })
+  let space = spaceOf(await machine.start())
+  await space.createTopic('s', { captures: ['s.#'], indexed: true, segmentBytes: 1024 }, 'test')
+  for (let count = 0; count < 300; count++) await publish(space, to(`s.${count % 3}`, `${count} ${'x'.repeat(100)}`))
+  await machine.stop()
+  const files = machine.disk.names().filter((name) => name.startsWith('/segments/'))
+  assert.ok(files.length > 2)
+  machine.disk.overwrite(files[1] as string, 60, Buffer.from('?'))
+  space = spaceOf(await machine.start())
+  assert.match(JSON.stringify(errors), /damaged at byte 0/)
+  const [first] = await space.peek('s', { limit: 1 })
+  assert.equal(first?.offset, 0)
+  assert.equal(space.addressCount('s'), 3)
+  assert.equal(space.offsetsOf('s', 's.2').at(-1), 299)
+  await publish(space, to('s.0', 'new'))
+  assert.equal(space.offsetsOf('s', 's.0').at(-1), 300)
+  await assert.rejects(space.peek('s', { limit: 1000 }), /damaged/)
+  await machine.stop()
+})

@@ -1,40 +1,26 @@
 /**
  * One pass of retention by key over one log: learn the newest offset of each key in the segments that are not clean yet, then write the
- * segments anew without what is superseded. Memory is the map of keys and one chunk. A rewritten segment is synced before it takes the
- * place of its sources; these go after the checkpoint that no longer names them, so a crash anywhere finds either the one or the others.
+ * segments anew (rewriter.ts) without what is superseded. Memory is the map of keys.
  *
- * Offsets never change. A record stays when its key has no newer record, when it has no key, and when it is at or above the end of the pass.
+ * A record stays when its key has no newer record, when it has no key, and when it is at or above the end of the pass.
  * A tombstone stays for a while after it was first cleaned, so that readers hear of the deletion; so does the marker of a committed
  * transaction. Markers of aborted ones stay, since readers by offset need them; what was aborted goes.
  */
-import type { SegmentStore } from '../storage/interfaces.ts'
 import {
-  type EntryContent,
   EntryFlag,
   entryAnnotations,
   entryBase,
-  entryBytes,
   entryCount,
-  entryExpiresAt,
   entryFlags,
   entryFormat,
-  entryHeaderBytes,
-  entryIsWhole,
-  entryKeyHash,
   entryLength,
   entryPayload,
-  entrySubject,
-  entryTimestamp,
-  sealEntry,
-  writeEntry,
 } from './entry.ts'
 import type { Log } from './log.ts'
 import { OffsetMap } from './offset-map.ts'
-import { type Annotations, formats, type KeyedRecord, keyedRecords } from './record.ts'
+import { formats, type KeyedRecord, keyedRecords } from './record.ts'
+import { type Rewriter, rebuilt, retainRecords, type Selection } from './rewriter.ts'
 import type { Segment } from './segment.ts'
-
-/** So much is read, worked on without a pause, and written at a time (or one entry, when that is larger). */
-const chunkBytes = 256 * 1024
 
 export interface CleaningPlan {
   /** Sealed segments from the front of the log. */
@@ -48,46 +34,30 @@ export interface CleaningPlan {
 export interface CleaningResult {
   /** Clean up to here: less than planned when the map of keys was full. */
   readonly cleanedTo: number
-  readonly bytesBefore: number
-  readonly bytesAfter: number
   readonly recordsRemoved: number
 }
 
-/** The log was truncated or deleted meanwhile, or the broker stops: what is done so far stays valid. */
-export class CleaningAborted extends Error {}
-
-export class Cleaner {
+export class Cleaner implements Selection {
   readonly #log: Log
-  readonly #store: SegmentStore
+  readonly #rewriter: Rewriter
   readonly #plan: CleaningPlan
-  readonly #release: (segments: readonly Segment[]) => void
   readonly #map: OffsetMap
+  #end = 0
   #removed = 0
-  #bytesAfter = 0
-  aborted = false
-  /** Bytes of sources rewritten so far. */
-  bytesDone = 0
 
-  /** `release` takes segments that have been replaced. */
-  constructor(log: Log, store: SegmentStore, plan: CleaningPlan, release: (segments: readonly Segment[]) => void) {
+  constructor(log: Log, rewriter: Rewriter, plan: CleaningPlan) {
     this.#log = log
-    this.#store = store
+    this.#rewriter = rewriter
     this.#plan = plan
-    this.#release = release
     this.#map = new OffsetMap(plan.mapBytes)
   }
 
   async run(): Promise<CleaningResult> {
-    const end = await this.#learn()
-    const sources = this.#plan.sources.filter((segment) => segment.base < end)
-    let bytesBefore = 0
-    for (const group of groups(sources, this.#log.segmentBytes)) {
-      await this.#rewrite(group, end)
-      for (const { bytes } of group) bytesBefore += bytes
-      this.bytesDone = bytesBefore
-    }
-    this.#log.cleaned(end)
-    return { cleanedTo: end, bytesBefore, bytesAfter: this.#bytesAfter, recordsRemoved: this.#removed }
+    this.#end = await this.#learn()
+    const sources = this.#plan.sources.filter((segment) => segment.base < this.#end)
+    for (const group of groups(sources, this.#log.segmentBytes)) await this.#rewriter.rewrite(group, this)
+    this.#log.cleaned(this.#end)
+    return { cleanedTo: this.#end, recordsRemoved: this.#removed }
   }
 
   /** Fills the map from what is not clean yet; returns how far it reaches. */
@@ -95,7 +65,7 @@ export class Cleaner {
     let end = this.#log.cleanedTo
     for (const segment of this.#plan.sources) {
       if (segment.next <= end) continue
-      for await (const { buffer, whole } of this.#chunks(segment)) {
+      for await (const { buffer, whole } of this.#rewriter.chunks(segment)) {
         for (let at = 0; at < whole; at += entryLength(buffer, at)) {
           const next = entryBase(buffer, at) + entryCount(buffer, at)
           if (next <= end) continue
@@ -126,61 +96,23 @@ export class Cleaner {
 
   // ------------------------------------------------------------------------------------------------------------- writing anew
 
-  async #rewrite(group: readonly Segment[], end: number): Promise<void> {
-    const first = group[0] as Segment // groups are not empty
-    const target = first.successor((group.at(-1) as Segment).next)
-    let out: Buffer[] = []
-    let waiting = 0
-    const flush = async (): Promise<void> => {
-      if (waiting === 0) return
-      if (!this.#log.segments.includes(first)) throw new CleaningAborted()
-      const chunks = out
-      out = []
-      await this.#append(target, chunks)
-      target.bytes += waiting
-      waiting = 0
-    }
-    try {
-      for (const segment of group) {
-        for await (const { buffer, whole } of this.#chunks(segment)) {
-          for (let at = 0; at < whole; at += entryLength(buffer, at)) {
-            const entry = this.#retained(buffer, at, end, target)
-            if (entry === null) continue
-            target.timestampMax = Math.max(target.timestampMax, entryTimestamp(entry, 0))
-            target.note(entryBase(entry, 0), target.bytes + waiting)
-            out.push(entry)
-            waiting += entry.length
-          }
-          if (waiting >= chunkBytes) await flush()
-        }
-      }
-      await flush()
-      if (target.bytes > 0) await this.#store.sync(this.#log.id, target.object)
-      if (this.aborted || !this.#log.replace(group, target.bytes > 0 ? target : null)) throw new CleaningAborted()
-    } catch (error) {
-      // What was written of it is nobody's; a leftover is removed by the next start.
-      if (target.bytes > 0 || waiting > 0) await this.#store.delete(this.#log.id, target.object).catch(() => undefined)
-      throw error
-    }
-    this.#bytesAfter += target.bytes
-    this.#release(group)
+  beginStretch(): void {
+    // What it goes by does not change during a pass.
   }
 
-  #append(target: Segment, chunks: readonly Buffer[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#store.append(this.#log.id, target.object, target.bytes, chunks, (error) =>
-        error === null ? resolve() : reject(error),
-      )
-    })
+  wanted(entry: Buffer): number {
+    return entryCount(entry, 0)
   }
 
-  /** The entry as it stays, or null when nothing of it does. */
-  #retained(buffer: Buffer, at: number, end: number, target: Segment): Buffer | null {
-    const entry = buffer.subarray(at, at + entryLength(buffer, at))
+  stillHolds(): boolean {
+    return true
+  }
+
+  retain(entry: Buffer, target: Segment): Buffer | null {
     const base = entryBase(entry, 0)
     const count = entryCount(entry, 0)
     if (base + count <= this.#log.start) return this.#remove(count)
-    if (base >= end) return entry
+    if (base >= this.#end) return entry
     const flags = entryFlags(entry, 0)
     if ((flags & EntryFlag.Marker) !== 0) return (flags & EntryFlag.Commit) === 0 ? entry : this.#deferred(entry, target)
     if (this.#isAborted(base)) return this.#remove(count)
@@ -203,11 +135,9 @@ export class Cleaner {
     })
     if (removed === 0) return tombstones ? this.#deferred(entry, target) : entry
     this.#removed += removed
-    const { retain, batched } = formats.get(entryFormat(entry, 0))
-    if (!batched) return null
-    const payload = retain?.(entry.subarray(entryPayload(entry, 0)), (index) => keeps[index] === true) ?? null
-    if (payload === null) return null
-    const kept = rebuilt(entry, payload, entryAnnotations(entry, 0))
+    if (!formats.get(entryFormat(entry, 0)).batched) return null
+    const kept = retainRecords(entry, (index) => keeps[index] === true)
+    if (kept === null) return null
     return tombstones ? this.#deferred(kept, target) : kept
   }
 
@@ -232,48 +162,6 @@ export class Cleaner {
     this.#removed += records
     return null
   }
-
-  // ------------------------------------------------------------------------------------------------------------------ reading
-
-  /** The whole entries of a segment, stretch by stretch. */
-  async *#chunks(segment: Segment): AsyncGenerator<{ buffer: Buffer; whole: number }> {
-    let place = 0
-    let wanted = chunkBytes
-    while (place < segment.bytes) {
-      // A truncation may have removed it meanwhile; then its object must not be touched.
-      if (this.aborted || !this.#log.segments.includes(segment)) throw new CleaningAborted()
-      const buffer = await this.#read(segment, place, Math.min(wanted, segment.bytes - place))
-      let whole = 0
-      while (whole + 4 <= buffer.length) {
-        const length = entryLength(buffer, whole)
-        if (length < entryHeaderBytes || place + whole + length > segment.bytes) throw damaged(this.#log, segment, place + whole)
-        if (whole + length > buffer.length) break
-        if (!entryIsWhole(buffer, whole, whole + length)) throw damaged(this.#log, segment, place + whole)
-        whole += length
-      }
-      if (whole === 0) {
-        // One entry is longer than the chunk: read all of it.
-        const needed = buffer.length >= 4 ? entryLength(buffer, 0) : 0
-        if (needed <= buffer.length) throw damaged(this.#log, segment, place)
-        wanted = needed
-        continue
-      }
-      wanted = chunkBytes
-      place += whole
-      yield { buffer, whole }
-    }
-  }
-
-  #read(segment: Segment, place: number, length: number): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const buffer = Buffer.allocUnsafeSlow(length)
-      this.#store.read(this.#log.id, segment.object, place, buffer, (error, bytes) => {
-        if (!this.#log.segments.includes(segment)) reject(new CleaningAborted())
-        else if (error !== null) reject(error)
-        else resolve(buffer.subarray(0, bytes))
-      })
-    })
-  }
 }
 
 /** Neighbours that make one segment together, by the size they have now. */
@@ -297,27 +185,4 @@ function recordsOf(buffer: Buffer, at: number): readonly (KeyedRecord | null)[] 
     formats.get(entryFormat(buffer, at)),
     buffer.subarray(entryPayload(buffer, at), at + entryLength(buffer, at)),
   )
-}
-
-/** The same entry with other annotations and payload. */
-function rebuilt(entry: Buffer, payload: Buffer, annotations: Annotations | null): Buffer {
-  const subject = entrySubject(entry, 0)
-  const content: EntryContent = {
-    format: entryFormat(entry, 0),
-    count: entryCount(entry, 0),
-    timestamp: entryTimestamp(entry, 0),
-    expiresAt: entryExpiresAt(entry, 0),
-    keyHash: entryKeyHash(entry, 0),
-    flags: entryFlags(entry, 0),
-    subject: subject === null ? null : Buffer.from(subject),
-    annotations: annotations === null ? null : Buffer.from(JSON.stringify(annotations)),
-    payload,
-  }
-  const made = Buffer.allocUnsafe(entryBytes(content))
-  sealEntry(made, 0, writeEntry(made, 0, entryBase(entry, 0), content))
-  return made
-}
-
-function damaged(log: Log, segment: Segment, place: number): Error {
-  return new Error(`log ${log.id}: segment ${segment.base} is damaged at byte ${place}`)
 }

@@ -1,14 +1,17 @@
 /**
- * Retention by key: which log to clean, and when. Looked at once a second, one log at a time (cleaner.ts does it). Segments that take no more
- * are cleaned once enough of them is dirty, or a tombstone's time has come. So that small topics get there too, what stands in memory only
- * is written to a segment, and the segment closed, after `segmentMs`.
+ * Which log to write anew, and when. Looked at once a second, one log at a time, in the background.
+ * Topics kept by key (cleaner.ts): segments that take no more are cleaned once enough of them is dirty, or a tombstone's time has come. So that small
+ * topics get there too, what stands in memory only is written to a segment, and the segment closed, after `segmentMs`.
+ * All others (sparse.ts): segments of which little is still wanted.
  */
 import type { TopicConfig } from '../broker/face.ts'
 import { flushOnce } from './checkpoint.ts'
-import { Cleaner, CleaningAborted } from './cleaner.ts'
+import { Cleaner } from './cleaner.ts'
 import type { Log } from './log.ts'
+import { Rewriter, RewritingAborted } from './rewriter.ts'
 import type { Segment } from './segment.ts'
 import type { Shard } from './shard.ts'
+import { findSparse, KeptSelection, rewriteSparse, type Sparse } from './sparse.ts'
 import type { Topic } from './topic.ts'
 
 /** For the newest offset of each key of one pass: about half a million keys. With more, a pass goes less far. */
@@ -18,18 +21,27 @@ const retryMs = 5 * 60_000
 /** What was replaced, truncated or deleted goes at the latest after this time: a checkpoint is made for it. */
 const deadSegmentsMs = 60_000
 const progressMs = 10_000
+/** A log is looked at for sparse segments again after this time, and as much longer as it has segments, so that looking costs a thousandth of the time. */
+const lookEveryMs = 10_000
+const lookMsPerSegment = 100
 
 /** What is known of a log beside what it knows itself. */
 interface Watched {
   /** Since when it has entries that no segment holds; 0: it has none. */
   unflushedSince: number
   notBefore: number
+  /** For sparse segments: the next look, and what was gone at the last one. */
+  lookAt: number
+  gone: number
 }
 
-interface Candidate {
+interface Place {
   readonly topic: Topic
   readonly partition: number
   readonly log: Log
+}
+
+interface Candidate extends Place {
   readonly sources: readonly Segment[]
   readonly dirtyRatio: number
 }
@@ -37,7 +49,7 @@ interface Candidate {
 export class Compactor {
   readonly #shard: Shard
   readonly #watched = new WeakMap<Log, Watched>()
-  #cleaner: Cleaner | null = null
+  #rewriter: Rewriter | null = null
   #running: Promise<void> | null = null
   #deadSince = 0
   #stopped = false
@@ -52,7 +64,7 @@ export class Compactor {
   consider(now: number): void {
     if (this.#running !== null || this.#stopped) return
     this.#running = this.#work(now)
-      .catch((error: Error) => this.#shard.log.error({ error: error.message }, 'retention by key failed'))
+      .catch((error: Error) => this.#shard.log.error({ error: error.message }, 'looking for segments to write anew failed'))
       .finally(() => {
         this.#running = null
       })
@@ -61,7 +73,7 @@ export class Compactor {
   /** Ends what is under way: what a pass has done so far stays valid. */
   async stop(): Promise<void> {
     this.#stopped = true
-    if (this.#cleaner !== null) this.#cleaner.aborted = true
+    if (this.#rewriter !== null) this.#rewriter.aborted = true
     await this.#running
   }
 
@@ -78,13 +90,14 @@ export class Compactor {
     }
     const worst = candidates.sort((a, b) => b.dirtyRatio - a.dirtyRatio)[0]
     if (worst !== undefined && !this.#stopped) await this.#clean(worst, now)
+    else await this.#thinOne(now)
     await this.#dropDead(now)
   }
 
   #watch(log: Log): Watched {
     let watched = this.#watched.get(log)
     if (watched === undefined) {
-      watched = { unflushedSince: 0, notBefore: 0 }
+      watched = { unflushedSince: 0, notBefore: 0, lookAt: 0, gone: 0 }
       this.#watched.set(log, watched)
     }
     return watched
@@ -132,34 +145,86 @@ export class Compactor {
 
   async #clean({ topic, partition, log, sources, dirtyRatio }: Candidate, now: number): Promise<void> {
     const shard = this.#shard
-    // An object's name comes round again after 31 passes; one that still waits for its deletion must not be met.
+    // Each pass leaves a copy behind, and an object's name comes round again after 31 passes: one that still waits for its deletion must not be met.
     if (shard.deadSegments.some((dead) => dead.log === log)) await shard.checkpoint()
-    const of = { topic: topic.name, namespace: topic.namespace, partition }
     const bytes = sources.reduce((sum, segment) => sum + segment.bytes, 0)
     const { tombstoneRetentionMs } = topic.config
     const plan = { sources, now, tombstoneRetentionMs, mapBytes: this.#mapBytes }
-    const cleaner = new Cleaner(log, shard.storage.segments, plan, (segments) => shard.release(log, segments))
-    this.#cleaner = cleaner
+    await this.#rewrite({ topic, partition, log }, now, { what: 'retention by key', bytes, dirtyRatio }, (rewriter) =>
+      new Cleaner(log, rewriter, plan).run(),
+    )
+  }
+
+  /** The first log that has something to gain and whose time has come. */
+  async #thinOne(now: number): Promise<void> {
+    for (const topic of [...this.#shard.topics.values()]) {
+      for (const [partition, log] of topic.logs.entries()) {
+        if (this.#stopped || this.#shard.pressure.lowOnSpace) return
+        if (log.inMemory || topic.config.compact || topic.deleted) continue
+        const sparse = await this.#look(topic, partition, log, now)
+        if (sparse !== null) return await this.#thin({ topic, partition, log }, sparse, now)
+      }
+    }
+  }
+
+  async #look(topic: Topic, partition: number, log: Log, now: number): Promise<Sparse | null> {
+    const watched = this.#watch(log)
+    if (log.segments.length < 2 || now < watched.lookAt || now < watched.notBefore) return null
+    const { gone } = topic.kept(partition)
+    if (gone === watched.gone) return null
+    const sparse = await findSparse(log, () => topic.kept(partition))
+    watched.lookAt = now + lookEveryMs + log.segments.length * lookMsPerSegment
+    // With something to gain it is looked at again, whether or not all of it is gained now.
+    if (sparse === null) watched.gone = gone
+    return sparse
+  }
+
+  async #thin(place: Place, sparse: Sparse, now: number): Promise<void> {
+    const shard = this.#shard
+    const { topic, partition, log } = place
+    const names = new Set(sparse.groups.map(([first]) => first?.successor(0).object))
+    if (shard.deadSegments.some((dead) => dead.log === log && names.has(dead.segment.object))) await shard.checkpoint()
+    const bytes = sparse.groups.flat().reduce((sum, segment) => sum + segment.bytes, 0)
+    await this.#rewrite(place, now, { what: 'sparse segments', bytes }, async (rewriter) => {
+      const selection = new KeptSelection(log, () => topic.kept(partition))
+      await rewriteSparse(rewriter, selection, sparse, () => !shard.pressure.lowOnSpace)
+      return { recordsRemoved: selection.recordsRemoved }
+    })
+  }
+
+  /** Runs a pass, and tells of it. */
+  async #rewrite(
+    { topic, partition, log }: Place,
+    now: number,
+    about: object,
+    pass: (rewriter: Rewriter) => Promise<object>,
+  ): Promise<void> {
+    const shard = this.#shard
+    const of = { topic: topic.name, namespace: topic.namespace, partition, ...about }
+    const rewriter = new Rewriter(log, shard.storage.segments, (segments) => shard.release(log, segments))
+    this.#rewriter = rewriter
     const began = performance.now()
     let told = began
-    shard.log.debug({ ...of, bytes, dirtyRatio }, 'retention by key: cleaning')
+    shard.log.debug(of, 'segments are written anew')
     const progress = setInterval(() => {
       if (performance.now() - told < progressMs) return
       told = performance.now()
-      shard.log.info({ ...of, bytes, bytesDone: cleaner.bytesDone }, 'retention by key: still cleaning')
+      shard.log.info({ ...of, bytesDone: rewriter.bytesBefore }, 'segments are still being written anew')
     }, progressMs)
     progress.unref()
     try {
-      const result = await cleaner.run()
-      shard.log.info({ ...of, ...result, ms: Math.round(performance.now() - began) }, 'retention by key: cleaned')
+      const result = await pass(rewriter)
+      const { bytesBefore, bytesAfter } = rewriter
+      const ms = Math.round(performance.now() - began)
+      shard.log.info({ ...of, bytesBefore, bytesAfter, ...result, ms }, 'segments were written anew')
     } catch (error) {
-      if (error instanceof CleaningAborted) return
+      if (error instanceof RewritingAborted) return
       this.#watch(log).notBefore = now + retryMs
       const message = error instanceof Error ? error.message : String(error)
-      shard.log.error({ ...of, error: message }, 'retention by key failed; it is tried again later, nothing is lost')
+      shard.log.error({ ...of, error: message }, 'segments could not be written anew; it is tried again later, nothing is lost')
     } finally {
       clearInterval(progress)
-      this.#cleaner = null
+      this.#rewriter = null
     }
   }
 

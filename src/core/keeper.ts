@@ -94,11 +94,19 @@ export class Keeper {
     this.#host = host
   }
 
-  /** Reads the whole log in. */
-  async load(): Promise<void> {
+  /** Reads the whole log in. Damaged segments are passed over, as whoever reads them is told; `damaged` hears what is wrong. */
+  async load(damaged: (what: string) => void): Promise<void> {
     for (let offset = this.#log.start; offset < this.#log.committed; ) {
-      const { buffer, start, end } = await this.#read(offset)
-      if (start === end) return
+      const read = await this.#read(offset).catch((error: Error) => error)
+      if (read instanceof Error) {
+        const segment = this.#log.segments.find(({ next }) => next > offset)
+        if (segment === undefined || segment.damage === null) throw read
+        damaged(segment.damage)
+        offset = segment.next
+        continue
+      }
+      const { buffer, start, end } = read
+      if (start === end) break
       for (let at = start; at < end; at += entryLength(buffer, at)) {
         const base = entryBase(buffer, at)
         const subject = entrySubject(buffer, at) ?? this.#host.name

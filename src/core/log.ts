@@ -448,8 +448,7 @@ export class Log {
         if (!dead) {
           if (runStart < 0) runStart = at
           if (target === undefined) target = new Segment(base)
-          target.note(base, place)
-          target.timestampMax = Math.max(target.timestampMax, entryTimestamp(block.buffer, at))
+          target.note(place, block.buffer, at, count)
           place += length
         }
         next = base + count

@@ -118,7 +118,14 @@ async function replay(
   const visitor = makeVisitor(shard, apply)
   await wal.recover(position, (frame) => visitFrame(frame, visitor))
 
-  for (const topic of shard.topics.values()) await topic.keeper?.load()
+  for (const topic of shard.topics.values()) {
+    await topic.keeper?.load((error) =>
+      shard.log.error(
+        { topic: topic.name, error },
+        'stored records are damaged; limits do not count them, and reading them fails',
+      ),
+    )
+  }
   for (const { log } of shard.logs.values()) if (log.decisions !== null) shard.withDecisions.add(log)
   for (const { subscription } of shard.subscriptions.values()) {
     for (const lane of subscription.lanes) {

@@ -1,3 +1,5 @@
+import { entryBase, entryLength, entryTimestamp } from './entry.ts'
+
 const indexEveryBytes = 64 * 1024
 
 /** The objects of one base that may exist at a time are told apart by this much. Offsets stay below it. */
@@ -7,7 +9,7 @@ const generations = 31
 /** What is known of one segment: an immutable stretch of a log in the segment store, and its sparse index by offset and time. */
 export class Segment {
   readonly base: number
-  /** How often it was written anew (retention by key), so that the new object has another name than the one it replaces. */
+  /** How often it was written anew, so that the new object has another name than the one it replaces. */
   generation = 0
   /** Offset after its last entry. */
   next: number
@@ -29,6 +31,9 @@ export class Segment {
   places: number[] = []
   /** Newest time before each indexed place. */
   timestamps: number[] = []
+  /** Records before each indexed place, and in all: those that were wanted when it was written. */
+  records: number[] = []
+  recordsTotal = 0
 
   constructor(base: number) {
     this.base = base
@@ -50,12 +55,33 @@ export class Segment {
     return made
   }
 
-  note(offset: number, place: number): void {
+  /** The entry at `at` comes to stand at `place`, with so many records that are wanted. */
+  note(place: number, buffer: Buffer, at: number, records: number): void {
     const last = this.places.at(-1)
-    if (last !== undefined && place - last < indexEveryBytes) return
-    this.offsets.push(offset)
-    this.places.push(place)
-    this.timestamps.push(this.timestampMax)
+    // A large entry has a place of its own, so that what it takes is told from what its neighbours take.
+    if (last === undefined || place - last >= indexEveryBytes || entryLength(buffer, at) >= indexEveryBytes) {
+      this.offsets.push(entryBase(buffer, at))
+      this.places.push(place)
+      this.timestamps.push(this.timestampMax)
+      this.records.push(this.recordsTotal)
+    }
+    this.recordsTotal += records
+    this.timestampMax = Math.max(this.timestampMax, entryTimestamp(buffer, at))
+  }
+
+  /** About how much it would take with those records alone that are still wanted; `wanted` counts them in a range of offsets. */
+  bytesWanted(wanted: (from: number, to: number) => number): number {
+    let bytes = 0
+    for (const [index, place] of this.places.entries()) {
+      const size = Math.min(this.places[index + 1] ?? this.bytes, this.bytes) - place
+      if (size <= 0) break
+      const [from, to] = [this.offsets[index] as number, this.offsets[index + 1] ?? this.next] // one for each place
+      // Of a segment from before records were counted, each offset is taken for one.
+      const before = this.records[index]
+      const records = before === undefined ? to - from : (this.records[index + 1] ?? this.recordsTotal) - before
+      bytes += records <= 0 ? size : size * Math.min(1, wanted(from, to) / records)
+    }
+    return bytes
   }
 
   /** A place at or before the entry that holds `offset`. */
@@ -83,8 +109,10 @@ export class Segment {
   }
 
   toJSON(): object {
-    const { base, generation, next, bytes, timestampMax, sealed, startedAt, tombstonesUntil, offsets, places, timestamps } = this
-    return { base, generation, next, bytes, timestampMax, sealed, startedAt, tombstonesUntil, offsets, places, timestamps }
+    const { base, generation, next, bytes, timestampMax, sealed, startedAt, tombstonesUntil } = this
+    const { offsets, places, timestamps, records, recordsTotal } = this
+    const head = { base, generation, next, bytes, timestampMax, sealed, startedAt, tombstonesUntil }
+    return { ...head, offsets, places, timestamps, records, recordsTotal }
   }
 
   static from(stored: ReturnType<Segment['toJSON']>): Segment {

@@ -417,7 +417,10 @@ export class Shard {
   /** About once a second of the clock's, also when several pass at once. */
   maintain(): void {
     const now = this.clock.now()
-    for (const topic of this.topics.values()) topic.collect(now)
+    for (const topic of this.topics.values()) {
+      topic.collect(now)
+      topic.freeMiddle()
+    }
     this.compactor.consider(now)
     if (this.#asksForSpace) return
     this.#asksForSpace = true

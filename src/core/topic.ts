@@ -1,15 +1,18 @@
 /** A topic: its logs, who reads them, what may be published, and what can be freed. Knows nothing of routing: see broker/. */
 import type { TopicConfig, TopicInfo, Transaction } from '../broker/face.ts'
 import type { Clock } from '../lib/timers.ts'
+import type { AckSet } from './ackset.ts'
 import type { Backlog } from './backlog.ts'
 import { IdWindow, NamedProducers, ProducerWindow } from './dedup.ts'
 import { EntryFlag } from './entry.ts'
 import { HoldBack } from './hold-back.ts'
 import { Keeper, type KeeperHost } from './keeper.ts'
+import { Kept } from './kept.ts'
 import type { Lane, Slot } from './lane.ts'
 import type { Log } from './log.ts'
 import { noMarks, type Returned } from './ops.ts'
 import type { Death } from './record.ts'
+import type { Segment } from './segment.ts'
 import type { Shard } from './shard.ts'
 import type { Subscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
@@ -243,13 +246,11 @@ export class Topic implements SubscriptionHost {
       if (config.retention === 'acknowledged') {
         const floor = this.#acknowledgedTo(index, log)
         this.shard.release(log, log.truncateFront(floor))
-        if (log.segments.length > 1) this.#freeMiddle(log, index)
       } else {
         if (this.keeper === null) this.#expireByTime(log, now)
         else this.keeper.age()
         const kept = Math.min(log.nextKept(log.start), log.committed)
         if (kept > log.start) this.shard.truncate(this, log, kept)
-        if (log.removed !== null && log.segments.length > 1) this.#freeMiddle(log, index)
       }
     }
   }
@@ -262,13 +263,27 @@ export class Topic implements SubscriptionHost {
     return floor
   }
 
-  /** Segments in the middle in which nothing is left, behind a record that is stuck. */
-  #freeMiddle(log: Log, index: number): void {
-    for (let at = log.segments.length - 2; at >= 0; at--) {
-      const segment = log.segments[at]
-      if (segment === undefined || !segment.sealed || log.flushing) continue
-      if (this.isDone(index, segment.base, segment.next)) this.shard.release(log, log.segments.splice(at, 1))
+  /** Frees segments in the middle in which nothing is left, behind a record that is stuck or kept. */
+  freeMiddle(): void {
+    for (const [index, log] of this.logs.entries()) {
+      if (log.segments.length < 2 || log.flushing || (this.config.retention !== 'acknowledged' && log.removed === null)) continue
+      for (let at = log.segments.length - 2; at >= 0; at--) {
+        const segment = log.segments[at] as Segment // at < length
+        if (segment.sealed && this.isDone(index, segment.base, segment.next)) this.shard.release(log, log.segments.splice(at, 1))
+      }
     }
+  }
+
+  /** A look at what of a partition is still wanted: the same as {@link isDone}, counted. */
+  kept(index: number): Kept {
+    const log = this.logs[index] as Log // callers know the partition
+    if (this.config.retention !== 'acknowledged') return new Kept(log, null, Infinity)
+    const readers: AckSet[] = []
+    for (const { lanes } of this.subscriptions.values()) {
+      const lane = lanes[index]
+      if (lane !== undefined) readers.push(lane.acked)
+    }
+    return new Kept(log, readers, this.cursorFloor?.(index) ?? Infinity)
   }
 
   #expireByTime(log: Log, now: number): void {

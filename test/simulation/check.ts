@@ -161,14 +161,24 @@ function checkLog(topic: Topic, { stored, starts }: Found): void {
       entry.dueAt > 0 || topic.kind === 'priority' || entry.partition === partition,
       () => `${id} moved to partition ${partition}`,
     )
+    must(entry.removed !== Doubt.Confirmed, () => `${id} is in ${topic.name}, but it was taken out`)
     must(entry.offset < 0 || entry.offset === offset, () => `${id} moved from ${entry.offset} to ${offset}`)
   }
   for (let partition = 0; partition < topic.partitions; partition++) {
     const start = starts[partition] ?? 0
     must(start >= (topic.truncatedConfirmed[partition] ?? 0), () => `${topic.name}/${partition} begins at ${start} again`)
+    const before = topic.entries.find(
+      (entry) =>
+        entry.partition === partition &&
+        !entry.absent &&
+        0 <= entry.offset &&
+        entry.offset < start &&
+        entry.removed === Doubt.No &&
+        !topic.truncates(entry),
+    )
     must(
-      topic.kind !== 'log' || start <= (topic.truncatedAsked[partition] ?? 0),
-      () => `${topic.name}/${partition} begins at ${start}`,
+      topic.kind !== 'log' || before === undefined,
+      () => `${topic.name}/${partition} begins at ${start}, behind ${before?.id}`,
     )
     const expected = topic.entries.filter((entry) => entry.partition === partition && !entry.absent && entry.dueAt === 0)
     const last = expected.findLastIndex(({ id }) => stored.has(id))
@@ -273,6 +283,7 @@ function checkTransactions(model: Model, found: ReadonlyMap<Topic, Found>, now: 
         others ||
         record.topic.purged ||
         record.topic.truncates(record) ||
+        record.removed !== Doubt.No ||
         record.topic.kind === 'dying' ||
         !record.confirmed ||
         record.mayWait(subscription, now)
@@ -353,6 +364,7 @@ function adopt(space: Space, found: ReadonlyMap<Topic, Found>, now: number): voi
         continue
       }
       entry.confirmed = true
+      entry.removed = Doubt.No
       // It fired unseen before an earlier check, and is shown again.
       if (entry.offset < 0) entry.offset = stored.get(entry.id)?.offset ?? -1
       for (const name of [...entry.done.keys()]) if (!ready.has(name)) entry.done.delete(name)

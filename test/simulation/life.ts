@@ -90,6 +90,7 @@ export class Life {
 
   readonly #operations: readonly [number, (this: Life) => void | Promise<void>][] = [
     [30, this.#publish],
+    [4, this.#publishMuch],
     [8, this.#publishDelayed],
     [10, this.#transact],
     [10, this.#subscribe],
@@ -101,6 +102,7 @@ export class Life {
     [4, this.#putRow],
     [3, this.#purge],
     [3, this.#truncate],
+    [10, this.#removeRecords],
     [5, this.#createTopic],
     [2, this.#deleteTopic],
     [5, this.#cancelOrMove],
@@ -148,6 +150,8 @@ export class Life {
     const random = this.#random
     const config: { -readonly [key in keyof TopicConfig]?: TopicConfig[key] } =
       kind === 'log' ? { retention: 'time', partitions: 1 + random.below(3) } : { retention: 'acknowledged' }
+    if (random.chance(0.7)) config.segmentBytes = 64 << random.below(5)
+    if (kind === 'log' && config.partitions === 1) config.indexed = true
     if (kind === 'priority') config.priorityLevels = 3
     if (kind === 'memory') config.storage = 'memory'
     if (kind === 'dying') {
@@ -209,10 +213,20 @@ export class Life {
   }
 
   #publish(): void {
-    const topics = this.#topics()
+    const random = this.#random
+    this.#publishTo(this.#topics(), 1 + random.below(random.chance(0.1) ? 12 : 3))
+  }
+
+  /** Enough for some segments. */
+  #publishMuch(): void {
+    const topic = this.#pick(this.#topics())
+    if (topic !== undefined) this.#publishTo([topic], 10 + this.#random.below(30))
+  }
+
+  #publishTo(topics: readonly Topic[], records: number): void {
     const batch: { entry: Entry; item: PublishItem }[] = []
     const random = this.#random
-    for (let count = 1 + random.below(random.chance(0.1) ? 12 : 3); count > 0; count--) {
+    for (let count = records; count > 0; count--) {
       const topic = this.#pick(topics)
       if (topic === undefined || topic.kind === 'dead') continue
       const made = this.#newEntry(topic)
@@ -646,6 +660,24 @@ export class Life {
     })
   }
 
+  /** Most of what a log has goes, and now and then all but a few. */
+  #removeRecords(): void {
+    const random = this.#random
+    const topic = this.#pick(this.#topics().filter(({ kind }) => kind === 'log'))
+    if (topic === undefined || topic.exists !== Doubt.Confirmed) return
+    const partition = random.below(topic.partitions)
+    const share = random.next()
+    const gone = topic.entries.filter(
+      (entry) => entry.partition === partition && entry.confirmed && entry.offset >= 0 && !entry.absent && random.chance(share),
+    )
+    this.#trace(`take ${gone.map(({ id }) => id).join(', ')} out of ${topic.name}/${partition}`)
+    for (const entry of gone) if (entry.removed === Doubt.No) entry.removed = Doubt.Asked
+    const offsets = gone.map(({ offset }) => offset)
+    this.#when(`taking out of ${topic.name}`, this.space.removeRecords(topic.name, partition, offsets), () => {
+      for (const entry of gone) entry.removed = Doubt.Confirmed
+    })
+  }
+
   // ------------------------------------------------------------------------------------------------------------------- others
 
   #commitCursor(): void {
@@ -677,7 +709,7 @@ export class Life {
   async #advance(): Promise<void> {
     const random = this.#random
     const kind = random.below(10)
-    const ms = kind < 6 ? 1 + random.below(60) : kind < 9 ? random.below(3_000) : random.below(70_000)
+    const ms = kind < 5 ? 1 + random.below(60) : kind < 8 ? random.below(3_000) : random.below(70_000)
     this.#trace(`the clock moves by ${ms} ms`)
     this.#machine.clock.advance(ms)
     await turns(random.below(4))

@@ -40,6 +40,8 @@ export class Entry {
   cancelled: Doubt = Doubt.No
   /** It may have left its log before a later subscription began. */
   freeable = false
+  /** Taken out by itself. */
+  removed: Doubt = Doubt.No
   /** Confirmed without waiting for the disk. */
   transient = false
   /** Consumers that have it, by subscription. */
@@ -119,7 +121,7 @@ export class Topic {
 
   /** Whether it may have left its log. */
   mayBeFreed(entry: Entry): boolean {
-    if (entry.freeable || this.truncates(entry)) return true
+    if (entry.freeable || entry.removed !== Doubt.No || this.truncates(entry)) return true
     if (this.kind === 'log' || this.subscriptions.size === 0) return false
     for (const name of this.subscriptions) if (entry.doneFor(name) === Doubt.No) return false
     return true
