@@ -39,14 +39,14 @@ export function identityOf(broker: Broker, { principal, user }: Login, connected
     const space = broker.space(principal, 'default', options)
     return { space, asking: space, user, jetStream: jetStreamOf(broker, 'default') }
   }
-  const { namespace, limits, connected: all, hasStreams } = user.account
+  const { namespace, limits, connected: all, streamLimits } = user.account
   if (limits.connections >= 0 && all.size >= limits.connections) throw new NatsError(words.accountConnections)
   all.add(connected)
   return {
     space: broker.space(principal, namespace, options),
     asking: broker.space(actingFor(user), namespace, options),
     user,
-    jetStream: hasStreams ? jetStreamOf(broker, namespace) : null,
+    jetStream: streamLimits !== null ? jetStreamOf(broker, namespace) : null,
   }
 }
 

@@ -1,16 +1,16 @@
 /** One account: a namespace of the broker, what it may have, and who may say that somebody is its user. */
 import { CoreError } from '../../../broker/face.ts'
+import type { AccountLimits as StreamLimits } from '../jetstream/account-limits.ts'
 import { isKey } from '../nkeys.ts'
 import { type Claims, commonClaims, number, record, strings, unknownClaim } from './claims.ts'
 import { type Export, exportsOf, type Import } from './exports.ts'
+import { streamLimitClaims, streamLimits } from './stream-limits.ts'
 
 export interface AccountLimits {
   /** -1: no limit, for each. */
   readonly connections: number
   readonly subscriptions: number
   readonly payloadBytes: number
-  readonly streams: number
-  readonly consumers: number
 }
 
 export class Account {
@@ -18,8 +18,8 @@ export class Account {
   readonly namespace: string
   readonly limits: AccountLimits
   readonly bearersRefused: boolean
-  /** Whether its users may use streams. */
-  readonly hasStreams: boolean
+  /** Of its streams; null: its users may not use any. */
+  readonly streamLimits: StreamLimits | null
   /** Of users whose tokens say none. */
   readonly defaultPermissions: Readonly<Record<string, unknown>>
   /** What users signed by a key of the account may: the scope of the key, null for any. */
@@ -44,11 +44,9 @@ export class Account {
       connections: limit('conn'),
       subscriptions: limit('subs'),
       payloadBytes: limit('payload'),
-      streams: number(limits['streams']) || -1,
-      consumers: number(limits['consumer']) || -1,
     }
     this.bearersRefused = limits['disallow_bearer'] === true
-    this.hasStreams = number(limits['disk_storage']) !== 0 || number(limits['mem_storage']) !== 0
+    this.streamLimits = streamLimits(limits)
     this.defaultPermissions = record(own['default_permissions'])
     this.#revoked = record(own['revocations'])
     this.exports = exportsOf(own, subject)
@@ -107,18 +105,14 @@ const accountClaims = new Set([
   ...['description', 'info_url', 'cluster_traffic'],
 ])
 const limitClaims = new Set([
-  ...['conn', 'subs', 'payload', 'imports', 'exports', 'wildcards', 'disallow_bearer', 'streams', 'consumer', 'leaf'],
-  ...['data', 'mem_storage', 'disk_storage', 'max_ack_pending', 'mem_max_stream_bytes', 'disk_max_stream_bytes'],
-  ...['max_bytes_required', 'tiered_limits'],
+  ...['conn', 'subs', 'payload', 'data', 'imports', 'exports', 'wildcards', 'disallow_bearer', 'leaf', 'tiered_limits'],
+  ...streamLimitClaims,
 ])
 /** What users may, as their tokens or the scope of a signing key say it (account-user.ts). */
 export const rightsClaims: ReadonlySet<string> = new Set([
   ...['pub', 'sub', 'resp', 'subs', 'payload', 'data', 'src', 'times', 'times_location'],
   ...['bearer_token', 'proxy_required', 'allowed_connection_types'],
 ])
-
-/** Storage in bytes and what crosses between accounts is not counted, so that a limit on it would say what is not so. */
-const unlimited = ['data', 'mem_storage', 'disk_storage', 'max_ack_pending', 'mem_max_stream_bytes', 'disk_max_stream_bytes']
 
 function refuseUnsupported({ own, subject }: Claims, limits: Record<string, unknown>): void {
   const refuse = (what: string): never => {
@@ -127,11 +121,12 @@ function refuseUnsupported({ own, subject }: Claims, limits: Record<string, unkn
   const unknown = unknownClaim(own, accountClaims) ?? unknownClaim(limits, limitClaims)
   if (unknown !== undefined) refuse(`"${unknown}"`)
   for (const name of ['mappings', 'authorization', 'trace']) if (entriesOf(own[name]) > 0) refuse(`"${name}"`)
-  for (const name of unlimited) if (number(limits[name]) > 0) refuse(`the limit "${name}"`)
-  if (limits['max_bytes_required'] === true) refuse('the limit "max_bytes_required"')
-  if (entriesOf(limits['tiered_limits']) > 0) refuse('"tiered_limits"')
-  const stored = [number(limits['mem_storage']), number(limits['disk_storage'])]
-  if (stored.includes(0) && stored.some((each) => each !== 0)) refuse('storage of one kind alone')
+  // nats-server reads it and holds nobody to it.
+  if (number(limits['data']) > 0) refuse('the limit "data"')
+  for (const [name, tier] of Object.entries(record(limits['tiered_limits']))) {
+    const inTier = unknownClaim(record(tier), streamLimitClaims)
+    if (inTier !== undefined) refuse(`"${inTier}" of the limits ${name}`)
+  }
 }
 
 const entriesOf = (value: unknown): number =>

@@ -71,7 +71,7 @@ class Insider implements Client {
   /** `tellNobody` is called for a request that nobody hears. */
   constructor(broker: Broker, account: Account, tellNobody: (reply: string) => void) {
     const space = spaceOf(broker, account)
-    const jetStream = account.hasStreams ? jetStreamOf(broker, account.namespace) : null
+    const jetStream = account.streamLimits !== null ? jetStreamOf(broker, account.namespace) : null
     this.#isSystem = accountsOf(broker)?.system === account.claims.subject
     this.broker = broker
     this.identity = { space, asking: space, user: null, jetStream }

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isSubset } from '../subjects.ts'
 import { streamNamed } from './api-streams.ts'
+import { consumersMax } from './account-limits.ts'
 import { allow, type Call, type Handler } from './call.ts'
 import type { Consumer } from './consumer.ts'
 import { type ConsumerConfig, checkUpdate, consumerConfig, filtersOf } from './consumer-config.ts'
@@ -42,13 +43,13 @@ async function create(call: Call, naming: Naming, name: string, filter: string):
   if (filter !== '' && given['filter_subject'] !== filter) throw refusal('consumerFilterMismatch')
   const stream = streamNamed(call)
   if (Number(given['num_replicas']) > 1) throw refusal('streamReplicas')
-  const config = consumerConfig(given, stream.config)
+  const { limits } = call.jetStream
+  if (limits.own === null) throw refusal('noLimits')
+  const config = consumerConfig(given, stream.config, limits.own.ackPending)
   const present = stream.consumers.get(config.durable_name || config.name)
   if (present !== undefined) return await again(call, present, config, request.action)
   if (request.action === 'update') throw refusal('consumerMissing')
-  checkRoom(stream, config)
-  const { consumers: allMax } = call.jetStream.limits
-  if (allMax >= 0 && call.jetStream.consumerCount >= allMax) throw refusal('consumerLimit')
+  checkRoom(stream, config, consumersMax(limits, stream.config))
   const consumer = await call.jetStream.createConsumer(stream, config)
   // Its first message comes after the answer.
   setImmediate(() => consumer.start())
@@ -66,9 +67,9 @@ async function again(call: Call, present: Consumer, config: ConsumerConfig, acti
   return present.info()
 }
 
-function checkRoom(stream: Stream, config: ConsumerConfig): void {
-  const { max_consumers: consumersMax, retention } = stream.config
-  if (consumersMax > 0 && stream.consumers.size >= consumersMax) throw refusal('consumerLimit')
+function checkRoom(stream: Stream, config: ConsumerConfig, consumersMost: number): void {
+  const { retention } = stream.config
+  if (consumersMost > 0 && stream.consumers.size >= consumersMost) throw refusal('consumerLimit')
   if (retention !== 'workqueue') return
   if (config.ack_policy !== 'explicit') throw refusal('consumerWorkQueueAck')
   if (config.deliver_policy !== 'all') throw refusal('consumerWorkQueueDeliver')

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { serverName } from '../info.ts'
 import { collide, isLiteral, patternOf } from '../subjects.ts'
+import { checkStreamLimits, checkUpdateLimits } from './account-limits.ts'
 import { receiveBackup } from './backup/receive.ts'
 import { sendBackup } from './backup/send.ts'
 import { allow, type Call, type Handler } from './call.ts'
@@ -63,13 +64,14 @@ function checkOverlap(call: Call, config: StreamConfig): void {
 function checkNew(call: Call, config: StreamConfig): void {
   allowAll(call, config)
   checkOverlap(call, config)
-  const { streams: streamsMax } = call.jetStream.limits
-  if (streamsMax >= 0 && call.jetStream.streams().length >= streamsMax) throw refusal('streamLimit')
 }
+
+const othersThan = (call: Call, name: string): Stream[] => call.jetStream.streams().filter((each) => each.name !== name)
 
 async function create(call: Call): Promise<object> {
   const config = configOf(call)
   if (config.sealed) throw refusal('streamInvalidConfig', 'stream configuration for create can not be sealed')
+  checkStreamLimits(call.jetStream.limits, othersThan(call, config.name), config)
   const present = call.jetStream.stream(config.name)
   if (present !== undefined) {
     allow(call, 'manage', config.name)
@@ -93,6 +95,7 @@ async function update(call: Call): Promise<object> {
   const next = sealed({ ...configOf(call), first_seq: stream.config.first_seq })
   allowAll(call, next)
   checkUpdate(stream.config, next)
+  checkUpdateLimits(call.jetStream.limits, othersThan(call, next.name), next)
   checkOverlap(call, next)
   const { max_ack_pending: pendingMax } = next.consumer_limits
   for (const { config: consumer } of stream.consumers.values())
@@ -184,6 +187,7 @@ async function restore(call: Call): Promise<object> {
   if (call.jetStream.stream(name) !== undefined) throw refusal('streamNameExistsRestore')
   if (config.mirror !== null || config.sources.length > 0)
     throw refusal('streamRestore', 'mirrors and streams with sources copy again what they had')
+  checkStreamLimits(call.jetStream.limits, othersThan(call, name), config)
   checkNew(call, config)
   return { deliver_subject: receiveBackup(call.jetStream, config, call.space, (stream) => streamInfo(call, stream)) }
 }

@@ -3,6 +3,7 @@
 import type { Space } from '../../../broker/face.ts'
 import { asCoreError } from '../../../core/errors.ts'
 import { apiLevel } from '../info.ts'
+import { heldBytes, type Limits, reserved, shownInTiers, shownLimits, singleTier } from './account-limits.ts'
 import { consumerHandlers } from './api-consumers.ts'
 import { messageHandlers } from './api-messages.ts'
 import { streamHandlers } from './api-streams.ts'
@@ -88,31 +89,27 @@ async function run(handler: Handler, call: Call, headers: string): Promise<objec
 
 function accountInfo(jetStream: JetStream): object {
   const streams = jetStream.streams()
-  let memory = 0
-  let storage = 0
-  for (const { name, config } of streams) {
-    const bytes = jetStream.space.status(name)?.partitions[0]?.bytes ?? 0
-    if (config.storage === 'memory') memory += bytes
-    else storage += bytes
-  }
-  const noLimit = -1
-  return {
-    memory,
-    storage,
-    reserved_memory: 0,
-    reserved_storage: 0,
+  const { own, tiers } = jetStream.limits
+  const inUse = {
+    ...heldBytes(streams),
+    reserved_memory: reserved(streams, 'memory'),
+    reserved_storage: reserved(streams, 'file'),
     streams: streams.length,
     consumers: jetStream.consumerCount,
-    limits: {
-      max_memory: noLimit,
-      max_storage: noLimit,
-      max_streams: jetStream.limits.streams,
-      max_consumers: jetStream.limits.consumers,
-      max_ack_pending: noLimit,
-      memory_max_stream_bytes: noLimit,
-      storage_max_stream_bytes: noLimit,
-      max_bytes_required: false,
-    },
-    api: { level: apiLevel, total: jetStream.counts.requests, errors: jetStream.counts.errors },
   }
+  return {
+    ...inUse,
+    limits: tiers === null && own !== null ? shownLimits(own) : shownInTiers,
+    api: { level: apiLevel, total: jetStream.counts.requests, errors: jetStream.counts.errors },
+    ...(tiers === null ? {} : { tiers: tiersOf(tiers, inUse) }),
+  }
+}
+
+/** All streams stand once. */
+function tiersOf(tiers: Readonly<Record<string, Limits>>, inUse: object): object {
+  const unused = { memory: 0, storage: 0, reserved_memory: 0, reserved_storage: 0, streams: 0, consumers: 0 }
+  const shown = ([name, limits]: [string, Limits]): [string, object] => {
+    return [name, { ...(name === singleTier ? inUse : unused), limits: shownLimits(limits) }]
+  }
+  return Object.fromEntries(Object.entries(tiers).map(shown))
 }

@@ -90,8 +90,8 @@ const nameBytesMax = 255
 
 type Given = ConsumerConfig & { readonly direct: boolean; readonly sourcing: boolean }
 
-/** Reads and completes what a client asks for. Throws {@link ApiError}. */
-export function consumerConfig(json: Record<string, unknown>, stream: StreamConfig): ConsumerConfig {
+/** Reads and completes what a client asks for. `ackPendingMax`: of its account, -1 no limit. Throws {@link ApiError}. */
+export function consumerConfig(json: Record<string, unknown>, stream: StreamConfig, ackPendingMax = -1): ConsumerConfig {
   const { direct, sourcing, ...given } = read<Given>(fields, json)
   if (direct || sourcing) throw refusal('consumerCreate', 'direct consumers of other servers are not supported here')
   const backoff = (given.backoff as unknown) === null ? [] : given.backoff
@@ -107,7 +107,7 @@ export function consumerConfig(json: Record<string, unknown>, stream: StreamConf
     max_deliver: given.max_deliver === 0 || given.max_deliver < -1 ? -1 : given.max_deliver,
     max_waiting: pull && given.max_waiting <= 0 ? maxWaitingDefault : positive(given.max_waiting),
     ack_wait: backoff[0] ?? (given.ack_wait === 0 && needsAck ? ackWaitDefault : given.ack_wait),
-    max_ack_pending: maxAckPending(given, limits.max_ack_pending),
+    max_ack_pending: maxAckPending(given, limits.max_ack_pending, ackPendingMax),
     inactive_threshold: positive(given.inactive_threshold) || limits.inactive_threshold,
     idle_heartbeat: positive(given.idle_heartbeat),
     max_batch: positive(given.max_batch),
@@ -117,14 +117,16 @@ export function consumerConfig(json: Record<string, unknown>, stream: StreamConf
       given.priority_policy === 'pinned_client' && given.priority_timeout <= 0 ? pinnedDefault : positive(given.priority_timeout),
     metadata: withoutServerMetadata(given.metadata),
   }
-  check(config, stream)
+  check(config, stream, ackPendingMax)
   return config
 }
 
-function maxAckPending({ max_ack_pending: asked, ack_policy: policy }: ConsumerConfig, limit: number): number {
+function maxAckPending({ max_ack_pending: asked, ack_policy: policy }: ConsumerConfig, limit: number, most: number): number {
   if (asked < -1) return -1
   if (asked !== 0) return asked
-  return limit !== 0 ? limit : policy === 'none' ? 0 : maxAckPendingDefault
+  if (limit !== 0) return limit
+  if (policy === 'none') return 0
+  return most > 0 ? Math.min(most, maxAckPendingDefault) : maxAckPendingDefault
 }
 
 /** A condition under which it is refused. */
@@ -134,7 +136,7 @@ function enforce(rules: readonly Rule[]): void {
   for (const [wrong, error, value] of rules) if (wrong) throw refusal(error, value)
 }
 
-function check(config: ConsumerConfig, stream: StreamConfig): void {
+function check(config: ConsumerConfig, stream: StreamConfig, ackPendingMax: number): void {
   const { name, durable_name: durable, num_replicas: replicas, backoff, max_deliver: maxDeliver, description } = config
   const names = (kind: string): string => `consumer ${kind} can not contain '.', '*', '>', '\\', '/'`
   enforce([
@@ -152,6 +154,7 @@ function check(config: ConsumerConfig, stream: StreamConfig): void {
   else checkPush(config, stream)
   const { max_ack_pending: pendingMax, inactive_threshold: thresholdMax } = stream.consumer_limits
   enforce([
+    [ackPendingMax > 0 && config.max_ack_pending > ackPendingMax, 'consumerMaxPendingExcess', ackPendingMax],
     [pendingMax > 0 && config.max_ack_pending > pendingMax, 'consumerMaxPendingExcess', pendingMax],
     [thresholdMax > 0 && config.inactive_threshold > thresholdMax, 'consumerInactiveExcess', thresholdMax],
   ])

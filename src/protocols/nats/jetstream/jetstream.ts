@@ -14,6 +14,7 @@ import {
 import { asCoreError } from '../../../core/errors.ts'
 import { declaredBy, everything } from '../owner.ts'
 import { matchesSubject } from '../subjects.ts'
+import { type AccountLimits, Room, storedBytes, unlimited } from './account-limits.ts'
 import { parseAck } from './acks.ts'
 import { Batches, type Incoming } from './batches.ts'
 import { Consumer, type ConsumerHost } from './consumer.ts'
@@ -53,12 +54,6 @@ interface StoredConsumer {
   readonly createdAt: number
 }
 
-/** How many there may be, -1: any number. */
-export interface Limits {
-  readonly streams: number
-  readonly consumers: number
-}
-
 /** A connection that may be behind with what it was sent. */
 export interface Receiver {
   listensTo(subject: string): boolean
@@ -81,10 +76,12 @@ export class JetStream implements ConsumerHost {
   /** Which stream a subject belongs to. */
   #bySubject = new Map<string, Stream | null>()
   readonly counts = { requests: 0, errors: 0 }
-  readonly limits: Limits
+  readonly limits: AccountLimits
+  readonly #room: Readonly<Record<StreamConfig['storage'], Room>> | null
 
-  constructor(broker: Broker, namespace: string, limits: Limits = { streams: -1, consumers: -1 }) {
+  constructor(broker: Broker, namespace: string, limits: AccountLimits = unlimited) {
     this.limits = limits
+    this.#room = this.#roomOf(broker)
     this.#broker = broker
     this.namespace = namespace
     this.space = broker.space(everything, namespace)
@@ -106,6 +103,13 @@ export class JetStream implements ConsumerHost {
     this.#restoreConsumers()
   }
 
+  #roomOf({ clock }: Broker): Readonly<Record<StreamConfig['storage'], Room>> | null {
+    const { own } = this.limits
+    if (own === null || (own.memoryBytes < 0 && own.diskBytes < 0)) return null
+    const streams = (): Stream[] => this.streams()
+    return { memory: new Room(own, 'memory', streams, clock), file: new Room(own, 'file', streams, clock) }
+  }
+
   get clock(): Broker['clock'] {
     return this.#broker.clock
   }
@@ -119,7 +123,10 @@ export class JetStream implements ConsumerHost {
   #adopt(topic: TopicInfo): Stream {
     const declared = topic.declaration as unknown as { config: StreamConfig } // written by createStream
     const config = { ...addedLater, ...declared.config }
-    const stream = new Stream(topic, config, this.space)
+    const room = this.#room
+    const stream = new Stream(topic, config, this.space, (kind, subject, bytes, hasHeaders) =>
+      room === null ? null : room[kind].take(storedBytes(kind, subject, bytes, hasHeaders)),
+    )
     this.#streams.set(topic.name, stream)
     this.#configured(stream)
     this.#findLastMessageId(stream).catch(() => undefined) // a stream that cannot be read is logged

@@ -6,6 +6,6 @@ import { JetStream } from './jetstream.ts'
 export function jetStreamOf(broker: Broker, namespace: string): JetStream {
   return broker.shared(`nats.jetstream.${namespace}`, () => {
     const account = accountsOf(broker)?.all.find((each) => each.namespace === namespace)
-    return new JetStream(broker, namespace, account?.limits)
+    return new JetStream(broker, namespace, account?.streamLimits ?? undefined)
   })
 }

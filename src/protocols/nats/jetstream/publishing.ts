@@ -11,6 +11,11 @@ const headerBytesMax = 0xffff
  * Says in the item what is to hold when it is stored. `headers`: the header block, '' when there is none. Returns what refuses it, or null.
  */
 export function prepare(stream: Stream, item: PublishItem, headers: string, bodyBytes: number): ApiError | null {
+  const refused = prepareHeaders(stream, item, headers, bodyBytes)
+  return refused ?? stream.refusalFor(stream.config.storage, item.address, bodyBytes, headers !== '')
+}
+
+function prepareHeaders(stream: Stream, item: PublishItem, headers: string, bodyBytes: number): ApiError | null {
   const { config } = stream
   item.decidedBy = stream.name
   if (config.sealed) return refusal('streamSealed')

@@ -13,7 +13,7 @@ import { firstAtOrAfter } from '../../../lib/sorted.ts'
 import { payloadFormatId } from '../mapping.ts'
 import { patternOf } from '../subjects.ts'
 import type { Consumer } from './consumer.ts'
-import { refusal } from './errors.ts'
+import { type ApiError, refusal } from './errors.ts'
 import { messageOf, type StoredMessage } from './stored.ts'
 import type { StreamConfig } from './stream-config.ts'
 import { noTime, timeText } from './times.ts'
@@ -32,11 +32,16 @@ export interface StateDetails {
   readonly offset?: number
 }
 
+/** Of a message with so many bytes, headers included, to a subject; null: there is room, and it is counted. */
+type Refusal = (kind: StreamConfig['storage'], subject: string, bytes: number, hasHeaders: boolean) => ApiError | null
+
 export class Stream {
   config: StreamConfig
   readonly consumers = new Map<string, Consumer>()
   /** Of the last message that was stored here; '' when it had none. undefined: not looked up yet. */
   lastMessageId: string | undefined = undefined
+  /** What refuses a message for what its account may hold. */
+  readonly refusalFor: Refusal
   /** The newest message that was published over NATS. */
   newest = 0
   /** The topic's, by which a later one of the same name is told apart. */
@@ -49,7 +54,8 @@ export class Stream {
   readonly #space: Space
 
   /** `space`: of whoever may do everything; who asks is checked by whoever answers. */
-  constructor(topic: TopicInfo, config: StreamConfig, space: Space) {
+  constructor(topic: TopicInfo, config: StreamConfig, space: Space, refusalFor: Refusal) {
+    this.refusalFor = refusalFor
     this.id = topic.id
     this.createdAt = topic.createdAt
     this.config = config
@@ -60,6 +66,11 @@ export class Stream {
 
   get name(): string {
     return this.config.name
+  }
+
+  /** That its messages take. */
+  get bytes(): number {
+    return this.#space.status(this.name)?.partitions[0]?.bytes ?? 0
   }
 
   offsetOf(sequence: number): number {

@@ -46,13 +46,13 @@ export function accountInfo(broker: Broker, facts: ServerFacts, { name, namespac
     ...(accountsOf(broker)?.system === name ? { is_system: true } : {}),
     expired: false,
     complete: true,
-    jetstream_enabled: account?.hasStreams ?? true,
+    jetstream_enabled: account?.streamLimits !== null,
     leafnode_connections: 0,
     client_connections: conns,
     subscriptions: num_subscriptions,
     ...(account === undefined ? {} : { name_tag: account.claims.name, issuer_key: account.claims.issuer }),
     ...(namespace === name ? {} : { namespace }),
-    jetstream_streams: account?.hasStreams === false ? 0 : jetStreamOf(broker, namespace).streams().length,
+    jetstream_streams: account?.streamLimits === null ? 0 : jetStreamOf(broker, namespace).streams().length,
   }
 }
 
