@@ -3,6 +3,8 @@
  * numbers, names and ranges, with a step. Where both days are said, either will do.
  */
 
+import { type WallClock, wallClock } from './time-zone.ts'
+
 interface Bounds {
   readonly least: number
   readonly most: number
@@ -40,15 +42,6 @@ export function nextCron(pattern: string, zone: string, after: number): number |
   return search(fields as Field[], wallClock(zone), after)
 }
 
-export function isTimeZone(zone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone })
-    return true
-  } catch {
-    return false // a RangeError: there is none of this name
-  }
-}
-
 function parseField(text: string, field: Bounds): Field | null {
   const values = new Set<number>()
   let any = false
@@ -81,28 +74,6 @@ function parseRange(
   const to = open ? most : high === undefined ? from : number(high)
   const fits = step > 0 && from >= least && to <= most && from <= to
   return fits ? { from, to, step, any: star && step === 1 } : null
-}
-
-/** A time as clocks of a zone show it, told as if that was UTC. */
-type WallClock = (at: number) => number
-
-function wallClock(zone: string): WallClock {
-  if (zone === 'UTC') return (at) => at
-  const format = new Intl.DateTimeFormat('en-US-u-ca-iso8601', {
-    timeZone: zone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  })
-  return (at) => {
-    const parts = Object.fromEntries(format.formatToParts(at).map(({ type, value }) => [type, Number(value)]))
-    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts
-    return Date.UTC(year, month - 1, day, hour, minute, second)
-  }
 }
 
 /** Passes over what does not fit in the longest steps that miss nothing, clocks that are put forward or back included. */

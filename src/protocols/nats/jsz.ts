@@ -1,6 +1,7 @@
 /** nats-server's page /jsz: what JetStream holds, of each namespace as an account; with `accounts`, `streams`, `consumers` and `config` in detail. */
 import type { Broker } from '../../broker/face.ts'
 import { apiLevel } from './info.ts'
+import { reserved } from './jetstream/account-limits.ts'
 import type { JetStream } from './jetstream/jetstream.ts'
 import { jetStreamOf } from './jetstream/of.ts'
 import { shownStreamConfig } from './jetstream/stream-config.ts'
@@ -11,6 +12,8 @@ const accountsMax = 1024
 interface Totals {
   memory: number
   storage: number
+  reserved_memory: number
+  reserved_storage: number
   streams: number
   consumers: number
   messages: number
@@ -18,8 +21,18 @@ interface Totals {
 }
 
 function held(jetStream: JetStream): Totals {
-  const totals = { memory: 0, storage: 0, streams: 0, consumers: 0, messages: 0, bytes: 0 }
-  for (const { name, config, consumers } of jetStream.streams()) {
+  const all = jetStream.streams()
+  const totals = {
+    memory: 0,
+    storage: 0,
+    reserved_memory: reserved(all, 'memory'),
+    reserved_storage: reserved(all, 'file'),
+    streams: 0,
+    consumers: 0,
+    messages: 0,
+    bytes: 0,
+  }
+  for (const { name, config, consumers } of all) {
     const there = jetStream.space.status(name)?.partitions[0]
     totals.streams++
     totals.consumers += consumers.size
@@ -39,8 +52,8 @@ export function jetStreamTotals(broker: Broker) {
   return {
     memory: sum('memory'),
     storage: sum('storage'),
-    reserved_memory: 0,
-    reserved_storage: 0,
+    reserved_memory: sum('reserved_memory'),
+    reserved_storage: sum('reserved_storage'),
     accounts: all.length,
     ha_assets: 0,
     api: { level: apiLevel, total: counts('requests'), errors: counts('errors') },
@@ -72,7 +85,7 @@ export async function jsz(broker: Broker, query: URLSearchParams): Promise<objec
 
 export async function accountDetails(jetStream: JetStream, query: URLSearchParams): Promise<object> {
   const wanted = { streams: asks(query, 'streams'), consumers: asks(query, 'consumers'), config: asks(query, 'config') }
-  const { memory, storage } = held(jetStream)
+  const { memory, storage, reserved_memory, reserved_storage } = held(jetStream)
   const { requests, errors } = jetStream.counts
   const streams = jetStream.streams().map(async (stream) => ({
     name: stream.name,
@@ -86,8 +99,8 @@ export async function accountDetails(jetStream: JetStream, query: URLSearchParam
     id: jetStream.namespace,
     memory,
     storage,
-    reserved_memory: 0,
-    reserved_storage: 0,
+    reserved_memory,
+    reserved_storage,
     accounts: 0,
     ha_assets: 0,
     api: { level: apiLevel, total: requests, errors },

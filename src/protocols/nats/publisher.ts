@@ -3,6 +3,7 @@
  * handed on, so that a PONG says so much. Publishes go on to broker/publisher.ts, those that streams decide about through jetstream/publishing.ts.
  */
 import { PublishItem, PublishStatus, type Space } from '../../broker/face.ts'
+import type { Mapping } from './accounts/mappings.ts'
 import { type Client, errorLine, type Identity } from './client.ts'
 import { NatsError, publishRefusal, words } from './errors.ts'
 import type { ApiError } from './jetstream/errors.ts'
@@ -51,9 +52,12 @@ export class Publisher {
   }
 
   /** Throws {@link NatsError} for what ends the connection. */
-  publish(publish: Publish, identity: Identity): void {
-    const { subject, reply, headerBytes, payload } = publish
+  publish(given: Publish, identity: Identity): void {
     const { user, jetStream } = identity
+    const mapping = user === null ? null : user.account.mapping
+    const publish = mapping === null ? given : mapped(given, mapping)
+    if (publish === null) return this.#lose(given)
+    const { subject, reply, headerBytes, payload } = publish
     if (user !== null && user.payloadBytesMax >= 0 && payload.length > user.payloadBytesMax) throw new NatsError(words.payload)
     if (this.#client.options.pedantic && !isLiteral(subject)) return this.complain(words.publishSubject)
     if (subject.startsWith('$') && onRequest(this.#client, identity, publish)) return this.done()
@@ -80,6 +84,12 @@ export class Publisher {
       this.flush()
       user?.permissions.published(subject)
     }
+    this.done()
+  }
+
+  #lose({ subject, reply }: Publish): void {
+    this.flush()
+    if (reply !== '') this.#client.subscriptions.tellNobody(subject, reply)
     this.done()
   }
 
@@ -203,6 +213,12 @@ export class Publisher {
     this.#answers = []
     for (const answer of answers) this.#client.write(answer)
   }
+}
+
+/** null: it is lost. */
+function mapped(publish: Publish, mapping: Mapping): Publish | null {
+  const subject = mapping(publish.subject)
+  return subject === null ? null : { ...publish, subject }
 }
 
 export function headersOf({ headerBytes, payload }: Publish): string {

@@ -1,5 +1,6 @@
 /** ActiveMQ's scheduling: when a message that asks for it is due, and how it comes again. */
 import type { Repetition } from '../../broker/face.ts'
+import { ownTimeZone } from '../../lib/time-zone.ts'
 import type { Headers } from './codec.ts'
 import { StompError } from './errors.ts'
 import { whole } from './headers.ts'
@@ -57,8 +58,7 @@ function byCron(cron: string, afterMs: number, period: number, times: number): R
       `AMQ_SCHEDULED_CRON: '${cron}' is not five fields of numbers, ranges, steps and *`,
     )
   const seconds = ['0', ...fields.map((field, at) => withoutSteps(field, ranges[at] as Range))].join(' ') // as many
-  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions()
-  const pattern = { cron: seconds, zone: timeZone, afterMs: times === 0 ? 0 : afterMs, times }
+  const pattern = { cron: seconds, zone: ownTimeZone(), afterMs: times === 0 ? 0 : afterMs, times }
   return { everyMs: Math.max(1, period), times, pattern }
 }
 

@@ -6,6 +6,7 @@ import { verifies } from '../nkeys.ts'
 import { type Account, rightsClaims } from './account.ts'
 import type { Accounts } from './accounts.ts'
 import { type Claims, commonClaims, decodeClaims, mustBeCurrent, number, record, strings, unknownClaim } from './claims.ts'
+import { stayUntil } from './login-times.ts'
 import { Permissions } from './permissions.ts'
 
 export interface AccountUser {
@@ -48,13 +49,15 @@ export function accountUser(
   } else if (account.bearersRefused) throw refused(subject, 'the account lets nobody in without a signature')
   if (account.hasRevoked(claims)) throw refused(subject, 'its account has revoked it')
   checkConnection(subject, rights, connection)
+  const until = stayUntil(rights['times'], rights['times_location'], clock.now())
+  if (until === null) throw refused(subject, 'it may not come at this time of the day')
   const said = Permissions.areSaid(rights) ? rights : account.defaultPermissions
   const permissions = new Permissions(said, clock)
   return {
     account,
     permissions,
     said,
-    principal: principalOf(claims, account, permissions),
+    principal: principalOf(claims, account, permissions, until),
     subscriptionsMax: least(number(rights['subs']), account.limits.subscriptions),
     payloadBytesMax: least(number(rights['payload']), account.limits.payloadBytes),
     isSystem: account.claims.subject === accounts.system,
@@ -75,7 +78,6 @@ function rightsOf(
   if (scope !== null && saysRights(own))
     throw refused(subject, `its account ${account.claims.subject} leaves it no permissions and limits of its own`)
   const rights = scope ?? own
-  if (Array.isArray(rights['times']) && rights['times'].length > 0) throw refused(subject, 'times of the day cannot be held here')
   if (number(rights['data']) > 0) throw refused(subject, 'the limit "data" cannot be held here')
   if (rights['proxy_required'] === true) throw refused(subject, 'there are no proxies here')
   return rights
@@ -113,11 +115,16 @@ const least = (ofUser: number, ofAccount: number): number =>
   ofUser < 0 ? ofAccount : ofAccount < 0 ? ofUser : Math.min(ofUser, ofAccount)
 
 /** May nothing outside of its account. */
-function principalOf({ subject, expiresAt }: Claims, { namespace: own, claims }: Account, permissions: Permissions): Principal {
-  const ends = [expiresAt, claims.expiresAt].filter((each) => each > 0)
+function principalOf(
+  { subject, expiresAt }: Claims,
+  { namespace: own, claims }: Account,
+  permissions: Permissions,
+  until: number,
+): Principal {
+  const ends = [...[expiresAt, claims.expiresAt].filter((each) => each > 0).map((each) => each * 1000), until]
   return {
     user: subject,
-    ...(ends.length === 0 ? {} : { expiresAt: Math.min(...ends) * 1000 }),
+    ...(Math.min(...ends) === Number.POSITIVE_INFINITY ? {} : { expiresAt: Math.min(...ends) }),
     mayAll: (_, namespace) => namespace === own && permissions.all,
     may: (action, namespace, name, kind = 'topic') => {
       if (namespace !== own || kind !== 'topic') return false

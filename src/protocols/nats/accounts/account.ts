@@ -4,6 +4,7 @@ import type { AccountLimits as StreamLimits } from '../jetstream/account-limits.
 import { isKey } from '../nkeys.ts'
 import { type Claims, commonClaims, number, record, strings, unknownClaim } from './claims.ts'
 import { type Export, exportsOf, type Import } from './exports.ts'
+import { type Mapping, mappingOf } from './mappings.ts'
 import { streamLimitClaims, streamLimits } from './stream-limits.ts'
 
 export interface AccountLimits {
@@ -18,6 +19,8 @@ export class Account {
   readonly namespace: string
   readonly limits: AccountLimits
   readonly bearersRefused: boolean
+  /** Of the subjects that its users publish to; null: they stay. */
+  readonly mapping: Mapping | null
   /** Of its streams; null: its users may not use any. */
   readonly streamLimits: StreamLimits | null
   /** Of users whose tokens say none. */
@@ -47,6 +50,7 @@ export class Account {
     }
     this.bearersRefused = limits['disallow_bearer'] === true
     this.streamLimits = streamLimits(limits)
+    this.mapping = mappingOf(own['mappings'], subject)
     this.defaultPermissions = record(own['default_permissions'])
     this.#revoked = record(own['revocations'])
     this.exports = exportsOf(own, subject)
@@ -120,7 +124,7 @@ function refuseUnsupported({ own, subject }: Claims, limits: Record<string, unkn
   }
   const unknown = unknownClaim(own, accountClaims) ?? unknownClaim(limits, limitClaims)
   if (unknown !== undefined) refuse(`"${unknown}"`)
-  for (const name of ['mappings', 'authorization', 'trace']) if (entriesOf(own[name]) > 0) refuse(`"${name}"`)
+  for (const name of ['authorization', 'trace']) if (entriesOf(own[name]) > 0) refuse(`"${name}"`)
   // nats-server reads it and holds nobody to it.
   if (number(limits['data']) > 0) refuse('the limit "data"')
   for (const [name, tier] of Object.entries(record(limits['tiered_limits']))) {

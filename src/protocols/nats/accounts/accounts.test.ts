@@ -10,6 +10,7 @@ import type { RunningBroker } from '../../../server/start.ts'
 import { JetStreamClient, type Json } from '../jetstream/jetstream-client.testing.ts'
 import { NatsClient } from '../nats-client.testing.ts'
 import { Accounts } from './accounts.ts'
+import { stayUntil } from './login-times.ts'
 import { type Key, makeKey, makeToken, noLimits, signWith } from './tokens.testing.ts'
 
 const clock = new VirtualClock()
@@ -124,11 +125,16 @@ test('what a token says of connections holds', async () => {
   assert.equal(await answerTo({ own: { src: ['10.0.0.0/8'] } }), violation)
   assert.equal(await answerTo({ own: { src: ['10.0.0.0/8', '127.0.0.0/8'] } }), 'PONG')
   assert.equal(await answerTo({ own: { bearer_token: true }, signer: makeKey('user') }), 'PONG')
-  assert.equal(await answerTo({ own: { times: [{ start: '00:00:00', end: '23:59:59' }] } }), violation)
 })
 
 test('a user of whom a token says what cannot be held is not let in', async () => {
-  const claims = [{ times: [{ start: '00:00:00', end: '23:59:59' }] }, { data: 1000 }, { proxy_required: true }, { new_claim: 1 }]
+  const claims = [
+    { times: [{ start: '00:00', end: '23:59:59' }] },
+    { times_location: 'Nowhere' },
+    { data: 1000 },
+    { proxy_required: true },
+    { new_claim: 1 },
+  ]
   for (const own of claims) assert.equal(await answerTo({ own }), violation, JSON.stringify(own))
 })
 
@@ -144,6 +150,33 @@ test('a login ends with its token', async () => {
   const { client } = await open({ exp: soon() })
   clock.advance(62_000)
   assert.equal(await client.line(), "-ERR 'User Authentication Expired'")
+})
+
+test('a user comes at the times of its token, and stays until they end', async () => {
+  const location = 'Asia/Kolkata'
+  const shown = new Date(clock.now() + 5.5 * 3_600_000)
+  const at = (minutes: number): string => new Date(shown.getTime() + minutes * 60_000).toISOString().slice(11, 19)
+  const own = { times: [{ start: at(-60), end: at(-30) }], times_location: location }
+  assert.equal(await answerTo({ own }), violation)
+  const { client, answer } = await open({ own: { ...own, times: [...own.times, { start: at(-60), end: at(10) }] } })
+  assert.equal(answer, 'PONG')
+  clock.advance(8 * 60_000)
+  const until = async (wanted: string): Promise<void> => {
+    for (let line = await client.line(); line !== wanted; line = await client.line()) assert.match(line, /^P[IO]NG$/)
+  }
+  client.send('PING')
+  await until('PONG')
+  clock.advance(3 * 60_000)
+  await until("-ERR 'User Authentication Expired'")
+  const times = [{ start: '22:00:00', end: '06:00:00' }]
+  const cases: [string, string | null][] = [
+    ['2026-03-28T20:59:00Z', null],
+    ['2026-03-28T21:00:01Z', '2026-03-29T04:00:00Z'], // the clock was put forward that night
+    ['2026-03-29T03:59:00Z', '2026-03-29T04:00:00Z'],
+    ['2026-03-29T04:00:00Z', null],
+  ]
+  for (const [now, end] of cases)
+    assert.equal(stayUntil(times, 'Europe/Berlin', Date.parse(now)), end === null ? null : Date.parse(end), now)
 })
 
 test('accounts do not hear each other, nor see their streams', async () => {
@@ -286,7 +319,6 @@ test('a configuration that cannot be held is refused, with what is wrong', () =>
   make([ordersToken])
   assert.throws(() => make([account(orders, {}, makeKey('operator'))]), /not by the operator/)
   assert.throws(() => make([account(orders, { exports: [{ subject: 'a' }] })]), /its type is none/)
-  assert.throws(() => make([account(orders, { mappings: { a: [{ subject: 'b' }] } })]), /"mappings" cannot be held/)
   const { conn: _, ...noConnections } = noLimits
   assert.equal(
     new Accounts({ operator: operatorToken, accounts: [account(orders, { limits: noConnections })] }, Date.now()).all[0]?.limits
@@ -321,7 +353,30 @@ test('what an account may not have, or nobody can hold here, is refused at the s
     [{ ...limited({ exports: 0 }), exports: [service] }, /1 exports, and its limit is 0/],
     [{ ...limited({ exports: 1, wildcards: false }), exports: [service] }, /wildcards/],
     [{ ...limited({ imports: 0 }), imports: [{ type: 'stream', subject: 'a', account: billing.publicKey }] }, /1 imports/],
-    [{ mappings: { a: [{ subject: 'b', weight: 50 }] } }, /"mappings"/],
+    [{ mappings: { a: [{ subject: 'b', cluster: 'c' }] } }, /clusters/],
+    [{ mappings: { 'a.*': [{ subject: 'b.$2' }] } }, /cannot become "b\.\$2"/],
+    [
+      {
+        mappings: {
+          a: [
+            { subject: 'b', weight: 60 },
+            { subject: 'c', weight: 60 },
+          ],
+        },
+      },
+      /weights/,
+    ],
+    [
+      {
+        mappings: {
+          a: [
+            { subject: 'b', weight: 10 },
+            { subject: 'b', weight: 10 },
+          ],
+        },
+      },
+      /twice/,
+    ],
     [{ authorization: { auth_users: ['UABC'] } }, /"authorization"/],
     [{ trace: { dest: 'a' } }, /"trace"/],
     [{ new_claim: true }, /"new_claim"/],

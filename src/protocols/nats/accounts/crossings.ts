@@ -161,7 +161,12 @@ class ServiceCrossing {
       {
         onRecords: (listener, batch) => {
           if (!hears(broker, each, listener)) return
-          for (const [subject, message] of messagesOf(batch)) this.#ask(subject, renamed(to, subject), withInfo(message, info))
+          for (const [subject, message] of messagesOf(batch)) {
+            const asked = renamed(to, subject)
+            // As what the exporter's own users ask.
+            const { mapping: further } = each.from
+            this.#ask(subject, further === null ? asked : further(asked), withInfo(message, info))
+          }
           this.#asking.publisher.flush()
         },
       },
@@ -177,7 +182,12 @@ class ServiceCrossing {
     )
   }
 
-  #ask(subject: string, to: string, message: Message): void {
+  /** `to`: null, nobody hears it. */
+  #ask(subject: string, to: string | null, message: Message): void {
+    if (to === null) {
+      if (message.reply !== '') this.#tellNobody({ reply: message.reply, subject })
+      return
+    }
     if (message.reply === '') return this.#asking.publish(to, message)
     const now = this.#broker.clock.now()
     for (const [number, { until }] of this.#waiting) {
@@ -208,8 +218,12 @@ class ServiceCrossing {
     const found = this.#waiting.get(number)
     if (found === undefined) return
     this.#waiting.delete(number)
-    const block = statusBlock('503', [['Nats-Subject', found.subject]])
-    this.#answering.publish(found.reply, { reply: '', headerBytes: block.length, payload: block })
+    this.#tellNobody(found)
+  }
+
+  #tellNobody({ reply, subject }: Pick<Waiting, 'reply' | 'subject'>): void {
+    const block = statusBlock('503', [['Nats-Subject', subject]])
+    this.#answering.publish(reply, { reply: '', headerBytes: block.length, payload: block })
     this.#answering.publisher.flush()
   }
 }

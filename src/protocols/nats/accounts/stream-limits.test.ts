@@ -66,7 +66,10 @@ test('streams are as many and as large as an account may have them', async () =>
   const create = (name: string, config: Json): Promise<number> =>
     client.refusal(`CONSUMER.CREATE.a.${name}`, { stream_name: 'a', config: { name, ack_policy: 'explicit', ...config } })
   assert.equal(await create('c', { max_ack_pending: 51 }), 10121)
-  const info = await client.api('CONSUMER.CREATE.a.c', { stream_name: 'a', config: { durable_name: 'c', name: 'c', ack_policy: 'explicit' } })
+  const info = await client.api('CONSUMER.CREATE.a.c', {
+    stream_name: 'a',
+    config: { durable_name: 'c', name: 'c', ack_policy: 'explicit' },
+  })
   assert.equal((info['config'] as Json)['max_ack_pending'], 50)
   assert.equal(await create('d', {}), 10026)
   await client.api('CONSUMER.CREATE.b.c', { stream_name: 'b', config: { durable_name: 'c', name: 'c' } })

@@ -1,8 +1,8 @@
 /** Requests about consumers. */
 import { isDeepStrictEqual } from 'node:util'
 import { isSubset } from '../subjects.ts'
-import { streamNamed } from './api-streams.ts'
 import { consumersMax } from './account-limits.ts'
+import { streamNamed } from './api-streams.ts'
 import { allow, type Call, type Handler } from './call.ts'
 import type { Consumer } from './consumer.ts'
 import { type ConsumerConfig, checkUpdate, consumerConfig, filtersOf } from './consumer-config.ts'

@@ -1,5 +1,6 @@
 /** What `Nats-Schedule` may say (ADR-51): once at a time, every so often, or by a time pattern. */
-import { isTimeZone, nextCron } from '../../../lib/cron.ts'
+import { nextCron } from '../../../lib/cron.ts'
+import { isTimeZone } from '../../../lib/time-zone.ts'
 import { parseDuration } from './times.ts'
 
 const secondMs = 1000
