@@ -11,7 +11,7 @@ export const stopTable = 'stop'
 
 export async function checkpoint(shard: Shard): Promise<void> {
   await shard.durable()
-  const position = shard.storage.wal.position
+  const position = shard.committer.durablePosition
   for (const { log, topic, partition } of [...shard.logs.values()]) {
     if (log.inMemory) continue
     const upTo = log.committed

@@ -175,3 +175,28 @@ test('an entry that did not fit into the frame being filled is not readable with
     assert.equal(log.committed, readable)
   }
 })
+
+test('the next frame is on its way when those who waited for one are told, and they are told in their order', async () => {
+  const wal = new HeldWal()
+  const committer = new Committer(
+    wal,
+    () => undefined,
+    () => undefined,
+  )
+  const told: string[] = []
+  const put = (key: string): void => {
+    committer.frame(0).metadata('t', key, null)
+    committer.whenDurable((error) => told.push(`${key} ${error?.message ?? (wal.writing ? 'and more is written' : '')}`))
+  }
+  put('a')
+  await turn()
+  put('b')
+  put('c')
+  wal.end(null)
+  assert.deepEqual([told, wal.written], [['a and more is written'], [['a'], ['b', 'c']]])
+  put('d')
+  wal.end(new Error('broken'))
+  await turn()
+  assert.deepEqual(told, ['a and more is written', 'b broken', 'c broken', 'd broken'])
+  assert.equal(wal.written.length, 2)
+})

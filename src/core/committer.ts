@@ -35,6 +35,7 @@ export class Committer {
   /** Batches that are full and wait for the one being written. */
   readonly #full: Batch[] = []
   #writing = false
+  #writingFrom = 0
   #scheduled = false
   #groups = 0
   /** Why nothing is confirmed any more; null while all is well. */
@@ -54,6 +55,11 @@ export class Committer {
     this.#beforeWrite = beforeWrite
     this.#onCommitted = onCommitted
     this.#filling = { frame: new Frame(frameBytesFirst), touched: new Set(), waiters: [], reached: [] }
+  }
+
+  /** Where the last frame that is durable ends in the write-ahead log; another may be on its way behind it. */
+  get durablePosition(): number {
+    return this.#writing ? this.#writingFrom : this.#wal.position
   }
 
   /** The frame to add operations to. `bytes` is about how much will be added. */
@@ -137,8 +143,11 @@ export class Committer {
     const current = this.#full.shift() ?? this.#closeFilling()
     if (current.frame.empty) return this.#finish(current, null)
     this.#writing = true
+    this.#writingFrom = this.#wal.position
     this.#wal.write(current.frame.buffer, current.frame.used, (error) => {
       this.#writing = false
+      // The disk goes on while those who waited for this frame are answered.
+      if (error === null && (this.#full.length > 0 || !this.#filling.frame.empty)) this.#write()
       this.#finish(current, error)
     })
   }
