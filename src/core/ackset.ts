@@ -227,15 +227,13 @@ function gapsOf(bits: Uint32Array): number[] {
 
 /** How many bits of [from, to) are set. */
 export function onesBetween(bits: Uint32Array, from: number, to: number): number {
-  let count = 0
-  for (let at = from; at < to; ) {
-    const end = Math.min(to, (at | 31) + 1)
-    const high = end & 31
-    let word = (bits[at >>> 5] as number) & (-1 << (at & 31)) // at < to
-    if (high !== 0) word &= ~(-1 << high)
-    count += ones(word)
-    at = end
-  }
+  if (to <= from) return 0
+  const [first, last] = [from >>> 5, (to - 1) >>> 5]
+  const begin = -1 << (from & 31)
+  const end = -1 >>> (31 - ((to - 1) & 31))
+  if (first === last) return ones((bits[first] as number) & begin & end) // within
+  let count = ones((bits[first] as number) & begin) + ones((bits[last] as number) & end)
+  for (let word = first + 1; word < last; word++) count += ones(bits[word] as number)
   return count
 }
 

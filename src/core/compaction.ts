@@ -8,7 +8,7 @@ import type { TopicConfig } from '../broker/face.ts'
 import { flushOnce } from './checkpoint.ts'
 import { Cleaner } from './cleaner.ts'
 import type { Log } from './log.ts'
-import { Rewriter, RewritingAborted } from './rewriter.ts'
+import { Rewriter, RewritingAborted, SegmentDamaged } from './rewriter.ts'
 import type { Segment } from './segment.ts'
 import type { Shard } from './shard.ts'
 import { findSparse, KeptSelection, rewriteSparse, type Sparse } from './sparse.ts'
@@ -21,9 +21,11 @@ const retryMs = 5 * 60_000
 /** What was replaced, truncated or deleted goes at the latest after this time: a checkpoint is made for it. */
 const deadSegmentsMs = 60_000
 const progressMs = 10_000
-/** A log is looked at for sparse segments again after this time, and as much longer as it has segments, so that looking costs a thousandth of the time. */
+/** A log is looked at for sparse segments again after this time, and as much longer as it has segments, so that looking costs some thousandths of the time at most. */
 const lookEveryMs = 10_000
 const lookMsPerSegment = 100
+/** The same when what was begun came to nothing, since the log was truncated or a reader came. */
+const lookAgainMs = 60_000
 
 /** What is known of a log beside what it knows itself. */
 interface Watched {
@@ -49,6 +51,8 @@ interface Candidate extends Place {
 export class Compactor {
   readonly #shard: Shard
   readonly #watched = new WeakMap<Log, Watched>()
+  /** Found when they were to be written anew. */
+  readonly #damaged = new WeakSet<Segment>()
   #rewriter: Rewriter | null = null
   #running: Promise<void> | null = null
   #deadSince = 0
@@ -170,10 +174,10 @@ export class Compactor {
   async #look(topic: Topic, partition: number, log: Log, now: number): Promise<Sparse | null> {
     const watched = this.#watch(log)
     if (log.segments.length < 2 || now < watched.lookAt || now < watched.notBefore) return null
+    watched.lookAt = now + lookEveryMs + log.segments.length * lookMsPerSegment
     const { gone } = topic.kept(partition)
     if (gone === watched.gone) return null
-    const sparse = await findSparse(log, () => topic.kept(partition))
-    watched.lookAt = now + lookEveryMs + log.segments.length * lookMsPerSegment
+    const sparse = await findSparse(log, () => topic.kept(partition), this.#damaged)
     // With something to gain it is looked at again, whether or not all of it is gained now.
     if (sparse === null) watched.gone = gone
     return sparse
@@ -218,8 +222,11 @@ export class Compactor {
       const ms = Math.round(performance.now() - began)
       shard.log.info({ ...of, bytesBefore, bytesAfter, ...result, ms }, 'segments were written anew')
     } catch (error) {
+      const watched = this.#watch(log)
+      watched.lookAt = now + lookAgainMs
       if (error instanceof RewritingAborted) return
-      this.#watch(log).notBefore = now + retryMs
+      if (error instanceof SegmentDamaged) this.#damaged.add(error.segment)
+      watched.notBefore = now + retryMs
       const message = error instanceof Error ? error.message : String(error)
       shard.log.error({ ...of, error: message }, 'segments could not be written anew; it is tried again later, nothing is lost')
     } finally {

@@ -37,12 +37,11 @@ export class Kept {
   }
 
   #look(index: number): void {
-    const bits = this.#bits.fill(0)
     const begin = index * chunkBits
-    if (this.#readers === null || this.#cursorFloor < begin + chunkBits) {
-      const needed = this.#readers === null ? begin : Math.max(begin, this.#cursorFloor)
-      for (let bit = needed - begin; bit < chunkBits; bit++) bits[bit >>> 5] = (bits[bit >>> 5] as number) | (1 << (bit & 31)) // below
-    }
+    // Without readers all is wanted, and with readers by cursor what they have not come to.
+    const unread = this.#readers === null ? 0 : Math.min(chunkBits, Math.max(0, this.#cursorFloor - begin))
+    const bits = this.#bits.fill(0).fill(-1, (unread + 31) >>> 5)
+    if (unread % 32 !== 0) bits[unread >>> 5] = -1 << (unread & 31)
     for (const reader of this.#readers ?? []) reader.addGaps(index, bits)
     if (this.#log.removed !== null) {
       this.#gaps.fill(0)

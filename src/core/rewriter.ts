@@ -1,7 +1,7 @@
 /**
  * Writes closed segments of a log anew, several neighbours as one, with what stays of them. Offsets never change: holes are left. A rewritten segment
  * is synced before it takes the place of its sources; these go after the checkpoint that no longer names them, so a crash anywhere finds either the
- * one or the others. Memory is one chunk.
+ * one or the others. Memory is two chunks.
  */
 import type { SegmentStore } from '../storage/interfaces.ts'
 import {
@@ -45,6 +45,15 @@ export interface Selection {
 /** The log was truncated or deleted meanwhile, or the broker stops: what is done so far stays valid. */
 export class RewritingAborted extends Error {}
 
+export class SegmentDamaged extends Error {
+  readonly segment: Segment
+
+  constructor(log: Log, segment: Segment, place: number) {
+    super(`log ${log.id}: segment ${segment.base} is damaged at byte ${place}`)
+    this.segment = segment
+  }
+}
+
 export class Rewriter {
   readonly #log: Log
   readonly #store: SegmentStore
@@ -65,15 +74,18 @@ export class Rewriter {
   async rewrite(group: readonly Segment[], selection: Selection): Promise<void> {
     const first = group[0] as Segment // groups are not empty
     const target = first.successor((group.at(-1) as Segment).next)
-    let out: Buffer[] = []
+    // Copied, where it is little: what stays must not keep all chunks in memory that it was read with.
+    const room = Buffer.allocUnsafeSlow(chunkBytes)
+    let copied = 0
+    let fresh: Buffer[] = []
     let waiting = 0
     const flush = async (): Promise<void> => {
       if (waiting === 0) return
       if (!this.#log.segments.includes(first)) throw new RewritingAborted()
-      const chunks = out
-      out = []
-      await this.#append(target, chunks)
+      await this.#append(target, copied === 0 ? fresh : [room.subarray(0, copied), ...fresh])
       target.bytes += waiting
+      copied = 0
+      fresh = []
       waiting = 0
     }
     try {
@@ -84,10 +96,11 @@ export class Rewriter {
             const entry = selection.retain(buffer.subarray(at, at + entryLength(buffer, at)), target)
             if (entry === null) continue
             target.note(target.bytes + waiting, entry, 0, selection.wanted(entry))
-            out.push(entry)
+            fresh.push(entry)
             waiting += entry.length
           }
-          if (waiting >= chunkBytes) await flush()
+          if (waiting > room.length) await flush()
+          for (const entry of fresh.splice(0)) copied += entry.copy(room, copied)
         }
       }
       await flush()
@@ -124,24 +137,25 @@ export class Rewriter {
       let whole = 0
       while (whole + 4 <= buffer.length) {
         const length = entryLength(buffer, whole)
-        if (length < entryHeaderBytes || place + whole + length > segment.bytes) throw damaged(this.#log, segment, place + whole)
+        if (length < entryHeaderBytes || place + whole + length > segment.bytes)
+          throw new SegmentDamaged(this.#log, segment, place + whole)
         if (whole + length > buffer.length) break
         // An entry that is whole may still be one that belongs elsewhere.
         const base = entryBase(buffer, whole)
         const indexed = segment.offsetAt(place + whole)
         const misplaced = base < next || (indexed >= 0 && indexed !== base)
-        if (misplaced || !entryIsWhole(buffer, whole, whole + length)) throw damaged(this.#log, segment, place + whole)
+        if (misplaced || !entryIsWhole(buffer, whole, whole + length)) throw new SegmentDamaged(this.#log, segment, place + whole)
         next = base + entryCount(buffer, whole)
         whole += length
       }
       if (whole === 0) {
         // One entry is longer than the chunk: read all of it.
         const needed = buffer.length >= 4 ? entryLength(buffer, 0) : 0
-        if (needed <= buffer.length) throw damaged(this.#log, segment, place)
+        if (needed <= buffer.length) throw new SegmentDamaged(this.#log, segment, place)
         wanted = needed
         continue
       }
-      if (next > segment.next) throw damaged(this.#log, segment, place)
+      if (next > segment.next) throw new SegmentDamaged(this.#log, segment, place)
       wanted = chunkBytes
       place += whole
       yield { buffer, whole }
@@ -185,8 +199,4 @@ export function rebuilt(entry: Buffer, payload: Buffer, annotations: Annotations
   const made = Buffer.allocUnsafe(entryBytes(content))
   sealEntry(made, 0, writeEntry(made, 0, entryBase(entry, 0), content))
   return made
-}
-
-function damaged(log: Log, segment: Segment, place: number): Error {
-  return new Error(`log ${log.id}: segment ${segment.base} is damaged at byte ${place}`)
 }

@@ -72,10 +72,12 @@ export class Segment {
   /** About how much it would take with those records alone that are still wanted; `wanted` counts them in a range of offsets. */
   bytesWanted(wanted: (from: number, to: number) => number): number {
     let bytes = 0
-    for (const [index, place] of this.places.entries()) {
+    for (let index = 0; index < this.places.length; index++) {
+      const place = this.places[index] as number // index < length
       const size = Math.min(this.places[index + 1] ?? this.bytes, this.bytes) - place
       if (size <= 0) break
-      const [from, to] = [this.offsets[index] as number, this.offsets[index + 1] ?? this.next] // one for each place
+      const from = this.offsets[index] as number // one for each place
+      const to = this.offsets[index + 1] ?? this.next
       // Of a segment from before records were counted, each offset is taken for one.
       const before = this.records[index]
       const records = before === undefined ? to - from : (this.records[index + 1] ?? this.recordsTotal) - before

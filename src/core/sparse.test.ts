@@ -339,6 +339,53 @@ test('a batch keeps those of its records that are wanted', async () => {
   await scene.machine.stop()
 })
 
+test('what a reader got who was moved back in the middle of a pass comes to it again', async () => {
+  let again = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    const scene = await Scene.start(seed)
+    await scene.space.createTopic('q', { retention: 'acknowledged', segmentBytes }, 'test')
+    await fill(scene.space, 1000)
+    const client = new Client(scene.space)
+    await client.take(1000)
+    client.acceptAll(kept)
+    client.close()
+    scene.machine.clock.advance(1000)
+    await turns(seed * 2)
+    await scene.space.seek('q', '', 'oldest')
+    const first = await rest(scene.space, 10)
+    if (first.length > 10) again++
+    await scene.pass(100)
+    assert.deepEqual(await rest(scene.space, first.length), first, `seed ${seed}`)
+    await scene.machine.stop()
+  }
+  assert.ok(again > 0, 'more than what nobody had acknowledged')
+})
+
+test('a damaged segment is told of and left as it is, and the others give back what is gone', async () => {
+  const errors: object[] = []
+  const passes: object[] = []
+  const log: Logger = { debug() {}, warn() {}, error: (fields) => errors.push(fields), info: (fields) => passes.push(fields) }
+  const scene = await Scene.start(1, { log })
+  await scene.space.createTopic('q', { retention: 'acknowledged', segmentBytes }, 'test')
+  await fill(scene.space, 2000)
+  const client = new Client(scene.space)
+  await client.take(2000)
+  const before = scene.bytes
+  const damagedFile = scene.files[2] as string
+  const length = scene.machine.disk.sizeOf(damagedFile)
+  scene.machine.disk.overwrite(damagedFile, 5000, Buffer.from('?'))
+  client.acceptAll(kept)
+  await scene.pass(20)
+  assert.match(JSON.stringify(errors), /damaged at byte \d+/)
+  errors.length = 0
+  await scene.pass(400)
+  assert.equal(scene.machine.disk.sizeOf(damagedFile), length)
+  assert.ok(passes.length > 0)
+  assert.ok(scene.bytes < length + before / 3, `${scene.bytes} of ${before}`)
+  assert.deepEqual(errors, [], 'told once')
+  await scene.machine.stop()
+})
+
 test('a crash at any point of a pass loses nothing of a bucket and brings nothing back', async (t) => {
   for (let seed = 1; seed <= 20; seed++) {
     await t.test(`seed ${seed}`, async () => {

@@ -14,8 +14,10 @@ import type { Segment } from './segment.ts'
 const wantedShareMax = 0.5
 /** A segment below this part of a full one goes along with its neighbours, so that what is left does not end as many small ones. */
 const smallPart = 1 / 4
-/** So many segments are looked at without a pause: a tenth of a millisecond each. */
-const looksAtOnce = 32
+/** So many segments are looked at without a pause: some tenths of a millisecond each. */
+const looksAtOnce = 8
+/** Neighbours go together up to so many full segments, so that not too much is done in vain when one of them goes meanwhile. */
+const groupSegmentsMax = 8
 /** One pass gains no more than about so many full segments. */
 const gainSegmentsMax = 16
 
@@ -25,17 +27,20 @@ export interface Sparse {
   readonly gain: number
 }
 
-/** What pays to be written anew; null when it is less than a segment's worth. `kept` makes a look at what is kept by now. */
-export async function findSparse(log: Log, kept: () => Kept): Promise<Sparse | null> {
+/**
+ * What pays to be written anew; null when it is less than a segment's worth. `kept` makes a look at what is kept by now; `damaged` were found so when
+ * they were to be written anew.
+ */
+export async function findSparse(log: Log, kept: () => Kept, damaged: WeakSet<Segment>): Promise<Sparse | null> {
   const segments = log.segments.filter(({ sealed }) => sealed)
   // Less than a full segment cannot gain as much.
   if (segments.reduce((sum, { bytes }) => sum + bytes, 0) < log.segmentBytes) return null
   const finder = new Finder(log.segmentBytes)
   for (let from = 0; from < segments.length; from += looksAtOnce) {
-    if (from > 0) await new Promise((resolve) => setImmediate(resolve))
+    await new Promise((resolve) => setImmediate(resolve))
     const look = kept()
     for (const segment of segments.slice(from, from + looksAtOnce)) {
-      if (segment.damage !== null || segment.unsynced) finder.close()
+      if (segment.damage !== null || segment.unsynced || damaged.has(segment)) finder.close()
       else
         finder.meet(
           segment,
@@ -67,7 +72,9 @@ class Finder {
 
   meet(segment: Segment, wanted: number): void {
     const joins = wanted <= segment.bytes * wantedShareMax || segment.bytes <= this.#segmentBytes * smallPart
-    if (!joins || this.#wanted + wanted > this.#segmentBytes) this.close()
+    const tooMuch =
+      this.#wanted + wanted > this.#segmentBytes || this.#bytes + segment.bytes > groupSegmentsMax * this.#segmentBytes
+    if (!joins || tooMuch) this.close()
     if (!joins) return
     this.#group.push(segment)
     this.#bytes += segment.bytes
