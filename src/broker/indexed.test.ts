@@ -295,3 +295,22 @@ test('a damaged segment is told of, does not keep the broker from starting, and 
   await assert.rejects(space.peek('s', { limit: 1000 }), /damaged/)
   await machine.stop()
 })
+
+test('a damaged segment behind one that ends with a hole is passed over, too', async () => {
+  const errors: object[] = []
+  const log = { debug() {}, info() {}, warn() {}, error: (fields: object) => errors.push(fields) }
+  const machine = new Machine(1, { log })
+  const space = spaceOf(await machine.start())
+  await space.createTopic('s', { captures: ['s.#'], indexed: true, segmentBytes: 1024 }, 'test')
+  for (let count = 0; count < 300; count++) await publish(space, to('s.a', `${count} ${'x'.repeat(100)}`))
+  const holes = Array.from({ length: 299 }, (_, offset) => offset).filter((offset) => offset % 10 !== 0)
+  await space.removeRecords('s', 0, holes)
+  await machine.stop()
+  const [, ...files] = machine.disk.names().filter((name) => name.startsWith('/segments/'))
+  assert.ok(files.length > 1)
+  for (const file of files) machine.disk.overwrite(file, 60, Buffer.from('?'))
+  const again = spaceOf(await machine.start())
+  assert.equal(errors.length, files.length)
+  assert.equal(again.offsetsOf('s', 's.a')[0], 0)
+  await machine.stop()
+})

@@ -99,9 +99,10 @@ export class Keeper {
     for (let offset = this.#log.start; offset < this.#log.committed; ) {
       const read = await this.#read(offset).catch((error: Error) => error)
       if (read instanceof Error) {
-        const segment = this.#log.segments.find(({ next }) => next > offset)
-        if (segment === undefined || segment.damage === null) throw read
-        damaged(segment.damage)
+        // Not always the one that the offset lies in: that may end with a hole.
+        const segment = this.#log.segments.find(({ damage }) => damage === read.message)
+        if (segment === undefined) throw read
+        damaged(read.message)
         offset = segment.next
         continue
       }
