@@ -78,9 +78,7 @@ export class Segment {
       if (size <= 0) break
       const from = this.offsets[index] as number // one for each place
       const to = this.offsets[index + 1] ?? this.next
-      // Of a segment from before records were counted, each offset is taken for one.
-      const before = this.records[index]
-      const records = before === undefined ? to - from : (this.records[index + 1] ?? this.recordsTotal) - before
+      const records = (this.records[index + 1] ?? this.recordsTotal) - (this.records[index] as number)
       bytes += records <= 0 ? size : size * Math.min(1, wanted(from, to) / records)
     }
     return bytes
@@ -118,8 +116,13 @@ export class Segment {
   }
 
   static from(stored: ReturnType<Segment['toJSON']>): Segment {
-    const segment = new Segment(0)
-    return Object.assign(segment, stored)
+    const segment = Object.assign(new Segment(0), stored)
+    // Stored before records were counted: each offset is taken for one.
+    if (segment.records.length < segment.offsets.length) {
+      segment.records = segment.offsets.map((offset) => offset - segment.base)
+      segment.recordsTotal = segment.next - segment.base
+    }
+    return segment
   }
 }
 
