@@ -6,7 +6,7 @@ import { attributeBytes } from '../message-attributes.ts'
 import { nameInArn } from '../names.ts'
 import { itemFor } from '../sqs/item.ts'
 import type { Queue } from '../sqs/queue.ts'
-import { wrapped } from './notification.ts'
+import { textFor, wrapped } from './notification.ts'
 import type { Store, Subscription, Topic } from './store.ts'
 
 export function copiesOf(
@@ -23,31 +23,37 @@ export function copiesOf(
     id: message.id || randomUUID(),
     ...(topic.fifo && { sequence: message.sequence ?? store.queues.sequence.next() }),
   }
+  const version = topic.attributes['SignatureVersion']
+  const sign = version === undefined ? unsigned : (store.signer.forCopies(version) ?? unsigned)
   const copies: PublishItem[] = []
   for (const subscription of store.ofTopic(topic.name)) {
     if (!subscription.confirmed || subscription.policy?.(published) === false) continue
     const copy =
       subscription.protocol === 'sqs'
-        ? forQueue(store, topic, subscription, published, at)
+        ? forQueue(store, topic, subscription, messageFor(topic, subscription, published, at, sign))
         : forEndpoint(topic, subscription, published, at)
     if (copy !== null) copies.push(copy)
   }
   return copies
 }
 
-function forQueue(store: Store, topic: Topic, subscription: Subscription, published: Message, at: number): PublishItem | null {
-  const message = messageFor(topic, subscription, published, at)
+/** What to write in place of a notification. */
+type Sign = (text: string, base: string) => string
+const unsigned: Sign = (text) => text
+
+function forQueue(store: Store, topic: Topic, subscription: Subscription, message: Message): PublishItem | null {
   const queue = store.queues.find(nameInArn(subscription.endpoint, 'sqs') ?? '')
   if (queue !== undefined && fits(queue, message)) return itemFor(store.broker.clock, queue, message, topic.name)
   return deadLetter(store, subscription, message, topic)
 }
 
 /** As a message of SQS; in its group, and with its id against repetitions. */
-function messageFor(topic: Topic, subscription: Subscription, published: Message, at: number): Message {
+function messageFor(topic: Topic, subscription: Subscription, published: Message, at: number, sign: Sign): Message {
   const { group, dedup, sequence } = published
+  const notification = (): string => sign(wrapped(published, subscription, topic.arn, at), subscription.base)
   return {
     id: randomUUID(),
-    body: subscription.raw ? (published.bodies?.['sqs'] ?? published.body) : wrapped(published, subscription, topic.arn, at),
+    body: subscription.raw ? textFor(published, 'sqs') : notification(),
     attributes: subscription.raw ? published.attributes : [],
     ...(group !== undefined && { group }),
     ...(dedup !== undefined && { dedup }),

@@ -8,7 +8,7 @@ export function textFor(message: Message, protocol: string): string {
   return message.bodies?.[protocol] ?? message.body
 }
 
-/** What endpoints get is signed when it is posted: signer.ts. */
+/** What endpoints get is signed when it is posted, what queues get as their topic says: signer.ts. */
 export function wrapped(message: Message, subscription: Subscription, topicArn: string, at: number): string {
   const attributes = message.attributes.map(
     ({ name, type, value }: MessageAttribute) => [name, { Type: type, Value: value }] as const,

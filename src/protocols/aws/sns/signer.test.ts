@@ -54,6 +54,9 @@ test('both versions sign the fields that AWS names, in its order, with a certifi
       asked,
     ),
   )
+  // At once too, also by a signer that was not asked before: the key is there.
+  const atOnce = (await signerOf(Promise.resolve(machine.start()))).forCopies('2')?.(JSON.stringify(withSubject), 'http://here:1')
+  assert.ok(isSigned(signer, signable('Subject\na subject\n'), JSON.parse(atOnce ?? '{}') as Record<string, string>))
   const certificate = new X509Certificate(signer.certificateAt(new URL(asked['SigningCertURL'] ?? '').pathname) ?? '')
   assert.ok(certificate.verify(certificate.publicKey))
   assert.ok(certificate.validFromDate < new Date(Date.UTC(2026)) && certificate.validToDate > new Date(Date.UTC(2040)))

@@ -345,6 +345,29 @@ test('an endpoint over HTTP confirms, and gets what is published, again when it 
   assert.deepEqual(letters, ['never', 'refused'])
 })
 
+test('notifications in queues are signed where their topic says how, one signature for all of them', async () => {
+  const TopicArn = await topic('signed')
+  const queues = [await subscribedQueue(TopicArn, 'signed-1'), await subscribedQueue(TopicArn, 'signed-2')]
+  const bodies = async (): Promise<string[]> => {
+    const found = await Promise.all(queues.map((queue) => client.bodies(queue)))
+    return found.map(([body = '']) => body)
+  }
+  await sns('Publish', { TopicArn, Message: 'plain' })
+  for (const body of await bodies()) assert.equal((JSON.parse(body) as { Signature?: string }).Signature, undefined)
+  for (const [version, algorithm] of [
+    ['1', 'RSA-SHA1'],
+    ['2', 'RSA-SHA256'],
+  ] as const) {
+    await sns('SetTopicAttributes', signatureVersion(TopicArn, version))
+    await sns('Publish', { TopicArn, Message: version })
+    const signed = await bodies()
+    for (const body of signed) await checkSignature(body, algorithm)
+    const signatures = signed.map((body) => JSON.parse(body) as { Signature: string; SignatureVersion: string })
+    assert.equal(signatures[0]?.Signature, signatures[1]?.Signature)
+    assert.equal(signatures[0]?.SignatureVersion, version)
+  }
+})
+
 const signatureVersion = (TopicArn: string, AttributeValue: string): Record<string, string> => ({
   TopicArn,
   AttributeName: 'SignatureVersion',

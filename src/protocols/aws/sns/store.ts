@@ -75,6 +75,11 @@ export class Store {
   start(): void {
     for (const [name] of [...this.#topics.entries()]) if (this.find(name) === undefined) this.#forgetTopic(name)
     for (const name of [...this.#byTopic.keys()]) if (this.find(name) === undefined) this.#forgetTopic(name)
+    // Topics that were told how to sign before there was something to sign for.
+    if (this.all().some(({ attributes }) => attributes['SignatureVersion'] !== undefined))
+      this.signer
+        .prepare()
+        .catch((error: Error) => this.broker.log.warn({ error: error.message }, 'there is no key to sign with'))
     for (const subscription of this.subscriptions()) if (subscription.protocol !== 'sqs') this.http.begin(subscription)
   }
 

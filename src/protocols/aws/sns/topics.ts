@@ -23,6 +23,7 @@ export const createTopic: SnsAction = {
     checkName(name, given)
     for (const [attribute, value] of given) if (attribute !== 'FifoTopic') checkAttribute(call, name, attribute, value)
     call.allow('manage', name)
+    if (given.has('SignatureVersion')) await call.store.signer.prepare()
     const present = call.store.find(name)
     if (present === undefined) await create(call, name, given, tags)
     else checkSame(present, given, tags)
@@ -215,6 +216,7 @@ export const setTopicAttributes: SnsAction = {
     const name = call.required('AttributeName')
     const value = call.input.optionalText('AttributeValue') ?? ''
     checkAttribute(call, topic.name, name, value)
+    if (name === 'SignatureVersion') await call.store.signer.prepare()
     await change(call, topic, { attributes: { ...topic.attributes, [name]: value } })
     return null
   },
