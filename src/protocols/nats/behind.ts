@@ -8,25 +8,41 @@ import { pendingBytesMax } from './info.ts'
 const behindBytesHigh = (pendingBytesMax * 3) / 4
 const behindBytesLow = pendingBytesMax / 2
 /**
- * What it has to take in so many looks (outflow.ts: 200 ms) to be waited for: about the pace to which nats-server holds publishers at most. A kernel takes
- * more than a MiB at once, when there is room, and then nothing for a while.
+ * What it has to take in each look (outflow.ts: 5 ms), on the average of so many, to be waited for: about the pace to which nats-server holds publishers
+ * at most. A kernel takes more than a MiB at once, when there is room, and then nothing for a while.
  */
-const paceBytes = 1024 * 1024
+const paceBytes = (1024 * 1024) / 40
 const paceLooks = 40
+/**
+ * The same for one that has shown that it keeps pace: that it takes nothing now may be for want of a processor. Waiting fills no memory, it only takes time.
+ * It has shown it by so many bytes before it was behind, or in so many windows since.
+ */
+const patientLooks = 200
+const shownBytes = pendingBytesMax
+const shownWindows = 5
 
 export const isFarBehind = (waitingBytes: number): boolean => waitingBytes > behindBytesHigh
 
+interface Reader {
+  /** Bytes that it was written and has not taken, and those that it has taken since it is there. */
+  readonly outboundBytes: number
+  readonly takenBytes: number
+}
+
 export class Behind {
-  readonly #client: { readonly outboundBytes: number }
+  readonly #client: Reader
   readonly #publishers = new Set<number>()
   /** How much waited when it was last looked at. */
   #bytes = 0
   #taken = 0
   #looks = 0
+  /** Windows in which it kept pace, one after the other. */
+  #kept: number
   #isWaitedFor = true
 
-  constructor(client: { readonly outboundBytes: number }) {
+  constructor(client: Reader) {
     this.#client = client
+    this.#kept = client.takenBytes >= shownBytes ? shownWindows : 0
   }
 
   /** More was written to it: messages of `bytes` bytes, published by these connections. */
@@ -44,11 +60,18 @@ export class Behind {
     this.#measure(0)
     if (this.#bytes <= behindBytesLow) return false
     // Looks are counted, not time: while the broker itself stands still nobody can take anything.
-    if (++this.#looks < paceLooks) return true
-    this.#isWaitedFor = this.#taken >= paceBytes
+    this.#looks++
+    const looksMost = this.#kept >= shownWindows ? patientLooks : paceLooks
+    if (this.#taken >= looksMost * paceBytes) this.#judge(true)
+    else if (this.#looks >= looksMost) this.#judge(false)
+    return true
+  }
+
+  #judge(keepsPace: boolean): void {
+    this.#isWaitedFor = keepsPace
+    this.#kept = keepsPace ? this.#kept + 1 : 0
     this.#looks = 0
     this.#taken = 0
-    return true
   }
 
   #measure(written: number): void {

@@ -12,6 +12,7 @@ const mib = 1024 * 1024
 
 class Client {
   outboundBytes = 0
+  takenBytes = 0
   held = false
   cut = false
   cutOff(): void {
@@ -139,6 +140,35 @@ test('who takes next to nothing is waited for no longer, until it does', async (
     outflow.wrote(reader, 0.05 * mib, [1])
     await pass(clock, 5)
   }
+  assert.equal(outflow.mustWait(1), true)
+})
+
+test('who has kept pace may take nothing for a second; once it did for longer it has to keep it anew', async () => {
+  const clock = new VirtualClock()
+  const outflow = new Outflow(clock)
+  const [reader, publisher] = [Object.assign(new Client(), { takenBytes: 64 * mib }), new Client()]
+  reader.outboundBytes = 60 * mib
+  outflow.wrote(reader, mib, [1])
+  outflow.hold(publisher, 1)
+  for (let pause = 0; pause < 3; pause++) {
+    await pass(clock, 950)
+    assert.equal(publisher.held, true)
+    reader.outboundBytes -= 5 * mib
+    await pass(clock, 5)
+  }
+  await pass(clock, 1000)
+  assert.deepEqual([outflow.mustWait(1), publisher.held], [false, false])
+  reader.outboundBytes -= mib
+  await pass(clock, 5)
+  outflow.hold(publisher, 1)
+  assert.equal(outflow.mustWait(1), true)
+  await pass(clock, 200)
+  assert.equal(outflow.mustWait(1), false)
+  for (let count = 0; count < 5; count++) {
+    reader.outboundBytes -= mib
+    await pass(clock, 5)
+  }
+  await pass(clock, 950)
   assert.equal(outflow.mustWait(1), true)
 })
 

@@ -17,6 +17,8 @@ const patienceMs = 2000
 export interface Receiving {
   /** Bytes that it was written and has not taken. */
   readonly outboundBytes: number
+  /** Those that it has taken. */
+  readonly takenBytes: number
   cutOff(): void
 }
 

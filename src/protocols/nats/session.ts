@@ -211,6 +211,10 @@ export class Session implements ProtocolSession, Client, SubscriptionHost, Recei
     return this.connection.outboundBytes
   }
 
+  get takenBytes(): number {
+    return this.#counts.out_bytes - this.connection.outboundBytes
+  }
+
   /** At once: as nats-server has it, nothing is said to a client that does not read. */
   cutOff(): void {
     if (this.#state === State.Closed) return
