@@ -77,13 +77,13 @@ const ranges: readonly Range[] = [
 ]
 const partForm = /^([*?]|\d{1,2}(-\d{1,2})?)(\/\d{1,2})?$/
 
-/** ActiveMQ's steps take what is divisible by them, where those of others count from the first: every tenth of the month's days is the tenth, twentieth and thirtieth day. */
+/** ActiveMQ's steps take what is divisible by them, where those of others count from the first: every tenth day of a month is its 10th, 20th and 30th. */
 function withoutSteps(field: string, { least, most }: Range): string {
   return field
     .split(',')
     .flatMap((part) => {
       const [range = '', step] = part.split('/')
-      if (step === undefined) return [part]
+      if (step === undefined || Number(step) === 1) return [range]
       const [low = '', high] = range.split('-')
       const star = low === '*' || low === '?'
       const from = star ? least : Number(low)
