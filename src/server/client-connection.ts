@@ -177,7 +177,7 @@ export class ClientConnection implements Connection {
     if (this.#holding) return this.destroy(reason)
     this.#flush(Number.POSITIVE_INFINITY)
     this.#ending = true
-    this.#cause = 'server'
+    if (reason !== '') this.#cause = 'server'
     this.closeReason ||= reason
     this.#transport.end(this.ending, reason)
     setTimeout(() => this.#transport.destroy(), endTimeoutMs).unref()

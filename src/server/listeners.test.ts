@@ -174,6 +174,24 @@ test('the log tells at info of connections that the broker ends, at debug of tho
   await port.close(100)
 })
 
+test('a client that sends nothing more may still be answered where its session sees to the end, and is let go at once otherwise', async () => {
+  const plain = await client(protocol('plain', (connection) => ({ onBytes: (chunk) => connection.write(chunk) })))
+  const ending = await client(
+    protocol('ending', (connection) => ({
+      onEnd() {
+        setImmediate(() => {
+          connection.write(Buffer.from('farewell'))
+          connection.end('')
+        })
+      },
+    })),
+  )
+  plain.end('x')
+  assert.equal((await received(plain, 100)).toString(), 'x')
+  ending.end('x')
+  assert.equal((await received(ending, 100)).toString(), 'farewell')
+})
+
 async function closeAll(): Promise<void> {
   for (const { id } of connections.list()) connections.close(id, 'test')
   while (connections.size > 0) await new Promise((resolve) => setImmediate(resolve))
@@ -222,6 +240,7 @@ test('what a client sends while its protocol is still being loaded waits, and a 
   assert.deepEqual(said, [])
   loaded.resolve()
   assert.equal(String(await received(socket, 5)), 'heard')
+  while (said.length < 2) await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(said.sort(), ['closed by peer', 'early'])
 
   const broken = await client({ name: 'broken', listeners: [], formats: [], open: () => Promise.reject(new Error('no module')) })

@@ -141,11 +141,10 @@ export class Listeners {
     if (running === null) return
     this.#sessionCount++
     if (entrance === null || protocol.asksForTls === true) {
-      const onBytes = (chunk: Buffer): void => running.bytes(chunk)
-      socket.on('data', onBytes)
+      const stop = hear(running, socket)
       if (entrance !== null)
         running.connection.onStartTls = (early, done) => {
-          socket.off('data', onBytes)
+          stop()
           this.#startTls(running, socket, early, entrance, done)
         }
     } else socket.once('data', (chunk: Buffer) => this.#afterGreeting(running, socket, chunk, entrance))
@@ -164,7 +163,7 @@ export class Listeners {
       upgrade(socket, first, (wrapping, secured) => {
         running.connection.secured(new TcpTransport(wrapping), secured)
         wrapping.on('error', ignore)
-        wrapping.on('data', (chunk: Buffer) => running.bytes(chunk))
+        hear(running, wrapping)
         done()
       })
     }
@@ -175,19 +174,32 @@ export class Listeners {
   /** The first bytes of a client that was spoken to: a TLS handshake, or its protocol at once. */
   #afterGreeting(running: Running, socket: Socket, first: Buffer, { upgrade }: Entrance): void {
     const { connection } = running
-    const onBytes = (chunk: Buffer): void => running.bytes(chunk)
     if (beginsHandshake(first)) {
       socket.pause()
       connection.hold()
       upgrade(socket, first, (wrapping, secured) => {
         connection.secured(new TcpTransport(wrapping), secured)
         wrapping.on('error', ignore)
-        wrapping.on('data', onBytes)
+        hear(running, wrapping)
       })
     } else if (connection.upgrade === 'required') connection.destroy('plain text where only TLS is allowed')
     else {
-      socket.on('data', onBytes)
-      onBytes(first)
+      hear(running, socket)
+      running.bytes(first)
     }
+  }
+}
+
+/** Hands on what the peer sends, and that it sends nothing more: it may still wait for answers. Returns what ends this. */
+function hear(running: Running, socket: Socket): () => void {
+  const onBytes = (chunk: Buffer): void => running.bytes(chunk)
+  const onEnd = (): void => running.ended()
+  socket.allowHalfOpen = true
+  socket.on('data', onBytes)
+  socket.on('end', onEnd)
+  return () => {
+    socket.allowHalfOpen = false
+    socket.off('data', onBytes)
+    socket.off('end', onEnd)
   }
 }

@@ -49,6 +49,10 @@ export class OpeningSession implements Session {
     return this.#session?.describe?.bind(this.#session)
   }
 
+  get onEnd(): (() => void) | undefined {
+    return this.#session?.onEnd?.bind(this.#session)
+  }
+
   onClose(cause: CloseCause): void {
     this.#closed = cause
     this.#held = []

@@ -107,6 +107,16 @@ export class Running implements OpenConnection {
     }
   }
 
+  /** The peer sends nothing more. */
+  ended(): void {
+    try {
+      if (this.#session.onEnd !== undefined) this.#session.onEnd()
+      else this.connection.end('')
+    } catch (cause) {
+      blame(this.#broker, this.connection, cause)
+    }
+  }
+
   /** Last call. */
   closed(failed: boolean): void {
     const { connection } = this

@@ -69,6 +69,11 @@ export interface Session {
   onWritable(): void
   /** Called about once a second with the clock's time in ms: heartbeats and timeouts of the protocol. */
   onTick(now: number): void
+  /**
+   * The peer sends nothing more. It may wait for answers, or be gone: give those answers, nothing that it would take away from others, and then
+   * `connection.end('')`. Where there is none, the connection ends at once.
+   */
+  readonly onEnd?: (() => void) | undefined
   /** The broker shuts down: say goodbye in the protocol's words, finish what is in flight, then `connection.end`. */
   drain(): void
   /** What a listing in the protocol's own words shows of it: for the protocol's own tools, never interpreted by others. */

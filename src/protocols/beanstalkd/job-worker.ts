@@ -19,6 +19,7 @@ export class JobWorker implements Worker {
   readonly #tell: Reserving
   readonly #reserved = new Set<Job>()
   #waits = false
+  #waitsForNewJobs = false
   #timeout: Timer | null = null
   #deadline: Timer | null = null
   /** It has asked for a job once. */
@@ -67,6 +68,7 @@ export class JobWorker implements Worker {
     this.#count()
     if (this.#marginAt() <= this.#now && !this.#server.hasReady(this.tubes)) return this.#tell.gaveUp('DEADLINE_SOON')
     this.#waits = true
+    this.#waitsForNewJobs = seconds !== 0
     this.#server.counters.waiting++
     this.#server.wait(this)
     if (!this.isWaiting) return
@@ -97,6 +99,11 @@ export class JobWorker implements Worker {
 
   get isWaiting(): boolean {
     return this.#waits
+  }
+
+  /** It waits also for jobs that nobody has put yet. */
+  get isPatient(): boolean {
+    return this.#waits && this.#waitsForNewJobs
   }
 
   get #now(): number {

@@ -71,6 +71,11 @@ export class Login implements BrokerSession {
     // Sessions have timers of their own.
   }
 
+  onEnd(): void {
+    if (this.#session === null) this.#connection.end('')
+    else this.#session.onEnd()
+  }
+
   drain(): void {
     if (this.#session === null) this.#connection.end('the broker shuts down')
     else this.#session.drain()

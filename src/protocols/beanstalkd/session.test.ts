@@ -1,6 +1,7 @@
 /** Conversations: what takes time (delays, time to run, pauses), what outlives a restart, what crosses, and how the protocol refuses. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -269,6 +270,21 @@ test('an HTTP request ends the connection: its body is no commands', async () =>
   const other = await client('of a page')
   assert.equal(await other.ask('reserve-with-timeout 0'), 'TIMED_OUT')
   other.close()
+})
+
+test('all that a client sent before it closed its side is done and answered, but nobody who does waits for a job', async () => {
+  const puts = 3000
+  const socket = connect(broker.port('beanstalkd'), '127.0.0.1')
+  socket.end(`use half\r\nwatch half\r\n${'put 0 0 60 1\r\nx\r\n'.repeat(puts)}reserve\r\n`)
+  let text = ''
+  for await (const chunk of socket as AsyncIterable<Buffer>) text += chunk.toString()
+  assert.equal(text.match(/INSERTED \d+\r\n/g)?.length, puts)
+  assert.match(text, /RESERVED \d+ 1\r\nx\r\n$/)
+  const waiting = connect(broker.port('beanstalkd'), '127.0.0.1')
+  waiting.end('watch nobody\r\nignore default\r\nreserve-with-timeout 0\r\nreserve\r\n')
+  let answers = ''
+  for await (const chunk of waiting as AsyncIterable<Buffer>) answers += chunk.toString()
+  assert.equal(answers, 'WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\n')
 })
 
 test('commands sent at once, and in pieces, are answered in their order', async () => {

@@ -51,6 +51,8 @@ export class Session implements BrokerSession {
   #isPaused = false
   /** It is being closed: nothing new is taken. */
   #ending = false
+  /** Its client sends nothing more. */
+  #isOver = false
   /** A command that waits until some before it are answered. */
   #line: string | null = null
   /** Puts of this turn. */
@@ -88,6 +90,12 @@ export class Session implements BrokerSession {
     // What has a time has a timer.
   }
 
+  /** What was sent is answered, but nobody waits for a job any more. */
+  onEnd(): void {
+    this.#isOver = true
+    this.#read()
+  }
+
   drain(): void {
     this.#ending = true
     this.#connection.end('the broker shuts down')
@@ -114,6 +122,13 @@ export class Session implements BrokerSession {
     this.#decoder.keep()
     this.#reading = false
     this.#holdBack(this.#state !== State.Closed && this.#decoder.buffered > earlyBytesMax)
+    if (this.#isOver) this.#endIfAnswered()
+  }
+
+  #endIfAnswered(): void {
+    if (this.#worker.isPatient) return this.#connection.end('')
+    if (this.#state === State.Answering || this.#state === State.Closed || this.#connection.congested) return
+    if (this.#line === null && this.#puts === 0 && this.#answers.isEmpty) this.#connection.end('')
   }
 
   /** Reads no more than it can run. */

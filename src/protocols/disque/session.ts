@@ -60,6 +60,8 @@ export class Session implements BrokerSession, Waiter {
   /** Something came while it waits for a job. */
   #hasEarly = false
   #isPlanned = false
+  /** Its client sends nothing more. */
+  #isOver = false
   /** Ends once its replies are on their way. */
   #ending: string | null = null
   #lastCommand = 'NULL'
@@ -162,7 +164,10 @@ export class Session implements BrokerSession, Waiter {
           break
         }
         const request = this.#decoder.next()
-        if (request === null) break
+        if (request === null) {
+          if (this.#isOver) this.#ending = ''
+          break
+        }
         this.#execute(request.all)
       }
     } catch (cause) {
@@ -171,6 +176,7 @@ export class Session implements BrokerSession, Waiter {
       this.#ending = cause.message
     }
     this.#flush()
+    if (this.#isOver && this.#state === State.Blocked) return this.close('')
     // Whoever waits for a job is read on, so that its going is noticed; but not more than once.
     const isHeard = this.#state === State.Blocked && !this.#hasEarly
     this.#read(isHeard || (this.#mayRun && !this.#isPlanned))
@@ -405,6 +411,13 @@ export class Session implements BrokerSession, Waiter {
   onTick(now: number): void {
     const expiresAt = this.principal?.expiresAt
     if (expiresAt !== undefined && now > expiresAt) this.close('the login has expired')
+  }
+
+  /** What was sent is answered, but nobody waits for a job any more. */
+  onEnd(): void {
+    if (this.#state === State.Blocked) return this.close('')
+    this.#isOver = true
+    this.goOn()
   }
 
   drain(): void {

@@ -1,5 +1,6 @@
-/** Clients that go while they wait for a key, over real sockets. */
+/** Clients that go while they wait for a key, or have sent all they will, over real sockets. */
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { portOf, startTestBroker } from '../../../test/support/running.ts'
 import { encode } from '../../lib/resp/client.testing.ts'
@@ -56,4 +57,21 @@ test('a client that is blocked is read so far ahead and no further, and what it 
   )
   client.close()
   other.close()
+})
+
+test('all that a client sent before it closed its side is done and answered, but nobody who does waits for a key', async () => {
+  const answersTo = async (bytes: string): Promise<string> => {
+    const socket = connect(portOf(running, 'redis'), '127.0.0.1')
+    // As `printf … | nc`.
+    socket.end(bytes)
+    let text = ''
+    for await (const chunk of socket as AsyncIterable<Buffer>) text += chunk.toString()
+    return text
+  }
+  assert.equal(await answersTo('LPUSH pipe a\r\nLLEN pipe\r\n'), ':1\r\n:1\r\n')
+  const pushes = 20_000
+  const answers = await answersTo('LPUSH pipe a\r\n'.repeat(pushes))
+  assert.equal(answers.split('\r\n').length - 1, pushes)
+  assert.equal(await answersTo('BLPOP nothing 0\r\n'), '')
+  assert.equal(await answersTo('LLEN pipe\r\n'), `:${pushes + 1}\r\n`)
 })

@@ -22,6 +22,8 @@ export class Session implements ProtocolSession, ClientHost {
   #ended = false
   #reading = true
   #planned = false
+  /** Its client sends nothing more. */
+  #isOver = false
 
   constructor(connection: Connection, broker: Broker) {
     this.#connection = connection
@@ -127,7 +129,10 @@ export class Session implements ProtocolSession, ClientHost {
           break
         }
         const request = this.#decoder.next()
-        if (request === null) break
+        if (request === null) {
+          if (this.#isOver) client.closing = ''
+          break
+        }
         if (count % clockRequests === 0) this.#server.executor.look()
         this.#server.executor.execute(client, request)
       }
@@ -138,6 +143,7 @@ export class Session implements ProtocolSession, ClientHost {
     }
     this.#server.settle()
     this.#server.flush(client)
+    if (this.#isOver && client.blocked) return this.end('')
     // Whoever is blocked is read on, up to a limit: behind what is read may be the end of the connection.
     const isHeard = client.blocked && this.#decoder.buffered <= earlyBytesMax
     this.#read(isHeard || (this.#mayRun() && !this.#planned))
@@ -164,6 +170,13 @@ export class Session implements ProtocolSession, ClientHost {
 
   onTick(now: number): void {
     this.#server.tick(this.#client, now)
+  }
+
+  /** What was sent is answered, but nobody waits for a key any more, as with Redis. */
+  onEnd(): void {
+    if (this.#client.blocked) return this.end('')
+    this.#isOver = true
+    this.#plan()
   }
 
   drain(): void {
