@@ -145,7 +145,7 @@ function replyFullGroup(reply: Reply, group: Group, lag: number | null, count: n
     reply.integer(consumer.activeAt)
     reply.bulk('pel-count')
     reply.integer(consumer.pending)
-    reply.bulk('pel')
+    reply.bulk('pending')
     const own = pending.filter((each) => each.consumer === consumer).slice(0, most)
     reply.array(own.length)
     for (const { id, deliveredAt, count: times } of own) {

@@ -25,6 +25,24 @@ async function again(machine: Machine, how: 'crash' | 'restart') {
   return await TestClient.open(broker)
 }
 
+test('XINFO STREAM FULL names what is pending of a group and of a consumer alike, as Jedis reads it', async () => {
+  const { machine, client } = await start()
+  await client.run('XADD', 's', '1-1', 'f', 'v')
+  await client.run('XGROUP', 'CREATE', 's', 'g', '0')
+  await client.run('XREADGROUP', 'GROUP', 'g', 'one', 'STREAMS', 's', '>')
+  const fields = (list: unknown): Map<unknown, unknown> => {
+    const all = list as unknown[]
+    return new Map(all.flatMap((name, at) => (at % 2 === 0 ? [[name, all[at + 1]] as const] : [])))
+  }
+  const [group] = fields(await client.run('XINFO', 'STREAM', 's', 'FULL')).get('groups') as unknown[]
+  const [[id, consumer]] = fields(group).get('pending') as [[string, string]]
+  assert.deepEqual([id, consumer], ['1-1', 'one'])
+  const [one] = fields(group).get('consumers') as unknown[]
+  const [[own]] = fields(one).get('pending') as [[string]]
+  assert.equal(own, '1-1')
+  await machine.stop()
+})
+
 test('groups, what they have read and what is pending are there after a crash and after a restart', async () => {
   const { machine, client } = await start()
   for (const id of ['1-1', '2-1', '3-1', '4-1']) await client.run('XADD', 's', id, 'f', 'v')
