@@ -612,9 +612,10 @@ export class BrokerSpace implements Space {
   // --------------------------------------------------------------------------------------------------------- delayed records
 
   async scheduled(limit: number, from = 0): Promise<ScheduledRecord[]> {
-    const found = await this.#engine.scheduler.list(limit, from)
-    return found.filter(
-      (delayed) => delayed.namespace === this.namespace && this.principal.may('consume', this.namespace, delayed.address),
+    return await this.#engine.scheduler.list(
+      limit,
+      from,
+      ({ namespace, address }) => namespace === this.namespace && this.principal.may('consume', namespace, address),
     )
   }
 

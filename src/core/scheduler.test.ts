@@ -158,3 +158,56 @@ test('a time pattern begins so many anew each time; what can never be due, or wo
   await assert.rejects(publish(space, item({ everyMs: 0, times: 1 })), /Invalid/)
   await machine.stop()
 })
+
+test('however many are due at a time, all are published then, in the order in which they are due', async () => {
+  const machine = new Machine()
+  const first = spaceOf(await machine.start())
+  await first.createTopic('q', {}, 'test')
+  const now = machine.clock.now()
+  const count = 50_000
+  for (let at = 0; at < count; at += 1000) {
+    const items = Array.from({ length: 1000 }, (_, index) => {
+      // Each multiple comes before the others, wherever it was scheduled.
+      const number = (at + index) * 7919
+      return delayed(String(number % count).padStart(5, '0'), now + 200_000 + (number % count) / 100)
+    })
+    await publish(first, ...items)
+  }
+  const space = spaceOf(await machine.restart())
+  machine.clock.advance(199_000)
+  await turns(50)
+  assert.equal((await space.peek('q', { limit: 1 })).length, 0)
+  machine.clock.advance(1_000 + count / 100)
+  const seen: string[] = []
+  for (let waited = 0; waited < 1000 && seen.length < count; waited++) {
+    seen.push(...textsRead(await space.peek('q', { offset: seen.length, limit: count })))
+    await turns(5)
+  }
+  assert.equal(seen.length, count)
+  // Those of one millisecond stand in the order in which they were scheduled.
+  const due = seen.map((text) => Math.floor(Number(text) / 100))
+  assert.deepEqual(
+    due,
+    [...due].sort((a, b) => a - b),
+  )
+  await machine.stop()
+})
+
+test('records of others do not take places in a list', async () => {
+  const machine = new Machine()
+  const broker = await machine.start()
+  await broker.createNamespace(broker.anonymous, 'other')
+  const [mine, other] = [spaceOf(broker), broker.space(broker.anonymous, 'other')]
+  await mine.createTopic('q', {}, 'test')
+  await other.createTopic('q', {}, 'test')
+  const now = machine.clock.now()
+  for (let number = 0; number < 20; number++) await publish(other, delayed(`other ${number}`, now + 1000 + number))
+  await publish(mine, delayed('a', now + 5000), delayed('b', now + 6000))
+  const listed = await mine.scheduled(2)
+  assert.deepEqual(
+    listed.map(({ payload }) => String(payload)),
+    ['a', 'b'],
+  )
+  assert.equal((await other.scheduled(7)).length, 7)
+  await machine.stop()
+})

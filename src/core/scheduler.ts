@@ -2,13 +2,21 @@
  * Delayed records: stored under their due time in the ordered table `schedule`, and in memory only when they are due soon or not yet in a
  * checkpoint. Firing a record is one frame with taking it off the schedule, or, if it is to be published again, with moving it to its next time.
  */
+import { Heap } from '../lib/heap.ts'
 import type { Timer } from '../lib/timers.ts'
 import { nextOf, type Repetition } from './repetition.ts'
 import type { Shard } from './shard.ts'
 
-/** What is due within this is held in memory. */
+/** What is due within this is held in memory, as far as there is room. */
 const horizonMs = 60_000
-const loadedMax = 10_000
+const heldMax = 20_000
+const heldBytesMax = 32 * 1024 * 1024
+/** Read from storage at a time; fewer where records are large. */
+const pageMin = 16
+const pageMax = 4096
+const pageBytes = 4 * 1024 * 1024
+/** Published in one turn: others have theirs in between. */
+const firedAtOnce = 1000
 const retryMs = 1000
 
 /** A delayed record, as stored. */
@@ -42,8 +50,15 @@ export type Fired = 'published' | 'refused' | 'gone'
 export class Scheduler {
   readonly #shard: Shard
   readonly #fire: (delayed: Delayed) => Fired
-  /** By storage key, which sorts by due time. */
-  readonly #soon = new Map<string, Delayed>()
+  /** All whose key, which sorts by due time, is below {@link #heldBefore}. */
+  readonly #held = new Map<string, Delayed>()
+  #heldBytes = 0
+  #heldBefore = ''
+  /** Keys of what is held, and of some that went. */
+  readonly #order = new Heap<string>((a, b) => a < b)
+  /** Something is being read in. */
+  #loading = false
+  #page = pageMin
   /** Keys taken off while somebody looks at what is stored, which may be older than that. */
   readonly #removed = new Set<string>()
   #looking = 0
@@ -64,7 +79,10 @@ export class Scheduler {
     })
     this.#removed.delete(key)
     this.count++
-    if (delayed.dueAt < this.#shard.clock.now() + horizonMs) this.#hold(key, delayed)
+    if (key >= this.#heldBefore) return
+    this.#hold(key, delayed)
+    if (this.#isFull) this.#holdLess()
+    this.#arm()
   }
 
   /** Recovery and start: loads what is due soon, and goes on doing so. */
@@ -76,31 +94,103 @@ export class Scheduler {
       this.count += (value === null ? 0 : 1) - stored
     }
     await this.#load()
+    this.#loadOnTime()
   }
 
-  async #load(): Promise<void> {
-    if (this.#shard.closed) return
-    for (;;) {
-      const to = this.#shard.clock.now() + horizonMs
-      await this.#look(loadedMax, 0, to, (delayed) => this.#hold(keyOf(delayed), delayed))
-      // A clock that was moved ahead meanwhile has more to bring in.
-      if (to >= this.#shard.clock.now() + horizonMs / 2) break
-    }
-    this.#shard.clock.after(
-      horizonMs / 2,
-      () =>
-        void this.#load().catch((error: Error) =>
-          this.#shard.log.error({ error: error.message }, 'delayed records could not be loaded'),
-        ),
+  /** Time brings what is further away within reach. */
+  #loadOnTime(): void {
+    this.#shard.clock.after(horizonMs / 2, () => {
+      if (this.#shard.closed) return
+      this.#loadMore()
+      this.#loadOnTime()
+    })
+  }
+
+  #loadMore(): void {
+    this.#load().catch((error: Error) =>
+      this.#shard.log.error({ error: error.message }, 'delayed records could not be loaded; it is tried again'),
     )
   }
 
+  /** Brings in what is due next, as far as there is room. */
+  async #load(): Promise<void> {
+    if (this.#loading) return
+    this.#loading = true
+    try {
+      // A clock that was moved ahead meanwhile has more to bring in.
+      for (let to = this.#horizon; this.#heldBefore < to && !this.#isFull && !this.#shard.closed; to = this.#horizon)
+        await this.#loadPage(to)
+    } finally {
+      this.#loading = false
+    }
+    this.#arm()
+  }
+
+  async #loadPage(to: string): Promise<void> {
+    const from = this.#heldBefore
+    const before = this.#heldBytes
+    // Some of what is before it may have been let go meanwhile.
+    const isNext = (): boolean => this.#heldBefore === from
+    const next = await this.#look(this.#page, from, to, (key, delayed) => {
+      if (isNext()) this.#hold(key, delayed)
+    })
+    if (isNext()) this.#heldBefore = next ?? to
+    const bytes = this.#heldBytes - before
+    if (bytes > pageBytes) this.#page = Math.max(pageMin, this.#page / 4)
+    else if (bytes < pageBytes / 2) this.#page = Math.min(pageMax, this.#page * 2)
+  }
+
+  get #horizon(): string {
+    return dueKey(this.#shard.clock.now() + horizonMs)
+  }
+
+  get #isFull(): boolean {
+    return this.#held.size >= heldMax || this.#heldBytes >= heldBytesMax
+  }
+
   #hold(key: string, delayed: Delayed): void {
-    this.#soon.set(key, delayed)
-    if (delayed.dueAt >= this.#timerAt) return
+    if (this.#held.has(key)) return
+    this.#held.set(key, delayed)
+    this.#heldBytes += delayed.payload.length
+    this.#order.push(key)
+  }
+
+  #drop(key: string): void {
+    const delayed = this.#held.get(key)
+    if (delayed === undefined) return
+    this.#held.delete(key)
+    this.#heldBytes -= delayed.payload.length
+  }
+
+  /** Lets the later half go: it is read in again in its time. */
+  #holdLess(): void {
+    const keys = [...this.#held.keys()].sort()
+    const half = keys.length >> 1
+    const first = keys[half]
+    if (first === undefined || half === 0) return
+    this.#heldBefore = first
+    for (const key of keys.slice(half)) this.#drop(key)
+    this.#order.retain((key) => this.#held.has(key))
+  }
+
+  /** The first that is held. */
+  #first(): string | undefined {
+    let key = this.#order.peek()
+    while (key !== undefined && !this.#held.has(key)) {
+      this.#order.pop()
+      key = this.#order.peek()
+    }
+    return key
+  }
+
+  /** Wakes up for the first. */
+  #arm(): void {
+    const key = this.#first()
+    const dueAt = key === undefined ? Infinity : dueOf(key)
+    if (dueAt >= this.#timerAt) return
     this.#timer?.cancel()
-    this.#timerAt = delayed.dueAt
-    const inMs = delayed.dueAt - this.#shard.clock.now()
+    this.#timerAt = dueAt
+    const inMs = dueAt - this.#shard.clock.now()
     if (inMs <= 0) setImmediate(() => this.#run())
     else this.#timer = this.#shard.clock.after(inMs, () => this.#run())
   }
@@ -108,17 +198,15 @@ export class Scheduler {
   #run(): void {
     this.#timer?.cancel()
     this.#timerAt = Infinity
-    const now = this.#shard.clock.now()
-    const due = [...this.#soon].filter(([, delayed]) => delayed.dueAt <= now)
-    due.sort(([a], [b]) => (a < b ? -1 : 1))
-    for (const [key, delayed] of due) this.#take(key, delayed)
-    let next = Infinity
-    for (const delayed of this.#soon.values()) next = Math.min(next, delayed.dueAt)
-    // What was added meanwhile may have set one.
-    this.#timer?.cancel()
-    if (next === Infinity) return
-    this.#timerAt = next
-    this.#timer = this.#shard.clock.after(next - now, () => this.#run())
+    const end = dueKey(this.#shard.clock.now() + 1)
+    for (let count = 0; count < firedAtOnce; count++) {
+      const key = this.#first()
+      if (key === undefined || key >= end) break
+      this.#order.pop()
+      this.#take(key, this.#held.get(key) as Delayed) // #first() has what is held
+    }
+    this.#arm()
+    if (this.#held.size < heldMax / 4 && this.#heldBytes < heldBytesMax / 4 && this.#heldBefore < this.#horizon) this.#loadMore()
   }
 
   #take(key: string, delayed: Delayed): void {
@@ -135,38 +223,47 @@ export class Scheduler {
   }
 
   #remove(key: string, id: number): void {
-    this.#soon.delete(key)
+    this.#drop(key)
     this.count = Math.max(0, this.count - 1)
     if (this.#looking > 0) this.#removed.add(key)
     this.#shard.putMetadata('schedule', key, null)
     this.#shard.putMetadata('scheduleId', String(id), null)
   }
 
-  /** In order of due time, from `from` (inclusive) to `to` (exclusive), ms. */
-  async list(limit: number, from = 0, to = Number.MAX_SAFE_INTEGER): Promise<Delayed[]> {
+  /** The first `limit` that are `wanted`, in order of due time, from `from` (ms, inclusive) on. */
+  async list(limit: number, from: number, wanted: (delayed: Delayed) => boolean): Promise<Delayed[]> {
     const found: Delayed[] = []
-    await this.#look(limit, from, to, (delayed) => found.push(delayed))
+    const take = (_: string, delayed: Delayed): void => {
+      if (found.length < limit && wanted(delayed)) found.push(delayed)
+    }
+    for (let key: string | null = dueKey(from); key !== null && found.length < limit; )
+      key = await this.#look(limit, key, dueKey(Number.MAX_SAFE_INTEGER), take)
     return found
   }
 
-  /** Visits what is scheduled at the moment of the visits, all of them in one turn. */
-  async #look(limit: number, from: number, to: number, visit: (delayed: Delayed) => void): Promise<void> {
-    const within = (key: string): boolean => key >= dueKey(from) && key < dueKey(to)
+  /**
+   * Visits what is scheduled at the moment of the visits, from one key on and before another, all of them in one turn. Returns where there may be more
+   * than `limit`, or null.
+   */
+  async #look(limit: number, from: string, to: string, visit: (key: string, delayed: Delayed) => void): Promise<string | null> {
+    const within = (key: string): boolean => key >= from && key < to
     this.#looking++
     try {
       const before = this.#shard.unsavedRows('schedule')
-      const stored = await this.#shard.storage.metadata.range('schedule', dueKey(from), dueKey(to), limit + before.size)
+      let deleted = 0
+      for (const [key, value] of before) if (value === null && within(key)) deleted++
+      const stored = await this.#shard.storage.metadata.range('schedule', from, to, limit + deleted + 1)
       // A checkpoint may have stored some of it meanwhile, after this was read.
       const rows = new Map<string, string | Uint8Array | null>(stored.map((row) => [row.key, row.value]))
       for (const [key, value] of before) if (within(key)) rows.set(key, value)
       for (const [key, value] of this.#shard.unsavedRows('schedule')) if (within(key)) rows.set(key, value)
-      let count = 0
-      for (const key of [...rows.keys()].sort()) {
-        const value = rows.get(key)
-        if (value === null || value === undefined || this.#removed.has(key)) continue
-        if (count++ >= limit) break
-        visit(decode(value))
-      }
+      const there = (key: string): boolean => rows.get(key) !== null && !this.#removed.has(key)
+      const [next, ...visited] = latestFirst([...rows.keys()].filter(there), limit + 1)
+      const isMore = visited.length === limit
+      for (const key of (isMore || next === undefined ? visited : [next, ...visited]).reverse())
+        visit(key, decode(rows.get(key) as Uint8Array)) // it is there
+      if (isMore && next !== undefined) return next
+      return null
     } finally {
       this.#doneLooking()
     }
@@ -227,8 +324,19 @@ export class Scheduler {
   }
 }
 
+/** The first `count` of them, the last of these first. */
+function latestFirst(keys: readonly string[], count: number): string[] {
+  const latest = new Heap<string>((a, b) => a > b)
+  for (const key of keys) {
+    if (latest.size < count) latest.push(key)
+    else if (key < (latest.peek() as string)) latest.replaceTop(key) // count > 0
+  }
+  return latest.values().sort().reverse()
+}
+
 const after = (key: string): string => `${key}\u0000`
 const dueKey = (dueAt: number): string => String(Math.max(0, Math.floor(dueAt))).padStart(16, '0')
+const dueOf = (key: string): number => Number(key.slice(0, 16))
 const keyOf = (delayed: Delayed): string => `${dueKey(delayed.dueAt)}-${String(delayed.id).padStart(12, '0')}`
 
 function encode(delayed: Delayed): Buffer {
