@@ -6,19 +6,22 @@ import type { MetadataChange } from '../storage/interfaces.ts'
 import type { Log } from './log.ts'
 import type { Shard } from './shard.ts'
 
+/** Logs that are written or synced at the same time: storage has them wait side by side, and still takes the write-ahead log meanwhile. */
+const atOnce = 8
+
 /** A row in it says that the broker was stopped, and not killed. */
 export const stopTable = 'stop'
 
 export async function checkpoint(shard: Shard): Promise<void> {
   await shard.durable()
   const position = shard.committer.durablePosition
-  for (const { log, topic, partition } of [...shard.logs.values()]) {
-    if (log.inMemory) continue
+  await several([...shard.logs.values()], async ({ log, topic, partition }) => {
+    if (log.inMemory) return
     const upTo = log.committed
     while (log.flushedTo < upTo && shard.logs.has(log.id)) {
       await flushOnce(log, upTo, (from, to) => topic.isDone(partition, from, to))
     }
-  }
+  })
   try {
     // More may be written to a segment while another is synced, but what is collected below must all be on the disk.
     for (let round = 0; await syncSegments(shard); round++) if (round === 2) shard.holdFlushes(true)
@@ -49,7 +52,7 @@ export async function checkpoint(shard: Shard): Promise<void> {
 /** False when there was nothing to sync. */
 async function syncSegments(shard: Shard): Promise<boolean> {
   let synced = false
-  for (const { log } of [...shard.logs.values()]) {
+  await several([...shard.logs.values()], async ({ log }) => {
     for (const segment of [...log.segments]) {
       if (segment.unsynced) throw new Error(`segment ${segment.base} of log ${log.id} could not be synced earlier`)
       if (!segment.dirty) continue
@@ -63,8 +66,24 @@ async function syncSegments(shard: Shard): Promise<boolean> {
         throw error
       }
     }
-  }
+  })
   return synced
+}
+
+/** Does `work` for each, {@link atOnce} at a time. After a failure no more is begun, and it is thrown once all that was has ended. */
+async function several<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const left = items.values()
+  let failed = false
+  const worker = async (): Promise<void> => {
+    for (let next = left.next(); !failed && next.done !== true; next = left.next()) {
+      await work(next.value).catch((error: unknown) => {
+        failed = true
+        throw error
+      })
+    }
+  }
+  const ended = await Promise.allSettled(Array.from({ length: atOnce }, worker))
+  for (const each of ended) if (each.status === 'rejected') throw each.reason
 }
 
 export function flushOnce(log: Log, upTo: number, isDone: (from: number, to: number) => boolean): Promise<void> {

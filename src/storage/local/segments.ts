@@ -14,6 +14,8 @@ export class LocalSegments implements SegmentStore {
   /** Open files by path, the least recently used first. */
   readonly #open = new Map<string, Promise<DiskFile>>()
   readonly #known = new Set<number>()
+  /** All directories of logs made so far are on the disk with it; null: it is to be done. */
+  #directorySynced: Promise<void> | null = null
 
   constructor(disk: Disk, directory: string) {
     this.#disk = disk
@@ -44,6 +46,8 @@ export class LocalSegments implements SegmentStore {
     const file = await this.#file(log, base)
     await file.sync()
     await this.#disk.syncDirectory(path.join(this.#directory, String(log)))
+    this.#directorySynced ??= this.#disk.syncDirectory(this.#directory)
+    await this.#directorySynced
   }
 
   read(log: number, base: number, position: number, into: Buffer, done: (error: Error | null, bytes: number) => void): void {
@@ -113,7 +117,7 @@ export class LocalSegments implements SegmentStore {
   async #openNew(log: number, name: string): Promise<DiskFile> {
     if (!this.#known.has(log)) {
       await this.#disk.makeDirectory(path.join(this.#directory, String(log)))
-      await this.#disk.syncDirectory(this.#directory)
+      this.#directorySynced = null
       this.#known.add(log)
     }
     return await this.#disk.open(name, false)
