@@ -211,3 +211,21 @@ test('records of others do not take places in a list', async () => {
   assert.equal((await other.scheduled(7)).length, 7)
   await machine.stop()
 })
+
+test('what is taken off the schedule while a list is made leaves no gap behind it', async () => {
+  for (let delay = 0; delay < 12; delay++) {
+    const machine = new Machine()
+    const first = spaceOf(await machine.start())
+    await first.createTopic('q', {}, 'test')
+    const now = machine.clock.now()
+    await publish(first, ...Array.from({ length: 40 }, (_, index) => delayed(String(index), now + 500_000 + index)))
+    const space = spaceOf(await machine.restart())
+    const all = await space.scheduled(100)
+    const cancelled = all.slice(0, 8).map(({ id }) => space.cancelScheduled(id))
+    for (let microtask = 0; microtask < delay; microtask++) await null
+    const listed = await space.scheduled(5)
+    await Promise.all(cancelled)
+    assert.equal(listed.length, 5, `after ${delay} microtasks`)
+    await machine.stop()
+  }
+})

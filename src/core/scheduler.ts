@@ -112,6 +112,12 @@ export class Scheduler {
     )
   }
 
+  /** There is room again for what had to be left out. */
+  #refill(): void {
+    if (this.#loading || this.#held.size >= heldMax / 4 || this.#heldBytes >= heldBytesMax / 4) return
+    if (this.#heldBefore < dueKey(this.#shard.clock.now() + horizonMs / 2)) this.#loadMore()
+  }
+
   /** Brings in what is due next, as far as there is room. */
   async #load(): Promise<void> {
     if (this.#loading) return
@@ -206,7 +212,6 @@ export class Scheduler {
       this.#take(key, this.#held.get(key) as Delayed) // #first() has what is held
     }
     this.#arm()
-    if (this.#held.size < heldMax / 4 && this.#heldBytes < heldBytesMax / 4 && this.#heldBefore < this.#horizon) this.#loadMore()
   }
 
   #take(key: string, delayed: Delayed): void {
@@ -224,6 +229,7 @@ export class Scheduler {
 
   #remove(key: string, id: number): void {
     this.#drop(key)
+    this.#refill()
     this.count = Math.max(0, this.count - 1)
     if (this.#looking > 0) this.#removed.add(key)
     this.#shard.putMetadata('schedule', key, null)
@@ -242,8 +248,8 @@ export class Scheduler {
   }
 
   /**
-   * Visits what is scheduled at the moment of the visits, from one key on and before another, all of them in one turn. Returns where there may be more
-   * than `limit`, or null.
+   * Visits what is scheduled at the moment of the visits, from one key on and before another, all of them in one turn, and up to `limit`. Returns from where
+   * on there may be more, or null.
    */
   async #look(limit: number, from: string, to: string, visit: (key: string, delayed: Delayed) => void): Promise<string | null> {
     const within = (key: string): boolean => key >= from && key < to
@@ -252,18 +258,17 @@ export class Scheduler {
       const before = this.#shard.unsavedRows('schedule')
       let deleted = 0
       for (const [key, value] of before) if (value === null && within(key)) deleted++
-      const stored = await this.#shard.storage.metadata.range('schedule', from, to, limit + deleted + 1)
-      // A checkpoint may have stored some of it meanwhile, after this was read.
+      const wanted = limit + deleted + 1
+      const stored = await this.#shard.storage.metadata.range('schedule', from, to, wanted)
+      // What is behind the last one was not read. A checkpoint may have stored some of the others meanwhile, after they were read.
+      const until = stored.length < wanted ? to : after(stored[wanted - 1]?.key ?? to)
       const rows = new Map<string, string | Uint8Array | null>(stored.map((row) => [row.key, row.value]))
-      for (const [key, value] of before) if (within(key)) rows.set(key, value)
-      for (const [key, value] of this.#shard.unsavedRows('schedule')) if (within(key)) rows.set(key, value)
+      for (const unsaved of [before, this.#shard.unsavedRows('schedule')])
+        for (const [key, value] of unsaved) if (within(key) && key < until) rows.set(key, value)
       const there = (key: string): boolean => rows.get(key) !== null && !this.#removed.has(key)
-      const [next, ...visited] = latestFirst([...rows.keys()].filter(there), limit + 1)
-      const isMore = visited.length === limit
-      for (const key of (isMore || next === undefined ? visited : [next, ...visited]).reverse())
-        visit(key, decode(rows.get(key) as Uint8Array)) // it is there
-      if (isMore && next !== undefined) return next
-      return null
+      const keys = smallest([...rows.keys()].filter(there), limit + 1)
+      for (const key of keys.slice(0, limit)) visit(key, decode(rows.get(key) as Uint8Array)) // it is there
+      return keys[limit] ?? (until < to ? until : null)
     } finally {
       this.#doneLooking()
     }
@@ -324,14 +329,14 @@ export class Scheduler {
   }
 }
 
-/** The first `count` of them, the last of these first. */
-function latestFirst(keys: readonly string[], count: number): string[] {
+/** The first `count` of them, in order. */
+function smallest(keys: readonly string[], count: number): string[] {
   const latest = new Heap<string>((a, b) => a > b)
   for (const key of keys) {
     if (latest.size < count) latest.push(key)
     else if (key < (latest.peek() as string)) latest.replaceTop(key) // count > 0
   }
-  return latest.values().sort().reverse()
+  return latest.values().sort()
 }
 
 const after = (key: string): string => `${key}\u0000`
