@@ -60,12 +60,12 @@ function decode(part: string, text: string): string {
   try {
     return decodeURIComponent(part)
   } catch {
-    throw unknown(text)
+    throw unknown(text, 'two hexadecimal digits of UTF-8 follow a percent sign, and one that stands for itself is %25')
   }
 }
 
-function unknown(text: string): StompError {
-  return new StompError('Unknown destination', `'${text}': ${form}`)
+function unknown(text: string, why = form): StompError {
+  return new StompError('Unknown destination', `'${text}': ${why}`)
 }
 
 const subjectExchange = 'amq.topic'

@@ -340,6 +340,7 @@ test('whatever is wrong is said, and ends the connection', async () => {
   const refusals: [string, Record<string, string>, string | RegExp][] = [
     ['SEND', {}, 'Missing header: destination'],
     ['SEND', { destination: '/nowhere/a' }, 'Unknown destination'],
+    ['SEND', { destination: '/queue/100%' }, 'Unknown destination'],
     ['SEND', { destination: '/amq/queue/missing' }, 'not_found'],
     ['SEND', { destination: '/exchange/missing/k' }, 'not_found'],
     ['SEND', { destination: '/queue/a', transaction: 'none' }, 'Invalid transaction'],
@@ -375,6 +376,9 @@ test('whatever is wrong is said, and ends the connection', async () => {
     const client = await Client.connected()
     await client.refused(command, headers, message)
   }
+  const percent = await Client.connected()
+  percent.raw('SEND\ndestination:/queue/100%\n\nx\0')
+  assert.match(String((await percent.frame())?.body), /percent sign/)
   const client = await Client.connected()
   client.raw('SEND\ndestination:/queue/a\\t\n\nx\0')
   assert.equal((await client.frame())?.headers.get('message'), 'Invalid frame')
