@@ -131,6 +131,9 @@ export async function portIsFree(port: number): Promise<boolean> {
   })
 }
 
+/** Where clients' own tests listen, or expect that nobody does. */
+const portsOfOthers = new Set([9876, 9999, 10_000, 10_001, 12_345, 16_379, 16_380, 16_381, 20_324, 31_337])
+
 /** A number that can be added to each of the ports so that all of them are free. */
 export async function freePortOffset(ports: readonly number[]): Promise<number> {
   const highest = Math.max(...ports)
@@ -138,6 +141,7 @@ export async function freePortOffset(ports: readonly number[]): Promise<number> 
   const ceiling = 32_700 - highest
   for (let attempt = 0; attempt < 200; attempt++) {
     const offset = 2_000 + Math.floor(Math.random() * (ceiling - 2_000))
+    if (ports.some((port) => portsOfOthers.has(port + offset))) continue
     const free = await Promise.all(ports.map((port) => portIsFree(port + offset)))
     if (free.every(Boolean)) return offset
   }
