@@ -38,6 +38,8 @@ export class ClientConnection implements Connection {
   info: ConnectionInfo
   slab = noSlab
   closeReason = ''
+  /** Its session ended it without a reason for the log: its client asked for it, or the log has the reason already. */
+  endedAsAsked = false
   /** What its carrier says to the peer when it ends. */
   ending: Ending = 'done'
   #transport: Transport
@@ -177,7 +179,8 @@ export class ClientConnection implements Connection {
     if (this.#holding) return this.destroy(reason)
     this.#flush(Number.POSITIVE_INFINITY)
     this.#ending = true
-    if (reason !== '') this.#cause = 'server'
+    if (reason === '') this.endedAsAsked = true
+    else this.#cause = 'server'
     this.closeReason ||= reason
     this.#transport.end(this.ending, reason)
     setTimeout(() => this.#transport.destroy(), endTimeoutMs).unref()

@@ -168,7 +168,7 @@ test('the log tells at info of connections that the broker ends, at debug of tho
   }
   const client = 'a client'
   assert.deepEqual(await ended('late'), { level: 'info', message: 'connection closed by the broker', client, reason: 'late' })
-  assert.deepEqual(await ended(' '), { level: 'debug', message: 'connection closed', client, reason: undefined })
+  assert.deepEqual(await ended(' '), { level: 'debug', message: 'connection closed', client, reason: 'as asked' })
   const stopped = { level: 'debug', message: 'connection closed', client: undefined, reason: undefined }
   assert.deepEqual(await ended(''), stopped)
   await port.close(100)

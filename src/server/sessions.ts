@@ -126,9 +126,11 @@ export class Running implements OpenConnection {
     } catch (cause) {
       blame(this.#broker, connection, cause)
     }
-    const { closeReason } = connection
-    if (closeReason === '' || this.#stops) this.#broker.log.debug(described(connection), 'connection closed')
-    else this.#broker.log.info({ ...described(connection), reason: closeReason }, 'connection closed by the broker')
+    const { closeReason, endedAsAsked } = connection
+    const about = described(connection)
+    if (closeReason !== '' && !this.#stops)
+      this.#broker.log.info({ ...about, reason: closeReason }, 'connection closed by the broker')
+    else this.#broker.log.debug(endedAsAsked ? { ...about, reason: 'as asked' } : about, 'connection closed')
   }
 
   listing(): ConnectionListing {

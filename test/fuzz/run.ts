@@ -39,6 +39,8 @@ console.log(`seed ${seed}; what is sent is the same again with --seed ${seed}, w
 const standstill = monitorEventLoopDelay()
 standstill.enable()
 const broker = await startAnyMQ({
+  // Connections that end as their clients asked are told of at debug.
+  extra: ['--log-level', 'debug'],
   nodeArguments: ['--inspect=127.0.0.1:0', '--initial-old-space-size=96', '--max-semi-space-size=16'],
 })
 const log = new BrokerLog(broker.process.child)
