@@ -1,3 +1,5 @@
+import { firstAfter } from '../lib/sorted.ts'
+
 /** A set of whole numbers as the runs it is made of: however many there are, it takes what its gaps take. */
 export class Runs {
   /** Where a run begins and where it ends, in turn, in growing order. */
@@ -61,15 +63,6 @@ export class Runs {
 
   /** How many edges are at or below: within a run it is odd. */
   #rank(number: number): number {
-    const edges = this.#edges
-    let low = 0
-    let high = edges.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((edges[middle] as number) <= number)
-        low = middle + 1 // middle < length
-      else high = middle
-    }
-    return low
+    return firstAfter(this.#edges, number)
   }
 }

@@ -1,3 +1,4 @@
+import { firstAfter } from '../lib/sorted.ts'
 import { entryBase, entryLength, entryTimestamp } from './entry.ts'
 
 const indexEveryBytes = 64 * 1024
@@ -127,13 +128,5 @@ export class Segment {
 }
 
 function lastAtOrBelow(sorted: readonly number[], value: number): number {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if ((sorted[middle] as number) <= value)
-      low = middle + 1 // middle < length
-    else high = middle
-  }
-  return Math.max(0, low - 1)
+  return Math.max(0, firstAfter(sorted, value) - 1)
 }

@@ -12,3 +12,16 @@ export function firstAtOrAfter(ascending: readonly number[], wanted: number): nu
   }
   return low
 }
+
+/** The index of the first number that is greater, in ascending ones; behind the last when none is. */
+export function firstAfter(ascending: readonly number[], wanted: number): number {
+  let low = 0
+  let high = ascending.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ascending[middle] as number) <= wanted)
+      low = middle + 1 // middle < high <= length
+    else high = middle
+  }
+  return low
+}
