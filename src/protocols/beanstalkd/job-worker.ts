@@ -71,7 +71,8 @@ export class JobWorker implements Worker {
     this.#waitsForNewJobs = seconds !== 0
     this.#server.counters.waiting++
     this.#server.wait(this)
-    if (!this.isWaiting) return
+    // It may have got one at once.
+    if (!this.#waits) return
     if (seconds === 0) return this.#server.tubes.whenSettled(() => this.#giveUp('TIMED_OUT'))
     const { clock } = this.#server.broker
     if (seconds !== null) this.#timeout = clock.after(seconds * 1000, () => this.#giveUp('TIMED_OUT'))
@@ -95,10 +96,6 @@ export class JobWorker implements Worker {
 
   onLost(job: Job): void {
     this.#reserved.delete(job)
-  }
-
-  get isWaiting(): boolean {
-    return this.#waits
   }
 
   /** It waits also for jobs that nobody has put yet. */
